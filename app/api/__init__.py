@@ -1,0 +1,1 @@
+"""Thin dialects: decode, one domain call, encode."""

@@ -1,0 +1,1 @@
+"""Policy: price, plan, limits. Knows nothing of HTTP."""

@@ -1,0 +1,1 @@
+"""The record: all that outlives a process."""

@@ -1,0 +1,146 @@
+"""What crosses the rooms' borders: frozen rows, the same for wire, database and code."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+State = Literal["queued", "processing", "completed", "failed", "cancelled", "expired"]
+Outcome = Literal["done", "retry", "refuse", "hand_back"]
+UserType = Literal["registered", "api_only", "system"]
+MICRO = 1_000_000  # micro-credits in one credit
+
+
+class Voice(Struct, frozen=True, kw_only=True):
+    """A speaker an engine offers. `languages` are BCP-47 tags, the default first."""
+
+    id: str
+    name: str
+    gender: Literal["male", "female", "neutral"]
+    languages: tuple[str, ...]
+    language_names: tuple[str, ...]  # English, one for each of `languages`
+    description: str
+    quality: Literal["low", "standard", "high"]
+    age: str = "adult"
+    style: str = "neutral"
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """What a worker publishes of its engine at warm-up: all that the front door knows of engines."""
+
+    engine: str
+    kind: Literal["speech", "transcription"]
+    voices: tuple[Voice, ...]
+    sample_rate_hz: int
+    formats: tuple[str, ...]
+    characters_max: int
+    cost_us_per_character: int  # expected engine time, for fair shares between accounts
+    speed_min: float = 1.0  # a range of one value: the engine cannot
+    speed_max: float = 1.0
+    pitch_min: float = 0.0
+    pitch_max: float = 0.0
+
+
+class SpeechParams(Struct, frozen=True, kw_only=True):
+    """`job.params` of a speech job."""
+
+    text: str
+    voice: str
+    language: str
+    format: str = "wav"
+    speed: float = 1.0
+    pitch: float = 0.0
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job to submit; `hold` is the most it may cost, in micro-credits."""
+
+    id: UUID
+    owner: UUID
+    kind: str
+    engine: str
+    lane: str  # jobs of one lane (a voice) may share a batch
+    params: SpeechParams
+    hold: int
+    characters: int
+    cost_us: int  # expected engine time
+    key: str | None = None  # Idempotency-Key
+    fingerprint: bytes | None = None
+
+
+class Submitted(Struct, frozen=True, kw_only=True):
+    """The answer to one submitted job. Balances are after the hold, in micro-credits."""
+
+    code: Literal[
+        "queued", "replayed", "key_reused", "insufficient_credits", "closed", "too_many_waiting", "no_wallet"
+    ]
+    id: UUID | None  # of the first job where replayed
+    bucket: str | None  # the last bucket held from: free, paid or issued (unlimited)
+    remaining: int  # what is left in that bucket
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    """A leased job. `attempt` is the fencing token of everything done for it."""
+
+    id: UUID
+    attempt: int
+    lane: str
+    params: SpeechParams
+
+
+class Finished(Struct, frozen=True, kw_only=True):
+    """How an attempt ended. `price` None: the whole hold."""
+
+    id: UUID
+    attempt: int
+    outcome: Outcome
+    code: str | None = None  # why, where not done
+    price: int | None = None
+    object: str | None = None
+    content_type: str | None = None
+    audio_bytes: int | None = None
+    duration_ms: int | None = None
+    sha256: bytes | None = None
+
+
+class JobStatus(Struct, frozen=True, kw_only=True):
+    """What a holder of a job's id may see: nothing of account or text."""
+
+    id: UUID
+    owner: UUID
+    state: State
+    attempt: int
+    code: str | None
+    position: int | None  # jobs ahead, where queued
+    created_at: datetime
+    finished_at: datetime | None
+    object: str | None
+    content_type: str | None
+    audio_bytes: int | None
+    duration_ms: int | None
+    sha256: bytes | None
+
+
+class Balance(Struct, frozen=True, kw_only=True):
+    """An owner's effective credits now, in micro-credits; nothing is written to read it."""
+
+    kind: UserType
+    plan: str
+    tier: int
+    monthly: int
+    free: int
+    paid: int
+    held: int
+    spent: int
+    unlimited: bool
+    closed: bool
+    resets_at: datetime
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One defect an audit found."""
+
+    what: str
+    id: str
+    detail: Any = None

@@ -1,0 +1,1 @@
+"""The machine room: claim, speak, encode, store, finish."""

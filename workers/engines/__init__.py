@@ -1,0 +1,83 @@
+"""What the machine room asks of an engine, and the engines there are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from db.rows import Capabilities
+
+
+class Utterance(Struct, frozen=True, kw_only=True):
+    """One row of a batch: what is needed to speak one job."""
+
+    job_id: UUID
+    text: str
+    voice: str  # a voice id of the engine's own capabilities
+    language: str  # one of that voice's
+    speed: float = 1.0
+    pitch: float = 0.0
+
+
+class Refused(Exception):
+    """The engine will never speak this; trying again is useless. `code` is stable, for the caller."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Interrupted(Exception):
+    """The engine broke off (crash, hang, device lost); another attempt may succeed."""
+
+
+class Speech(Protocol):
+    """One utterance being spoken. Iterating gives PCM: signed 16-bit little-endian mono, at the engine's
+    rate, as it is made; the end of the iteration means complete. Raises `Refused` or `Interrupted`.
+    """
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """Stop, from any thread, at once; harmless when over. An iteration under way raises `Interrupted`."""
+        ...
+
+
+class Engine(Protocol):
+    """Speaks batches. One instance a process; `begin` is called by one thread at a time."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def slots(self) -> int:
+        """Utterances it speaks at once."""
+        ...
+
+    @property
+    def mixed_lanes(self) -> bool:
+        """Whether utterances of different voices may be spoken at once."""
+        ...
+
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+        """Start a batch; one `Speech` for each utterance, in order. Rows may join while others run."""
+        ...
+
+    def close(self) -> None:
+        """Stop everything and free the device; idempotent."""
+        ...
+
+
+def load(name: str) -> Engine:
+    """Build the named engine; its libraries are imported only here. KeyError: no such engine."""
+    return _LOADERS[name]()
+
+
+def _espeak() -> Engine:
+    from workers.engines.espeak import EspeakEngine
+
+    return EspeakEngine()
+
+
+_LOADERS: dict[str, Callable[[], Engine]] = {"espeak": _espeak}
