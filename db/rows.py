@@ -120,6 +120,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     audio_bytes: int | None
     duration_ms: int | None
     sha256: bytes | None
+    audio_gone: bool | None  # kept past its time
 
 
 class Balance(Struct, frozen=True, kw_only=True):

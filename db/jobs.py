@@ -1,0 +1,55 @@
+"""Jobs as the front door sees them: submit, status, cancel. The rules are in `sql/jobs.sql`."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from db.engine import Connection
+from db.queries import query
+from db.rows import JobStatus, NewJob, Submitted
+
+
+async def submit(
+    connection: Connection, jobs: Sequence[NewJob], *, wait_s_max: int, open_max: int
+) -> list[Submitted]:
+    """Hold the price of each job and queue it, in one statement; an answer for each, in order.
+
+    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have.
+    """
+    rows = await connection.fetch(query("submit"), *_columns(jobs), timedelta(seconds=wait_s_max), open_max)
+    answers: list[Submitted | None] = [None] * len(jobs)
+    for row in rows:
+        answers[row["pos"] - 1] = Submitted(
+            code=row["code"], id=row["id"], bucket=row["bucket"], remaining=row["remaining"] or 0
+        )
+    return [answer for answer in answers if answer is not None]
+
+
+def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
+    encode = msgspec.json.encode
+    return [
+        [job.id for job in jobs],
+        [job.owner for job in jobs],
+        [job.kind for job in jobs],
+        [job.engine for job in jobs],
+        [job.lane for job in jobs],
+        [encode(job.params).decode() for job in jobs],
+        [job.hold for job in jobs],
+        [job.characters for job in jobs],
+        [job.cost_us for job in jobs],
+        [job.key for job in jobs],
+        [job.fingerprint for job in jobs],
+    ]
+
+
+async def status(connection: Connection, job: UUID) -> JobStatus | None:
+    """What may be told of a job to whoever knows its id."""
+    row = await connection.fetchrow(query("job_status"), job)
+    return JobStatus(**dict(row)) if row else None
+
+
+async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str) -> str:
+    """Cancel an owner's unfinished job; its credit returns. Returns cancelled, too_late or not_found."""
+    return str(await connection.fetchval(query("cancel"), job, owner, actor))

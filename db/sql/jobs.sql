@@ -1,0 +1,210 @@
+-- Jobs: submit, claim, renew, finish, sweep, cancel. Applied anew whenever this text changes.
+-- Lock order everywhere: wallets by owner, then jobs.
+
+-- Holds the price of each job and queues it; arrays are parallel, the answer has a row for each `pos`.
+-- Idempotent by job id (a caller who lost the answer may send the same again) and by key.
+CREATE FUNCTION cv.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engines text[], p_lanes text[],
+  p_params text[], p_holds bigint[], p_characters int[], p_costs_us bigint[], p_keys text[],
+  p_fingerprints bytea[], p_wait interval, p_open_max int)
+RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE r record; w cv.wallet; j cv.job; owner_now uuid; fp bytea;
+BEGIN
+  -- Sorted, so that two batches never wait for each other.
+  FOR r IN SELECT * FROM unnest(p_ids, p_owners, p_kinds, p_engines, p_lanes, p_params, p_holds, p_characters,
+      p_costs_us, p_keys, p_fingerprints) WITH ORDINALITY AS
+      t(id, owner, kind, engine, lane, params, hold, characters, cost_us, key, fingerprint, pos)
+      ORDER BY t.owner, t.pos LOOP
+    IF owner_now IS DISTINCT FROM r.owner THEN
+      IF w.owner IS NOT NULL THEN PERFORM cv.save(w); END IF;
+      w := cv.take(r.owner);
+      owner_now := r.owner;
+    END IF;
+    pos := r.pos; id := NULL; bucket := NULL; remaining := NULL;
+    code := CASE WHEN w.owner IS NULL THEN 'no_wallet' WHEN w.closed THEN 'closed' END;
+    IF code IS NOT NULL THEN RETURN NEXT; CONTINUE; END IF;
+
+    SELECT * INTO j FROM cv.job x WHERE x.id = r.id AND x.owner = r.owner;
+    IF FOUND THEN code := 'queued'; id := j.id; bucket := j.bucket; remaining := j.remaining;
+      RETURN NEXT; CONTINUE;
+    END IF;
+    IF r.key IS NOT NULL THEN
+      -- A key whose job came to nothing, or that is a day old, is free again.
+      DELETE FROM cv.idempotency i USING cv.job x WHERE i.owner = r.owner AND i.key = r.key AND x.id = i.job
+        AND (x.state IN ('failed', 'cancelled', 'expired') OR i.at < clock_timestamp() - interval '24 hours');
+      SELECT i.fingerprint INTO fp FROM cv.idempotency i WHERE i.owner = r.owner AND i.key = r.key;
+      IF FOUND THEN
+        SELECT x.* INTO j FROM cv.idempotency i JOIN cv.job x ON x.id = i.job
+          WHERE i.owner = r.owner AND i.key = r.key;
+        code := CASE WHEN fp = r.fingerprint THEN 'replayed' ELSE 'key_reused' END;
+        id := j.id; bucket := j.bucket; remaining := j.remaining;
+        RETURN NEXT; CONTINUE;
+      END IF;
+    END IF;
+    code := CASE WHEN NOT w.unlimited AND w.free + w.paid < r.hold THEN 'insufficient_credits'
+                 WHEN w.open_jobs >= p_open_max THEN 'too_many_waiting' END;
+    IF code IS NOT NULL THEN
+      remaining := w.free + w.paid;
+      RETURN NEXT; CONTINUE;
+    END IF;
+
+    bucket := CASE WHEN w.unlimited THEN 'issued' WHEN w.free >= r.hold THEN 'free' ELSE 'paid' END;
+    w := cv.hold(w, r.id, r.hold);
+    w.open_jobs := w.open_jobs + 1;
+    -- Fair queueing: each job is due when all its owner's earlier ones would be done.
+    w.next_at := greatest(clock_timestamp(), w.next_at) + r.cost_us * interval '1 microsecond';
+    code := 'queued'; id := r.id;
+    remaining := CASE bucket WHEN 'free' THEN w.free WHEN 'paid' THEN w.paid ELSE 0 END;
+    INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, bucket, remaining, fair_at, deadline)
+      VALUES (r.id, r.owner, r.kind, r.engine, r.lane, r.params::jsonb, r.characters, r.hold, bucket, remaining,
+              w.next_at, clock_timestamp() + p_wait);
+    IF r.key IS NOT NULL THEN
+      INSERT INTO cv.idempotency (owner, key, fingerprint, job) VALUES (r.owner, r.key, r.fingerprint, r.id);
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+  IF w.owner IS NOT NULL THEN PERFORM cv.save(w); END IF;
+END $$;
+
+-- Leases up to `p_limit` queued jobs, the fairest first: of `p_lane`, or of the first job's lane, or (mixed)
+-- of any. `= ANY(ARRAY(…))`, since a join over the limited rows was planned as a scan of all jobs.
+CREATE FUNCTION cv.claim(p_engine text, p_lane text, p_mixed boolean, p_limit int, p_worker text, p_lease interval)
+RETURNS TABLE (id uuid, attempt int, lane text, params text, fair_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE ids uuid[]; at timestamptz := clock_timestamp();
+BEGIN
+  IF p_lane IS NULL AND NOT p_mixed THEN
+    SELECT j.lane INTO p_lane FROM cv.job j
+      WHERE j.engine = p_engine AND j.state = 'queued' AND j.not_before <= at AND j.deadline > at
+      ORDER BY j.fair_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN RETURN; END IF;
+  END IF;
+  IF p_lane IS NULL THEN
+    ids := ARRAY(SELECT j.id FROM cv.job j
+      WHERE j.engine = p_engine AND j.state = 'queued' AND j.not_before <= at AND j.deadline > at
+      ORDER BY j.fair_at LIMIT p_limit FOR UPDATE SKIP LOCKED);
+  ELSE
+    ids := ARRAY(SELECT j.id FROM cv.job j
+      WHERE j.engine = p_engine AND j.lane = p_lane AND j.state = 'queued' AND j.not_before <= at AND j.deadline > at
+      ORDER BY j.fair_at LIMIT p_limit FOR UPDATE SKIP LOCKED);
+  END IF;
+  RETURN QUERY UPDATE cv.job j SET state = 'processing', attempt = j.attempt + 1, tries = j.tries + 1,
+      worker = p_worker, lease = at + p_lease, started_at = coalesce(j.started_at, at)
+    WHERE j.id = ANY(ids) RETURNING j.id, j.attempt, j.lane, j.params::text, j.fair_at;
+END $$;
+
+-- Renews the leases still held; a job not answered is no longer the caller's.
+CREATE FUNCTION cv.renew(p_ids uuid[], p_attempts int[], p_worker text, p_lease interval) RETURNS SETOF uuid
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE cv.job j SET lease = clock_timestamp() + p_lease FROM unnest(p_ids, p_attempts) AS t(id, attempt)
+  WHERE j.id = t.id AND j.attempt = t.attempt AND j.worker = p_worker AND j.state = 'processing'
+  RETURNING j.id $$;
+
+-- Ends a job whose row and wallet the caller has locked.
+CREATE FUNCTION cv.close_job(w cv.wallet, p_job uuid, p_state text, p_code text, p_price bigint, p_actor text)
+RETURNS cv.wallet LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE cv.job SET state = p_state, code = p_code, price = p_price, lease = NULL, worker = NULL,
+    finished_at = clock_timestamp() WHERE id = p_job;
+  w := cv.settle(w, p_job, p_price, p_actor);
+  w.open_jobs := w.open_jobs - 1;
+  RETURN w;
+END $$;
+
+-- Puts a job back, after `p_delay`; `p_tries_back` 1 where the try was not its own fault.
+CREATE FUNCTION cv.requeue(p_job uuid, p_tries_back int, p_delay interval) RETURNS void LANGUAGE sql AS $$
+  UPDATE cv.job SET state = 'queued', lease = NULL, worker = NULL, tries = tries - p_tries_back,
+    not_before = clock_timestamp() + p_delay WHERE id = p_job $$;
+
+-- Ends or returns attempts, job and credit in one commit. Outcomes: done, retry, refuse, hand_back.
+-- Answers for each: completed, failed, queued, or fenced where the attempt is no longer the caller's.
+CREATE FUNCTION cv.finish(p_ids uuid[], p_attempts int[], p_outcomes text[], p_codes text[], p_prices bigint[],
+  p_objects text[], p_content_types text[], p_bytes bigint[], p_durations_ms bigint[], p_sha256s bytea[],
+  p_worker text, p_tries_max int, p_keep interval)
+RETURNS TABLE (id uuid, result text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE r record; w cv.wallet; j cv.job; owner_now uuid;
+BEGIN
+  FOR r IN SELECT t.*, x.owner FROM unnest(p_ids, p_attempts, p_outcomes, p_codes, p_prices, p_objects,
+      p_content_types, p_bytes, p_durations_ms, p_sha256s)
+      AS t(id, attempt, outcome, code, price, object, content_type, bytes, duration_ms, sha256)
+      JOIN cv.job x ON x.id = t.id ORDER BY x.owner, t.id LOOP
+    IF owner_now IS DISTINCT FROM r.owner THEN
+      IF owner_now IS NOT NULL THEN PERFORM cv.save(w); END IF;
+      w := cv.take(r.owner);
+      owner_now := r.owner;
+    END IF;
+    id := r.id;
+    SELECT * INTO j FROM cv.job x WHERE x.id = r.id AND x.state = 'processing' AND x.attempt = r.attempt
+      AND x.worker = p_worker FOR UPDATE;
+    IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
+    IF r.outcome = 'done' THEN
+      w := cv.close_job(w, r.id, 'completed', NULL, coalesce(r.price, j.hold), p_worker);
+      UPDATE cv.job x SET object = r.object, content_type = r.content_type, audio_bytes = r.bytes,
+        duration_ms = r.duration_ms, sha256 = r.sha256, audio_until = clock_timestamp() + p_keep WHERE x.id = r.id;
+      result := 'completed';
+    ELSIF r.outcome = 'refuse' OR (r.outcome = 'retry' AND j.tries >= p_tries_max) THEN
+      w := cv.close_job(w, r.id, 'failed', coalesce(r.code, 'failed'), 0, p_worker);
+      result := 'failed';
+    ELSIF r.outcome = 'retry' THEN
+      PERFORM cv.requeue(r.id, 0, 0.2 * 2 ^ j.tries * interval '1 second');
+      result := 'queued';
+    ELSIF r.outcome = 'hand_back' THEN
+      PERFORM cv.requeue(r.id, 1, interval '0');
+      result := 'queued';
+    ELSE
+      RAISE EXCEPTION 'unknown outcome %', r.outcome USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+  IF owner_now IS NOT NULL THEN PERFORM cv.save(w); END IF;
+END $$;
+
+-- Rescues what nobody holds any more: leases run out (requeued, or failed after `p_tries_max`) and jobs
+-- that waited past their deadline (expired). Looks without locks, locks the wallet, looks again.
+CREATE FUNCTION cv.sweep(p_tries_max int, p_limit int) RETURNS TABLE (id uuid, engine text, result text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE r record; w cv.wallet; j cv.job;
+BEGIN
+  FOR r IN SELECT * FROM (
+      (SELECT x.id, x.owner FROM cv.job x WHERE x.state = 'processing' AND x.lease < clock_timestamp()
+       ORDER BY x.lease LIMIT p_limit)
+      UNION ALL
+      (SELECT x.id, x.owner FROM cv.job x WHERE x.state = 'queued' AND x.deadline < clock_timestamp()
+       ORDER BY x.deadline LIMIT p_limit)) lost ORDER BY lost.owner, lost.id LOOP
+    w := cv.take(r.owner);
+    SELECT * INTO j FROM cv.job x WHERE x.id = r.id FOR UPDATE;
+    id := j.id; engine := j.engine; result := NULL;
+    IF j.state = 'queued' AND j.deadline < clock_timestamp() THEN
+      w := cv.close_job(w, j.id, 'expired', 'waited_too_long', 0, 'sweeper');
+      result := 'expired';
+    ELSIF j.state = 'processing' AND j.lease < clock_timestamp() AND j.tries >= p_tries_max THEN
+      w := cv.close_job(w, j.id, 'failed', 'worker_lost', 0, 'sweeper');
+      result := 'failed';
+    ELSIF j.state = 'processing' AND j.lease < clock_timestamp() THEN
+      PERFORM cv.requeue(j.id, 0, interval '0');
+      result := 'queued';
+    END IF;
+    PERFORM cv.save(w);
+    IF result IS NOT NULL THEN RETURN NEXT; END IF;
+  END LOOP;
+END $$;
+
+-- Cancels an owner's open job and gives its hold back. Codes: cancelled, too_late, not_found.
+CREATE FUNCTION cv.cancel(p_job uuid, p_owner uuid, p_actor text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet := cv.take(p_owner); j cv.job;
+BEGIN
+  SELECT * INTO j FROM cv.job x WHERE x.id = p_job AND x.owner = p_owner FOR UPDATE;
+  IF NOT FOUND THEN RETURN 'not_found'; END IF;
+  IF j.state NOT IN ('queued', 'processing') THEN RETURN 'too_late'; END IF;
+  PERFORM cv.save(cv.close_job(w, p_job, 'cancelled', 'cancelled', 0, p_actor));
+  RETURN 'cancelled';
+END $$;
+
+-- Forgets audio kept past its time; the caller deletes the objects after its commit.
+CREATE FUNCTION cv.forget_audio(p_limit int) RETURNS SETOF text
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  WITH old AS (SELECT id, object FROM cv.job WHERE object IS NOT NULL AND audio_until < clock_timestamp()
+               ORDER BY audio_until LIMIT p_limit FOR UPDATE SKIP LOCKED)
+  UPDATE cv.job j SET object = NULL FROM old WHERE j.id = old.id RETURNING old.object $$;

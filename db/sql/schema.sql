@@ -1,0 +1,170 @@
+-- Tables, types and triggers: what a migration makes once. Runs as cv_owner, in an empty schema cv.
+-- Amounts are micro-credits (1 credit = 1,000,000). Functions and views are in ledger.sql and jobs.sql.
+
+-- The one clock of the ledger: only the owner role can shift it (tests of month ends do).
+CREATE TABLE cv.clock (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  shift interval NOT NULL DEFAULT '0'
+);
+INSERT INTO cv.clock DEFAULT VALUES;
+
+-- `tier` is the plan's rank, shown to callers.
+CREATE TABLE cv.plan (
+  tier smallint PRIMARY KEY,
+  name text NOT NULL UNIQUE,
+  monthly bigint NOT NULL CHECK (monthly >= 0)
+);
+INSERT INTO cv.plan VALUES (1, 'free', 60 * 1000000), (2, 'pro', 10000::bigint * 1000000);
+
+CREATE TABLE cv.account (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  kind text NOT NULL CHECK (kind IN ('registered', 'api_only', 'system')),
+  email text CHECK (email = lower(email)),
+  name text,
+  password_hash text,
+  tier smallint NOT NULL DEFAULT 1 REFERENCES cv.plan,
+  admin boolean NOT NULL DEFAULT false,
+  suspended boolean NOT NULL DEFAULT false,
+  token_epoch integer NOT NULL DEFAULT 0,      -- raising it revokes every token given out
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT account_email_taken UNIQUE (email)
+);
+
+-- A key is found by a keyed digest; the sealed copy is shown again at log-in. Neither key is in the database.
+CREATE TABLE cv.api_key (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  account uuid NOT NULL REFERENCES cv.account,
+  name text NOT NULL,
+  prefix text NOT NULL,
+  digest bytea NOT NULL UNIQUE,
+  sealed bytea,
+  scopes text[] NOT NULL DEFAULT '{}',
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  last_used_at timestamptz,
+  expires_at timestamptz,
+  revoked_at timestamptz
+);
+CREATE INDEX api_key_account ON cv.api_key (account, created_at);
+
+-- What workers say of their engines: the front door validates against these alone.
+CREATE TABLE cv.engine (
+  name text NOT NULL,
+  worker text NOT NULL,
+  capabilities jsonb NOT NULL,
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (name, worker)
+);
+
+-- Six buckets an owner: `issued` is where credits come from, the others where they are.
+CREATE TYPE cv.bucket AS ENUM ('issued', 'free', 'paid', 'held', 'spent', 'expired');
+
+-- One row an owner: the projection of the owner's transfers, and the only lock on them.
+CREATE TABLE cv.wallet (
+  owner uuid PRIMARY KEY,
+  kind text NOT NULL CHECK (kind IN ('registered', 'api_only', 'system')),
+  tier smallint NOT NULL REFERENCES cv.plan,
+  monthly bigint CHECK (monthly >= 0),         -- null: the plan's
+  unlimited boolean NOT NULL DEFAULT false,
+  closed boolean NOT NULL DEFAULT false,
+  period date NOT NULL,                        -- first day of the month `free` belongs to
+  seq bigint NOT NULL DEFAULT 0,
+  head bytea NOT NULL DEFAULT '\x00',          -- hash of the last transfer
+  issued bigint NOT NULL DEFAULT 0,
+  free bigint NOT NULL DEFAULT 0 CHECK (free >= 0),
+  paid bigint NOT NULL DEFAULT 0 CHECK (paid >= 0),
+  held bigint NOT NULL DEFAULT 0 CHECK (held >= 0),
+  spent bigint NOT NULL DEFAULT 0 CHECK (spent >= 0),
+  expired bigint NOT NULL DEFAULT 0 CHECK (expired >= 0),
+  open_jobs integer NOT NULL DEFAULT 0 CHECK (open_jobs >= 0),
+  next_at timestamptz NOT NULL DEFAULT '-infinity',  -- when this owner's queued work would be done, alone
+  CONSTRAINT zero_sum CHECK (issued = free + paid + held + spent + expired)
+) WITH (fillfactor = 70);
+
+-- The journal. One row is one debit and one credit, so an unbalanced entry cannot be written.
+-- Slots of a job's ref: 10-12 hold (free, paid, issued), 20-22 its resolution, 30-32 the rest given back,
+-- 40-42 refund. Slots of any other ref: 0 issue, 1 expiry. UNIQUE makes each happen at most once.
+CREATE TABLE cv.transfer (
+  owner uuid NOT NULL REFERENCES cv.wallet,
+  seq bigint NOT NULL,
+  ref uuid NOT NULL,
+  slot smallint NOT NULL,
+  src cv.bucket NOT NULL,
+  dst cv.bucket NOT NULL,
+  amount bigint NOT NULL CHECK (amount > 0),
+  bucket cv.bucket NOT NULL,                   -- which credits these are: free, paid or issued (unlimited)
+  period date NOT NULL,
+  actor text NOT NULL CHECK (btrim(actor) <> ''),
+  reason text NOT NULL CHECK (btrim(reason) <> ''),
+  at timestamptz NOT NULL,
+  hash bytea NOT NULL,
+  PRIMARY KEY (owner, seq),
+  UNIQUE (owner, ref, slot),
+  CHECK (src <> dst)
+);
+
+CREATE FUNCTION cv.deny() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'append-only: % on %.% refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON cv.transfer
+  FOR EACH ROW EXECUTE FUNCTION cv.deny();
+CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.transfer
+  FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
+-- ALWAYS: session_replication_role = replica must not silence them.
+ALTER TABLE cv.transfer ENABLE ALWAYS TRIGGER append_only_rows;
+ALTER TABLE cv.transfer ENABLE ALWAYS TRIGGER append_only_table;
+
+-- One row a job of any kind. `attempt` fences whoever works on it; `tries` counts what was its own fault.
+CREATE TABLE cv.job (
+  id uuid PRIMARY KEY,
+  owner uuid NOT NULL REFERENCES cv.wallet,
+  kind text NOT NULL,
+  engine text NOT NULL,
+  lane text NOT NULL,                          -- jobs of one lane may share a batch
+  params jsonb NOT NULL,
+  characters integer NOT NULL,
+  hold bigint NOT NULL CHECK (hold >= 0),
+  price bigint CHECK (price >= 0 AND price <= hold),  -- what was charged; null until settled
+  bucket cv.bucket,                            -- the first answer, for replays: last bucket held from …
+  remaining bigint NOT NULL,                   -- … and what it had left
+  state text NOT NULL DEFAULT 'queued'
+    CHECK (state IN ('queued', 'processing', 'completed', 'failed', 'cancelled', 'expired')),
+  attempt integer NOT NULL DEFAULT 0,
+  tries integer NOT NULL DEFAULT 0,
+  worker text,
+  lease timestamptz,
+  not_before timestamptz NOT NULL DEFAULT '-infinity',
+  fair_at timestamptz NOT NULL,
+  deadline timestamptz NOT NULL,               -- still queued then: expired
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  started_at timestamptz,
+  finished_at timestamptz,
+  code text,                                   -- why it failed
+  object text,
+  content_type text,
+  audio_bytes bigint,
+  duration_ms bigint,
+  sha256 bytea,
+  audio_until timestamptz,
+  CHECK ((state = 'processing') = (lease IS NOT NULL)),
+  CHECK ((state IN ('queued', 'processing')) = (price IS NULL))
+) WITH (fillfactor = 70);
+CREATE INDEX job_ready ON cv.job (engine, fair_at) WHERE state = 'queued';
+CREATE INDEX job_lane ON cv.job (engine, lane, fair_at) WHERE state = 'queued';
+CREATE INDEX job_deadline ON cv.job (deadline) WHERE state = 'queued';
+CREATE INDEX job_lease ON cv.job (lease) WHERE state = 'processing';
+CREATE INDEX job_owner ON cv.job (owner, created_at DESC);
+CREATE INDEX job_audio ON cv.job (audio_until) WHERE object IS NOT NULL;
+
+CREATE TABLE cv.idempotency (
+  owner uuid NOT NULL REFERENCES cv.wallet,
+  key text NOT NULL CHECK (length(key) <= 255),
+  fingerprint bytea NOT NULL,
+  job uuid NOT NULL REFERENCES cv.job,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (owner, key)
+);
+
+-- The digest of the functions last applied, so that an unchanged set is not applied again.
+CREATE TABLE cv.routines (one boolean PRIMARY KEY DEFAULT true CHECK (one), digest text NOT NULL);
