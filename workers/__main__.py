@@ -1,0 +1,75 @@
+"""`python -m workers`: one process, one engine, one device. TERM drains it."""
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+
+from db.log import configure
+from db.settings import DbSettings, SettingsError, read
+from workers.settings import WorkerSettings
+
+
+def main() -> int:
+    """Run until INT or TERM; 0 when drained, 2 when a setting is wrong."""
+    try:
+        settings, places = read(WorkerSettings, os.environ), read(DbSettings, os.environ)
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 2
+    _pin(settings.device)
+    os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    _run(settings, places, stopping)
+    return 0
+
+
+def _pin(device: str) -> None:
+    """One process sees one device; to be set before torch is imported."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:") if device != "cpu" else ""
+
+
+def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event) -> None:
+    import dramatiq
+    import structlog
+
+    from db.objects import open_store
+    from workers import actors, engines, wake
+    from workers.connections import Link
+    from workers.runner import Runner
+    from workers.timer import Timer
+
+    configure(settings.log_level)
+    worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    links = partial(Link, places.database_url)
+    store = open_store(places.objects)
+    engine = engines.load(settings.engine)
+    runner = Runner(engine, store, settings, links, worker)
+    timer = Timer(runner, engine, store, settings, links("timer"), worker)
+    broker = wake.broker(places.redis_url)
+    actors.declare(broker, settings.engine, runner)
+    consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
+    timer.start()
+    if settings.wake:
+        consumer.start()
+    structlog.get_logger().info("worker_ready", engine=settings.engine, slots=engine.slots, worker=worker)
+    stopping.wait()
+    if settings.wake:
+        consumer.stop(timeout=2000)
+    runner.stop(settings.drain_s)
+    timer.stop()
+    timer.retire()
+    engine.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

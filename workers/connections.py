@@ -1,0 +1,38 @@
+"""A worker thread's way to Postgres: one connection, made when needed and again when lost."""
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import psycopg
+
+from db.engine import WorkerConnection, worker_connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Link:
+    """Runs `db.work` functions on a connection of its own. One thread at a time."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: WorkerConnection | None = None
+
+    def run(
+        self, function: Callable[Concatenate[WorkerConnection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`function(connection, …)`. Raises psycopg.OperationalError when Postgres is out of reach."""
+        if self._connection is None:
+            self._connection = worker_connection(self._url, application_name=self._name)
+        try:
+            return function(self._connection, *args, **kwargs)
+        except psycopg.OperationalError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Drop the connection; the next `run` makes another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
