@@ -1,0 +1,146 @@
+"""Real servers for all tests: given by URL, else embedded, else in containers. And what this machine lacks.
+
+`CODEVOICE_TEST_DATABASE_OWNER_URL` and `CODEVOICE_TEST_REDIS_URL` give servers; each test run makes and drops
+databases of its own there.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from db.engine import Pool, open_pool
+from db.migrate import upgrade
+from ops import embedded
+
+Need = Callable[[str], str]
+LEFT_OUT = Path(".pytest_cache/left-out.txt")
+_lacks: dict[str, int] = {}
+
+
+@pytest.fixture(scope="session")
+def need() -> Need:
+    """The path of a program a test cannot do without; where it is missing the test is left out, by name."""
+
+    def find(program: str) -> str:
+        path = shutil.which(program)
+        if path is None:
+            _lacks[program] = _lacks.get(program, 0) + 1
+            pytest.skip(f"{program} is not on this machine")
+        return path
+
+    return find
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a lack is a failure; elsewhere it is said in the last line."""
+    if _lacks and os.environ.get("CI"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    LEFT_OUT.unlink(missing_ok=True)
+    if _lacks:
+        line = "left out: " + ", ".join(f"{n} tests that need {what}" for what, n in sorted(_lacks.items()))
+        LEFT_OUT.parent.mkdir(exist_ok=True)
+        LEFT_OUT.write_text(line + "\n")
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Generator[None]:
+    """No test reaches another machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0]) if isinstance(address, tuple) else ""
+            assert host in ("127.0.0.1", "::1", "localhost"), f"a test tried to reach {host}"
+        connect(self, address)  # type: ignore[arg-type]
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, str]]:
+    """(URL of a Postgres superuser, URL of a Redis), for the whole run."""
+    given = os.environ.get("CODEVOICE_TEST_DATABASE_OWNER_URL"), os.environ.get("CODEVOICE_TEST_REDIS_URL")
+    with ExitStack() as stack:
+        if given[0] and given[1]:
+            yield given[0], given[1]
+            return
+        folder = tmp_path_factory.mktemp("servers")
+        password = secrets.token_hex(8)
+        try:
+            owner = stack.enter_context(embedded.postgres(folder / "pg", password=password, durable=False))
+            redis = stack.enter_context(embedded.valkey(folder / "kv", password=password))
+        except embedded.EmbeddedError:
+            owner, redis = _in_containers(stack)
+        yield owner, redis
+
+
+def _in_containers(stack: ExitStack) -> tuple[str, str]:
+    from testcontainers.postgres import PostgresContainer
+    from testcontainers.redis import RedisContainer
+
+    owner = stack.enter_context(PostgresContainer("postgres:18", driver=None))
+    redis = stack.enter_context(RedisContainer("valkey/valkey:9"))
+    url = f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}/0"
+    return owner.get_connection_url(), url
+
+
+Databases = Callable[[], tuple[str, str]]
+
+
+@pytest.fixture(scope="session")
+def new_database(servers: tuple[str, str]) -> Generator[Databases]:
+    """Makes migrated databases: (owner's URL, application's URL) of each."""
+    server, login, made = servers[0], f"cv_test_{secrets.token_hex(4)}", list[str]()
+
+    def execute(statement: str) -> None:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def make(template: str = "") -> tuple[str, str]:
+        name = f"cv_test_{secrets.token_hex(6)}"
+        execute(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+        made.append(name)
+        place = conninfo_to_dict(server)
+        at = f"{place['host']}:{place.get('port', 5432)}/{name}"
+        return f"postgresql://{place['user']}:{place['password']}@{at}", f"postgresql://{login}:app@{at}"
+
+    owner_url, app_url = make()
+    upgrade(owner_url, app_url)
+    template = owner_url.rpartition("/")[2]
+    yield lambda: make(template)
+    for name in reversed(made):
+        execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    execute(f'DROP ROLE "{login}"')
+
+
+@pytest.fixture
+def database(new_database: Databases) -> tuple[str, str]:
+    """A database of the test's own: (owner's URL, application's URL)."""
+    return new_database()
+
+
+@pytest.fixture
+async def pool(database: tuple[str, str]) -> AsyncGenerator[Pool]:
+    """The front door's way into the test's own database."""
+    opened = await open_pool(database[1], connections_max=16, statement_timeout_ms=30_000)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: tuple[str, str]) -> str:
+    return servers[1]
