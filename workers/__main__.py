@@ -67,7 +67,6 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
         consumer.stop(timeout=2000)
     runner.stop(settings.drain_s)
     timer.stop()
-    timer.retire()
     engine.close()
 
 

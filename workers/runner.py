@@ -233,6 +233,9 @@ class Runner:
         self.lose([job for job, _ in self.held()])
         self._pool.shutdown(wait=True)
         self._finisher.stop(timeout_s=2.0)
+        with self._turn:
+            self._claims.close()
+        self._endings.close()
 
 
 def _utterance(job: Claimed) -> Utterance:

@@ -48,17 +48,15 @@ class Timer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the beats; leases are no longer renewed."""
+        """End the beats, so that leases are no longer renewed, and take this worker off the list."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-
-    def retire(self) -> None:
-        """Take this worker off the list of those present."""
         try:
             self._link.run(work.retire, engine=self._engine.capabilities.engine, worker=self._worker)
         except psycopg.Error as error:
             log.warning("retire_failed", error=type(error).__name__)
+        self._link.close()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._settings.sweep_s):

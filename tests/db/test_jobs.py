@@ -7,8 +7,7 @@ import uuid
 from db import jobs, ledger, work
 from db.engine import Connection, Pool, WorkerConnection, transaction, worker_connection
 from db.rows import MICRO, Finished, JobStatus, Submitted
-
-from .conftest import Submit, Wallet, new_job
+from tests.records import Submit, Wallet, new_job
 
 
 def claim(worker: WorkerConnection, by: str = "w", **options: object) -> list[uuid.UUID]:

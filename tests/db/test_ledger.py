@@ -9,8 +9,7 @@ import pytest
 from db import ledger, work
 from db.engine import Pool, WorkerConnection, transaction
 from db.rows import MICRO, Finished
-
-from .conftest import Submit, Wallet, new_job
+from tests.records import Submit, Wallet, new_job
 
 
 async def balance(pool: Pool, owner: uuid.UUID) -> tuple[int, int, int, int]:

@@ -1,0 +1,187 @@
+"""The machine room's loop: every job ends once, and one bad job fails alone."""
+
+import asyncio
+import uuid
+from pathlib import Path
+
+from db import jobs, ledger, work
+from db.engine import Pool, WorkerConnection, transaction
+from db.objects import open_store
+from db.rows import MICRO, JobStatus, NewJob, SpeechParams
+from tests.records import Submit, Wallet, new_job
+from workers.settings import WorkerSettings
+
+from .conftest import Room
+
+
+def order(owner: uuid.UUID, text: str) -> NewJob:
+    return new_job(owner, params=SpeechParams(text=text, voice="ryan", language="en-US"))
+
+
+async def until(pool: Pool, job: uuid.UUID | None, *states: str) -> JobStatus:
+    """The job's status once it is in one of `states`; fails after 20 s."""
+    assert job is not None
+    async with asyncio.timeout(20):
+        while True:
+            async with transaction(pool) as connection:
+                found = await jobs.status(connection, job)
+            if found and found.state in states:
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def spent(pool: Pool, owner: uuid.UUID) -> tuple[int, int]:
+    async with transaction(pool) as connection:
+        assert await ledger.audit(connection) == []
+        now = await ledger.balance(connection, owner)
+    assert now is not None
+    return now.spent // MICRO, now.held
+
+
+async def test_a_job_becomes_a_wav_file(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit, folder: Path
+) -> None:
+    owner = await wallet()
+    [sent] = await submit(order(owner, "say 500"))
+    room.runner.drain()
+    done = await until(pool, sent.id, "completed")
+    assert (done.duration_ms, done.audio_bytes, done.content_type) == (500, 1044, "audio/wav")
+    assert done.object == f"jobs/{sent.id}/1.wav"
+    assert (folder / done.object).stat().st_size == 1044
+    assert await spent(pool, owner) == (1, 0)
+
+
+async def test_one_bad_job_fails_alone(room: Room, pool: Pool, wallet: Wallet, submit: Submit) -> None:
+    owner = await wallet()
+    orders = ["say 10", "refuse", "nothing", "say 20"]
+    sent = await submit(*(order(owner, text) for text in orders))
+    room.runner.drain()
+    ends = [await until(pool, answer.id, "completed", "failed") for answer in sent]
+    assert [(end.state, end.code) for end in ends] == [
+        ("completed", None),
+        ("failed", "unspeakable"),
+        ("failed", "nothing_to_say"),
+        ("completed", None),
+    ]
+    assert room.engine.batches == [4]
+    assert await spent(pool, owner) == (2, 0)
+
+
+async def test_a_broken_attempt_is_tried_again_and_then_given_up(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+) -> None:
+    owner = await wallet()
+    [sent] = await submit(order(owner, "break"))
+    room.timer.start()
+    end = await until(pool, sent.id, "failed")
+    assert (end.code, end.attempt) == ("engine_interrupted", 3)
+    assert await spent(pool, owner) == (0, 0)
+
+
+async def test_slots_that_become_free_are_filled_again(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+) -> None:
+    owner = await wallet()
+    hanging = await submit(*(order(owner, "hang") for _ in range(3)))
+    await submit(*(order(owner, "say 5") for _ in range(20)))
+    room.runner.drain()
+    await asyncio.to_thread(lambda: [room.engine.begun.get(timeout=20) for _ in range(23)])
+    assert max(room.engine.batches) <= 4
+    room.runner.lose([answer.id for answer in hanging if answer.id])
+
+
+async def test_a_cancelled_job_frees_its_slot(room: Room, pool: Pool, wallet: Wallet, submit: Submit) -> None:
+    owner = await wallet()
+    [sent] = await submit(order(owner, "hang"))
+    room.timer.start()
+    await asyncio.to_thread(room.engine.begun.get, timeout=20)
+    assert sent.id is not None
+    async with transaction(pool) as connection:
+        assert await jobs.cancel(connection, sent.id, owner=owner, actor="owner") == "cancelled"
+    async with asyncio.timeout(20):
+        while room.runner.held():
+            await asyncio.sleep(0.01)
+    assert (await until(pool, sent.id, "cancelled")).object is None
+    assert await spent(pool, owner) == (0, 0)
+
+
+async def test_without_a_store_claims_pause_and_no_try_is_lost(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit, folder: Path
+) -> None:
+    owner = await wallet()
+    folder.rename(folder.with_name("away"))
+    folder.touch()  # a file where the folder was: nothing can be put
+    sent = await submit(*(order(owner, "say 5") for _ in range(3)))
+    room.timer.start()
+    async with asyncio.timeout(20):
+        while not room.runner.store_lost.is_set():
+            await asyncio.sleep(0.01)
+    folder.unlink()
+    folder.with_name("away").rename(folder)
+    for answer in sent:
+        await until(pool, answer.id, "completed")
+    assert await pool.fetchval("SELECT max(tries) FROM cv.job") == 1
+    assert await spent(pool, owner) == (3, 0)
+
+
+async def test_a_stopping_worker_hands_back_what_it_cannot_end(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+) -> None:
+    [sent] = await submit(order(await wallet(), "hang"))
+    room.runner.drain()
+    await asyncio.to_thread(room.engine.begun.get, timeout=20)
+    await asyncio.to_thread(room.runner.stop, 0)
+    assert (await until(pool, sent.id, "queued")).attempt == 1
+    assert await pool.fetchval("SELECT tries FROM cv.job") == 0
+
+
+async def test_a_lost_worker_connection_is_made_again(
+    room: Room,
+    pool: Pool,
+    wallet: Wallet,
+    submit: Submit,
+    database: tuple[str, str],
+    worker: WorkerConnection,
+) -> None:
+    room.timer.start()
+    owner = await wallet()
+    for _ in range(3):
+        worker.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = ANY($1)",
+            (["claims", "endings", "timer"],),
+        )
+        [sent] = await submit(order(owner, "say 5"))
+        await until(pool, sent.id, "completed")
+    assert await spent(pool, owner) == (3, 0)
+
+
+async def test_two_workers_with_one_expired_lease_charge_once(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit, database: tuple[str, str], folder: Path
+) -> None:
+    """The first worker stops renewing (as one stopped by SIGSTOP does); the second takes its job over."""
+    owner = await wallet()
+    settings = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=0.2)
+    stopped = Room(database[1], open_store(folder.as_uri()), settings)
+    [sent] = await submit(order(owner, "hang"))
+    stopped.runner.drain()
+    await asyncio.to_thread(stopped.engine.begun.get, timeout=20)
+    room.timer.start()
+    await asyncio.to_thread(room.engine.begun.get, timeout=20)
+    assert (await until(pool, sent.id, "processing")).attempt == 2
+    stopped.close()
+    assert sent.id is not None
+    async with transaction(pool) as connection:
+        await jobs.cancel(connection, sent.id, owner=owner, actor="owner")
+    assert await spent(pool, owner) == (0, 0)
+
+
+async def test_a_worker_makes_its_engine_known_and_the_last_one_stays_known(
+    room: Room, pool: Pool, worker: WorkerConnection
+) -> None:
+    room.timer.start()
+    assert await pool.fetchval("SELECT count(*) FROM cv.engine") == 1
+    work.publish(worker, room.engine.capabilities, worker="another")
+    room.timer.stop()
+    work.retire(worker, engine="espeak", worker="another")
+    assert await pool.fetchval("SELECT array_agg(worker) FROM cv.engine") == ["another"]
