@@ -1,0 +1,55 @@
+# Recipes for people and CI. Each runs in the checkout's own .venv (made by ops/up.sh and ops/test.sh).
+
+bin := justfile_directory() / ".venv/bin"
+
+# list the recipes
+default:
+    @{{bin}}/just --list --justfile "{{justfile()}}"
+
+# set up and run CodeVoice on this machine
+up *args:
+    bash ops/up.sh {{args}}
+
+# set up and run all tests
+test *args:
+    bash ops/test.sh {{args}}
+
+# style, format, types and the import law
+lint:
+    {{bin}}/ruff check .
+    {{bin}}/ruff format --check .
+    {{bin}}/basedpyright
+    {{bin}}/lint-imports
+
+# rewrite the code in the house's format
+format:
+    {{bin}}/ruff check --fix .
+    {{bin}}/ruff format .
+
+# everything CI asks for
+check: lint test
+
+# bring the database of the running stack, or of CODEVOICE_DATABASE_OWNER_URL, to this version
+migrate:
+    {{bin}}/codevoice migrate
+
+# run one benchmark against the running stack
+bench name *args:
+    {{bin}}/codevoice bench {{name}} {{args}}
+
+# audit the ledger of the running stack
+audit:
+    {{bin}}/codevoice ledger audit
+
+# install what lint and this file need
+dev:
+    bash -c '. ops/setup.sh && set_up dev'
+
+# pin the newest allowed versions anew
+constraints:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    {{bin}}/python -m pip --version >/dev/null 2>&1 || true
+    new=$(uv pip compile -q --python-version 3.11 --all-extras --no-annotate --no-header --upgrade pyproject.toml)
+    { head -1 constraints.txt; sed 's/+cpu$//' <<<"$new"; } > constraints.new
+    mv constraints.new constraints.txt

@@ -1,0 +1,126 @@
+"""The house's own rules, counted: sizes, names, who may import whom, what must be said where."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db.settings import variable
+
+HOME = Path(__file__).parent.parent
+ROOMS = ("app", "workers", "db", "ops")
+FILES = sorted(path for room in (*ROOMS, "tests") for path in (HOME / room).rglob("*.py"))
+LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(HOME))
+
+
+def test_no_file_is_long() -> None:
+    long = {name(path): n for path in FILES if (n := len(path.read_text().splitlines())) > LINES_MAX}
+    assert long == {}
+
+
+def test_no_function_is_long() -> None:
+    long = {
+        f"{name(path)}:{function.name}": lines
+        for path in FILES
+        for function in functions(path)
+        if (lines := (function.end_lineno or 0) - function.lineno + 1) > FUNCTION_LINES_MAX
+    }
+    assert long == {}
+
+
+def test_functions_are_short_as_a_rule() -> None:
+    sizes = sorted(
+        (function.end_lineno or 0) - function.lineno + 1
+        for path in FILES
+        if not name(path).startswith("tests")
+        for function in functions(path)
+    )
+    assert sizes[len(sizes) // 2] <= 12
+
+
+def test_every_file_says_what_it_answers() -> None:
+    silent = [
+        name(path)
+        for path in FILES
+        if not name(path).startswith("tests")
+        and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) is None
+    ]
+    assert silent == []
+
+
+def test_no_module_hides_one_of_the_standard_library() -> None:
+    top = {path.name for path in HOME.iterdir() if path.is_dir()} & set(sys.stdlib_module_names)
+    assert top == set()
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "helper", "manager", "misc", "common"])
+def test_no_file_has_a_name_that_says_nothing(word: str) -> None:
+    assert [name(path) for path in FILES if word in path.stem.split("_")] == []
+
+
+def test_the_import_law_holds() -> None:
+    tool = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([tool], cwd=HOME, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_nothing_but_the_engines_server_loads_the_gpl_library() -> None:
+    users = [name(path) for path in FILES if "espeakng_loader" in imports(path)]
+    assert users == ["workers/engines/espeak_server.py"]
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_messages_are_never_pickled() -> None:
+    assert [name(path) for path in FILES if "pickle" in imports(path)] == []
+
+
+def test_every_setting_is_in_the_documents() -> None:
+    from app.settings import AppSettings
+    from db.settings import DbSettings
+    from workers.settings import WorkerSettings
+
+    documented = (HOME / "docs" / "settings.md").read_text(encoding="utf-8")
+    wanted = {
+        variable(field)
+        for settings in (AppSettings, DbSettings, WorkerSettings)
+        for field in settings.__struct_fields__
+    }
+    assert {field for field in wanted if f"`{field}`" not in documented} == set()
+
+
+def test_every_route_is_in_the_documents() -> None:
+    from app.server import handlers
+    from litestar import Litestar
+
+    documented = (HOME / "docs" / "api.md").read_text(encoding="utf-8")
+    routes = {route.path for route in Litestar(route_handlers=handlers()).routes}
+    assert {path for path in routes if re.sub(r":\w+}", "}", path) not in documented} == set()
+
+
+def test_every_recipe_of_the_justfile_says_its_purpose() -> None:
+    lines = (HOME / "justfile").read_text().splitlines()
+    recipes = [n for n, line in enumerate(lines) if re.match(r"\w[^=]*:(?!=)", line)]
+    assert [lines[n] for n in recipes if not lines[n - 1].startswith("# ")] == []
