@@ -1,4 +1,4 @@
-"""Ways into Postgres: asyncpg's pool for hot paths, a SQLAlchemy session for cold ones, psycopg for workers.
+"""The front door's ways into Postgres: asyncpg's pool for hot paths, a SQLAlchemy session for cold ones.
 
 Only `transaction()` and `session()` commit; the functions of `db` take a connection and never do.
 """
@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
-import psycopg
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     Pool = asyncpg.Pool
 else:
     Connection = Pool = Any
-
-WorkerConnection = psycopg.Connection[tuple[Any, ...]]
 
 
 async def open_pool(url: str, *, connections_max: int, statement_timeout_ms: int) -> Pool:
@@ -66,19 +63,3 @@ async def raw(opened: "AsyncSession") -> Connection:
     """The session's own connection, for the ledger's functions: same transaction, one commit."""
     connection = await (await opened.connection()).get_raw_connection()
     return cast("Connection", connection.driver_connection)
-
-
-def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
-    """A blocking connection in autocommit: each statement, thus each ledger function, is one commit.
-
-    Parameters are $1, $2 …, as in the asyncpg half. For one thread.
-    """
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        prepare_threshold=1,
-        cursor_factory=psycopg.RawCursor,
-        application_name=application_name,
-        options="-c statement_timeout=30s",
-        connect_timeout=5,
-    )

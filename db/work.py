@@ -2,13 +2,32 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 
-from db.engine import WorkerConnection
 from db.queries import query
 from db.rows import Capabilities, Claimed, Finished, SpeechParams
+
+WorkerConnection = psycopg.Connection[tuple[Any, ...]]
+
+
+def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
+    """A blocking connection in autocommit: each statement, thus each ledger function, is one commit.
+
+    Parameters are $1, $2 …, as in the asyncpg half. For one thread.
+    """
+    return psycopg.connect(
+        url,
+        autocommit=True,
+        prepare_threshold=1,
+        cursor_factory=psycopg.RawCursor,
+        application_name=application_name,
+        options="-c statement_timeout=30s",
+        connect_timeout=5,
+    )
 
 
 def claim(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from db import jobs, ledger
-from db.engine import Pool, WorkerConnection, transaction, worker_connection
+from db.engine import Pool, transaction
 from db.rows import MICRO, NewJob, SpeechParams, Submitted
+from db.work import WorkerConnection, worker_connection
 
 Wallet = Callable[..., Awaitable[uuid.UUID]]
 Submit = Callable[..., Awaitable[list[Submitted]]]

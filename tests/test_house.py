@@ -1,6 +1,7 @@
 """The house's own rules, counted: sizes, names, who may import whom, what must be said where."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,8 +113,9 @@ def test_every_setting_is_in_the_documents() -> None:
 
 
 def test_every_route_is_in_the_documents() -> None:
-    from app.server import handlers
     from litestar import Litestar
+
+    from app.server import handlers
 
     documented = (HOME / "docs" / "api.md").read_text(encoding="utf-8")
     routes = {route.path for route in Litestar(route_handlers=handlers()).routes}

@@ -5,7 +5,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 
-from db.engine import WorkerConnection, worker_connection
+from db.work import WorkerConnection, worker_connection
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -5,8 +5,9 @@ import threading
 import uuid
 
 from db import jobs, ledger, work
-from db.engine import Connection, Pool, WorkerConnection, transaction, worker_connection
+from db.engine import Connection, Pool, transaction
 from db.rows import MICRO, Finished, JobStatus, Submitted
+from db.work import WorkerConnection, worker_connection
 from tests.records import Submit, Wallet, new_job
 
 

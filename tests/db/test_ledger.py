@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 
 from db import ledger, work
-from db.engine import Pool, WorkerConnection, transaction
+from db.engine import Pool, transaction
 from db.rows import MICRO, Finished
+from db.work import WorkerConnection
 from tests.records import Submit, Wallet, new_job
 
 

@@ -5,9 +5,10 @@ import uuid
 from pathlib import Path
 
 from db import jobs, ledger, work
-from db.engine import Pool, WorkerConnection, transaction
+from db.engine import Pool, transaction
 from db.objects import open_store
 from db.rows import MICRO, JobStatus, NewJob, SpeechParams
+from db.work import WorkerConnection
 from tests.records import Submit, Wallet, new_job
 from workers.settings import WorkerSettings
 

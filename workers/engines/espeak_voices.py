@@ -1,0 +1,146 @@
+"""Which voices eSpeak NG gives us, and what espeak calls them. Pure: from espeak's own list."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from db.rows import Voice
+from workers.engines import Refused
+
+_DROPPED = {
+    # no dictionary
+    *("gmq/fo", "trk/kaa", "art/xex"),
+    # silent on digits, at the least
+    *("iro/chr", "trk/cv", "art/sjn"),
+    # invented, and not to talk to strangers with: Lojban, Klingon, Pyash, Belta, Quenya
+    *("art/jbo", "art/piqd", "art/py", "art/qdb", "art/qya"),
+    # another alphabet or norm of a language that is here already
+    *("gmw/en-Shaw", "ira/fa-Latn", "sit/cmn-Latn-pinyin", "sit/yue-Latn-jyutping", "zle/ru-cl"),
+}
+_TAGS = {  # where espeak's own tag is not BCP-47, or leaves out the country it means
+    "gmw/en-US-nyc": "en-US-x-nyc",
+    "roa/ca-ba": "ca-x-balear",
+    "roa/ca-nw": "ca-x-nw",
+    "roa/ca-va": "ca-valencia",
+    "roa/es": "es-ES",
+    "roa/pt": "pt-PT",
+    "sit/cmn": "zh-CN",
+}
+_NAMES = {  # where espeak says which language only in the parenthesis
+    "ga": "Irish",
+    "gd": "Scottish Gaelic",
+    "grc": "Ancient Greek",
+    "my": "Burmese",
+    "yue": "Cantonese",
+}
+_WEAKNESSES = {"ja": "Reads kana, but misreads most kanji."}
+_GENDERS: dict[int, Literal["male", "female"]] = {1: "male", 2: "female"}
+_PEOPLE = (  # they speak English in every accent; name, variant, the accents they begin with
+    ("ryan", "m3", ("en-US", "en-GB")),
+    ("Peter", "m7", ("en-US", "en-GB")),
+    ("Emma", "f2", ("en-US", "en-GB")),
+    ("James", "m4", ("en-GB", "en-US")),
+)
+_LOCALS = {"male": "m6", "female": "f4"}  # the variants of each language's own two voices
+
+
+class Listed(Struct, frozen=True):
+    """One entry of espeak's list: a voice ("gmw/en-US") or a variant, its timbre ("!v/f3")."""
+
+    name: str
+    identifier: str
+    gender: int  # 1 male, 2 female; true of variants only: every voice says 1
+    languages: tuple[str, ...]  # its own tag, in lower case, then those it may stand in for
+
+
+class Catalogue(Struct, frozen=True):
+    """The voices we offer, and espeak's identifier for each voice in each of its languages."""
+
+    voices: tuple[Voice, ...]
+    identifiers: Mapping[tuple[str, str], str]
+
+    def identifier(self, voice: str, language: str) -> str:
+        """What espeak calls this voice. Raises `Refused` where we offer no such voice or language."""
+        if (voice, language) in self.identifiers:
+            return self.identifiers[voice, language]
+        known = any(offered.id == voice for offered in self.voices)
+        raise Refused("unknown_language" if known else "unknown_voice")
+
+
+class _Language(Struct, frozen=True):
+    tag: str
+    name: str  # English
+    identifier: str
+    full_name: str  # as espeak says it: "English (Great Britain)"
+
+
+class _Speaker(Struct, frozen=True):
+    name: str
+    variant: str
+    languages: tuple[_Language, ...]
+    about: str
+
+
+def catalogue(listed: Sequence[Listed]) -> Catalogue:
+    """The named speakers, then a male and a female one for every usable language.
+
+    KeyError: this espeak lacks a variant we rely on. It would not say so, and speak with some other voice.
+    """
+    genders = {entry.identifier: entry.gender for entry in listed if _is_variant(entry)}
+    languages = [_language(entry) for entry in listed if not _is_variant(entry)]
+    usable = [language for language in languages if language.identifier not in _DROPPED]
+    speakers = (*_people(usable), *_locals(usable))
+    return Catalogue(
+        voices=tuple(_voice(speaker, genders[f"!v/{speaker.variant}"]) for speaker in speakers),
+        identifiers={
+            (speaker.name.lower(), language.tag): f"{language.identifier}+{speaker.variant}"
+            for speaker in speakers
+            for language in speaker.languages
+        },
+    )
+
+
+def _is_variant(entry: Listed) -> bool:
+    return entry.identifier.startswith("!v/")
+
+
+def _language(entry: Listed) -> _Language:
+    tag = _TAGS.get(entry.identifier) or _bcp47(entry.languages[0])
+    name = _NAMES.get(tag) or entry.name.partition("(")[0].strip()
+    return _Language(tag, name, entry.identifier, entry.name.strip())
+
+
+def _bcp47(tag: str) -> str:
+    """espeak writes all in lower case; by custom a country stands in capitals: en-GB, vi-VN-x-south."""
+    language, *rest = tag.split("-")
+    country = [part.upper() if len(part) == 2 else part for part in rest[:1]]
+    return "-".join([language, *country, *rest[1:]])
+
+
+def _people(languages: Sequence[_Language]) -> Iterator[_Speaker]:
+    english = [language for language in languages if language.name == "English"]
+    for name, variant, first in _PEOPLE:
+        ordered = sorted(
+            english, key=lambda accent: first.index(accent.tag) if accent.tag in first else len(first)
+        )
+        yield _Speaker(name, variant, tuple(ordered), f"English in {len(english)} accents.")
+
+
+def _locals(languages: Sequence[_Language]) -> Iterator[_Speaker]:
+    for language in languages:
+        for gender, variant in _LOCALS.items():
+            about = f"{language.full_name}. {_WEAKNESSES.get(language.tag, '')}"
+            yield _Speaker(f"{language.tag.lower()}-{gender}", variant, (language,), about)
+
+
+def _voice(speaker: _Speaker, gender: int) -> Voice:
+    return Voice(
+        id=speaker.name.lower(),
+        name=speaker.name,
+        gender=_GENDERS[gender],
+        languages=tuple(language.tag for language in speaker.languages),
+        language_names=tuple(language.name for language in speaker.languages),
+        description=f"Robotic formant voice (eSpeak NG). {speaker.about}".strip(),
+        quality="low",
+    )
