@@ -1,0 +1,50 @@
+"""Many callers at once: nothing mixed up, nothing charged twice, nothing lost."""
+
+import hashlib
+import struct
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from workers.encode import wav_header
+from workers.engines import Utterance
+from workers.engines.espeak import EspeakEngine
+
+from .clients import download, poll
+from .conftest import Stack
+
+VOICES = ("ryan", "peter", "emma", "james")
+JOBS = 200
+CLIENTS = 20
+
+
+def spoken(engine: EspeakEngine, text: str, voice: str) -> bytes:
+    """The file this text and voice must give: the engine is deterministic."""
+    language = next(v.languages[0] for v in engine.capabilities.voices if v.id == voice)
+    utterance = Utterance(job_id=uuid.uuid4(), text=text, voice=voice, language=language)
+    pcm = b"".join(engine.begin([utterance])[0])
+    return wav_header(len(pcm), 22050) + pcm
+
+
+def test_200_jobs_of_20_clients_come_back_each_to_its_own(stack: Stack) -> None:
+    stack.grant(JOBS)
+    before = stack.credits()
+    wanted = [(f"This is sentence number {n}.", VOICES[n % 4]) for n in range(JOBS)]
+
+    def client(text: str, voice: str) -> bytes:
+        return download(stack, poll(stack, stack.speak(text, voice)))
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        got = list(clients.map(lambda want: client(*want), wanted))
+    engine = EspeakEngine()
+    mixed_up = [want for want, file in zip(wanted, got, strict=True) if file != spoken(engine, *want)]
+    engine.close()
+    after = stack.credits()
+    assert mixed_up == []
+    assert len({hashlib.sha256(file).digest() for file in got}) == JOBS
+    assert before["total_remaining"] - after["total_remaining"] == JOBS
+    assert after["held"] == 0
+    assert stack.audit_is_clean()
+
+
+def test_a_wav_header_tells_its_length() -> None:
+    assert struct.unpack("<I", wav_header(100, 22050)[40:])[0] == 100
