@@ -58,7 +58,7 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     broker = wake.broker(places.redis_url)
     actors.declare(broker, settings.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
-    timer.start()
+    timer.start(stopping)
     if settings.wake:
         consumer.start()
     structlog.get_logger().info("worker_ready", engine=settings.engine, slots=engine.slots, worker=worker)

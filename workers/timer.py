@@ -41,9 +41,9 @@ class Timer:
         self._forgot_at = 0.0
         self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
 
-    def start(self) -> None:
-        """Make the engine known, waiting for Postgres where need be, and begin."""
-        while not self._beat() and not self._stopping.wait(0.5):
+    def start(self, giving_up: threading.Event) -> None:
+        """Make the engine known, waiting for Postgres until `giving_up` where need be, and begin."""
+        while not self._beat() and not giving_up.wait(0.5):
             pass
         self._thread.start()
 

@@ -21,8 +21,6 @@ import pytest
 from workers.engines import Interrupted, Refused, Speech, Utterance
 from workers.engines.espeak import EspeakEngine
 
-pytestmark = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="needs codevoice[embedded]")
-
 SECOND_BYTES = 22_050 * 2
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 LONG = "It was the best of times, it was the worst of times. " * 380  # 20,000 characters, 20 minutes

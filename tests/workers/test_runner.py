@@ -1,6 +1,10 @@
 """The machine room's loop: every job ends once, and one bad job fails alone."""
 
 import asyncio
+import os
+import subprocess
+import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -73,7 +77,7 @@ async def test_a_broken_attempt_is_tried_again_and_then_given_up(
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "break"))
-    room.timer.start()
+    room.timer.start(threading.Event())
     end = await until(pool, sent.id, "failed")
     assert (end.code, end.attempt) == ("engine_interrupted", 3)
     assert await spent(pool, owner) == (0, 0)
@@ -94,7 +98,7 @@ async def test_slots_that_become_free_are_filled_again(
 async def test_a_cancelled_job_frees_its_slot(room: Room, pool: Pool, wallet: Wallet, submit: Submit) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "hang"))
-    room.timer.start()
+    room.timer.start(threading.Event())
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     assert sent.id is not None
     async with transaction(pool) as connection:
@@ -113,7 +117,7 @@ async def test_without_a_store_claims_pause_and_no_try_is_lost(
     folder.rename(folder.with_name("away"))
     folder.touch()  # a file where the folder was: nothing can be put
     sent = await submit(*(order(owner, "say 5") for _ in range(3)))
-    room.timer.start()
+    room.timer.start(threading.Event())
     async with asyncio.timeout(20):
         while not room.runner.store_lost.is_set():
             await asyncio.sleep(0.01)
@@ -144,7 +148,7 @@ async def test_a_lost_worker_connection_is_made_again(
     database: tuple[str, str],
     worker: WorkerConnection,
 ) -> None:
-    room.timer.start()
+    room.timer.start(threading.Event())
     owner = await wallet()
     for _ in range(3):
         worker.execute(
@@ -167,7 +171,7 @@ async def test_two_workers_with_one_expired_lease_charge_once(
     [sent] = await submit(order(owner, "hang"))
     stopped.runner.drain()
     await asyncio.to_thread(stopped.engine.begun.get, timeout=20)
-    room.timer.start()
+    room.timer.start(threading.Event())
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     assert (await until(pool, sent.id, "processing")).attempt == 2
     stopped.close()
@@ -180,9 +184,25 @@ async def test_two_workers_with_one_expired_lease_charge_once(
 async def test_a_worker_makes_its_engine_known_and_the_last_one_stays_known(
     room: Room, pool: Pool, worker: WorkerConnection
 ) -> None:
-    room.timer.start()
+    room.timer.start(threading.Event())
     assert await pool.fetchval("SELECT count(*) FROM cv.engine") == 1
     work.publish(worker, room.engine.capabilities, worker="another")
     room.timer.stop()
     work.retire(worker, engine="espeak", worker="another")
     assert await pool.fetchval("SELECT array_agg(worker) FROM cv.engine") == ["another"]
+
+
+def test_a_worker_told_to_end_does_not_wait_for_postgres(tmp_path: Path) -> None:
+    environ = {
+        **os.environ,
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "CODEVOICE_OBJECTS": tmp_path.as_uri(),
+        "CODEVOICE_ENGINE": "espeak",
+    }
+    worker = subprocess.Popen([sys.executable, "-m", "workers"], env=environ, stderr=subprocess.PIPE)
+    with worker:
+        assert worker.stderr is not None
+        assert b"beat_failed" in worker.stderr.readline()
+        worker.terminate()
+        assert worker.wait(timeout=10) == 0

@@ -1,0 +1,148 @@
+"""The console script `codevoice`. Data goes to stdout, messages to stderr.
+
+Exit codes: 0 done; 1 failed, with the reason on stderr; 2 wrong usage; 3 no stack runs in CODEVOICE_HOME.
+"""
+
+import json
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import rich_click as click
+
+NO_STACK = 3
+
+# Commands that live elsewhere: path on the command line -> module:function, one line of help. Imported only
+# when invoked, so that `codevoice --help` stays quick.
+_ELSEWHERE = {
+    "credits grant": ("ops.money:grant", "Give an account credits."),
+    "ledger audit": ("ops.money:audit", "Check the whole ledger; exit status 0 only when clean."),
+    "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
+}
+
+
+class LazyGroup(click.RichGroup):
+    """A group that knows of some commands no more than a line of help, until one is invoked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._elsewhere()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self._elsewhere():
+            return click.Command(cmd_name, help=self._elsewhere()[cmd_name][1])
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in self._elsewhere():
+            module, _, function = self._elsewhere()[name][0].partition(":")
+            command = getattr(import_module(module), function)
+        return name, command, rest
+
+    def _elsewhere(self) -> dict[str, tuple[str, str]]:
+        """Of `_ELSEWHERE`, what is directly in this group; the outermost has no name of its own there."""
+        prefix = "" if self.name == "codevoice" else f"{self.name} "
+        inside = {path.removeprefix(prefix): at for path, at in _ELSEWHERE.items() if path.startswith(prefix)}
+        return {name: at for name, at in inside.items() if " " not in name}
+
+
+def main() -> None:
+    """Run the command the arguments name."""
+    codevoice()
+
+
+@click.group("codevoice", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="codevoice")
+def codevoice() -> None:
+    """CodeVoice: self-hosted speech."""
+
+
+@codevoice.group("credits", cls=LazyGroup)
+def credits_group() -> None:
+    """Accounts' credits."""
+
+
+@codevoice.group("ledger", cls=LazyGroup)
+def ledger_group() -> None:
+    """The book behind the credits."""
+
+
+@codevoice.command()
+@click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on stdout.")
+def up(as_json: bool) -> None:
+    """Run the whole stack on this machine until Ctrl-C.
+
+    Set CODEVOICE_HOME (data folder), CODEVOICE_HOST, CODEVOICE_PORT (0: any free one). DATABASE_URL with
+    CODEVOICE_DATABASE_OWNER_URL, REDIS_URL and CODEVOICE_OBJECTS replace what is built in.
+    """
+    from ops.embedded import EmbeddedError
+    from ops.home import HomeError
+    from ops.listener import ListenError
+    from ops.local import UpError
+    from ops.local import up as run
+    from ops.supervisor import Crashed
+
+    with failing_on(UpError, HomeError, ListenError, EmbeddedError, Crashed):
+        run(os.environ, as_json=as_json)
+
+
+@codevoice.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def env(as_json: bool) -> None:
+    """Addresses and process ids of the running stack. They include passwords."""
+    from ops.stack import public, running_stack
+
+    with failing_on():
+        told = public(running_stack(os.environ))
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        click.echo("\n".join(f"{name} {value}" for name, value in told.items()))
+
+
+@codevoice.command()
+def migrate() -> None:
+    """Bring the database to this version (as `up` does)."""
+    import psycopg
+
+    from db.migrate import upgrade
+    from ops.stack import settings_for_cli
+
+    with failing_on(psycopg.OperationalError):
+        settings = settings_for_cli(os.environ)
+        if not settings.database_owner_url:
+            raise click.UsageError("CODEVOICE_DATABASE_OWNER_URL is not set")
+        upgrade(settings.database_owner_url, settings.database_url)
+
+
+@codevoice.command()
+@click.argument("text")
+@click.option("-o", "--output", "file", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--voice", help="By default the first English one.")
+def say(text: str, file: Path, voice: str | None) -> None:
+    """Speak TEXT into a file, in the format its ending names.
+
+    Asks the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
+    """
+    from ops.say import SayError, door
+    from ops.say import say as speak
+
+    with failing_on(SayError):
+        speak(door(os.environ), text, voice=voice, file=file, report=lambda line: click.echo(line, err=True))
+
+
+@contextmanager
+def failing_on(*expected: type[Exception]) -> Generator[None]:
+    """Errors of these kinds become one message and exit status 1; that no stack runs, 3."""
+    from ops.home import HomeError
+    from ops.stack import NoStack
+
+    try:
+        yield
+    except (NoStack, HomeError, *expected) as error:
+        click.echo(f"codevoice: {error}", err=True)  # plain: a frame would break paths and commands
+        raise SystemExit(NO_STACK if isinstance(error, NoStack) else 1) from None

@@ -1,0 +1,68 @@
+"""The listening socket, bound before anything is started, so that a taken port costs no time."""
+
+import http.client
+import socket
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+_BACKLOG = 2048  # also what waits while the API is started again
+_ANSWER_S = 1.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message names it and the variable."""
+
+
+class Listener(Struct, frozen=True, kw_only=True):
+    """A socket that listens, by its descriptor, and how this machine reaches it."""
+
+    fd: int
+    url: str
+
+
+@contextmanager
+def listening(environ: Mapping[str, str]) -> Generator[Listener]:
+    """Listen on CODEVOICE_HOST and CODEVOICE_PORT (0: any free) for the block; raises ListenError."""
+    host = environ.get("CODEVOICE_HOST") or "127.0.0.1"
+    port = _port(environ.get("CODEVOICE_PORT") or "8000")
+    with _bind(host, port) as listener:
+        bound: int = listener.getsockname()[1]
+        name = _EVERYWHERE.get(host, host)
+        yield Listener(fd=listener.fileno(), url=f"http://{f'[{name}]' if ':' in name else name}:{bound}")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise ListenError(f"CODEVOICE_PORT is {text!r}: give a number from 0 (any free port) to 65535")
+    return int(text)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(found[0][4][:2], family=found[0][0], backlog=_BACKLOG)
+    except socket.gaierror as error:
+        raise ListenError(f"CODEVOICE_HOST is {host!r}: {error.strerror}") from None
+    except OSError as error:
+        # create_server adds the address to the text.
+        raise ListenError(
+            f"port {port} of {host} cannot be listened on ({(error.strerror or '').partition(' (')[0]}):"
+            " set CODEVOICE_PORT (0 takes any free port), or CODEVOICE_HOST"
+        ) from None
+
+
+def get(url: str, path: str) -> bytes | None:
+    """The body of a 200 answer; None for any other, or none within a second."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == 200 else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,120 @@
+"""`codevoice say`: one text through the front door, as any client would, into a file."""
+
+import http.client
+import json
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from msgspec import Struct
+
+from ops.stack import running_stack
+
+_POLL_S = 0.1
+_WAIT_S = 3600.0
+_ANSWER_S = 30.0
+_FORMATS = frozenset({"mp3", "wav", "ogg", "flac", "aac", "opus", "pcm"})
+
+
+class SayError(Exception):
+    """The text was not spoken; the message says why."""
+
+
+class Door(Struct, frozen=True, kw_only=True):
+    """Where to speak, and as whom."""
+
+    url: str
+    api_key: str
+
+
+def door(environ: Mapping[str, str]) -> Door:
+    """CODEVOICE_URL and CODEVOICE_API_KEY where set, else the running stack's; raises NoStack."""
+    url, key = environ.get("CODEVOICE_URL", ""), environ.get("CODEVOICE_API_KEY", "")
+    if url and not key:
+        raise SayError("CODEVOICE_URL needs CODEVOICE_API_KEY")
+    if url:
+        return Door(url=url.rstrip("/"), api_key=key)
+    stack = running_stack(environ)
+    return Door(url=stack.url, api_key=key or stack.api_key)
+
+
+def say(door: Door, text: str, *, voice: str | None, file: Path, report: Callable[[str], None]) -> None:
+    """Speak `text` into `file`, in the format its ending names (else wav), in the first English voice if none
+    is named. Raises SayError, and then leaves no file.
+    """
+    form = file.suffix.lstrip(".").lower()
+    body = {
+        "text": text,
+        "voice": voice or _some_voice(door),
+        "format": form if form in _FORMATS else "wav",
+    }
+    job = str(_json(door, "/v1/tts", body)["job_id"])
+    report(f"{body['voice']} speaks: job {job}")
+    _wait(door, job, report)
+    _download(door, f"/tts/audio/{job}", file)
+    report(f"wrote {file}")
+
+
+def _some_voice(door: Door) -> str:
+    for query in ("?language=en", ""):
+        voices = cast(list[dict[str, str]], _json(door, f"/v1/voices{query}")["voices"])
+        if voices:
+            return voices[0]["name"]
+    raise SayError("no voice is there: is the worker running?")
+
+
+def _wait(door: Door, job: str, report: Callable[[str], None]) -> None:
+    deadline, seen = time.monotonic() + _WAIT_S, ""
+    while time.monotonic() < deadline:
+        answer = _json(door, f"/tts/status/{job}")
+        if answer["status"] == "failed":
+            raise SayError(f"the job failed: {answer.get('error') or answer.get('reason')}")
+        if answer["status"] != seen:
+            seen = str(answer["status"])
+            report(seen)
+        if seen == "completed":
+            return
+        time.sleep(_POLL_S)
+    raise SayError(f"job {job} was not done within {_WAIT_S:.0f} s; it goes on")
+
+
+def _download(door: Door, path: str, file: Path) -> None:
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with _open(door, path) as answer, part.open("wb") as to:
+            shutil.copyfileobj(answer, to)
+        os.replace(part, file)
+    except OSError as error:
+        raise SayError(f"{file} cannot be written: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _json(door: Door, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+    with _open(door, path, body) as answer:
+        return json.load(answer)
+
+
+def _open(door: Door, path: str, body: Mapping[str, str] | None = None) -> BinaryIO:
+    headers = {"X-API-Key": door.api_key, "Content-Type": "application/json"}
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{door.url}{path}", data=content, headers=headers)  # noqa: S310
+    try:
+        return cast(BinaryIO, urllib.request.urlopen(request, timeout=_ANSWER_S))  # noqa: S310
+    except urllib.error.HTTPError as error:
+        raise SayError(f"{error.code}: {_reason(error.read())}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise SayError(f"{door.url} does not answer: {getattr(error, 'reason', error)}") from None
+
+
+def _reason(body: bytes) -> str:
+    """The message of an error in our own dialect, else the body's beginning."""
+    try:
+        return str(json.loads(body)["detail"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode(errors="replace")

@@ -1,0 +1,220 @@
+"""Child processes that are kept running, stopped in order, and never outlive this process.
+
+Linux only: each child is in a session of its own, so that a terminal's Ctrl-C reaches us alone, and asks
+the kernel for a signal at our death, so that not even kill -9 leaves one behind. That request belongs to
+the thread that starts the child: use a Supervisor from the main thread only.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from ops.signals import Signals
+
+DEATHS_A_MINUTE_MAX = 5
+LOG_BYTES_MAX = 10_000_000
+_BACKOFF_S = 0.1  # after the first death in a minute, doubled for each further one
+_POLL_S = 0.02
+_TRIM_S = 60.0
+_HURRIED_S = 0.3
+_PR_SET_PDEATHSIG = 1
+
+
+class Program(Struct, frozen=True, kw_only=True):
+    """What to run, how to see that it serves, and how to end it."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    log: Path
+    is_ready: Callable[[int], bool]  # given its process id
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL  # when we die: nobody is left to insist
+    grace_s: float = 2.0
+    wave: int = 0  # those of one wave are stopped together, the highest wave first
+    fds: tuple[int, ...] = ()  # inherited, under the same numbers
+
+
+class Crashed(Exception):
+    """A program does not stay up, or does not become ready; the message holds the end of its log."""
+
+
+class Supervisor:
+    """Keeps programs running. `changed` hears the process ids by name, `report` a line for people."""
+
+    def __init__(
+        self,
+        signals: Signals,
+        *,
+        changed: Callable[[dict[str, int]], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._signals = signals
+        self._changed = changed
+        self._report = report
+        self._children: dict[str, _Child] = {}
+
+    def start(self, program: Program) -> None:
+        """Start `program`, and again whenever it dies while this supervisor waits or watches."""
+        self._children[program.name] = _Child(program)
+        self._changed(self.pids())
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of what runs now, by name."""
+        return {name: child.process.pid for name, child in self._children.items() if child.process}
+
+    def wait_ready(self, name: str, *, seconds: float) -> None:
+        """Return when that program is ready; raises Crashed after `seconds`, Stop on a signal."""
+        child = self._children[name]
+        deadline = time.monotonic() + seconds
+        while not (child.process and child.program.is_ready(child.process.pid)):
+            if time.monotonic() > deadline:
+                raise Crashed(f"{name} was not ready within {seconds:.0f} s{_end_of(child.program.log)}")
+            self._signals.check()
+            self.mend()
+            self._signals.wait(_POLL_S)
+
+    def watch(self) -> None:
+        """Restart what dies, until a signal raises Stop or a program that keeps dying raises Crashed."""
+        while True:
+            self._signals.check()
+            self.mend()
+            _ = [trim(child.program.log) for child in self._children.values()]
+            due = [child.restart_at for child in self._children.values() if not child.process]
+            wait_s = min(due) - time.monotonic() if due else _TRIM_S
+            self._signals.wait(max(0.0, wait_s))
+
+    def stop(self) -> None:
+        """End all programs, wave by wave, each within its grace; then kill what is left of it."""
+        children = [child for child in reversed(self._children.values()) if child.process]
+        for wave in sorted({child.program.wave for child in children}, reverse=True):
+            self._end([child for child in children if child.program.wave == wave])
+        self._children.clear()
+
+    def mend(self) -> None:
+        """Note who died, start whose time has come; raises Crashed for what keeps dying. Does not wait."""
+        for child in self._children.values():
+            if child.process and has_ended(child.process):
+                self._report(child.bury())
+                self._changed(self.pids())
+            elif not child.process and time.monotonic() >= child.restart_at:
+                child.restart()
+                self._changed(self.pids())
+
+    def _end(self, children: "list[_Child]") -> None:
+        asked_at = time.monotonic()
+        for child in children:
+            child.send(child.program.stop_signal)
+        while children:
+            ended_s = time.monotonic() - asked_at
+            hurried = self._signals.asked > 1
+            for child in [c for c in children if c.is_done(ended_s, hurried=hurried)]:
+                child.kill()
+                children.remove(child)
+            self._signals.wait(_POLL_S if children else 0)
+
+
+class _Child:
+    """One program and the process that runs it now, if any."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.restart_at = 0.0
+        self._deaths: list[float] = []
+        self.process: subprocess.Popen[bytes] | None = spawn(program)
+
+    def restart(self) -> None:
+        self.process = spawn(self.program)
+
+    def send(self, number: signal.Signals) -> None:
+        if self.process:
+            self.process.send_signal(number)
+
+    def is_done(self, waited_s: float, *, hurried: bool) -> bool:
+        """It has ended, or had time enough to."""
+        grace_s = min(self.program.grace_s, _HURRIED_S) if hurried else self.program.grace_s
+        return not self.process or waited_s > grace_s or has_ended(self.process)
+
+    def kill(self) -> None:
+        if self.process:
+            kill_group(self.process)
+
+    def bury(self) -> str:
+        """Note the death, plan the restart; a line about it. Raises Crashed after too many."""
+        assert self.process
+        kill_group(self.process)  # children of its own would hold its ports and its work
+        code, self.process = self.process.returncode, None
+        now = time.monotonic()
+        self._deaths = [t for t in self._deaths if now - t < 60] + [now]
+        died = f"{self.program.name} died ({_how(code)})"
+        if len(self._deaths) > DEATHS_A_MINUTE_MAX:
+            raise Crashed(f"{died} {len(self._deaths)} times in a minute{_end_of(self.program.log)}")
+        backoff_s = _BACKOFF_S * 2 ** (len(self._deaths) - 1)
+        self.restart_at = now + backoff_s
+        return f"{died}: starting it again in {backoff_s:.1f} s; see {self.program.log}"
+
+
+def spawn(program: Program) -> "subprocess.Popen[bytes]":
+    """Start `program` in a session of its own, its output appended to its log, bound to our life."""
+    trim(program.log)
+    with program.log.open("ab") as log:
+        return subprocess.Popen(
+            program.argv,
+            env=dict(program.env),
+            cwd="/",  # the one folder every account can be in
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=program.fds,
+            preexec_fn=die_with_us(program.death_signal),
+        )
+
+
+def die_with_us(number: signal.Signals) -> Callable[[], None]:
+    """To be called in a new child: it gets signal `number` when this thread ends, however that happens."""
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask_kernel() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:  # died before we asked
+            os._exit(1)
+
+    return ask_kernel
+
+
+def has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether it ended; leaves its process id taken, so that its group can still be killed safely."""
+    if process.returncode is not None:
+        return True
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what is left of the process and of all it started in its session; collect it."""
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def trim(log: Path) -> None:
+    """Move a log over LOG_BYTES_MAX aside, over the last one; its writers, who append, go on at 0."""
+    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
+
+
+def _how(code: int) -> str:
+    return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def _end_of(log: Path, lines: int = 12) -> str:
+    text = log.read_bytes()[-8000:].decode(errors="replace") if log.exists() else ""
+    return f"; the end of {log}:\n" + "\n".join(text.splitlines()[-lines:])

@@ -1,0 +1,160 @@
+"""Set-up: asks nothing, repeats nothing, and mends what was left half-made. uv is played by a script."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+RENEWED = "setting up .venv with [embedded]: downloads at most about 85 MB"
+
+UV = r"""#!/bin/bash
+echo "$1 ${*: -1} links=$UV_FIND_LINKS index=$UV_DEFAULT_INDEX cache=$UV_CACHE_DIR" >>"ROOT/uv.log"
+if [ -e "ROOT/uv-is-broken" ]; then exit 1; fi
+if [ "$1" = venv ]; then exec "PYTHON" -m venv --without-pip "${@: -1}"; fi
+printf '#!/bin/bash\necho "codevoice $*"\nexit 7\n' >.venv/bin/codevoice
+printf '#!/bin/bash\necho "pytest $*"\ncp left-out .pytest_cache/left-out.txt\nexit 7\n' >.venv/bin/pytest
+chmod +x .venv/bin/codevoice .venv/bin/pytest
+"""
+
+PIP = """
+print("global.find-links='\\\\n/wheels\\\\n/more-wheels'")
+print("global.index-url='https://mirror/simple'")
+"""
+
+Ops = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with a long path, spaces in it, and a uv that does as if."""
+    root = tmp_path / Path(*["a long folder name"] * 10)
+    (root / ".tools" / "bin").mkdir(parents=True)
+    (root / ".pytest_cache").mkdir()
+    (root / "left-out").write_text("left out: 3 tests that need a GPU\n")
+    shutil.copytree(CHECKOUT / "ops", root / "ops", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(CHECKOUT / name, root / name)
+    text = UV.replace("ROOT", str(root)).replace("PYTHON", sys.executable)
+    uv = root / ".tools" / "bin" / "uv"
+    uv.write_text(text)
+    uv.chmod(0o755)
+    return root
+
+
+@pytest.fixture
+def ops(checkout: Path, python_with_pip: Path) -> Ops:
+    """Runs a script of `ops` from another folder."""
+
+    def run(script: str, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        given = {"PATH": f"{python_with_pip}:/usr/bin:/bin", "HOME": str(checkout), **environ}
+        command = ["/bin/bash", str(checkout / "ops" / script), *arguments]
+        return subprocess.run(
+            command, cwd="/", env=given, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def python_with_pip(tmp_path: Path) -> Path:
+    """A folder whose python3 has a pip, if one that knows but a configuration."""
+    folder = tmp_path / "bin"
+    (folder / "lib" / "pip").mkdir(parents=True)
+    (folder / "lib" / "pip" / "__init__.py").touch()
+    (folder / "lib" / "pip" / "__main__.py").write_text(PIP)
+    python = folder / "python3"
+    python.write_text(f'#!/bin/bash\nPYTHONPATH="{folder}/lib" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    return folder
+
+
+def calls(checkout: Path) -> list[str]:
+    return (checkout / "uv.log").read_text().splitlines()
+
+
+def test_up_sets_up_once_and_becomes_codevoice(ops: Ops, checkout: Path) -> None:
+    first, second = ops("up.sh", "--json"), ops("up.sh", "--json")
+    assert (
+        (first.stdout, first.returncode) == (second.stdout, second.returncode) == ("codevoice up --json\n", 7)
+    )
+    assert RENEWED in first.stderr
+    assert second.stderr == ""
+    assert [call.split()[0] for call in calls(checkout)] == ["venv", "pip"]
+
+
+def test_extras_add_up(ops: Ops, checkout: Path) -> None:
+    ops("up.sh")
+    assert "[embedded,test]" in ops("test.sh").stderr
+    assert ops("up.sh").stderr == ""
+    assert ".[embedded,test]" in calls(checkout)[-1]
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_a_change_of_what_is_needed_renews(ops: Ops, checkout: Path, name: str) -> None:
+    ops("up.sh")
+    with (checkout / name).open("a") as file:
+        file.write("# newer\n")
+    assert RENEWED in ops("up.sh").stderr
+
+
+def test_what_was_left_half_made_is_made_anew(ops: Ops, checkout: Path) -> None:
+    ops("up.sh")
+    (checkout / ".tools" / "unfinished").touch()  # killed while at work
+    (checkout / ".venv" / "half").touch()
+    assert RENEWED in ops("up.sh").stderr
+    assert not (checkout / ".venv" / "half").exists()
+
+
+def test_an_environment_made_by_hand_is_kept(ops: Ops, checkout: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(checkout / ".venv")], check=True)
+    (checkout / ".venv" / "mine").touch()
+    assert ops("up.sh").returncode == 7
+    assert (checkout / ".venv" / "mine").exists()
+
+
+def test_two_at_once_set_up_once(checkout: Path, python_with_pip: Path) -> None:
+    command = ["/bin/bash", str(checkout / "ops" / "up.sh")]
+    environ = {"PATH": f"{python_with_pip}:/usr/bin:/bin", "HOME": str(checkout)}
+    both = [subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) for _ in "ab"]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert said == [b"codevoice up\n"] * 2
+    assert [call.split()[0] for call in calls(checkout)] == ["venv", "pip"]
+
+
+def test_what_is_set_for_pip_holds_for_uv(ops: Ops, checkout: Path) -> None:
+    ops("up.sh")
+    assert "links=/wheels,/more-wheels index=https://mirror/simple" in calls(checkout)[-1]
+
+
+def test_test_hands_on_the_exit_status_and_ends_with_what_was_left_out(ops: Ops) -> None:
+    done = ops("test.sh", "-k", "voices")
+    assert done.returncode == 7
+    assert done.stdout == "pytest -k voices\nleft out: 3 tests that need a GPU\n"
+
+
+def test_a_python_too_old_is_refused(ops: Ops, tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = ops("up.sh", PYTHON=str(old))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"codevoice: PYTHON={old} is not Python 3.11 or newer with pip\n"
+
+
+def test_where_neither_uv_nor_pip_manages_it_the_next_run_starts_anew(ops: Ops, checkout: Path) -> None:
+    (checkout / "uv-is-broken").touch()
+    done = ops("up.sh", PIP_NO_INDEX="1")
+    assert done.returncode == 1
+    assert "going on with pip" in done.stderr
+    assert "could not be installed" in done.stderr
+    (checkout / "uv-is-broken").unlink()
+    assert ops("up.sh").returncode == 7
+
+
+def test_scripts_need_no_writable_home(ops: Ops, checkout: Path) -> None:
+    assert ops("up.sh", HOME="/proc/nowhere").returncode == 7
+    assert calls(checkout)[-1].endswith("/.tools/cache")

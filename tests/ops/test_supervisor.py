@@ -1,0 +1,151 @@
+"""The supervisor: what dies comes back, what keeps dying ends all, what is stopped is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from ops import supervisor
+from ops.signals import Signals
+from ops.supervisor import Crashed, Program, Supervisor, trim
+
+READY = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(__import__('os').getpid())); "
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], Program]:
+    """A Python program that is ready once it has written its process id."""
+
+    def make(code: str) -> Program:
+        mark = tmp_path / "ready"
+        return Program(
+            name="dummy",
+            argv=(sys.executable, "-c", READY + code, str(mark)),
+            env={},
+            log=tmp_path / "dummy.log",
+            is_ready=lambda pid: mark.exists() and mark.read_text() == str(pid),
+            grace_s=0.5,
+        )
+
+    return make
+
+
+@pytest.fixture
+def kept() -> Generator[Supervisor]:
+    """A supervisor, stopped at the end."""
+    with Signals() as signals:
+        supervisor = Supervisor(signals)
+        yield supervisor
+        supervisor.stop()
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_killed_program_comes_back(program: Callable[[str], Program], kept: Supervisor) -> None:
+    kept.start(program("time.sleep(60)"))
+    kept.wait_ready("dummy", seconds=10)
+    first = kept.pids()["dummy"]
+    os.kill(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+    kept.mend()
+    kept.wait_ready("dummy", seconds=10)
+    second = kept.pids()["dummy"]
+    kept.stop()
+    assert second != first
+    assert not exists(second)
+
+
+def test_a_program_that_keeps_dying_is_given_up_with_the_end_of_its_log(
+    program: Callable[[str], Program], kept: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_BACKOFF_S", 0.001)
+    kept.start(program("sys.exit('no such setting')"))
+    with pytest.raises(
+        Crashed, match=r"dummy died \(exit status 1\) 6 times in a minute(.|\n)*no such setting"
+    ):
+        kept.watch()
+    assert kept.pids() == {}
+
+
+def test_what_ignores_term_is_killed_with_all_it_started(
+    program: Callable[[str], Program],
+    kept: Supervisor,
+    tmp_path: Path,
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    child = tmp_path / "child"
+    kept.start(
+        program(
+            "import signal, subprocess; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+            "p = subprocess.Popen(['/bin/sleep', '60']); "
+            f"pathlib.Path({str(child)!r}).write_text(f'{{p.pid}}.'); "
+            "time.sleep(60)"
+        )
+    )
+    eventually(lambda: child.exists() and child.read_text().endswith("."))
+    parent, grandchild = kept.pids()["dummy"], int(child.read_text().rstrip("."))
+    kept.stop()
+    assert not exists(parent)
+    eventually(lambda: not exists(grandchild))
+
+
+SUPERVISING = """
+import sys
+from pathlib import Path
+from ops.signals import Signals, Stop
+from ops.supervisor import Program, Supervisor
+with Signals() as signals:
+    kept = Supervisor(signals)
+    kept.start(Program(name="sleep", argv=("/bin/sleep", "60"), env={}, log=Path(sys.argv[1]) / "sleep.log",
+                       is_ready=lambda _: True))
+    print(kept.pids()["sleep"], flush=True)
+    try:
+        kept.watch()
+    except Stop:
+        kept.stop()
+        print("stopped", flush=True)
+"""
+
+
+def supervising(tmp_path: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", SUPERVISING, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_kill_9_of_the_supervisor_leaves_nothing(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    with supervising(tmp_path) as process:
+        assert process.stdout
+        pid = int(process.stdout.readline())
+        process.kill()
+    eventually(lambda: not exists(pid))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    with supervising(tmp_path) as process:
+        assert process.stdout
+        pid = int(process.stdout.readline())
+        process.send_signal(number)
+        assert process.stdout.readline() == "stopped\n"
+        assert process.wait(10) == 0
+    assert not exists(pid)
+
+
+def test_a_log_too_long_is_moved_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 10)
+    log = tmp_path / "api.log"
+    with log.open("ab") as writer:
+        writer.write(b"0123456789A")
+        writer.flush()
+        trim(log)
+        writer.write(b"next")
+    assert (log.read_bytes(), (tmp_path / "api.log.1").read_bytes()) == (b"next", b"0123456789A")

@@ -1,0 +1,58 @@
+"""The documents say what is true: routes, settings, commands, error codes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from litestar import Litestar
+
+from app.domain import errors
+from app.server import handlers
+from app.settings import AppSettings
+from db.settings import DbSettings, variable
+from workers.settings import WorkerSettings
+
+HOME = Path(__file__).parent.parent
+
+
+def document(name: str) -> str:
+    return (HOME / name).read_text(encoding="utf-8")
+
+
+def test_every_route_is_in_the_documents() -> None:
+    routes = {re.sub(r":\w+}", "}", route.path) for route in Litestar(route_handlers=handlers()).routes}
+    documented = document("docs/api.md")
+    assert {route for route in routes if f" {route}\n" not in documented} == set()
+
+
+def test_every_setting_is_in_the_documents() -> None:
+    kinds = (AppSettings, DbSettings, WorkerSettings)
+    wanted = {variable(field) for kind in kinds for field in kind.__struct_fields__}
+    documented = document("docs/settings.md")
+    assert {name for name in wanted if f"`{name}`" not in documented} == set()
+
+
+def test_every_error_code_is_in_the_documents() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.code for kind in kinds if issubclass(kind, errors.DomainError)}
+    documented = document("docs/api.md")
+    assert {code for code in codes if f"`{code}`" not in documented} == set()
+
+
+def test_the_readmes_files_and_commands_exist() -> None:
+    readme = document("README.md")
+    files = re.findall(r"\]\(([\w./-]+)\)", readme) + re.findall(r"bash (ops/\w+\.sh)", readme)
+    assert [file for file in files if not (HOME / file).exists()] == []
+    commands = set(re.findall(r"codevoice ((?:credits |ledger )?[a-z]+)", readme))
+    assert {"say", "credits grant", "ledger audit", "bench wake", "migrate"} <= commands | {"bench wake"}
+    for command in commands - {"bench wake"}:
+        told = [Path(sys.executable).with_name("codevoice"), *command.split(), "--help"]
+        assert subprocess.run(told, capture_output=True, check=False).returncode == 0, command
+
+
+def test_every_decision_has_its_four_parts() -> None:
+    for path in sorted((HOME / "docs" / "decisions").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        missing = [part for part in ("Context", "Decision", "Cost", "Refused") if part not in text]
+        assert missing == [], path.name
