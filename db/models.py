@@ -1,7 +1,7 @@
 """Accounts and their keys as SQLAlchemy models, for cold paths; the tables are made by `sql/schema.sql`."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from advanced_alchemy.base import AdvancedDeclarativeBase, BasicAttributes, create_registry
@@ -16,7 +16,7 @@ class Base(BasicAttributes, AdvancedDeclarativeBase):
     """Tables of the schema `cv`."""
 
     __abstract__ = True
-    __table_args__: Any = {"schema": SCHEMA}
+    __table_args__: ClassVar[Any] = {"schema": SCHEMA}
     registry = create_registry()
 
 

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from advanced_alchemy.exceptions import DuplicateKeyError
+import asyncpg
+from advanced_alchemy.exceptions import IntegrityError
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,8 +31,10 @@ async def add_account(session: AsyncSession, account: Account) -> Account:
     """Insert an account. Raises EmailTakenError, by the constraint: two at once cannot both have it."""
     try:
         return await AccountRepository(session=session).add(account)
-    except DuplicateKeyError as error:
-        raise EmailTakenError from error
+    except IntegrityError as error:
+        if _constraint(error) == "account_email_taken":
+            raise EmailTakenError from None
+        raise
 
 
 async def account_by_email(session: AsyncSession, email: str) -> Account | None:
@@ -70,3 +73,10 @@ async def raise_token_epoch(session: AsyncSession, account: UUID) -> None:
     await session.execute(
         update(Account).where(Account.id == account).values(token_epoch=Account.token_epoch + 1)
     )
+
+
+def _constraint(error: BaseException | None) -> str | None:
+    """The violated constraint's name, which only the driver's own error, some causes down, has."""
+    while error is not None and not isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        error = error.__cause__ or error.__context__
+    return getattr(error, "constraint_name", None)

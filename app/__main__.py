@@ -1,0 +1,70 @@
+"""`python -m app`: the front door as a process. TERM and INT end it within five seconds."""
+
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from app.http import protocol
+from app.server import create_app
+from app.settings import AppSettings, read_settings
+from db.log import configure
+from db.objects import StoreError
+from db.settings import DbSettings, SettingsError, read
+
+_SHUTDOWN_S = 3
+_KEEP_ALIVE_S = 30
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    try:
+        settings = read_settings(os.environ)
+        app = create_app(settings, read(DbSettings, os.environ))
+    except (SettingsError, StoreError) as error:
+        sys.exit(f"codevoice: {error}")
+    configure(settings.log_level)
+    listening = _listen(settings)
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        loop="uvloop",
+        http=protocol(head_bytes_max=settings.header_bytes_max),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it has ended
+        signal.signal(number, _end)
+    host, port = listening.getsockname()[:2]
+    structlog.get_logger().info("listening", host=host, port=port)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _listen(settings: AppSettings) -> socket.socket:
+    if settings.listen_fd is not None:
+        return socket.socket(fileno=settings.listen_fd)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        sys.exit(f"codevoice: cannot listen on {settings.host}:{settings.port}: {error.strerror}")
+    return listening
+
+
+if __name__ == "__main__":
+    main()

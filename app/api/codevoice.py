@@ -1,0 +1,186 @@
+"""CodeVoice's own dialect: queue speech, look after it, list voices."""
+
+from typing import Any
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from app.api.bodies import AnyRequest, decode_json, read_body
+from app.api.openapi import takes
+from app.api.wire import Cancelled, Queued, SpeechBody, Status, VoiceList, VoiceView
+from app.auth import Authenticator, Credential
+from app.domain.audio import AudioAddresses, gone
+from app.domain.catalog import Catalog, Catalogs, Offer
+from app.domain.errors import DomainError, MissingKey
+from app.domain.plan import SpeechRequest
+from app.domain.principals import Principal
+from app.domain.speech import Speech
+from app.domain.voices import VoiceFilter, list_voices
+from db.rows import JobStatus
+
+SPEECH = "speech"  # the scope of a key that may speak
+_ROUTE = "POST /v1/tts"
+_BODY = msgspec.json.Decoder(SpeechBody)
+
+
+class _KeyOnly(msgspec.Struct):
+    api_key: Any = None
+
+
+_KEY = msgspec.json.Decoder(_KeyOnly)
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def submit_route(speech: Speech, authenticator: Authenticator, *, body_bytes_max: int) -> HTTPRouteHandler:
+    """Row 1."""
+
+    @post(
+        "/v1/tts",
+        status_code=200,
+        opt={"body_key": True, "scope": SPEECH},
+        operation_class=takes(SpeechBody),
+    )
+    async def queue_speech(request: AnyRequest) -> Response[Queued]:
+        body = await read_body(request, bytes_max=body_bytes_max)
+        who: Principal = request.scope["user"] or await _of_body(request, body, authenticator)
+        asked = decode_json(body, _BODY)
+        wanted = SpeechRequest(
+            text=asked.text,
+            voice=asked.voice,
+            language=asked.language,
+            format=asked.format,
+            speed=asked.speed,
+            pitch=asked.pitch,
+        )
+        key = request.headers.get("idempotency-key")
+        ticket = await speech.submit(who, wanted, key, route=_ROUTE)
+        view = Queued(job_id=ticket.job_id, user_type=who.user_type, tier=who.tier, message=ticket.message)
+        return Response(view, headers={"Idempotent-Replayed": "true"} if ticket.replayed else None)
+
+    return queue_speech
+
+
+async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticator) -> Principal:
+    """Whose key is in the body. A body that cannot be read has none: strangers learn no more."""
+    try:
+        key = decode_json(body, _KEY).api_key
+    except DomainError:
+        raise MissingKey from None
+    if not isinstance(key, str) or not key.strip():
+        raise MissingKey
+    who = await authenticator.who(Credential("key", key.strip()))
+    request.scope["user"] = who
+    who.allow(SPEECH)
+    return who
+
+
+def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
+    """Row 3."""
+
+    @get("/tts/status/{job_id:str}", opt={"public": True})
+    async def speech_status(job_id: str) -> Response[Status]:
+        job = await speech.status(job_id)
+        return Response(_status(job, addresses), headers=_NO_STORE)
+
+    return speech_status
+
+
+def _status(job: JobStatus, addresses: AudioAddresses) -> Status:
+    view = Status(status="processing", created_at=job.created_at, duration_ms=job.duration_ms, position=None)
+    change = msgspec.structs.replace
+    match job.state:
+        case "queued" if job.attempt == 0:
+            return change(view, status="queued", position=job.position)
+        case "queued" | "processing":
+            return view
+        case "completed" if job.audio_gone or job.object is None:
+            raise gone("This audio was kept for its time and is gone. Generate it anew.")
+        case "completed":
+            return change(view, status="completed", audio_url=addresses.address(job.id))
+        case state:
+            reason = state if state != "failed" else job.code or "failed"
+            return change(view, status="failed", error=_ERRORS.get(reason, _FAILED), reason=reason)
+
+
+_FAILED = "The speech could not be made. Your credit was returned."
+_ERRORS = {
+    "cancelled": "The job was cancelled. Your credit was returned.",
+    "expired": "The job waited too long and has expired. Your credit was returned.",
+    "worker_lost": "The engine broke down over this job. Your credit was returned; please try again.",
+}
+
+
+def cancel_route(speech: Speech) -> HTTPRouteHandler:
+    """DELETE of row 14."""
+
+    @delete("/v1/jobs/{job_id:str}", status_code=200, opt={"scope": SPEECH})
+    async def cancel_job(request: AnyRequest, job_id: str) -> Cancelled:
+        await speech.cancel(request.scope["user"], job_id)
+        return Cancelled(job_id=job_id.lower())
+
+    return cancel_job
+
+
+def voices_route(catalogs: Catalogs) -> HTTPRouteHandler:
+    """Row 5."""
+    whole = _WholeList()
+
+    @get("/v1/voices", opt={"public": True})
+    async def voices(
+        language: str | None = None,
+        gender: str | None = None,
+        quality: str | None = None,
+        limit: int | None = Parameter(default=None, query="limit"),
+        cursor: str | None = None,
+    ) -> Response[VoiceList]:
+        catalog = await catalogs.current()
+        wanted = VoiceFilter(language=language, gender=gender, quality=quality, limit=limit, cursor=cursor)
+        if wanted == VoiceFilter():
+            body: Any = whole.of(catalog)  # bytes go out as they are
+            return Response(body)
+        return Response(_page(catalog, wanted))
+
+    return voices
+
+
+class _WholeList:
+    """The unfiltered list, encoded once a catalog."""
+
+    def __init__(self) -> None:
+        self._catalog: Catalog | None = None
+        self._body = b""
+
+    def of(self, catalog: Catalog) -> bytes:
+        if catalog is not self._catalog:
+            self._catalog, self._body = catalog, msgspec.json.encode(_page(catalog, VoiceFilter()))
+        return self._body
+
+
+def _page(catalog: Catalog, wanted: VoiceFilter) -> VoiceList:
+    page = list_voices(catalog, wanted)
+    return VoiceList(
+        voices=[_view(offer) for offer in page.offers],
+        has_more=page.has_more,
+        total_count=page.total,
+        next_cursor=page.offers[-1].voice.id if page.has_more else None,
+    )
+
+
+def _view(offer: Offer) -> VoiceView:
+    voice = offer.voice
+    return VoiceView(
+        name=voice.name,
+        gender=voice.gender,
+        language=voice.languages[0],
+        language_name=voice.language_names[0] if voice.language_names else voice.languages[0],
+        description=voice.description,
+        quality=voice.quality,
+        id=voice.id,
+        voice_id=voice.id,
+        languages=voice.languages,
+        age=voice.age,
+        style=voice.style,
+        labels={"gender": voice.gender, "age": voice.age, "language": voice.languages[0]},
+    )

@@ -1,0 +1,32 @@
+"""For whoever watches over us: are we alive, and are we of use."""
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from app.api import wire
+from app.domain.health import Health
+
+
+def health_routes(health: Health) -> list[HTTPRouteHandler]:
+    """Row 32."""
+    return [_live_route(), _ready_route(health)]
+
+
+def _live_route() -> HTTPRouteHandler:
+    @get("/health/live", opt={"public": True})
+    async def live() -> wire.Health:
+        return wire.Health(status="ok")
+
+    return live
+
+
+def _ready_route(health: Health) -> HTTPRouteHandler:
+    @get("/health/ready", opt={"public": True})
+    async def ready() -> Response[wire.Health]:
+        missing = await health.missing()
+        if missing:
+            view = wire.Health(status="unavailable", missing=missing)
+            return Response(view, status_code=503, headers={"Retry-After": "1"})
+        return Response(wire.Health(status="ok", missing=[]))
+
+    return ready

@@ -1,0 +1,133 @@
+"""Errors in the four dialects' shapes, chosen by path alone: routes, 404s and broken requests alike."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.errors import DomainError
+
+Body = dict[str, Any]
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What the shape of an answer depends on."""
+
+    path: str
+    has_xi_key: bool
+    user_type: str | None
+    request_id: str
+
+
+class Answer(Struct, frozen=True):
+    """An error as it goes out."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def answer(error: DomainError, asked: Asked) -> Answer:
+    """The error in the shape of the dialect its path belongs to."""
+    shape = dialect(asked.path, has_xi_key=asked.has_xi_key)
+    status, body = shape(error, asked)
+    return Answer(status, error.headers, msgspec.json.encode(body))
+
+
+def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, Asked], tuple[int, Body]]:
+    """YourVoic's, OpenAI's, ElevenLabs' or CodeVoice's shape."""
+    if _is_under(path, ("/api/v1",)):
+        return yourvoic
+    if _is_under(path, ("/v1/audio", "/v1/models")):
+        return elevenlabs if has_xi_key else openai
+    if _is_under(path, ("/v1/text-to-speech", "/v1/user", "/v2")):
+        return elevenlabs
+    return codevoice
+
+
+def codevoice(error: DomainError, asked: Asked) -> tuple[int, Body]:
+    """`{"detail": {error, message, user_type, …}}`"""
+    detail = {"error": error.code, "message": error.message, "user_type": asked.user_type, **error.fields}
+    return error.status, {"detail": detail, **error.beside}
+
+
+def elevenlabs(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: ARG001
+    """`{"detail": {status, message}}`"""
+    return error.status, {"detail": {"status": error.code, "message": error.message}}
+
+
+def openai(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: ARG001
+    """`{"error": {message, type, param, code}}`"""
+    body = {
+        "message": error.message,
+        "type": _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else _OPENAI_DEFAULT),
+        "param": error.fields.get("field"),
+        "code": error.code,
+    }
+    return error.status, {"error": body}
+
+
+def yourvoic(error: DomainError, asked: Asked) -> tuple[int, Body]:
+    """`{"success": false, "error": {code, message, details?, category, resolution}, …}`"""
+    status, code = _YOURVOIC_CODES.get(error.code) or (error.status, _yourvoic_code(error))
+    category, resolution = _YOURVOIC_ADVICE.get(status, _YOURVOIC_ADVICE[status // 100 * 100])
+    body: Body = {
+        "code": code,
+        "message": error.message,
+        "category": category,
+        "resolution": resolution,
+    }
+    if error.fields:
+        body["details"] = error.fields
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return status, {"success": False, "error": body, "request_id": asked.request_id, "timestamp": now}
+
+
+def _is_under(path: str, prefixes: Iterable[str]) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
+
+
+def _yourvoic_code(error: DomainError) -> str:
+    by_status = {
+        404: "NOT_FOUND",
+        422: "INVALID_PARAMETER",
+        429: "RATE_LIMIT_EXCEEDED",
+        500: "INTERNAL_ERROR",
+    }
+    return by_status.get(error.status) or error.code.upper()
+
+
+_OPENAI_DEFAULT = "invalid_request_error"
+_OPENAI_TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error",
+                 429: "rate_limit_error"}  # fmt: skip
+
+_YOURVOIC_CODES = {
+    "unknown_voice": (400, "INVALID_VOICE"),
+    "missing_text": (400, "MISSING_TEXT"),
+    "text_too_long": (413, "TEXT_TOO_LONG"),
+    "unknown_language": (422, "INVALID_LANGUAGE"),
+    "unknown_format": (422, "INVALID_FORMAT"),
+    "missing_api_key": (401, "MISSING_API_KEY"),
+    "invalid_api_key": (401, "INVALID_API_KEY"),
+    "invalid_token": (401, "INVALID_API_KEY"),
+    "expired_api_key": (401, "API_KEY_EXPIRED"),
+    "expired_token": (401, "API_KEY_EXPIRED"),
+    "revoked_api_key": (401, "API_KEY_REVOKED"),
+    "account_suspended": (403, "API_KEY_DISABLED"),
+    "account_closed": (403, "API_KEY_DISABLED"),
+}
+
+_YOURVOIC_ADVICE = {
+    400: ("validation", "Correct the request as the message says, then send it again."),
+    401: ("authentication", "Send a valid API key in the X-API-Key header."),
+    402: ("billing", "Add credits to the account, then send the request again."),
+    403: ("authorization", "Use a key that may do this, or contact the operator."),
+    404: ("not_found", "Check the path and the identifiers in it."),
+    405: ("not_found", "Use one of the methods in the Allow header."),
+    409: ("conflict", "Look at the present state, then decide whether to send the request again."),
+    429: ("rate_limit", "Wait as long as the Retry-After header says, then send the request again."),
+    500: ("server", "Send the request again later; quote the request id if it goes on."),
+    503: ("server", "Wait as long as the Retry-After header says, then send the request again."),
+}

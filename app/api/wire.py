@@ -1,0 +1,165 @@
+"""What goes over the wire in CodeVoice's dialect: the contract's rows 1 to 11, field by field."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+from app.domain.plan import SpeechRequest
+from db.rows import UserType
+
+
+class SpeechBody(SpeechRequest, frozen=True, kw_only=True):
+    """POST /v1/tts. A key in a header wins over `api_key`."""
+
+    api_key: str | None = None
+
+
+class Queued(Struct, frozen=True, kw_only=True):
+    """The answer to POST /v1/tts."""
+
+    job_id: UUID
+    status: Literal["queued"] = "queued"
+    user_type: UserType
+    tier: int
+    message: str
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """GET /tts/status/{job_id}. `position`: jobs ahead, while queued."""
+
+    status: Literal["queued", "processing", "completed", "failed"]
+    created_at: datetime
+    duration_ms: int | None
+    position: int | None
+    audio_url: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class Cancelled(Struct, frozen=True, kw_only=True):
+    """The answer to DELETE /v1/jobs/{job_id}."""
+
+    job_id: str
+    status: Literal["cancelled"] = "cancelled"
+
+
+class VoiceView(Struct, frozen=True, kw_only=True):
+    """A voice, for every dialect that shares the path: CodeVoice's, YourVoic's and ElevenLabs' fields."""
+
+    name: str
+    gender: str
+    language: str
+    language_name: str
+    description: str
+    quality: str
+    id: str
+    voice_id: str
+    languages: tuple[str, ...]
+    age: str
+    style: str
+    category: Literal["premade"] = "premade"
+    labels: dict[str, str]
+    sample_url: str | None = None
+    preview_url: str | None = None
+
+
+class VoiceList(Struct, frozen=True, kw_only=True):
+    """GET /v1/voices. `next_cursor` asks for the next page."""
+
+    voices: list[VoiceView]
+    has_more: bool
+    total_count: int
+    next_cursor: str | None = None
+
+
+class RegisterBody(Struct, frozen=True, kw_only=True):
+    """POST /api/auth/register."""
+
+    email: str
+    password: str
+    name: str | None = None
+
+
+class LoginBody(Struct, frozen=True, kw_only=True):
+    """POST /api/auth/login."""
+
+    email: str
+    password: str
+
+
+class RefreshBody(Struct, frozen=True, kw_only=True):
+    """POST /api/auth/refresh."""
+
+    refresh_token: str
+
+
+class UserView(Struct, frozen=True, kw_only=True):
+    """An account as its owner sees it."""
+
+    id: UUID
+    email: str | None
+    name: str | None
+    user_type: UserType
+    tier: int
+    plan: str
+    created_at: datetime
+
+
+class LoginView(Struct, frozen=True, kw_only=True):
+    """The answer to sign-up, log-in and refresh; `api_key` null where it is not shown (again)."""
+
+    token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105
+    expires_in: int
+    refresh_token: str
+    api_key: str | None
+    user: UserView
+
+
+class FreeCredits(Struct, frozen=True, kw_only=True):
+    """Free credits of this month."""
+
+    limit: int | float
+    remaining: int | float
+    resets_at: datetime
+
+
+class PaidCredits(Struct, frozen=True, kw_only=True):
+    """Bought credits."""
+
+    remaining: int | float
+
+
+class ApiCredits(Struct, frozen=True, kw_only=True):
+    """Credits of an API-only account."""
+
+    limit: int | float
+    remaining: int | float
+    extra: int | float
+    unlimited: bool
+
+
+class Credits(Struct, frozen=True, kw_only=True):
+    """Credits by kind; `total_remaining` null: unlimited."""
+
+    free: FreeCredits
+    paid: PaidCredits
+    api: ApiCredits | UnsetType = UNSET
+    held: int | float
+    total_remaining: int | float | None
+
+
+class MeView(Struct, frozen=True, kw_only=True):
+    """GET /api/auth/me."""
+
+    user: UserView
+    credits: Credits
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """GET /health/live and /health/ready. `missing` names the parts out of reach."""
+
+    status: Literal["ok", "unavailable"]
+    missing: list[str] | UnsetType = UNSET

@@ -1,0 +1,74 @@
+"""The one authenticator of all protected routes: finds the credential in the headers, then who it belongs to.
+
+Every route is protected unless it says `public=True`. One that says `body_key=True` takes a key in its body,
+where no header has one.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Struct
+
+from app.domain.errors import MissingKey
+from app.domain.principals import Principal, Principals
+
+
+class Credential(Struct, frozen=True):
+    """What a caller shows."""
+
+    kind: Literal["key", "bearer"]
+    text: str
+
+
+class Authenticator:
+    """Tells who asks. Raises the 401 and 403 refusals."""
+
+    def __init__(self, principals: Principals) -> None:
+        self._principals = principals
+
+    async def who(self, credential: Credential) -> Principal:
+        """Whose credential this is."""
+        if credential.kind == "key":
+            return await self._principals.of_key(credential.text)
+        return await self._principals.of_bearer(credential.text)
+
+    async def of_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
+        """Whose credential is in the headers; None where there is none."""
+        credential = find_credential(headers)
+        return None if credential is None else await self.who(credential)
+
+
+def middleware(authenticator: Authenticator) -> Callable[[ASGIApp], ASGIApp]:
+    """Litestar's hook before each route: leaves the principal in `scope["user"]`."""
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def authenticate(scope: Scope, receive: Receive, send: Send) -> None:
+            opt = scope["route_handler"].opt
+            if "public" not in opt and scope.get("method") != "OPTIONS":
+                who = await authenticator.of_headers(scope["headers"])
+                if who is None and "body_key" not in opt:
+                    raise MissingKey
+                if who is not None and "scope" in opt:
+                    who.allow(opt["scope"])
+                scope["user"] = who
+            await app(scope, receive, send)
+
+        return authenticate
+
+    return wrap
+
+
+def find_credential(headers: Iterable[tuple[bytes, bytes]]) -> Credential | None:
+    """The credential in the headers: X-API-Key before xi-api-key before Authorization."""
+    key = xi_key = bearer = b""
+    for name, value in headers:
+        if name == b"x-api-key":
+            key = value.strip()
+        elif name == b"xi-api-key":
+            xi_key = value.strip()
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            bearer = value[7:].strip()
+    if key or xi_key:
+        return Credential("key", (key or xi_key).decode("latin-1"))
+    return Credential("bearer", bearer.decode("latin-1")) if bearer else None

@@ -1,0 +1,182 @@
+"""Accounts of people: sign up, log in, renew, log out, look at oneself. Cold paths, one session each."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.demo import demo_account as demo_account
+from app.domain.errors import InvalidToken, RegistrationClosed, Suspended, WrongLogin
+from app.domain.keys import KeyRing
+from app.domain.opening import check_name, check_password, clean_email, is_email, open_account
+from app.domain.passwords import Passwords
+from app.domain.principals import Principal, Principals
+from app.domain.record import Record
+from app.domain.tokens import Claims, Tokens
+from db import engine, ledger
+from db.rows import Balance, UserType
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import Account
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """What an account's owner sees of it."""
+
+    id: UUID
+    email: str | None
+    name: str | None
+    user_type: UserType
+    tier: int
+    plan: str
+    created_at: datetime
+
+
+class LoggedIn(Struct, frozen=True, kw_only=True):
+    """Fresh tokens; `api_key` where it may be shown."""
+
+    token: str
+    refresh_token: str
+    expires_in_s: int
+    api_key: str | None
+    user: User
+
+
+class Accounts:
+    """Sign-up, log-in and what follows. Repositories are imported late: see Record.session."""
+
+    def __init__(
+        self,
+        record: Record,
+        keys: KeyRing,
+        passwords: Passwords,
+        tokens: Tokens,
+        principals: Principals,
+        *,
+        registration: Literal["open", "closed"],
+        reveal: Literal["always", "once"],
+    ) -> None:
+        self._record = record
+        self._keys = keys
+        self._passwords = passwords
+        self._tokens = tokens
+        self._principals = principals
+        self._registration = registration
+        self._reveal = reveal
+
+    async def register(self, email: str, password: str, name: str | None) -> LoggedIn:
+        """Open an account with wallet and personal key, in one commit. Raises EmailTaken."""
+        if self._registration != "open":
+            raise RegistrationClosed("Sign-up is closed here. Ask the operator for an account.")
+        email = clean_email(email)
+        check_password(password)
+        check_name(name)
+        password_hash = await self._passwords.hash(password)
+        async with self._record.session() as session:
+            account, key = await open_account(
+                session,
+                self._keys,
+                email=email,
+                password_hash=password_hash,
+                name=name,
+                keep_sealed=self._reveal == "always",
+            )
+            balance = await _balance(session, account.id)
+        return self._logged_in(account, balance, key)
+
+    async def login(self, email: str, password: str) -> LoggedIn:
+        """Log in. An unknown e-mail and a wrong password get the same answer, in the same time."""
+        async with self._record.session() as session:
+            from db.repos import account_by_email
+
+            cleaned = email.strip().lower()
+            account = await account_by_email(session, cleaned if is_email(cleaned) else "")
+        kept = account.password_hash if account else None
+        if not await self._passwords.verify(kept, password) or account is None:
+            raise WrongLogin
+        if account.suspended:
+            raise Suspended
+        new_hash = await self._passwords.hash(password) if self._passwords.is_outdated(kept or "") else None
+        async with self._record.session() as session:
+            if new_hash is not None:
+                from db.repos import set_password_hash
+
+                await set_password_hash(session, account.id, new_hash)
+            key = await self._revealed_key(session, account.id)
+            balance = await _balance(session, account.id)
+        return self._logged_in(account, balance, key)
+
+    async def refresh(self, refresh_token: str) -> LoggedIn:
+        """Fresh tokens for a refresh token of the account's present epoch."""
+        claims = self._tokens.read_refresh(refresh_token)
+        async with self._record.session() as session:
+            account = await _account(session, claims.account)
+            if account is None or account.token_epoch != claims.epoch:
+                raise InvalidToken
+            balance = await _balance(session, account.id)
+        if account.suspended:
+            raise Suspended
+        return self._logged_in(account, balance, None)
+
+    async def logout(self, who: Principal) -> None:
+        """End every token of the account."""
+        async with self._record.session() as session:
+            from db.repos import raise_token_epoch
+
+            await raise_token_epoch(session, who.account)
+        self._principals.forget(who)
+
+    async def me(self, who: Principal) -> tuple[User, Balance]:
+        """The account, and its credits now."""
+        async with self._record.session() as session:
+            account = await _account(session, who.account)
+            balance = await _balance(session, who.account)
+        if account is None:
+            raise InvalidToken
+        return _user(account, balance), balance
+
+    async def _revealed_key(self, session: "AsyncSession", account: UUID) -> str | None:
+        if self._reveal != "always":
+            return None
+        from db.repos import personal_key
+
+        key = await personal_key(session, account)
+        return self._keys.unseal(key.sealed, key.id) if key and key.sealed else None
+
+    def _logged_in(self, account: "Account", balance: Balance, api_key: str | None) -> LoggedIn:
+        claims = Claims(account.id, account.token_epoch)
+        return LoggedIn(
+            token=self._tokens.issue(claims),
+            refresh_token=self._tokens.issue_refresh(claims),
+            expires_in_s=self._tokens.token_s,
+            api_key=api_key,
+            user=_user(account, balance),
+        )
+
+
+async def _account(session: "AsyncSession", account: UUID) -> "Account | None":
+    from db.repos import account_by_id
+
+    return await account_by_id(session, account)
+
+
+async def _balance(session: "AsyncSession", account: UUID) -> Balance:
+    balance = await ledger.balance(await engine.raw(session), account)
+    if balance is None:
+        raise LookupError(f"account {account} has no wallet")
+    return balance
+
+
+def _user(account: "Account", balance: Balance) -> User:
+    return User(
+        id=account.id,
+        email=account.email,
+        name=account.name,
+        user_type=balance.kind,
+        tier=account.tier,
+        plan=balance.plan,
+        created_at=account.created_at,
+    )

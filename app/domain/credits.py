@@ -1,0 +1,37 @@
+"""Micro-credits in people's words."""
+
+from db.rows import MICRO, Balance, UserType
+
+LIMIT_REACHED = "Monthly API credit limit reached. Please contact admin or enable unlimited access."
+
+
+def credits(micro: int) -> int | float:
+    """An amount in credits: a whole number where it is one."""
+    return micro // MICRO if micro % MICRO == 0 else micro / MICRO
+
+
+def in_words(micro: int) -> str:
+    """`59`, `59.5`: up to six decimals, no trailing zeros."""
+    whole, rest = divmod(micro, MICRO)
+    return f"{whole}.{rest:06d}".rstrip("0") if rest else str(whole)
+
+
+def used(kind: UserType, bucket: str | None, remaining: int) -> str:
+    """What a caller is told who has just spent from `bucket`."""
+    if bucket == "issued":
+        return "Unlimited account."
+    names = (
+        {"free": "Monthly API credit", "paid": "Extra credit"}
+        if kind == "api_only"
+        else {
+            "free": "Free credit",
+            "paid": "Paid credit",
+        }
+    )
+    name = names.get(bucket or "")
+    return f"{name} used. {in_words(remaining)} remaining." if name else "No credit used."
+
+
+def spendable(balance: Balance) -> int | None:
+    """All that can be spent now, in micro-credits; None: unlimited."""
+    return None if balance.unlimited else balance.free + balance.paid

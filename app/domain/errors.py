@@ -1,0 +1,235 @@
+"""Refusals: each a class with a status and a stable code; its message says the next step."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A request refused. `fields` help the caller; `beside` stands next to the error in CodeVoice's shape."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    retry_after_s: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        beside: Mapping[str, str] | None = None,
+        **fields: object,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
+        self.beside = dict(beside or {})
+        self.fields = fields
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that go with the status."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
+
+class Internal(DomainError):
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side. Quote the request id if you report it.")
+
+
+class BadRequest(DomainError):
+    status, code = 400, "bad_request"
+
+
+class MalformedJson(DomainError):
+    status, code = 400, "malformed_json"
+
+
+class Unauthenticated(DomainError):
+    status = 401
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="codevoice"'}
+
+
+class MissingKey(Unauthenticated):
+    code = "missing_api_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Send your API key in the X-API-Key header, or a token as 'Authorization: Bearer TOKEN'."
+        )
+
+
+class InvalidKey(Unauthenticated):
+    code = "invalid_api_key"
+
+    def __init__(self) -> None:
+        super().__init__("This API key is not known. Copy the key anew from your account.")
+
+
+class ExpiredKey(Unauthenticated):
+    code = "expired_api_key"
+
+    def __init__(self) -> None:
+        super().__init__("This API key has expired. Create a new one in your account.")
+
+
+class RevokedKey(Unauthenticated):
+    code = "revoked_api_key"
+
+    def __init__(self) -> None:
+        super().__init__("This API key was revoked. Use another key of your account.")
+
+
+class InvalidToken(Unauthenticated):
+    code = "invalid_token"
+
+    def __init__(self) -> None:
+        super().__init__("This token is not valid. Log in again.")
+
+
+class ExpiredToken(Unauthenticated):
+    code = "expired_token"
+
+    def __init__(self) -> None:
+        super().__init__("This token has expired. Refresh it at /api/auth/refresh or log in again.")
+
+
+class WrongLogin(Unauthenticated):
+    code = "invalid_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("E-mail or password is wrong.")
+
+
+class InsufficientCredits(DomainError):
+    status, code = 402, "insufficient_credits"
+
+
+class Suspended(DomainError):
+    status, code = 403, "account_suspended"
+
+    def __init__(self) -> None:
+        super().__init__("This account is suspended. Please contact the operator.")
+
+
+class Closed(DomainError):
+    status, code = 403, "account_closed"
+
+
+class MissingScope(DomainError):
+    status, code = 403, "missing_scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This API key lacks the scope '{scope}'.", scope=scope)
+
+
+class RegistrationClosed(DomainError):
+    status, code = 403, "registration_closed"
+
+
+class SignatureRequired(DomainError):
+    status, code = 403, "signed_url_required"
+
+
+class NotFound(DomainError):
+    status, code = 404, "not_found"
+
+
+class MethodNotAllowed(DomainError):
+    status, code = 405, "method_not_allowed"
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"Allowed here: {allowed}.", allowed=allowed.split(", "))
+        self._allowed = allowed
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Allow": self._allowed}
+
+
+class EmailTaken(DomainError):
+    status, code = 409, "email_taken"
+
+
+class NotReady(DomainError):
+    status, code = 409, "not_ready"
+
+
+class TooLate(DomainError):
+    status, code = 409, "too_late"
+
+
+class Gone(DomainError):
+    status, code = 410, "gone"
+
+
+class TextTooLong(DomainError):
+    status, code = 413, "text_too_long"
+
+
+class BodyTooLarge(DomainError):
+    status, code = 413, "body_too_large"
+
+
+class UnsupportedMediaType(DomainError):
+    status, code = 415, "unsupported_media_type"
+
+
+class RangeNotSatisfiable(DomainError):
+    status, code = 416, "range_not_satisfiable"
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(f"The audio has {size_bytes} bytes.", size_bytes=size_bytes)
+        self._size_bytes = size_bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Content-Range": f"bytes */{self._size_bytes}"}
+
+
+class Invalid(DomainError):
+    """A field is wrong: `field`, among the fields, names it, and `limit` its limit where it has one."""
+
+    status, code = 422, "validation_error"
+
+
+class UnknownVoice(Invalid):
+    code = "unknown_voice"
+
+
+class UnknownLanguage(Invalid):
+    code = "unknown_language"
+
+
+class UnknownFormat(Invalid):
+    code = "unknown_format"
+
+
+class MissingText(Invalid):
+    code = "missing_text"
+
+
+class KeyReused(DomainError):
+    status, code = 422, "idempotency_key_reused"
+
+
+class TooManyWaiting(DomainError):
+    status, code = 429, "too_many_waiting"
+
+
+class HeadersTooLarge(DomainError):
+    status, code = 431, "headers_too_large"
+
+
+class Unavailable(DomainError):
+    """A part we need is out of reach or overloaded: the same request may succeed later."""
+
+    status, code = 503, "service_unavailable"
+    retry_after_s = 1
+
+
+class ConnectionLost(Unavailable):
+    """The database went away while it worked for us: nobody knows whether it did."""

@@ -1,0 +1,93 @@
+"""Opening an account: what may be in it, and its rows in one commit."""
+
+import re
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from app.domain.errors import EmailTaken, Invalid
+from app.domain.keys import KeyRing
+from app.domain.plan import is_unicode
+from db import engine, ledger
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import Account
+
+_PERSONAL = "personal"
+_FREE_TIER = 1
+_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+_EMAIL_CHARACTERS_MAX = 254
+_PASSWORD_CHARACTERS = (8, 1024)
+_NAME_CHARACTERS_MAX = 200
+
+
+async def open_account(
+    session: "AsyncSession",
+    keys: KeyRing,
+    *,
+    email: str,
+    password_hash: str,
+    name: str | None,
+    keep_sealed: bool,
+) -> tuple["Account", str]:
+    """Account, wallet and personal key in the session's transaction; the account and the key's text."""
+    from db.models import Account
+    from db.repos import EmailTakenError, add_account
+
+    row = Account(id=uuid4(), kind="registered", email=email, name=name, password_hash=password_hash)
+    try:
+        account = await add_account(session, row)
+    except EmailTakenError:
+        raise EmailTaken("This e-mail has an account already. Log in instead.", field="email") from None
+    await ledger.open_wallet(await engine.raw(session), account.id, kind="registered", tier=_FREE_TIER)
+    return account, await add_personal_key(session, keys, account.id, keep_sealed=keep_sealed)
+
+
+async def add_personal_key(
+    session: "AsyncSession", keys: KeyRing, account: UUID, *, keep_sealed: bool
+) -> str:
+    """Another key that may do everything; its text, which is kept only sealed, or not at all."""
+    from db.models import ApiKey
+    from db.repos import add_key
+
+    key_id = uuid4()
+    key = keys.make(key_id)
+    sealed = key.sealed if keep_sealed else None
+    row = ApiKey(
+        id=key_id, account=account, name=_PERSONAL, prefix=key.prefix, digest=key.digest, sealed=sealed
+    )
+    await add_key(session, row)
+    return key.text
+
+
+def clean_email(email: str) -> str:
+    """The e-mail as it is kept. Raises Invalid."""
+    cleaned = email.strip().lower()
+    if not is_email(cleaned):
+        raise Invalid(
+            f"This is no e-mail address of at most {_EMAIL_CHARACTERS_MAX} characters.",
+            field="email",
+            limit=_EMAIL_CHARACTERS_MAX,
+        )
+    return cleaned
+
+
+def is_email(text: str) -> bool:
+    """Whether `text`, in lower case, looks like an address."""
+    return len(text) <= _EMAIL_CHARACTERS_MAX and bool(_EMAIL.fullmatch(text)) and ".." not in text
+
+
+def check_password(password: str) -> None:
+    """Raise Invalid unless the password has a length we take."""
+    least, most = _PASSWORD_CHARACTERS
+    if not least <= len(password) <= most or not is_unicode(password):
+        message = f"A password has {least} to {most} characters."
+        raise Invalid(message, field="password", limit=[least, most])
+
+
+def check_name(name: str | None) -> None:
+    """Raise Invalid unless the name can be kept."""
+    if name is not None and (len(name) > _NAME_CHARACTERS_MAX or "\0" in name or not is_unicode(name)):
+        message = f"A name has at most {_NAME_CHARACTERS_MAX} characters."
+        raise Invalid(message, field="name", limit=_NAME_CHARACTERS_MAX)

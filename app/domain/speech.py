@@ -1,0 +1,196 @@
+"""Speech jobs: submit, look, cancel. Money moves in the record; here are the rules and their words."""
+
+from hashlib import sha256
+from typing import NoReturn
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.catalog import Catalogs
+from app.domain.credits import LIMIT_REACHED, credits, in_words, used
+from app.domain.errors import (
+    Closed,
+    ConnectionLost,
+    InsufficientCredits,
+    Invalid,
+    KeyReused,
+    NotFound,
+    TooLate,
+    TooManyWaiting,
+    Unavailable,
+)
+from app.domain.nudger import Nudger
+from app.domain.plan import Plan, SpeechRequest, plan, unknown_voice
+from app.domain.principals import Principal
+from app.domain.record import Record
+from db import jobs
+from db.rows import JobStatus, NewJob, Submitted
+
+_KEY_CHARACTERS_MAX = 255
+_WAITING_RETRY_S = 5
+_UUID_CHARACTERS = 36
+
+
+class SpeechLimits(Struct, frozen=True, kw_only=True):
+    """The operator's choices for speech."""
+
+    text_characters_max: int
+    jobs_waiting_max: int
+    queue_wait_s: int
+    price_micro: int
+
+
+class Ticket(Struct, frozen=True, kw_only=True):
+    """A job taken, now or (`replayed`) when the same request came first."""
+
+    job_id: UUID
+    message: str
+    replayed: bool
+
+
+class Speech:
+    """What every dialect calls for speech."""
+
+    def __init__(self, record: Record, catalogs: Catalogs, nudger: Nudger, limits: SpeechLimits) -> None:
+        self._record = record
+        self._catalogs = catalogs
+        self._nudger = nudger
+        self._limits = limits
+
+    async def submit(
+        self, who: Principal, request: SpeechRequest, idempotency_key: str | None, *, route: str
+    ) -> Ticket:
+        """Hold the price, queue the job, wake a worker. One statement; refused, it costs nothing."""
+        check_idempotency_key(idempotency_key)
+        planned = await self._plan(request)
+        job = self._job(who, planned)
+        if idempotency_key is not None:
+            job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=_fingerprint(route, request))
+        answer = await self._queue(job)
+        if answer.id is None or answer.code not in ("queued", "replayed"):
+            self._refuse(who, answer)
+        if answer.code == "queued":
+            self._nudger.nudge(job.engine)
+        message = used(who.user_type, answer.bucket, answer.remaining)
+        return Ticket(job_id=answer.id, message=message, replayed=answer.code == "replayed")
+
+    async def status(self, job_id: str) -> JobStatus:
+        """What may be told of a job to whoever knows its id. Raises NotFound, in words pollers stop on."""
+        identifier = _job_id(job_id)
+        async with self._record.connection() as connection:
+            found = await jobs.status(connection, identifier) if identifier else None
+        if found is None:
+            raise _no_job()
+        return found
+
+    async def cancel(self, who: Principal, job_id: str) -> None:
+        """Cancel the account's own unfinished job; its credit returns. Raises NotFound and TooLate."""
+        identifier = _job_id(job_id)
+        result = "not_found"
+        if identifier is not None:
+            async with self._record.connection() as connection:
+                actor = str(who.account)
+                result = await jobs.cancel(connection, identifier, owner=who.account, actor=actor)
+        if result == "not_found":
+            raise _no_job()
+        if result == "too_late":
+            raise TooLate("This job has already ended; it cannot be cancelled any more.")
+
+    async def _plan(self, request: SpeechRequest) -> Plan:
+        catalog = await self._catalogs.current()
+        offer = catalog.find(request.voice)
+        if offer is None:  # perhaps its engine has only just come up
+            catalog = await self._catalogs.renewed()
+            offer = catalog.find(request.voice)
+        if not catalog.offers:
+            raise Unavailable("No speech engine is ready yet. Please try again in a moment.", retry_after_s=5)
+        if offer is None:
+            raise unknown_voice(request.voice, catalog)
+        return plan(request, offer, characters_max=self._limits.text_characters_max)
+
+    def _job(self, who: Principal, planned: Plan) -> NewJob:
+        engine = planned.offer.engine
+        characters = len(planned.params.text)
+        return NewJob(
+            id=uuid4(),
+            owner=who.account,
+            kind="speech",
+            engine=engine.engine,
+            lane=planned.params.voice,
+            params=planned.params,
+            hold=self._limits.price_micro,
+            characters=characters,
+            cost_us=characters * engine.cost_us_per_character,
+        )
+
+    async def _queue(self, job: NewJob) -> Submitted:
+        try:
+            return await self._queue_once(job)
+        except ConnectionLost:  # it may have been queued: the same id says so, and is never charged twice
+            return await self._queue_once(job)
+
+    async def _queue_once(self, job: NewJob) -> Submitted:
+        limits = self._limits
+        async with self._record.connection() as connection:
+            (answer,) = await jobs.submit(
+                connection, [job], wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max
+            )
+        return answer
+
+    def _refuse(self, who: Principal, answer: Submitted) -> NoReturn:
+        match answer.code:
+            case "key_reused":
+                raise KeyReused("This Idempotency-Key was used with another request. Use a new key.")
+            case "closed":
+                raise Closed("This account is closed.")
+            case "too_many_waiting":
+                most = self._limits.jobs_waiting_max
+                message = (
+                    f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
+                )
+                raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
+            case _:
+                raise self._insufficient(who, answer.remaining)
+
+    def _insufficient(self, who: Principal, remaining: int) -> InsufficientCredits:
+        price = self._limits.price_micro
+        if who.user_type == "api_only":
+            message = LIMIT_REACHED
+        else:
+            message = (
+                f"Not enough credits: this request needs {in_words(price)}, you have {in_words(remaining)}."
+                " Buy credits, or wait for next month's free ones."
+            )
+        return InsufficientCredits(message, required=credits(price), remaining=credits(remaining))
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Raise Invalid unless the key is absent or 1 to 255 visible ASCII characters."""
+    if key is None or (0 < len(key) <= _KEY_CHARACTERS_MAX and all("!" <= letter <= "~" for letter in key)):
+        return
+    raise Invalid(
+        f"An Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} visible ASCII characters.",
+        field="Idempotency-Key",
+        limit=[1, _KEY_CHARACTERS_MAX],
+    )
+
+
+def _fingerprint(route: str, request: SpeechRequest) -> bytes:
+    return sha256(route.encode() + b"\0" + msgspec.json.encode(request)).digest()
+
+
+def _job_id(text: str) -> UUID | None:
+    """The id where `text` is one as we write them."""
+    if len(text) != _UUID_CHARACTERS:
+        return None
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text.lower() else None
+
+
+def _no_job() -> NotFound:
+    error = "There is no such job."
+    return NotFound(error, beside={"status": "failed", "error": error})

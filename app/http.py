@@ -1,0 +1,102 @@
+"""The HTTP protocol, refusing broken and huge requests in our shapes instead of the server's own."""
+
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.api.shapes import Asked, answer
+from app.domain.errors import BadRequest, DomainError, HeadersTooLarge
+from app.envelope import request_id_of
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, with a limit on the head of a request and JSON for what cannot be parsed."""
+
+    head_bytes_max = 65_536
+    _in_head = True
+    _head_bytes = 0  # received of a head not complete yet
+    _is_head_too_large = False
+    _has_refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; a head that goes on and on is refused before it is complete."""
+        if self._has_refused:
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.head_bytes_max:
+            self._refuse(self._too_large())
+
+    def on_message_begin(self) -> None:
+        """A new request: its head begins somewhere in the present data."""
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Refuse a head that is too large; an error here ends up in send_400_response."""
+        self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.head_bytes_max:
+            self._is_head_too_large = True
+            raise ValueError("head too large")
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """What uvicorn calls for everything the parser refuses."""
+        self._refuse(self._too_large() if self._is_head_too_large else BadRequest("This is not HTTP."))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """We speak HTTP only; a caller who would rather upgrade is answered as any other."""
+
+    def _too_large(self) -> DomainError:
+        limit = self.head_bytes_max
+        return HeadersTooLarge(f"The request's head has more than {limit} bytes.", limit=limit)
+
+    def _refuse(self, error: DomainError) -> None:
+        self._has_refused = True
+        if self.transport.is_closing():
+            return
+        cycle = self._unanswered()
+        if cycle is not None and cycle.response_started:
+            self.transport.close()  # another answer is under way: nothing can be said any more
+            return
+        headers: list[tuple[bytes, bytes]] = self.headers or []
+        url: bytes = getattr(self, "url", b"")
+        self.transport.write(_response(error, url, headers))
+        self.transport.close()
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def _unanswered(self) -> RequestResponseCycle | None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        return None if cycle is None or cycle.response_complete else cycle
+
+
+def protocol(*, head_bytes_max: int) -> type[Protocol]:
+    """The protocol with the operator's limit: uvicorn takes a class."""
+    return type("Protocol", (Protocol,), {"head_bytes_max": head_bytes_max})
+
+
+def _response(error: DomainError, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    request_id = request_id_of(headers)
+    asked = Asked(
+        path=url.partition(b"?")[0].decode("latin-1"),
+        has_xi_key=any(name == b"xi-api-key" for name, _ in headers),
+        user_type=None,
+        request_id=request_id,
+    )
+    found = answer(error, asked)
+    structlog.get_logger().info("refused", request_id=request_id, status=found.status, code=error.code)
+    lines: list[Any] = [
+        f"HTTP/1.1 {found.status} {HTTPStatus(found.status).phrase}",
+        "content-type: application/json",
+        f"content-length: {len(found.body)}",
+        f"x-request-id: {request_id}",
+        "x-content-type-options: nosniff",
+        "connection: close",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + found.body

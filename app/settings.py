@@ -1,0 +1,54 @@
+"""The front door's settings: each a variable `CODEVOICE_…`, with its unit."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from db.settings import read
+
+Secret = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="32 random bytes in hexadecimal")]
+Limit = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class AppSettings(Struct, frozen=True, kw_only=True):
+    """What an operator may choose of the front door; secrets have no default."""
+
+    key_pepper: Secret  # keys are found by a digest keyed with it
+    key_encryption_key: Secret  # keys are shown again from a copy sealed with it
+    jwt_secret: Secret
+    url_secret: Secret  # signs audio URLs
+
+    listen_fd: int | None = None  # a listening socket handed over; host and port are then not used
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0: any free
+    public_url: str = ""  # where callers find us; empty where no absolute URL is needed
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    registration: Literal["open", "closed"] = "open"
+    reveal: Literal["always", "once"] = "always"  # the personal key: at each log-in, or at sign-up only
+    require_owner: bool = False  # audio for its owner's credential alone
+    bare_audio_hours: Annotated[int, Meta(ge=0)] = 24  # audio by bare path, after completion; 0: never
+    audio_url_s: Limit = 3600
+
+    text_characters_max: Limit = 100_000  # POST /v1/tts
+    jobs_waiting_max: Limit = 1000  # unfinished jobs an account may have
+    queue_wait_s: Limit = 3600  # a job still queued then expires
+    price_micro: Annotated[int, Meta(ge=0)] = 1_000_000  # micro-credits a request
+
+    body_bytes_max: Limit = 2_000_000
+    header_bytes_max: Limit = 65_536
+    database_wait_s: Seconds = 5.0  # for a free connection
+    database_waiting_max: Limit = 2000  # requests waiting for one, before 503
+    principal_cache_s: Annotated[float, Meta(ge=0)] = 1.0  # how long a revoked key may still work
+
+    password_threads: Limit = 2
+    password_waiting_max: Annotated[int, Meta(ge=0)] = 32
+    token_s: Limit = 3600
+    refresh_token_s: Limit = 30 * 24 * 3600
+
+
+def read_settings(environ: Mapping[str, str]) -> AppSettings:
+    """The settings in `environ`. Raises SettingsError naming the variable at fault."""
+    return read(AppSettings, environ)

@@ -1,0 +1,136 @@
+"""What the front door needs, and how it says what is missing: row 32. And how it starts and ends."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.settings import read_settings
+from db import nudge, work
+from db.settings import SettingsError
+from db.work import WorkerConnection
+
+from .conftest import ENGINE, Person, Run
+from .front import SECRETS, Front, running
+
+HELLO = {"text": "hello", "voice": "ryan"}
+
+
+def test_all_is_there(front: Front, parrot: WorkerConnection) -> None:
+    work.publish(parrot, ENGINE, worker="w1")
+
+    answer = front.call("GET", "/health/ready")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "missing": []})
+
+
+def test_what_is_missing_is_named(front_with: Run, tmp_path: Path, parrot: WorkerConnection) -> None:
+    objects = tmp_path / "objects"
+    front = front_with(REDIS_URL="redis://127.0.0.1:1/0", CODEVOICE_OBJECTS=objects.as_uri())
+    shutil.rmtree(objects)
+    parrot.execute("UPDATE cv.engine SET seen_at = clock_timestamp() - interval '11 s'")
+
+    answer = front.call("GET", "/health/ready")
+    work.publish(parrot, ENGINE, worker="w1")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json() == {"status": "unavailable", "missing": ["redis", "objects", "workers"]}
+
+
+def test_without_redis_jobs_are_taken_all_the_same(front_with: Run, person: Person) -> None:
+    front = front_with(REDIS_URL="redis://127.0.0.1:1/0")
+
+    answers = [front.call("POST", "/v1/tts", person.key, json=HELLO).status_code for _ in range(3)]
+
+    assert answers == [200, 200, 200]
+
+
+def test_a_job_sends_a_nudge(front: Front, person: Person, redis_url: str) -> None:
+    broker = nudge.producer(redis_url)
+    nudge.taken(broker, "parrot")
+    queue = f"dramatiq:{nudge.queue_name('parrot')}"
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(queue)
+
+        front.call("POST", "/v1/tts", person.key, json=HELLO)
+
+        assert client.blmove(queue, queue, 5, "LEFT", "LEFT")
+    broker.client.close()
+
+
+def test_a_store_out_of_reach_is_missing(front_with: Run) -> None:
+    front = front_with(CODEVOICE_OBJECTS="s3://nowhere?endpoint=http://127.0.0.1:1")
+
+    answer = front.call("GET", "/health/ready")
+
+    assert answer.json()["missing"] == ["objects"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_it_ends_at_once(environ: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
+    with running(environ, tmp_path) as front:
+        began = time.monotonic()
+        os.kill(front.pid, number)
+        while Path(f"/proc/{front.pid}/stat").read_text().split()[2] != "Z":
+            assert time.monotonic() - began < 5
+            time.sleep(0.02)
+
+    assert "Traceback" not in front.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CODEVOICE_JWT_SECRET", ""),
+        ("CODEVOICE_KEY_PEPPER", "11" * 31),
+        ("CODEVOICE_URL_SECRET", "g" * 64),
+        ("CODEVOICE_REGISTRATION", "perhaps"),
+        ("CODEVOICE_BODY_BYTES_MAX", "0"),
+        ("CODEVOICE_PORT", "x"),
+    ],
+)
+def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        read_settings({**SECRETS, variable: value})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("CODEVOICE_KEY_PEPPER", "11" * 31), ("CODEVOICE_OBJECTS", "ftp://x")]
+)
+def test_with_a_wrong_setting_nothing_starts(environ: dict[str, str], variable: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app"],
+        env={**SECRETS, **environ, variable: value},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert done.returncode == 1
+    assert variable in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_port_in_use_is_said(environ: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "app"],
+            env={**SECRETS, **environ, "CODEVOICE_PORT": port},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    assert (done.returncode, port in done.stderr) == (1, True)
