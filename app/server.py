@@ -148,11 +148,10 @@ def _running(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[N
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncGenerator[None]:
         await parts.record.open(within_s=_OPEN_S)
-        parts.nudger.start()
         try:
             yield
         finally:
-            await parts.nudger.stop()
+            parts.nudger.close()
             parts.passwords.close()
             await parts.record.close()
 

@@ -4,10 +4,6 @@ import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-_PAUSE_MS = (
-    1000  # at most one unanswered nudge an engine in this time, so a queue without workers stays short
-)
-
 
 def queue_name(engine: str) -> str:
     """The Dramatiq queue of an engine."""
@@ -29,22 +25,15 @@ def producer(url: str) -> RedisBroker:
     return RedisBroker(client=connect(url), middleware=[])
 
 
-def send(broker: RedisBroker, engine: str) -> bool:
-    """Nudge the engine's workers, unless a nudge is already under way. Raises redis.RedisError."""
-    if not broker.client.set(_flag(engine), 1, nx=True, px=_PAUSE_MS):
-        return False
+def send(broker: RedisBroker, engine: str) -> None:
+    """Nudge the engine's workers. Raises redis.RedisError."""
     broker.enqueue(
         dramatiq.Message(
             queue_name=queue_name(engine), actor_name=actor_name(engine), args=(), kwargs={}, options={}
         )
     )
-    return True
 
 
-def taken(broker: RedisBroker, engine: str) -> None:
-    """Say that a nudge arrived. To be called before claiming: what is committed later sends its own."""
-    broker.client.delete(_flag(engine))
-
-
-def _flag(engine: str) -> str:
-    return f"codevoice:nudged:{engine}"
+def unread(broker: RedisBroker, engine: str) -> int:
+    """Nudges that no worker has taken yet. Raises redis.RedisError."""
+    return int(broker.client.llen(f"{broker.namespace}:{queue_name(engine)}"))

@@ -9,13 +9,8 @@ from workers.wake import WakingBroker
 
 def declare(broker: WakingBroker, engine: str, runner: Runner) -> None:
     """Put the engine's `drain` actor on `broker`. A message too many is harmless: it finds nothing."""
-
-    def drain() -> None:
-        nudge.taken(broker, engine)  # first, so that what is committed from now on sends its own nudge
-        runner.drain()
-
     dramatiq.Actor(
-        drain,
+        runner.drain,
         broker=broker,
         actor_name=nudge.actor_name(engine),
         queue_name=nudge.queue_name(engine),

@@ -1,7 +1,8 @@
-"""Nudges workers after a commit: one sender beside the requests, which never wait for it."""
+"""Nudges workers after a commit, from a thread beside the requests, which never wait for it."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import redis
 import structlog
@@ -9,42 +10,52 @@ from dramatiq.errors import DramatiqError
 
 from db import nudge
 
+_UNREAD_MAX = 16  # nudges of an engine that nobody takes: no worker is there
+
 
 class Nudger:
-    """`nudge(engine)` only sets a flag; many nudges of one engine become one message."""
+    """`nudge(engine)` returns at once; many nudges while one is under way become one message."""
 
     def __init__(self, redis_url: str) -> None:
         self._broker = nudge.producer(redis_url)
-        self._engines: set[str] = set()
-        self._wake = asyncio.Event()
-        self._sender: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="nudger")
+        self._waiting: set[str] = set()
+        self._crowded: set[str] = set()
+        self._sending: asyncio.Future[None] | None = None
 
-    def start(self) -> None:
-        """Begin to send."""
-        self._sender = asyncio.create_task(self._send_forever())
-
-    async def stop(self) -> None:
-        """Stop sending; what was not sent, the workers find by themselves."""
-        if self._sender is not None:
-            self._sender.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sender
+    def close(self) -> None:
+        """Send no more; what was not sent, the workers find by themselves."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def nudge(self, engine: str) -> None:
-        """Tell the engine's workers, soon, that there is work."""
-        self._engines.add(engine)
-        self._wake.set()
+        """Tell the engine's workers that there is work. To be called from the event loop."""
+        self._waiting.add(engine)
+        if self._sending is None:
+            self._start()
 
-    async def _send_forever(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            engines, self._engines = self._engines, set()
-            for engine in engines:
-                await self._send(engine)
+    def _start(self) -> None:
+        engines, self._waiting = self._waiting, set()
+        self._sending = asyncio.get_running_loop().run_in_executor(self._thread, self._send, engines)
+        self._sending.add_done_callback(self._sent)
 
-    async def _send(self, engine: str) -> None:
-        try:
-            await asyncio.to_thread(nudge.send, self._broker, engine)
-        except (redis.RedisError, DramatiqError, OSError) as error:
-            structlog.get_logger().warning("nudge_failed", engine=engine, reason=type(error).__name__)
+    def _sent(self, _done: "asyncio.Future[None]") -> None:
+        self._sending = None
+        if self._waiting:
+            self._start()
+
+    def _send(self, engines: Iterable[str]) -> None:
+        for engine in engines:
+            try:
+                self._send_one(engine)
+            except (redis.RedisError, DramatiqError, OSError) as error:
+                structlog.get_logger().warning("nudge_failed", engine=engine, reason=type(error).__name__)
+
+    def _send_one(self, engine: str) -> None:
+        """Looks at the queue after sending, not before: an idle worker is to hear soon."""
+        if engine in self._crowded and nudge.unread(self._broker, engine):
+            return  # whoever takes what waits there, claims later than this commit
+        nudge.send(self._broker, engine)
+        crowd = (
+            self._crowded.add if nudge.unread(self._broker, engine) > _UNREAD_MAX else self._crowded.discard
+        )
+        crowd(engine)

@@ -166,11 +166,11 @@ class Speech:
 
 
 def check_idempotency_key(key: str | None) -> None:
-    """Raise Invalid unless the key is absent or 1 to 255 visible ASCII characters."""
-    if key is None or (0 < len(key) <= _KEY_CHARACTERS_MAX and all("!" <= letter <= "~" for letter in key)):
+    """Raise Invalid unless the key is absent or 1 to 255 printable ASCII characters."""
+    if key is None or (0 < len(key) <= _KEY_CHARACTERS_MAX and all(" " <= letter <= "~" for letter in key)):
         return
     raise Invalid(
-        f"An Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} visible ASCII characters.",
+        f"An Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} printable ASCII characters.",
         field="Idempotency-Key",
         limit=[1, _KEY_CHARACTERS_MAX],
     )

@@ -54,7 +54,6 @@ def test_without_redis_jobs_are_taken_all_the_same(front_with: Run, person: Pers
 
 def test_a_job_sends_a_nudge(front: Front, person: Person, redis_url: str) -> None:
     broker = nudge.producer(redis_url)
-    nudge.taken(broker, "parrot")
     queue = f"dramatiq:{nudge.queue_name('parrot')}"
     with redis.Redis.from_url(redis_url) as client:
         client.delete(queue)

@@ -31,10 +31,9 @@ def test_text_becomes_speech(stack: Stack) -> None:
 def test_the_printed_curl_works(stack: Stack, need: Need, tmp_path: Path) -> None:
     curl = need("curl")
     body = '{"text":"Hello world from CodeVoice","voice":"ryan"}'
-    key = stack.headers["X-API-Key"]
+    headers = ("-H", "Content-Type: application/json", "-H", f"X-API-Key: {stack.headers['X-API-Key']}")
     sent = subprocess.run(
-        [curl, "-sX", "POST", f"{stack.url}/v1/tts", "-d", body]
-        + ["-H", "Content-Type: application/json", "-H", f"X-API-Key: {key}"],  # noqa: RUF005
+        [curl, "-sX", "POST", f"{stack.url}/v1/tts", "-d", body, *headers],
         capture_output=True,
         check=True,
     )
