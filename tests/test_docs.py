@@ -21,7 +21,8 @@ def document(name: str) -> str:
 
 
 def test_every_route_is_in_the_documents() -> None:
-    routes = {re.sub(r":\w+}", "}", route.path) for route in Litestar(route_handlers=handlers()).routes}
+    app = Litestar(route_handlers=handlers(), openapi_config=None)
+    routes = {re.sub(r":\w+}", "}", route.path) for route in app.routes} | {"/openapi.json"}
     documented = document("docs/api.md")
     assert {route for route in routes if f" {route}\n" not in documented} == set()
 

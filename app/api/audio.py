@@ -7,6 +7,7 @@ import structlog
 from litestar import Response, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
 from app.api.bodies import AnyRequest
@@ -35,7 +36,10 @@ def audio_route(
 
     @route("/tts/audio/{job_id:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"public": True})
     async def speech_audio(
-        request: AnyRequest, job_id: str, expires: str = "", signature: str = ""
+        request: AnyRequest,
+        job_id: FromPath[str],
+        expires: FromQuery[str] = "",
+        signature: FromQuery[str] = "",
     ) -> Response[Any]:
         job = await speech.status(job_id)
         check_audio(job)

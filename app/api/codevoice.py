@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery
 
 from app.api.bodies import AnyRequest, decode_json, read_body
 from app.api.openapi import takes
@@ -80,7 +80,7 @@ def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
     """Row 3."""
 
     @get("/tts/status/{job_id:str}", opt={"public": True})
-    async def speech_status(job_id: str) -> Response[Status]:
+    async def speech_status(job_id: FromPath[str]) -> Response[Status]:
         job = await speech.status(job_id)
         return Response(_status(job, addresses), headers=_NO_STORE)
 
@@ -116,7 +116,7 @@ def cancel_route(speech: Speech) -> HTTPRouteHandler:
     """DELETE of row 14."""
 
     @delete("/v1/jobs/{job_id:str}", status_code=200, opt={"scope": SPEECH})
-    async def cancel_job(request: AnyRequest, job_id: str) -> Cancelled:
+    async def cancel_job(request: AnyRequest, job_id: FromPath[str]) -> Cancelled:
         await speech.cancel(request.scope["user"], job_id)
         return Cancelled(job_id=job_id.lower())
 
@@ -129,11 +129,11 @@ def voices_route(catalogs: Catalogs) -> HTTPRouteHandler:
 
     @get("/v1/voices", opt={"public": True})
     async def voices(
-        language: str | None = None,
-        gender: str | None = None,
-        quality: str | None = None,
-        limit: int | None = Parameter(default=None, query="limit"),
-        cursor: str | None = None,
+        language: FromQuery[str | None] = None,
+        gender: FromQuery[str | None] = None,
+        quality: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
+        cursor: FromQuery[str | None] = None,
     ) -> Response[VoiceList]:
         catalog = await catalogs.current()
         wanted = VoiceFilter(language=language, gender=gender, quality=quality, limit=limit, cursor=cursor)
