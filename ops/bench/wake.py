@@ -1,8 +1,8 @@
 """How soon an idle worker claims a job, and what an idle worker costs.
 
 `claim_ms_*`: from the moment a POST's bytes are sent over an open loopback connection until the job's
-`started_at`, by this machine's clock. `answer_ms_p50`: until its answer is there. `idle_cpu_percent_*`: of one
-core, over the idle seconds measured first.
+`started_at`, by this machine's clock. `answer_ms_p50`: until its answer is there. `idle_cpu_percent_*`: of
+one core, over the idle seconds measured first.
 """
 
 import json
