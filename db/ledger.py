@@ -51,3 +51,53 @@ async def totals(connection: Connection) -> dict[str, int]:
     """Counts of wallets and transfers, and sums of micro-credits by bucket."""
     row = await connection.fetchrow(query("totals"))
     return dict(row) if row else {}
+
+
+async def expire(
+    connection: Connection, owner: UUID, *, ref: UUID, amount: int, actor: str, reason: str
+) -> str:
+    """Take `amount` > 0 paid micro-credits away, once a `ref`.
+
+    Returns expired, replayed, no_wallet or not_enough.
+    """
+    return str(await connection.fetchval(query("expire_credits"), owner, ref, amount, actor, reason))
+
+
+async def refund(connection: Connection, job: UUID, *, actor: str, reason: str) -> str:
+    """Give back what a job cost, once. Returns refunded, replayed, not_charged or no_job."""
+    return str(await connection.fetchval(query("refund"), job, actor, reason))
+
+
+async def set_terms(
+    connection: Connection,
+    owner: UUID,
+    *,
+    ref: UUID,
+    tier: int,
+    monthly: int | None,
+    actor: str,
+    reason: str,
+) -> str:
+    """Change plan and monthly credits (None: the plan's). Higher terms hold now, with the difference as free
+    credits; lower ones from next month.
+
+    Returns changed, next_month, replayed, no_wallet, no_plan or closed.
+    """
+    return str(await connection.fetchval(query("set_terms"), owner, ref, tier, monthly, actor, reason))
+
+
+async def set_unlimited(
+    connection: Connection, owner: UUID, *, ref: UUID, unlimited: bool, actor: str, reason: str
+) -> str:
+    """Unlimited or not, from the next hold on. Returns changed, replayed, no_wallet or closed."""
+    return str(await connection.fetchval(query("set_unlimited"), owner, ref, unlimited, actor, reason))
+
+
+async def close(connection: Connection, owner: UUID, *, ref: UUID, actor: str, reason: str) -> str:
+    """Close a wallet for good: its credits expire, open jobs run on. Answers closed, replayed, no_wallet."""
+    return str(await connection.fetchval(query("close_wallet"), owner, ref, actor, reason))
+
+
+async def heads(connection: Connection) -> list[tuple[UUID, int, bytes]]:
+    """(owner, sequence, hash) of every wallet's last transfer: kept elsewhere, they show what was changed."""
+    return [(row["owner"], row["seq"], row["head"]) for row in await connection.fetch(query("heads"))]

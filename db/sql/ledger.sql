@@ -36,9 +36,22 @@ BEGIN
 END $$;
 
 CREATE FUNCTION cv.save(w cv.wallet) RETURNS void LANGUAGE sql AS $$
-  UPDATE cv.wallet SET period = w.period, seq = w.seq, head = w.head, issued = w.issued, free = w.free,
-    paid = w.paid, held = w.held, spent = w.spent, expired = w.expired, open_jobs = w.open_jobs,
+  UPDATE cv.wallet SET tier = w.tier, monthly = w.monthly, next_tier = w.next_tier, next_monthly = w.next_monthly,
+    unlimited = w.unlimited, closed = w.closed, period = w.period, seq = w.seq, head = w.head, issued = w.issued,
+    free = w.free, paid = w.paid, held = w.held, spent = w.spent, expired = w.expired, open_jobs = w.open_jobs,
     next_at = w.next_at WHERE owner = w.owner $$;
+
+-- The monthly free credits of these terms.
+CREATE FUNCTION cv.quota(p_tier int, p_monthly bigint) RETURNS bigint LANGUAGE sql STABLE AS
+$$ SELECT coalesce(p_monthly, (SELECT monthly FROM cv.plan WHERE tier = p_tier)) $$;
+
+-- Puts terms in force; the account shows the same tier.
+CREATE FUNCTION cv.put_terms(w cv.wallet, p_tier int, p_monthly bigint) RETURNS cv.wallet LANGUAGE plpgsql AS $$
+BEGIN
+  w.tier := p_tier; w.monthly := p_monthly; w.next_tier := NULL; w.next_monthly := NULL;
+  UPDATE cv.account SET tier = p_tier WHERE id = w.owner AND tier <> p_tier;
+  RETURN w;
+END $$;
 
 -- Locks the wallet and rolls it over to this month, never back. Null when there is none.
 CREATE FUNCTION cv.take(p_owner uuid) RETURNS cv.wallet LANGUAGE plpgsql AS $$
@@ -53,8 +66,11 @@ BEGIN
       w := cv.enter(w, month_ref, 1, 'free', 'expired', w.free, 'free', 'system', 'month_end');
     END IF;
     w.period := month;
-    SELECT coalesce(w.monthly, monthly) INTO quota FROM cv.plan WHERE tier = w.tier;
-    IF quota > 0 THEN
+    IF w.next_tier IS NOT NULL THEN
+      w := cv.put_terms(w, w.next_tier, w.next_monthly);
+    END IF;
+    quota := cv.quota(w.tier, w.monthly);
+    IF quota > 0 AND NOT w.closed THEN
       w := cv.enter(w, month_ref, 0, 'issued', 'free', quota, 'free', 'system', 'monthly_credits');
     END IF;
   END IF;
@@ -86,7 +102,7 @@ BEGIN
 END $$;
 
 -- Resolves the holds of `p_ref`: takes `p_price` (free credits first), gives the rest back. Price 0 is a void.
--- A free credit given back after its month ended has expired.
+-- A free credit given back after its month ended has expired, and so has any given back to a closed wallet.
 CREATE FUNCTION cv.settle(w cv.wallet, p_ref uuid, p_price bigint, p_actor text) RETURNS cv.wallet
 LANGUAGE plpgsql AS $$
 DECLARE h record; due bigint := p_price; part bigint; back cv.bucket;
@@ -99,7 +115,8 @@ BEGIN
       w := cv.enter(w, p_ref, h.slot + 10, 'held', 'spent', part, h.bucket, p_actor, 'post');
     END IF;
     IF part < h.amount THEN
-      back := CASE WHEN h.bucket = 'free' AND h.period < w.period THEN 'expired' ELSE h.bucket END;
+      back := CASE WHEN h.bucket = 'issued' THEN 'issued' WHEN w.closed OR (h.bucket = 'free' AND h.period < w.period)
+                   THEN 'expired' ELSE h.bucket END;
       w := cv.enter(w, p_ref, h.slot + CASE WHEN part > 0 THEN 20 ELSE 10 END, 'held', back,
                     h.amount - part, h.bucket, p_actor, CASE WHEN part > 0 THEN 'rest' ELSE 'void' END);
     END IF;
@@ -110,7 +127,18 @@ BEGIN
   RETURN w;
 END $$;
 
--- Gives paid credits, once a `ref`. Codes: granted, replayed, no_wallet, closed.
+-- Records an operator's act, once a `ref`: false where it was done before.
+CREATE FUNCTION cv.record_act(p_ref uuid, p_actor text, p_act text, p_owner uuid, p_reason text, p_details jsonb)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO cv.admin_act (ref, actor, act, owner, reason, details)
+  VALUES (p_ref, p_actor, p_act, p_owner, p_reason, p_details) ON CONFLICT (ref) DO NOTHING;
+  RETURN FOUND;
+END $$;
+
+-- The acts below happen once a `ref` and answer done, replayed, or why not: no_wallet, closed, …
+
+-- Gives paid credits.
 CREATE FUNCTION cv.grant_credits(p_owner uuid, p_ref uuid, p_amount bigint, p_actor text, p_reason text)
 RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE w cv.wallet := cv.take(p_owner);
@@ -121,16 +149,120 @@ BEGIN
   END IF;
   IF w.closed THEN RETURN 'closed'; END IF;
   PERFORM cv.save(cv.enter(w, p_ref, 0, 'issued', 'paid', p_amount, 'paid', p_actor, p_reason));
+  PERFORM cv.record_act(p_ref, p_actor, 'grant', p_owner, p_reason, jsonb_build_object('amount', p_amount));
   RETURN 'granted';
+END $$;
+
+-- Takes paid credits away, down to none at most: not_enough where there are fewer.
+CREATE FUNCTION cv.expire_credits(p_owner uuid, p_ref uuid, p_amount bigint, p_actor text, p_reason text)
+RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet := cv.take(p_owner);
+BEGIN
+  IF w.owner IS NULL THEN RETURN 'no_wallet'; END IF;
+  IF EXISTS (SELECT FROM cv.transfer WHERE owner = p_owner AND ref = p_ref AND slot = 2) THEN
+    RETURN 'replayed';
+  END IF;
+  IF w.paid < p_amount THEN RETURN 'not_enough'; END IF;
+  PERFORM cv.save(cv.enter(w, p_ref, 2, 'paid', 'expired', p_amount, 'paid', p_actor, p_reason));
+  PERFORM cv.record_act(p_ref, p_actor, 'expire', p_owner, p_reason, jsonb_build_object('amount', p_amount));
+  RETURN 'expired';
+END $$;
+
+-- Gives back what a job cost: to where it came from; free credits of a month gone by come back as paid ones,
+-- since the caller paid with something that was worth a request. Codes: refunded, replayed, not_charged, no_job.
+CREATE FUNCTION cv.refund(p_job uuid, p_actor text, p_reason text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet; h record; back cv.bucket; total bigint := 0;
+BEGIN
+  SELECT * INTO w FROM cv.take((SELECT owner FROM cv.job WHERE id = p_job));
+  IF w.owner IS NULL THEN RETURN 'no_job'; END IF;
+  IF EXISTS (SELECT FROM cv.transfer WHERE owner = w.owner AND ref = p_job AND slot BETWEEN 40 AND 42) THEN
+    RETURN 'replayed';
+  END IF;
+  FOR h IN SELECT slot, amount, bucket, period FROM cv.transfer
+           WHERE owner = w.owner AND ref = p_job AND dst = 'spent' ORDER BY slot LOOP
+    back := CASE WHEN h.bucket = 'issued' THEN 'issued' WHEN w.closed THEN 'expired'
+                 WHEN h.bucket = 'free' AND h.period < w.period THEN 'paid' ELSE h.bucket END;
+    w := cv.enter(w, p_job, h.slot + 20, 'spent', back, h.amount, h.bucket, p_actor, p_reason);
+    total := total + h.amount;
+  END LOOP;
+  IF total = 0 THEN RETURN 'not_charged'; END IF;
+  PERFORM cv.save(w);
+  PERFORM cv.record_act(md5('refund|' || p_job)::uuid, p_actor, 'refund', w.owner, p_reason,
+                        jsonb_build_object('job', p_job, 'amount', total));
+  RETURN 'refunded';
+END $$;
+
+-- Changes plan and monthly override (null: the plan's). Higher terms hold now, with the difference as free
+-- credits; lower ones from next month. Codes: changed, next_month, replayed, no_wallet, no_plan, closed.
+CREATE FUNCTION cv.set_terms(p_owner uuid, p_ref uuid, p_tier int, p_monthly bigint, p_actor text, p_reason text)
+RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet := cv.take(p_owner); more bigint; code text;
+BEGIN
+  IF w.owner IS NULL THEN RETURN 'no_wallet'; END IF;
+  IF w.closed THEN RETURN 'closed'; END IF;
+  IF cv.quota(p_tier, NULL) IS NULL THEN RETURN 'no_plan'; END IF;
+  IF NOT cv.record_act(p_ref, p_actor, 'terms', p_owner, p_reason,
+                       jsonb_build_object('tier', p_tier, 'monthly', p_monthly)) THEN
+    RETURN 'replayed';
+  END IF;
+  more := cv.quota(p_tier, p_monthly) - cv.quota(w.tier, w.monthly);
+  IF more < 0 THEN
+    w.next_tier := p_tier; w.next_monthly := p_monthly;
+    code := 'next_month';
+  ELSE
+    w := cv.put_terms(w, p_tier, p_monthly);
+    IF more > 0 THEN
+      w := cv.enter(w, p_ref, 0, 'issued', 'free', more, 'free', p_actor, p_reason);
+    END IF;
+    code := 'changed';
+  END IF;
+  PERFORM cv.save(w);
+  RETURN code;
+END $$;
+
+-- Unlimited or not: from the next hold on.
+CREATE FUNCTION cv.set_unlimited(p_owner uuid, p_ref uuid, p_unlimited boolean, p_actor text, p_reason text)
+RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet := cv.take(p_owner);
+BEGIN
+  IF w.owner IS NULL THEN RETURN 'no_wallet'; END IF;
+  IF w.closed THEN RETURN 'closed'; END IF;
+  IF NOT cv.record_act(p_ref, p_actor, 'unlimited', p_owner, p_reason,
+                       jsonb_build_object('unlimited', p_unlimited)) THEN
+    RETURN 'replayed';
+  END IF;
+  w.unlimited := p_unlimited;
+  PERFORM cv.save(w);
+  RETURN 'changed';
+END $$;
+
+-- Closes a wallet for good: all its credits expire; open jobs run on, and what they give back expires too.
+CREATE FUNCTION cv.close_wallet(p_owner uuid, p_ref uuid, p_actor text, p_reason text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet := cv.take(p_owner);
+BEGIN
+  IF w.owner IS NULL THEN RETURN 'no_wallet'; END IF;
+  IF w.closed THEN RETURN 'replayed'; END IF;
+  IF w.free > 0 THEN w := cv.enter(w, p_ref, 1, 'free', 'expired', w.free, 'free', p_actor, p_reason); END IF;
+  IF w.paid > 0 THEN w := cv.enter(w, p_ref, 2, 'paid', 'expired', w.paid, 'paid', p_actor, p_reason); END IF;
+  w.closed := true;
+  PERFORM cv.save(w);
+  PERFORM cv.record_act(p_ref, p_actor, 'close', p_owner, p_reason, '{}');
+  RETURN 'closed';
 END $$;
 
 -- The effective balance now: a wallet left in an old month reads as if rolled over. Writes nothing.
 CREATE VIEW cv.balance AS
-SELECT w.owner, w.kind, p.name AS plan, w.tier, coalesce(w.monthly, p.monthly) AS monthly,
-  CASE WHEN m.month > w.period THEN coalesce(w.monthly, p.monthly) ELSE w.free END AS free,
+SELECT w.owner, w.kind, p.name AS plan, p.tier, t.monthly,
+  CASE WHEN NOT t.stale THEN w.free WHEN w.closed THEN 0 ELSE t.monthly END AS free,
   w.paid, w.held, w.spent, w.unlimited, w.closed,
   (m.month + interval '1 month') AT TIME ZONE 'UTC' AS resets_at
-FROM cv.wallet w JOIN cv.plan p USING (tier), LATERAL (SELECT cv.month() AS month) m;
+FROM cv.wallet w, LATERAL (SELECT cv.month() AS month) m,
+  LATERAL (SELECT m.month > w.period AND w.next_tier IS NOT NULL AS due) n,
+  LATERAL (SELECT CASE WHEN n.due THEN w.next_tier ELSE w.tier END AS tier) e JOIN cv.plan p USING (tier),
+  LATERAL (SELECT m.month > w.period AS stale,
+                  coalesce(CASE WHEN n.due THEN w.next_monthly ELSE w.monthly END, p.monthly) AS monthly) t;
 
 -- The same movements as an accountant writes them: two legs a transfer.
 CREATE VIEW cv.leg AS
@@ -181,7 +313,7 @@ UNION ALL SELECT 'job state and credit differ', j.id::text
      OR (j.state IN ('failed', 'expired') AND j.price > 0)
 UNION ALL SELECT 'open jobs differ', w.owner::text FROM cv.wallet w LEFT JOIN open o USING (owner)
   WHERE w.open_jobs <> coalesce(o.n, 0)
-UNION ALL SELECT 'append-only trigger is not always on', g.name
-  FROM (VALUES ('append_only_rows'), ('append_only_table')) g(name)
-  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'cv.transfer'::regclass AND tgname = g.name
-                    AND tgenabled = 'A');
+UNION ALL SELECT 'append-only trigger is not always on', g.at::text || ' ' || g.name
+  FROM (VALUES ('cv.transfer'::regclass, 'append_only_rows'), ('cv.transfer', 'append_only_table'),
+               ('cv.admin_act', 'append_only_rows'), ('cv.admin_act', 'append_only_table')) g(at, name)
+  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = g.at AND tgname = g.name AND tgenabled = 'A');

@@ -49,6 +49,31 @@ SELECT cv.open_wallet($1, $2, $3, $4, $5)
 -- name: grant_credits
 SELECT cv.grant_credits($1, $2, $3, $4, $5)
 
+-- name: expire_credits
+SELECT cv.expire_credits($1, $2, $3, $4, $5)
+
+-- name: refund
+SELECT cv.refund($1, $2, $3)
+
+-- name: set_terms
+SELECT cv.set_terms($1, $2, $3, $4, $5, $6)
+
+-- name: set_unlimited
+SELECT cv.set_unlimited($1, $2, $3, $4, $5)
+
+-- name: close_wallet
+SELECT cv.close_wallet($1, $2, $3, $4)
+
+-- name: record_act
+SELECT cv.record_act($1, $2, $3, $4, $5, $6::jsonb)
+
+-- name: heads
+SELECT owner, seq, head FROM cv.wallet ORDER BY owner
+
+-- name: transfers
+SELECT seq, ref, slot, src, dst, amount, bucket, period, actor, reason, at, hash
+FROM cv.transfer WHERE owner = $1 AND seq > $2 ORDER BY seq LIMIT $3
+
 -- name: balance
 SELECT kind, plan, tier, monthly, free, paid, held, spent, unlimited, closed, resets_at
 FROM cv.balance WHERE owner = $1

@@ -64,6 +64,8 @@ CREATE TABLE cv.wallet (
   kind text NOT NULL CHECK (kind IN ('registered', 'api_only', 'system')),
   tier smallint NOT NULL REFERENCES cv.plan,
   monthly bigint CHECK (monthly >= 0),         -- null: the plan's
+  next_tier smallint REFERENCES cv.plan,       -- lower terms wait for the next month
+  next_monthly bigint CHECK (next_monthly >= 0),
   unlimited boolean NOT NULL DEFAULT false,
   closed boolean NOT NULL DEFAULT false,
   period date NOT NULL,                        -- first day of the month `free` belongs to
@@ -82,7 +84,7 @@ CREATE TABLE cv.wallet (
 
 -- The journal. One row is one debit and one credit, so an unbalanced entry cannot be written.
 -- Slots of a job's ref: 10-12 hold (free, paid, issued), 20-22 its resolution, 30-32 the rest given back,
--- 40-42 refund. Slots of any other ref: 0 issue, 1 expiry. UNIQUE makes each happen at most once.
+-- 40-42 refund. Slots of any other ref: 0 issue, 1 and 2 expiry (free, paid). UNIQUE makes each happen at most once.
 CREATE TABLE cv.transfer (
   owner uuid NOT NULL REFERENCES cv.wallet,
   seq bigint NOT NULL,
@@ -102,6 +104,19 @@ CREATE TABLE cv.transfer (
   CHECK (src <> dst)
 );
 
+-- What operators did, besides what the transfers say. `ref` makes an act happen at most once.
+CREATE TABLE cv.admin_act (
+  ref uuid PRIMARY KEY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  actor text NOT NULL CHECK (btrim(actor) <> ''),
+  act text NOT NULL,
+  owner uuid,
+  reason text NOT NULL CHECK (btrim(reason) <> ''),
+  details jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX admin_act_at ON cv.admin_act (at DESC);
+CREATE INDEX admin_act_owner ON cv.admin_act (owner, at DESC);
+
 CREATE FUNCTION cv.deny() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'append-only: % on %.% refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
@@ -114,6 +129,12 @@ CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.transfer
 -- ALWAYS: session_replication_role = replica must not silence them.
 ALTER TABLE cv.transfer ENABLE ALWAYS TRIGGER append_only_rows;
 ALTER TABLE cv.transfer ENABLE ALWAYS TRIGGER append_only_table;
+CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON cv.admin_act
+  FOR EACH ROW EXECUTE FUNCTION cv.deny();
+CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.admin_act
+  FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
+ALTER TABLE cv.admin_act ENABLE ALWAYS TRIGGER append_only_rows;
+ALTER TABLE cv.admin_act ENABLE ALWAYS TRIGGER append_only_table;
 
 -- One row a job of any kind. `attempt` fences whoever works on it; `tries` counts what was its own fault.
 CREATE TABLE cv.job (
