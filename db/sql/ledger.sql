@@ -73,6 +73,7 @@ BEGIN
     IF quota > 0 AND NOT w.closed THEN
       w := cv.enter(w, month_ref, 0, 'issued', 'free', quota, 'free', 'system', 'monthly_credits');
     END IF;
+    PERFORM cv.save(w);  -- here, since a caller that refuses saves nothing
   END IF;
   RETURN w;
 END $$;
@@ -82,7 +83,7 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 BEGIN
   INSERT INTO cv.wallet (owner, kind, tier, monthly, unlimited, period)
   VALUES (p_owner, p_kind, p_tier, p_monthly, p_unlimited, '2000-01-01');
-  PERFORM cv.save(cv.take(p_owner));
+  PERFORM cv.take(p_owner);
 END $$;
 
 -- Holds `p_amount` for `p_ref`: free before paid, one transfer a bucket. The caller knows it is there.

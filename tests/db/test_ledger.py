@@ -6,7 +6,7 @@ import uuid
 import asyncpg
 import pytest
 
-from db import ledger, work
+from db import jobs, ledger, work
 from db.engine import Pool, transaction
 from db.rows import MICRO, Finished
 from db.work import WorkerConnection
@@ -242,3 +242,18 @@ async def test_every_transfer_shows_two_legs_that_cancel(pool: Pool, wallet: Wal
     await submit(new_job(await wallet()))
     legs, total = await pool.fetchrow("SELECT count(*), sum(amount) FROM cv.leg")
     assert (legs, total) == (4, 0)
+
+
+async def test_a_refusal_in_a_new_month_leaves_the_wallet_whole(
+    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection, database: tuple[str, str]
+) -> None:
+    """The first look at a wallet rolls it over; that must be kept even where the act itself is refused."""
+    owner = await wallet()
+    [sent] = await submit(new_job(owner))
+    [(job, attempt)] = claim_all(worker)
+    finish(worker, Finished(id=job, attempt=attempt, outcome="done"))
+    await shift_clock(database[0], "35 days")
+    assert sent.id is not None
+    async with transaction(pool) as connection:
+        assert await jobs.cancel(connection, sent.id, owner=owner, actor="owner") == "too_late"
+    assert await findings(pool) == []

@@ -1,0 +1,161 @@
+"""The buckets' script, raced from several connections: never more than burst + rate x time."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Callable
+
+import msgspec
+import pytest
+from redis import Redis
+
+from db.buckets import Ask, Buckets, BucketsAway, Grant
+
+Open = Callable[[], Buckets]
+
+
+@pytest.fixture
+async def open_buckets(redis_url: str) -> AsyncGenerator[Open]:
+    """Connections of holders of their own."""
+    opened: list[Buckets] = []
+
+    def one() -> Buckets:
+        opened.append(Buckets(redis_url))
+        return opened[-1]
+
+    yield one
+    for buckets in opened:
+        await buckets.close()
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"test:{secrets.token_hex(6)}"
+
+
+def ask(bucket: str, want: int, **other: object) -> Ask:
+    plain = Ask(bucket=bucket, per_s=0.001, burst=100, want=want, lease_s=60)
+    return msgspec.structs.replace(plain, **other)  # type: ignore[arg-type]
+
+
+def now_s(redis: "Redis[bytes]") -> float:
+    seconds, micro = redis.time()
+    return seconds + micro / 1_000_000
+
+
+async def test_a_new_bucket_is_full(open_buckets: Open, bucket: str) -> None:
+    assert await open_buckets().take(ask(bucket, 7)) == Grant(granted=7, held=0, left=93)
+
+
+async def test_nobody_gets_more_than_there_is(open_buckets: Open, bucket: str) -> None:
+    holder = open_buckets()
+    grants = [await holder.take(ask(bucket, 1)) for _ in range(102)]
+
+    assert [grant.granted for grant in grants] == [1] * 100 + [0] * 2
+    assert 0 <= grants[-1].left < 0.1
+
+
+async def test_the_last_tokens_do_not_all_go_to_one(open_buckets: Open, bucket: str) -> None:
+    holder = open_buckets()
+
+    assert [(await holder.take(ask(bucket, 100))).granted for _ in range(4)] == [25, 19, 14, 11]
+
+
+async def test_racing_holders_share_the_burst(open_buckets: Open, bucket: str) -> None:
+    holders = [open_buckets() for _ in range(8)]
+    asks = [holder.take(ask(bucket, 3)) for holder in holders for _ in range(40)]
+    grants = await asyncio.gather(*asks)
+
+    assert sum(grant.granted for grant in grants) == 100
+
+
+async def test_racing_over_time_only_the_rate_is_added(
+    open_buckets: Open, bucket: str, redis_url: str
+) -> None:
+    fast = {"per_s": 200.0, "burst": 20}
+    with Redis.from_url(redis_url) as clock:
+        began = now_s(clock)
+
+        async def hammer(holder: Buckets) -> int:
+            taken = 0
+            while now_s(clock) < began + 1:
+                taken += (await holder.take(ask(bucket, 3, **fast))).granted
+            return taken
+
+        taken = sum(await asyncio.gather(*(hammer(open_buckets()) for _ in range(5))))
+        lasted = now_s(clock) - began
+
+    assert 0.9 * (20 + 200) <= taken <= 20 + 200 * lasted
+
+
+async def test_what_is_lent_keeps_the_bucket_from_filling(open_buckets: Open, bucket: str) -> None:
+    one, other = open_buckets(), open_buckets()
+    quick = {"per_s": 1e6, "burst": 40}  # full again at once
+
+    assert (await one.take(ask(bucket, 10, **quick))).granted == 10
+    assert (await other.take(ask(bucket, 0, **quick))).left == 30
+    assert (await one.take(ask(bucket, 0, held=4, **quick))) == Grant(granted=0, held=4, left=36)
+    assert (await other.take(ask(bucket, 0, **quick))).left == 36
+
+
+async def test_a_lease_ends(open_buckets: Open, bucket: str) -> None:
+    one, other = open_buckets(), open_buckets()
+    quick = {"per_s": 1e6, "burst": 40}
+    await one.take(ask(bucket, 10, lease_s=0, **quick))
+
+    assert (await other.take(ask(bucket, 0, **quick))).left == 40
+    assert (await one.take(ask(bucket, 0, held=10, **quick))).held == 0
+
+
+async def test_a_slow_rate_is_not_lost_in_rounding(open_buckets: Open, bucket: str, redis_url: str) -> None:
+    holder, slow = open_buckets(), {"per_s": 10 / 900, "burst": 10}
+    with Redis.from_url(redis_url) as clock:
+        first, began = (await holder.take(ask(bucket, 1, **slow))).left, now_s(clock)
+        grants = await asyncio.gather(*(holder.take(ask(bucket, 0, **slow)) for _ in range(2000)))
+        last, lasted = (await holder.take(ask(bucket, 0, **slow))).left, now_s(clock) - began
+
+    assert first <= grants[0].left <= grants[-1].left <= last
+    assert last - first == pytest.approx(lasted * 10 / 900, rel=0.2)
+
+
+async def test_keys_end_by_themselves(open_buckets: Open, bucket: str, redis_url: str) -> None:
+    await open_buckets().take(ask(bucket, 20, per_s=2.0, lease_s=5))
+
+    with Redis.from_url(redis_url) as redis:
+        assert 10_000 < redis.pttl(f"codevoice:limit:{bucket}") <= 11_000
+
+
+async def test_a_redis_started_anew_is_told_the_script(
+    open_buckets: Open, bucket: str, redis_url: str
+) -> None:
+    holder = open_buckets()
+    await holder.take(ask(bucket, 1))
+    with Redis.from_url(redis_url) as redis:
+        redis.script_flush()
+    grants = await asyncio.gather(*(holder.take(ask(bucket, 1)) for _ in range(3)))
+
+    assert [grant.granted for grant in grants] == [1, 1, 1]
+
+
+async def test_without_redis_everybody_is_told_so() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        holder = Buckets(f"redis://127.0.0.1:{nobody.getsockname()[1]}")
+        asks = [holder.take(ask("b", 1)) for _ in range(3)]
+        answers = await asyncio.gather(*asks, return_exceptions=True)
+        await holder.close()
+
+    assert [type(answer) for answer in answers] == [BucketsAway] * 3
+
+
+async def test_closing_answers_whoever_waits() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        holder = Buckets(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        waiting = [asyncio.ensure_future(holder.take(ask("b", 1))) for _ in range(3)]
+        await asyncio.sleep(0)
+        await holder.close()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [BucketsAway] * 3
