@@ -1,4 +1,4 @@
-"""Jobs as the front door sees them: submit, status, cancel. The rules are in `sql/jobs.sql`."""
+"""Jobs as the front door sees them: submit, charge, status, cancel. The rules are in `sql/jobs.sql`."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -8,7 +8,7 @@ import msgspec
 
 from db.engine import Connection
 from db.queries import query
-from db.rows import JobStatus, NewJob, Submitted
+from db.rows import Charged, JobStatus, NewCharge, NewJob, Submitted
 
 
 async def submit(
@@ -42,6 +42,26 @@ def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
         [job.key for job in jobs],
         [job.fingerprint for job in jobs],
     ]
+
+
+async def charge(connection: Connection, wanted: NewCharge) -> Charged:
+    """Take the price of something done elsewhere, as a completed job, once: in one statement."""
+    (row,) = await connection.fetch(
+        query("charge"),
+        wanted.id,
+        wanted.owner,
+        wanted.kind,
+        wanted.engine,
+        msgspec.json.encode(wanted.params).decode(),
+        wanted.price,
+        wanted.characters,
+        wanted.duration_ms,
+        wanted.key,
+        wanted.fingerprint,
+        None if wanted.key_s is None else timedelta(seconds=wanted.key_s),
+        wanted.actor,
+    )
+    return Charged(**dict(row))
 
 
 async def status(connection: Connection, job: UUID) -> JobStatus | None:

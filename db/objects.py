@@ -5,8 +5,12 @@ Content types, sizes and digests are in Postgres: folders keep none. Writers blo
 
 import atexit
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -18,6 +22,7 @@ from obstore.store import LocalStore, S3Store
 _CHUNK_BYTES = 5 << 20  # S3's least part
 _READ_BYTES = 256 << 10
 _PROBE = "probe/none"
+_PROBE_BYTES = 1 << 20
 
 
 class StoreError(Exception):
@@ -58,9 +63,9 @@ def _bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
         client_options={
             "allow_http": (endpoint or "").startswith("http:"),
             "connect_timeout": "2s",
-            "timeout": "60s",
+            "timeout": "30s",
         },
-        retry_config={"max_retries": 2},
+        retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=30)},
         **config,
     )
 
@@ -86,20 +91,20 @@ class Objects:
             try:
                 obstore.delete(self._store, key)
             except FileNotFoundError:
-                continue
+                pass
             except (BaseError, OSError) as error:
                 raise StoreError(str(error)) from error
+            if self._root is not None:
+                with suppress(OSError):  # not empty, or gone already
+                    (self._root / key).parent.rmdir()
 
     def probe(self) -> None:
-        """Return when the store answers and can be written; blocking. Raises StoreError."""
-        if self._root is not None and not os.access(self._root, os.W_OK | os.X_OK):
-            raise StoreError(f"the folder {self._root} is gone or cannot be written")
-        try:
-            obstore.head(self._store, _PROBE)
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
+        """Return when the store takes an object of a sentence's size; blocking. Raises StoreError."""
+        if self._root is not None and not self._root.is_dir():
+            raise StoreError(f"the folder {self._root} is gone")
+        key = f"probe/{secrets.token_hex(8)}"
+        self.put(key, BytesIO(bytes(_PROBE_BYTES)))
+        self.delete([key])
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes `start` to `end` (exclusive), in chunks. Raises FileNotFoundError and StoreError up front."""
@@ -112,13 +117,15 @@ class Objects:
         return _chunks(found)
 
     async def check(self) -> None:
-        """As `probe`, without blocking."""
+        """Return when the store answers. Raises StoreError."""
         if self._root is not None:
-            return self.probe()
+            if not os.access(self._root, os.W_OK | os.X_OK):
+                raise StoreError(f"the folder {self._root} is gone or cannot be written")
+            return
         try:
             await obstore.head_async(self._store, _PROBE)
         except FileNotFoundError:
-            return None
+            return
         except (BaseError, OSError) as error:
             raise StoreError(str(error)) from error
 

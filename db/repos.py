@@ -1,11 +1,13 @@
 """Repositories of accounts and keys. They neither begin nor commit: the session's opener does."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 from advanced_alchemy.exceptions import IntegrityError
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
-from sqlalchemy import func, or_, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import Account, ApiKey
@@ -53,9 +55,10 @@ async def add_key(session: AsyncSession, key: ApiKey) -> ApiKey:
 
 
 async def personal_key(session: AsyncSession, account: UUID) -> ApiKey | None:
-    """The account's first key that still works."""
+    """The account's personal key, if it still works."""
     keys = await ApiKeyRepository(session=session).list(
         ApiKey.account == account,
+        ApiKey.personal.is_(True),
         ApiKey.revoked_at.is_(None),
         or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()),
         order_by=[(ApiKey.created_at, False), (ApiKey.id, False)],
@@ -63,9 +66,59 @@ async def personal_key(session: AsyncSession, account: UUID) -> ApiKey | None:
     return keys[0] if keys else None
 
 
+async def keys_of(session: AsyncSession, account: UUID, *, limit: int) -> Sequence[ApiKey]:
+    """An account's keys: those that work first, the personal one first of all; then the last revoked."""
+    wanted = (
+        select(ApiKey)
+        .where(ApiKey.account == account)
+        .order_by(
+            ApiKey.revoked_at.desc().nulls_first(), ApiKey.personal.desc(), ApiKey.created_at, ApiKey.id
+        )
+        .limit(limit)
+    )
+    return (await session.scalars(wanted)).all()
+
+
+async def key_of(
+    session: AsyncSession, account: UUID, key: UUID, *, for_update: bool = False
+) -> ApiKey | None:
+    """That key, if it is the account's; locked until the commit where `for_update`."""
+    wanted = select(ApiKey).where(ApiKey.account == account, ApiKey.id == key)
+    return await session.scalar(wanted.with_for_update() if for_update else wanted)
+
+
+async def count_working_keys(session: AsyncSession, account: UUID) -> int:
+    """Keys that work now. Locks the account: two who count at once cannot both add the last one."""
+    await session.execute(select(Account.id).where(Account.id == account).with_for_update(key_share=True))
+    counted = select(func.count()).where(ApiKey.account == account, _works())
+    return await session.scalar(counted) or 0
+
+
+async def revoke_key(session: AsyncSession, account: UUID, key: UUID, *, grace_s: int = 0) -> bool:
+    """Revoke that key of the account `grace_s` from now, or earlier; whether there is such a key."""
+    then = func.clock_timestamp() + timedelta(seconds=grace_s)
+    change = update(ApiKey).where(ApiKey.account == account, ApiKey.id == key)
+    change = change.values(revoked_at=func.least(ApiKey.revoked_at, then))
+    found = await session.scalar(change.returning(ApiKey.id).execution_options(synchronize_session=False))
+    return found is not None
+
+
+def _works() -> ColumnElement[bool]:
+    now = func.clock_timestamp()
+    revoked, expires = ApiKey.revoked_at, ApiKey.expires_at
+    return or_(revoked.is_(None), revoked > now) & or_(expires.is_(None), expires > now)
+
+
 async def set_password_hash(session: AsyncSession, account: UUID, password_hash: str) -> None:
     """Keep another hash of the account's password."""
     await session.execute(update(Account).where(Account.id == account).values(password_hash=password_hash))
+
+
+async def set_suspended(session: AsyncSession, account: UUID, suspended: bool) -> bool:
+    """Suspend the account, or not; whether there is one."""
+    change = update(Account).where(Account.id == account).values(suspended=suspended)
+    change = change.returning(Account.id).execution_options(synchronize_session=False)
+    return await session.scalar(change) is not None
 
 
 async def raise_token_epoch(session: AsyncSession, account: UUID) -> None:

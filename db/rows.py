@@ -80,6 +80,34 @@ class Submitted(Struct, frozen=True, kw_only=True):
     remaining: int  # what is left in that bucket
 
 
+class NewCharge(Struct, frozen=True, kw_only=True):
+    """Something done elsewhere, to be paid for at once; `price` in micro-credits."""
+
+    id: UUID
+    owner: UUID
+    kind: str
+    engine: str
+    params: Any
+    price: int
+    characters: int
+    duration_ms: int | None
+    actor: str
+    key: str | None = None
+    fingerprint: bytes | None = None
+    key_s: int | None = None  # how long the key stands for this charge; None: as any other key
+
+
+class Charged(Struct, frozen=True, kw_only=True):
+    """The answer to a charge, the first one where replayed. Balances are after it, in micro-credits."""
+
+    code: Literal["charged", "replayed", "key_reused", "insufficient_credits", "closed", "no_wallet"]
+    id: UUID | None
+    bucket: str | None
+    remaining: int | None  # in that bucket
+    price: int | None
+    spendable: int | None  # of all buckets; None: unlimited
+
+
 class Claimed(Struct, frozen=True, kw_only=True):
     """A leased job. `attempt` is the fencing token of everything done for it."""
 
@@ -87,6 +115,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     attempt: int
     lane: str
     params: SpeechParams
+    readable: bool = True  # false: the params are not there, and the job is to be refused
 
 
 class Finished(Struct, frozen=True, kw_only=True):

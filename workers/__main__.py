@@ -12,6 +12,8 @@ from db.log import configure
 from db.settings import DbSettings, SettingsError, read
 from workers.settings import WorkerSettings
 
+_GRACE_S = 3.0  # beyond the drain
+
 
 def main() -> int:
     """Run until INT or TERM; 0 when drained, 2 when a setting is wrong."""
@@ -45,6 +47,7 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     from db.objects import open_store
     from workers import actors, engines, wake
     from workers.connections import Link
+    from workers.keeper import Keeper
     from workers.runner import Runner
     from workers.timer import Timer
 
@@ -55,19 +58,30 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     engine = engines.load(settings.engine)
     runner = Runner(engine, store, settings, links, worker)
     timer = Timer(runner, engine, store, settings, links("timer"), worker)
+    keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
     broker = wake.broker(places.redis_url)
     actors.declare(broker, settings.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
     timer.start(stopping)
+    keeper.start()
     if settings.wake:
         consumer.start()
     structlog.get_logger().info("worker_ready", engine=settings.engine, slots=engine.slots, worker=worker)
     stopping.wait()
+    _end_for_certain(settings.drain_s + _GRACE_S)
     if settings.wake:
         consumer.stop(timeout=2000)
     runner.stop(settings.drain_s)
     timer.stop()
+    keeper.stop()
     engine.close()
+
+
+def _end_for_certain(seconds: float) -> None:
+    """A store or a database that hangs must not keep us: others take our leases over."""
+    watchdog = threading.Timer(seconds, os._exit, (1,))
+    watchdog.daemon = True
+    watchdog.start()
 
 
 if __name__ == "__main__":

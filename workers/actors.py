@@ -9,6 +9,7 @@ from workers.wake import WakingBroker
 
 def declare(broker: WakingBroker, engine: str, runner: Runner) -> None:
     """Put the engine's `drain` actor on `broker`. A message too many is harmless: it finds nothing."""
+    broker.has_room = runner.has_room
     dramatiq.Actor(
         runner.drain,
         broker=broker,

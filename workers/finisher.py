@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Protocol
 
 import psycopg
 import structlog
@@ -14,16 +13,15 @@ log = structlog.get_logger()
 _BATCH_MAX = 64
 
 
-class Ending(Protocol):
-    """Writes results: `db.work.finish` on a connection of its own."""
-
-    def __call__(self, ended: Sequence[Finished]) -> object: ...
-
-
 class Finisher:
-    """Takes results from any thread and ends each once. A lost connection is tried again until `stop`."""
+    """Takes results from any thread. `end` writes them, in one commit; `ended` hears of those over with.
 
-    def __init__(self, end: Ending, ended: Callable[[Sequence[Finished]], None]) -> None:
+    A lost connection is tried again until `stop`; a result that cannot be written holds up no other.
+    """
+
+    def __init__(
+        self, end: Callable[[Sequence[Finished]], None], ended: Callable[[Sequence[Finished]], None]
+    ) -> None:
         self._end = end
         self._ended = ended
         self._queue: SimpleQueue[Finished | None] = SimpleQueue()
@@ -52,24 +50,24 @@ class Finisher:
             self._write(batch)
 
     def _write(self, batch: Sequence[Finished]) -> None:
+        try:
+            self._until_written(batch)
+        except Exception:  # of one result alone: its lease runs out, and it is swept
+            if len(batch) == 1:
+                log.exception("finish_refused")
+                return
+            for result in batch:
+                self._write([result])
+        finally:
+            self._ended(batch)
+
+    def _until_written(self, batch: Sequence[Finished]) -> None:
         pause_s = 0.05
         while not self._giving_up.is_set():
             try:
-                self._end(batch)
-                return self._ended(batch)
+                return self._end(batch)
             except psycopg.OperationalError as error:
                 log.warning("finish_waits_for_postgres", error=type(error).__name__)
                 self._giving_up.wait(pause_s)
                 pause_s = min(1.0, pause_s * 2)
-            except psycopg.Error:
-                return self._one_by_one(batch)
-        return None
-
-    def _one_by_one(self, batch: Sequence[Finished]) -> None:
-        """One row that cannot be written must not hold up the others; its lease runs out and it is swept."""
-        if len(batch) == 1:
-            log.exception("finish_refused")
-            return self._ended(batch)
-        for result in batch:
-            self._write([result])
         return None

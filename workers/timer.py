@@ -1,7 +1,8 @@
-"""What happens by the clock: leases renewed, lost jobs swept, the engine shown, old audio forgotten."""
+"""What happens by the clock: the engine shown, lost jobs swept, unheard ones found, old audio forgotten."""
 
 import threading
 import time
+from collections.abc import Callable
 
 import psycopg
 import structlog
@@ -14,13 +15,13 @@ from workers.runner import Runner
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
-_FORGET_EVERY_S = 60.0
-_FORGET_MAX = 500
+_FORGET_S_MAX = 2.0  # a beat
+_FORGET_AT_ONCE = 50
 _SWEEP_MAX = 200
 
 
 class Timer:
-    """A thread that beats each `sweep_s`. A beat that fails is tried again at the next."""
+    """A thread that beats each `sweep_s`. A step that fails is tried again at the next beat, alone."""
 
     def __init__(
         self,
@@ -38,74 +39,72 @@ class Timer:
         self._link = link
         self._worker = worker
         self._stopping = threading.Event()
-        self._forgot_at = 0.0
         self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
 
     def start(self, giving_up: threading.Event) -> None:
         """Make the engine known, waiting for Postgres until `giving_up` where need be, and begin."""
-        while not self._beat() and not giving_up.wait(0.5):
+        while not self._step(self._publish) and not giving_up.wait(0.5):
             pass
         self._thread.start()
 
     def stop(self) -> None:
-        """End the beats, so that leases are no longer renewed, and take this worker off the list."""
+        """End the beats, and take this worker off the list of those present."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        try:
-            self._link.run(work.retire, engine=self._engine.capabilities.engine, worker=self._worker)
-        except psycopg.Error as error:
-            log.warning("retire_failed", error=type(error).__name__)
+        self._step(self._retire)
         self._link.close()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._settings.sweep_s):
-            self._beat()
+            for step in (
+                self._publish,
+                self._sweep,
+                self._forget_audio,
+                self._forget_keys,
+                self._probe_store,
+            ):
+                self._step(step)
+            self._step(self._runner.drain)  # finds what no message told of
 
-    def _beat(self) -> bool:
+    def _step(self, step: Callable[[], None]) -> bool:
+        name = getattr(step, "__name__", "step").lstrip("_")
         try:
-            self._renew()
-            self._link.run(work.publish, self._engine.capabilities, worker=self._worker)
-            self._sweep()
-            self._forget_audio()
-        except psycopg.Error as error:
-            log.warning("beat_failed", error=type(error).__name__)
+            step()
+        except (psycopg.Error, StoreError) as error:
+            log.warning("beat_failed", step=name, error=type(error).__name__)
             return False
         except Exception:
-            log.exception("beat_failed")
+            log.exception("beat_failed", step=name)
             return False
-        self._probe_store()
-        self._runner.drain()  # finds what no message told of
         return True
 
-    def _renew(self) -> None:
-        held = self._runner.held()
-        if held:
-            ours = self._link.run(work.renew, held, worker=self._worker, lease_s=self._settings.lease_s)
-            self._runner.lose([job for job, _ in held if job not in ours])
+    def _publish(self) -> None:
+        self._link.run(work.publish, self._engine.capabilities, worker=self._worker)
+
+    def _retire(self) -> None:
+        self._link.run(work.retire, engine=self._engine.capabilities.engine, worker=self._worker)
 
     def _sweep(self) -> None:
-        for _, engine, result in self._link.run(
-            work.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX
-        ):
+        swept = self._link.run(work.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX)
+        for _, engine, result in swept:
             log.info("job_swept", engine=engine, result=result)
 
     def _forget_audio(self) -> None:
-        if time.monotonic() - self._forgot_at < _FORGET_EVERY_S:
-            return
-        self._forgot_at = time.monotonic()
-        keys = self._link.run(work.forget_audio, limit=_FORGET_MAX)
-        try:
-            self._store.delete(keys)
-        except StoreError as error:
-            log.warning("audio_not_deleted", keys=len(keys), error=str(error).partition("\n")[0])
+        """Deletes first, then forgets: what could not be deleted is found again."""
+        deadline = time.monotonic() + _FORGET_S_MAX
+        while time.monotonic() < deadline:
+            old = self._link.run(work.old_audio, limit=_FORGET_AT_ONCE)
+            if not old:
+                return
+            self._store.delete(key for _, key in old)
+            self._link.run(work.forget_audio, [job for job, _ in old])
+
+    def _forget_keys(self) -> None:
+        self._link.run(work.forget_keys, limit=_SWEEP_MAX)
 
     def _probe_store(self) -> None:
-        if not self._runner.store_lost.is_set():
-            return
-        try:
+        if self._runner.store_lost.is_set():
             self._store.probe()
-        except StoreError:
-            return
-        log.info("store_back")
-        self._runner.store_lost.clear()
+            log.info("store_back")
+            self._runner.store_lost.clear()

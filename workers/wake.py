@@ -1,5 +1,7 @@
 """Waking up in milliseconds: a Dramatiq broker whose consumers block in Redis instead of polling."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -8,10 +10,13 @@ from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Retries
 
 BLOCK_S = 0.4  # also how long an idle worker takes to stop
+_FULL_S = 0.05
 
 
 class WakingBroker(RedisBroker):
-    """Dramatiq's Redis broker with consumers that wait in BLMOVE."""
+    """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room."""
+
+    has_room: Callable[[], bool] = staticmethod(lambda: True)
 
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
@@ -21,6 +26,9 @@ class WakingBroker(RedisBroker):
 class _WakingConsumer(_RedisConsumer):
     def __next__(self) -> Any:
         if not self.message_cache and self.outstanding_message_count < self.prefetch:
+            if not self.broker.has_room():  # what waits may wake another worker
+                time.sleep(_FULL_S)
+                return None
             if not self._something_waits():
                 return None
             self.misses = 0

@@ -96,9 +96,11 @@ END $$;
 -- Renews the leases still held; a job not answered is no longer the caller's.
 CREATE FUNCTION cv.renew(p_ids uuid[], p_attempts int[], p_worker text, p_lease interval) RETURNS SETOF uuid
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  UPDATE cv.job j SET lease = clock_timestamp() + p_lease FROM unnest(p_ids, p_attempts) AS t(id, attempt)
-  WHERE j.id = t.id AND j.attempt = t.attempt AND j.worker = p_worker AND j.state = 'processing'
-  RETURNING j.id $$;
+  WITH held AS (
+    SELECT j.id FROM cv.job j JOIN unnest(p_ids, p_attempts) AS t(id, attempt) USING (id, attempt)
+    WHERE j.worker = p_worker AND j.state = 'processing'
+    ORDER BY j.owner, j.id FOR NO KEY UPDATE OF j)  -- the order in which `finish` locks
+  UPDATE cv.job j SET lease = clock_timestamp() + p_lease FROM held WHERE j.id = held.id RETURNING j.id $$;
 
 -- Ends a job whose row and wallet the caller has locked.
 CREATE FUNCTION cv.close_job(w cv.wallet, p_job uuid, p_state text, p_code text, p_price bigint, p_actor text)
@@ -121,7 +123,7 @@ CREATE FUNCTION cv.requeue(p_job uuid, p_tries_back int, p_delay interval) RETUR
 CREATE FUNCTION cv.finish(p_ids uuid[], p_attempts int[], p_outcomes text[], p_codes text[], p_prices bigint[],
   p_objects text[], p_content_types text[], p_bytes bigint[], p_durations_ms bigint[], p_sha256s bytea[],
   p_worker text, p_tries_max int, p_keep interval)
-RETURNS TABLE (id uuid, result text)
+RETURNS TABLE (id uuid, attempt int, result text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE r record; w cv.wallet; j cv.job; owner_now uuid;
 BEGIN
@@ -134,7 +136,7 @@ BEGIN
       w := cv.take(r.owner);
       owner_now := r.owner;
     END IF;
-    id := r.id;
+    id := r.id; attempt := r.attempt;
     SELECT * INTO j FROM cv.job x WHERE x.id = r.id AND x.state = 'processing' AND x.attempt = r.attempt
       AND x.worker = p_worker FOR UPDATE;
     IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
@@ -164,14 +166,17 @@ END $$;
 -- that waited past their deadline (expired). Looks without locks, locks the wallet, looks again.
 CREATE FUNCTION cv.sweep(p_tries_max int, p_limit int) RETURNS TABLE (id uuid, engine text, result text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE r record; w cv.wallet; j cv.job;
+DECLARE r record; w cv.wallet; j cv.job; at timestamptz := clock_timestamp();  -- a constant, so an index condition
 BEGIN
   FOR r IN SELECT * FROM (
-      (SELECT x.id, x.owner FROM cv.job x WHERE x.state = 'processing' AND x.lease < clock_timestamp()
+      (SELECT x.id, x.owner FROM cv.job x WHERE x.state = 'processing' AND x.lease < at
        ORDER BY x.lease LIMIT p_limit)
       UNION ALL
-      (SELECT x.id, x.owner FROM cv.job x WHERE x.state = 'queued' AND x.deadline < clock_timestamp()
+      (SELECT x.id, x.owner FROM cv.job x WHERE x.state = 'queued' AND x.deadline < at
        ORDER BY x.deadline LIMIT p_limit)) lost ORDER BY lost.owner, lost.id LOOP
+    -- A wallet somebody holds comes at the next sweep: the others' jobs are not to wait for it.
+    PERFORM FROM cv.wallet WHERE owner = r.owner FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN CONTINUE; END IF;
     w := cv.take(r.owner);
     SELECT * INTO j FROM cv.job x WHERE x.id = r.id FOR UPDATE;
     id := j.id; engine := j.engine; result := NULL;
@@ -202,9 +207,45 @@ BEGIN
   RETURN 'cancelled';
 END $$;
 
--- Forgets audio kept past its time; the caller deletes the objects after its commit.
-CREATE FUNCTION cv.forget_audio(p_limit int) RETURNS SETOF text
+-- Forgets audio whose objects are deleted, and the texts they spoke.
+CREATE FUNCTION cv.forget_audio(p_jobs uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  WITH old AS (SELECT id, object FROM cv.job WHERE object IS NOT NULL AND audio_until < clock_timestamp()
-               ORDER BY audio_until LIMIT p_limit FOR UPDATE SKIP LOCKED)
-  UPDATE cv.job j SET object = NULL FROM old WHERE j.id = old.id RETURNING old.object $$;
+  UPDATE cv.job SET object = NULL, params = jsonb_set(params, '{text}', '""')
+  WHERE id = ANY(p_jobs) AND audio_until < clock_timestamp() $$;
+
+-- Forgets keys that are a day old.
+CREATE FUNCTION cv.forget_keys(p_limit int) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  DELETE FROM cv.idempotency WHERE (owner, key) IN (
+    SELECT owner, key FROM cv.idempotency WHERE at < statement_timestamp() - interval '24 hours'
+    ORDER BY at LIMIT p_limit FOR UPDATE SKIP LOCKED) $$;
+
+-- Charges for what was done elsewhere: a job of that kind, submitted and completed in one commit. Idempotent as
+-- cv.submit is; a key older than `p_within` is free again. Codes: charged, replayed, or a refusal of cv.submit.
+-- `spendable`: all that was left then, kept with the job for replays; null where unlimited.
+CREATE FUNCTION cv.charge(p_id uuid, p_owner uuid, p_kind text, p_engine text, p_params text, p_price bigint,
+  p_characters int, p_duration_ms bigint, p_key text, p_fingerprint bytea, p_within interval, p_actor text)
+RETURNS TABLE (code text, id uuid, bucket cv.bucket, remaining bigint, price bigint, spendable bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet; j cv.job;
+BEGIN
+  PERFORM FROM cv.wallet x WHERE x.owner = p_owner FOR NO KEY UPDATE;
+  DELETE FROM cv.idempotency i WHERE i.owner = p_owner AND i.key = p_key AND i.at < clock_timestamp() - p_within;
+  SELECT s.code, s.id, s.bucket, s.remaining INTO code, id, bucket, remaining
+    FROM cv.submit(ARRAY[p_id], ARRAY[p_owner], ARRAY[p_kind], ARRAY[p_engine], ARRAY[''], ARRAY[p_params],
+      ARRAY[p_price], ARRAY[p_characters], ARRAY[0::bigint], ARRAY[p_key], ARRAY[p_fingerprint],
+      interval '0', 2147483647) s;  -- ends at once, so it never waits among others
+  IF code NOT IN ('queued', 'replayed') THEN RETURN NEXT; RETURN; END IF;
+  SELECT * INTO j FROM cv.job x WHERE x.id = charge.id;
+  IF j.state = 'queued' THEN
+    code := 'charged';
+    w := cv.close_job(cv.take(p_owner), j.id, 'completed', NULL, p_price, p_actor);
+    PERFORM cv.save(w);
+    UPDATE cv.job x SET duration_ms = p_duration_ms, params = x.params || jsonb_build_object('spendable',
+      CASE WHEN NOT w.unlimited THEN w.free + w.paid END) WHERE x.id = j.id RETURNING * INTO j;
+  ELSE
+    code := 'replayed';
+  END IF;
+  price := j.price; spendable := (j.params ->> 'spendable')::bigint;
+  RETURN NEXT;
+END $$;

@@ -63,7 +63,7 @@ BEGIN
   IF month > w.period THEN
     month_ref := md5('month|' || p_owner || '|' || (month - date '2000-01-01'))::uuid;
     IF w.free > 0 THEN
-      w := cv.enter(w, month_ref, 1, 'free', 'expired', w.free, 'free', 'system', 'month_end');
+      w := cv.enter(w, month_ref, 4, 'free', 'expired', w.free, 'free', 'system', 'month_end');
     END IF;
     w.period := month;
     IF w.next_tier IS NOT NULL THEN
@@ -71,7 +71,7 @@ BEGIN
     END IF;
     quota := cv.quota(w.tier, w.monthly);
     IF quota > 0 AND NOT w.closed THEN
-      w := cv.enter(w, month_ref, 0, 'issued', 'free', quota, 'free', 'system', 'monthly_credits');
+      w := cv.enter(w, month_ref, 3, 'issued', 'free', quota, 'free', 'system', 'monthly_credits');
     END IF;
     PERFORM cv.save(w);  -- here, since a caller that refuses saves nothing
   END IF;

@@ -8,11 +8,15 @@ FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
   j.audio_bytes, j.duration_ms, j.sha256, j.audio_until < clock_timestamp() AS audio_gone,
   CASE WHEN j.state = 'queued' THEN (SELECT count(*) FROM (SELECT FROM cv.job a WHERE a.engine = j.engine
-    AND a.state = 'queued' AND a.fair_at < j.fair_at LIMIT 1000) ahead) END AS position
+    AND a.state = 'queued' AND a.fair_at < j.fair_at ORDER BY a.fair_at LIMIT 1000) ahead) END AS position
 FROM cv.job j WHERE j.id = $1
 
 -- name: cancel
 SELECT cv.cancel($1, $2, $3)
+
+-- name: charge
+SELECT code, id, bucket, remaining, price, spendable
+FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 
 -- name: claim
 SELECT id, attempt, lane, params, fair_at FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
@@ -21,23 +25,36 @@ SELECT id, attempt, lane, params, fair_at FROM cv.claim($1, $2, $3, $4, $5, $6) 
 SELECT cv.renew($1, $2, $3, $4)
 
 -- name: finish
-SELECT id, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+SELECT id, attempt, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: sweep
 SELECT id, engine, result FROM cv.sweep($1, $2)
 
+-- name: old_audio
+SELECT id, object FROM cv.job WHERE object IS NOT NULL AND audio_until < statement_timestamp()
+ORDER BY audio_until LIMIT $1
+
 -- name: forget_audio
 SELECT cv.forget_audio($1)
+
+-- name: named_objects
+SELECT j.object FROM unnest($1::text[]) AS t(key) JOIN cv.job j
+ON j.id = split_part(t.key, '/', 2)::uuid AND j.object = t.key
+
+-- name: forget_keys
+SELECT cv.forget_keys($1)
 
 -- name: waiting
 SELECT count(*) FROM (SELECT FROM cv.job WHERE engine = $1 AND state = 'queued' LIMIT $2) q
 
 -- name: publish
+WITH gone AS (DELETE FROM cv.engine WHERE name = $1 AND worker <> $2
+              AND seen_at < statement_timestamp() - interval '1 minute')
 INSERT INTO cv.engine (name, worker, capabilities) VALUES ($1, $2, $3::jsonb)
 ON CONFLICT (name, worker) DO UPDATE SET capabilities = excluded.capabilities, seen_at = clock_timestamp()
 
 -- name: retire
-DELETE FROM cv.engine WHERE worker = $1 AND name = $2 AND (SELECT count(*) FROM cv.engine WHERE name = $2) > 1
+UPDATE cv.engine SET seen_at = seen_at - interval '1 hour' WHERE name = $1 AND worker = $2
 
 -- name: engines
 SELECT DISTINCT ON (name) capabilities, clock_timestamp() - seen_at < interval '10 seconds' AS present
@@ -98,3 +115,131 @@ SELECT id, kind, tier, admin, suspended, token_epoch FROM cv.account WHERE id = 
 
 -- name: find_account
 SELECT id FROM cv.account WHERE id::text = $1 OR email = lower($1)
+
+-- name: changed_principals
+-- Accounts that changed, or whose keys did, in transactions not over at the last look ($1, its oldest; null at
+-- first), and the oldest now. A mark from the future came with a restored copy: it says nothing.
+WITH seen AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest, pg_snapshot_xmax(pg_current_snapshot()) AS next)
+SELECT oldest::text, CASE WHEN $1::text IS NULL THEN '{}' ELSE ARRAY(
+  SELECT id FROM cv.account WHERE changed >= $1::text::xid8 AND changed < next
+  UNION SELECT account FROM cv.api_key WHERE changed >= $1::text::xid8 AND changed < next) END AS accounts
+FROM seen
+
+-- name: note_used_keys
+-- At most once a minute a key, whoever else notes it; nobody waits for anybody.
+UPDATE cv.api_key SET last_used_at = clock_timestamp() WHERE id = ANY(ARRAY(
+  SELECT id FROM cv.api_key WHERE id = ANY($1)
+    AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED))
+
+-- name: account_of_email
+SELECT id FROM cv.account WHERE email = lower($1)
+
+-- name: act
+SELECT ref, at, actor, act, owner AS account, reason, details::text AS details FROM cv.admin_act WHERE ref = $1
+
+-- name: acts
+SELECT ref, at, actor, act, owner AS account, reason, details::text AS details FROM cv.admin_act
+WHERE ($1::uuid IS NULL OR owner = $1)
+  AND ($2::uuid IS NULL OR (at, ref) < (SELECT at, ref FROM cv.admin_act WHERE ref = $2))
+ORDER BY at DESC, ref DESC LIMIT $3
+
+-- name: admin_user
+SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
+  b.monthly, b.free, b.paid, b.held, b.unlimited, b.closed, b.resets_at
+FROM cv.account a JOIN cv.balance b ON b.owner = a.id WHERE a.id = $1
+
+-- name: admin_users
+SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
+  b.monthly, b.free, b.paid, b.held, b.unlimited, b.closed, b.resets_at
+FROM cv.account a JOIN cv.balance b ON b.owner = a.id
+WHERE ($1::text IS NULL OR a.kind = $1)
+  AND ($2::uuid IS NULL OR (a.created_at, a.id) < (SELECT created_at, id FROM cv.account WHERE id = $2))
+ORDER BY a.created_at DESC, a.id DESC LIMIT $3
+
+-- name: admin_keys
+SELECT id, account, name, prefix, scopes, personal, created_at, last_used_at, expires_at, revoked_at
+FROM cv.api_key WHERE account = $1
+  AND ($2::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.api_key WHERE id = $2))
+ORDER BY created_at DESC, id DESC LIMIT $3
+
+-- name: admin_key
+SELECT id, account, name, prefix, scopes, personal, created_at, last_used_at, expires_at, revoked_at
+FROM cv.api_key WHERE id = $1
+
+-- name: plans
+SELECT tier, name, monthly FROM cv.plan ORDER BY tier
+
+-- name: admin_job
+SELECT id AS job, owner AS account, kind, engine, lane AS voice, state, code, characters, attempt, hold, price,
+  duration_ms, created_at, started_at, finished_at FROM cv.job WHERE id = $1
+
+-- name: admin_jobs
+SELECT id AS job, owner AS account, kind, engine, lane AS voice, state, code, characters, attempt, hold, price,
+  duration_ms, created_at, started_at, finished_at FROM cv.job
+WHERE ($1::uuid IS NULL OR owner = $1) AND ($2::text IS NULL OR state = $2)
+  AND ($3::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3))
+ORDER BY created_at DESC, id DESC LIMIT $4
+
+-- name: job_again
+SELECT j.params::text AS params, j.hold, j.lane, coalesce(j.characters *
+  (SELECT max((capabilities ->> 'cost_us_per_character')::bigint) FROM cv.engine WHERE name = j.engine), 0) AS cost_us
+FROM cv.job j WHERE j.id = $1
+
+-- name: refunded
+SELECT coalesce(sum(amount), 0)::bigint FROM cv.transfer WHERE owner = $1 AND ref = $2 AND slot BETWEEN 40 AND 42
+
+-- name: history
+SELECT owner AS account, seq, at, ref, src, dst, amount, bucket, actor, reason FROM cv.transfer
+WHERE owner = $1 AND ($2::bigint IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $3
+
+-- name: legs_of_ref
+SELECT seq, at, ref, bucket, amount, actor, reason FROM cv.leg WHERE owner = $1 AND ref = $2 ORDER BY seq, amount
+
+-- name: legs_of_transaction
+-- What the present transaction wrote, among an owner's latest transfers: an act makes a handful.
+SELECT l.seq, l.at, l.ref, l.bucket, l.amount, l.actor, l.reason FROM cv.transfer t JOIN cv.leg l USING (owner, seq)
+WHERE t.owner = $1 AND t.xmin = pg_current_xact_id()::xid
+  AND t.seq > (SELECT seq FROM cv.wallet WHERE owner = $1) - 100 ORDER BY l.seq, l.amount
+
+-- name: export
+SELECT owner AS account, seq, at, ref, slot, src, dst, amount AS amount_micro, bucket, period, actor, reason,
+  encode(hash, 'hex') AS hash
+FROM cv.transfer WHERE $1::uuid IS NULL OR owner = $1 ORDER BY owner, seq
+
+-- name: lost_heads
+SELECT h.owner, h.seq, CASE WHEN w.owner IS NULL THEN 'wallet is gone' WHEN w.seq < h.seq THEN 'sequence shrank'
+  ELSE 'another transfer at this head' END AS what
+FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS h(owner, seq, hash)
+LEFT JOIN cv.wallet w ON w.owner = h.owner LEFT JOIN cv.transfer t ON t.owner = h.owner AND t.seq = h.seq
+WHERE w.owner IS NULL OR w.seq < h.seq OR coalesce(t.hash, '\x00') <> h.hash
+
+-- name: usage_by_day
+SELECT (created_at AT TIME ZONE 'UTC')::date AS day, kind, state, count(*) AS requests, coalesce(sum(price), 0)::bigint AS spent
+FROM cv.job WHERE owner = $1 AND created_at >= $2 GROUP BY 1, 2, 3
+
+-- name: recent_jobs
+SELECT id, kind, params ->> 'voice' AS voice, state, characters, duration_ms, coalesce(price, hold) AS micro, created_at,
+  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio
+FROM cv.job WHERE owner = $1 ORDER BY created_at DESC LIMIT $2
+
+-- name: spent_this_month
+SELECT coalesce(sum(price), 0)::bigint AS spent FROM cv.job
+WHERE owner = $1 AND created_at >= cv.month()::timestamp AT TIME ZONE 'UTC'
+
+-- name: add_password_reset
+-- For the person of that e-mail, if there is one; some tokens that are over go.
+WITH found AS (SELECT id FROM cv.account WHERE email = $1 AND password_hash IS NOT NULL AND NOT suspended),
+over AS (DELETE FROM cv.password_reset WHERE digest IN (SELECT digest FROM cv.password_reset
+  WHERE expires_at < clock_timestamp() LIMIT 100 FOR UPDATE SKIP LOCKED))
+INSERT INTO cv.password_reset (digest, account, expires_at) SELECT $2, id, clock_timestamp() + interval '1 hour' FROM found
+RETURNING account
+
+-- name: is_password_reset_open
+SELECT EXISTS (SELECT FROM cv.password_reset WHERE digest = $1 AND expires_at > clock_timestamp())
+
+-- name: use_password_reset
+DELETE FROM cv.password_reset r USING cv.account a
+WHERE r.digest = $1 AND r.expires_at > clock_timestamp() AND a.id = r.account RETURNING a.id, a.suspended
+
+-- name: forget_password_resets
+DELETE FROM cv.password_reset WHERE account = $1

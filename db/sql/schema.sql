@@ -27,8 +27,10 @@ CREATE TABLE cv.account (
   suspended boolean NOT NULL DEFAULT false,
   token_epoch integer NOT NULL DEFAULT 0,      -- raising it revokes every token given out
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  changed xid8 NOT NULL DEFAULT '0',           -- the last transaction that changed what its owner may do
   CONSTRAINT account_email_taken UNIQUE (email)
 );
+CREATE INDEX account_changed ON cv.account (changed);
 
 -- A key is found by a keyed digest; the sealed copy is shown again at log-in. Neither key is in the database.
 CREATE TABLE cv.api_key (
@@ -42,9 +44,37 @@ CREATE TABLE cv.api_key (
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   last_used_at timestamptz,
   expires_at timestamptz,
-  revoked_at timestamptz
+  revoked_at timestamptz,                      -- may lie ahead: a rotated key's days of grace
+  personal boolean NOT NULL DEFAULT false,     -- shown at log-in
+  changed xid8 NOT NULL DEFAULT '0'
 );
 CREATE INDEX api_key_account ON cv.api_key (account, created_at);
+CREATE INDEX api_key_changed ON cv.api_key (changed);
+
+-- Marks what front doors must not go on believing. A transaction's number, not the time: whoever compares it
+-- with the oldest transaction of an earlier look misses none, however late it commits.
+CREATE FUNCTION cv.mark_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.changed := pg_catalog.pg_current_xact_id();
+  RETURN NEW;
+END $$;
+CREATE TRIGGER marks_changes BEFORE UPDATE ON cv.account FOR EACH ROW
+  WHEN ((OLD.kind, OLD.tier, OLD.admin, OLD.suspended, OLD.token_epoch)
+    IS DISTINCT FROM (NEW.kind, NEW.tier, NEW.admin, NEW.suspended, NEW.token_epoch))
+  EXECUTE FUNCTION cv.mark_changed();
+CREATE TRIGGER marks_changes BEFORE UPDATE ON cv.api_key FOR EACH ROW
+  WHEN ((OLD.digest, OLD.scopes, OLD.expires_at, OLD.revoked_at)
+    IS DISTINCT FROM (NEW.digest, NEW.scopes, NEW.expires_at, NEW.revoked_at))
+  EXECUTE FUNCTION cv.mark_changed();
+
+-- Tokens mailed to who forgot a password: kept as digests, gone with their use.
+CREATE TABLE cv.password_reset (
+  digest bytea PRIMARY KEY,
+  account uuid NOT NULL REFERENCES cv.account,
+  expires_at timestamptz NOT NULL
+);
+CREATE INDEX password_reset_account ON cv.password_reset (account);
+CREATE INDEX password_reset_expires ON cv.password_reset (expires_at);
 
 -- What workers say of their engines: the front door validates against these alone.
 CREATE TABLE cv.engine (
@@ -84,7 +114,8 @@ CREATE TABLE cv.wallet (
 
 -- The journal. One row is one debit and one credit, so an unbalanced entry cannot be written.
 -- Slots of a job's ref: 10-12 hold (free, paid, issued), 20-22 its resolution, 30-32 the rest given back,
--- 40-42 refund. Slots of any other ref: 0 issue, 1 and 2 expiry (free, paid). UNIQUE makes each happen at most once.
+-- 40-42 refund. Slots of other refs: 0 issue, 1 and 2 expiry (free, paid); of a month's: 3 issue, 4 expiry.
+-- UNIQUE makes each happen at most once.
 CREATE TABLE cv.transfer (
   owner uuid NOT NULL REFERENCES cv.wallet,
   seq bigint NOT NULL,
@@ -175,7 +206,7 @@ CREATE INDEX job_ready ON cv.job (engine, fair_at) WHERE state = 'queued';
 CREATE INDEX job_lane ON cv.job (engine, lane, fair_at) WHERE state = 'queued';
 CREATE INDEX job_deadline ON cv.job (deadline) WHERE state = 'queued';
 CREATE INDEX job_lease ON cv.job (lease) WHERE state = 'processing';
-CREATE INDEX job_owner ON cv.job (owner, created_at DESC);
+CREATE INDEX job_owner ON cv.job (owner, created_at DESC) INCLUDE (kind, state, price);  -- usage is read from it alone
 CREATE INDEX job_audio ON cv.job (audio_until) WHERE object IS NOT NULL;
 
 CREATE TABLE cv.idempotency (
@@ -186,6 +217,8 @@ CREATE TABLE cv.idempotency (
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (owner, key)
 );
+
+CREATE INDEX idempotency_at ON cv.idempotency (at);
 
 -- The digest of the functions last applied, so that an unchanged set is not applied again.
 CREATE TABLE cv.routines (one boolean PRIMARY KEY DEFAULT true CHECK (one), digest text NOT NULL);

@@ -18,7 +18,7 @@ def claim(worker: WorkerConnection, by: str = "w", **options: object) -> list[uu
 
 def finish(worker: WorkerConnection, *ended: Finished, by: str = "w") -> list[str]:
     results = work.finish(worker, ended, worker=by, tries_max=3, keep_s=60)
-    return [results[end.id] for end in ended]
+    return [results[end.id, end.attempt] for end in ended]
 
 
 async def status(pool: Pool, job: uuid.UUID) -> JobStatus:
@@ -241,10 +241,12 @@ async def test_old_audio_is_forgotten_and_its_objects_named(
     claim(worker)
     end = Finished(id=sent.id, attempt=1, outcome="done", object="jobs/x/1.wav")
     work.finish(worker, [end], worker="w", tries_max=3, keep_s=-1)
-    assert work.forget_audio(worker, limit=10) == ["jobs/x/1.wav"]
-    assert work.forget_audio(worker, limit=10) == []
+    assert work.old_audio(worker, limit=10) == [(sent.id, "jobs/x/1.wav")]
+    work.forget_audio(worker, [sent.id])
+    assert work.old_audio(worker, limit=10) == []
     gone = await status(pool, sent.id)
     assert (gone.object, gone.audio_gone) == (None, True)
+    assert await pool.fetchval("SELECT params->>'text' FROM cv.job") == ""
 
 
 async def test_claims_read_an_index_however_long_the_queue(

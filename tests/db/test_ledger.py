@@ -32,7 +32,7 @@ def claim_all(worker: WorkerConnection, limit: int = 100) -> list[tuple[uuid.UUI
 
 def finish(worker: WorkerConnection, *ended: Finished) -> list[str]:
     results = work.finish(worker, ended, worker="w", tries_max=3, keep_s=60)
-    return [results[end.id] for end in ended]
+    return [results[end.id, end.attempt] for end in ended]
 
 
 async def test_a_new_wallet_has_this_months_free_credits(pool: Pool, wallet: Wallet) -> None:

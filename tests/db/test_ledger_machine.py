@@ -181,7 +181,7 @@ class Ledger(RuleBasedStateMachine):
         }
         assert [claimed.id for claimed in work.claim(self.worker, **claim)] == [job]
         first, again = (
-            work.finish(self.worker, [end], worker="m", tries_max=3, keep_s=60)[job] for _ in range(2)
+            work.finish(self.worker, [end], worker="m", tries_max=3, keep_s=60)[job, 1] for _ in range(2)
         )
         assert again == "fenced"
         return first

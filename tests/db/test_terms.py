@@ -22,7 +22,7 @@ async def spend(submit: Submit, worker: WorkerConnection, owner: uuid.UUID, pric
     await submit(new_job(owner, hold=price))
     [job] = work.claim(worker, engine="espeak", lane=None, mixed=True, limit=1, worker="w", lease_s=10)
     end = Finished(id=job.id, attempt=job.attempt, outcome="done")
-    assert work.finish(worker, [end], worker="w", tries_max=3, keep_s=60) == {job.id: "completed"}
+    assert work.finish(worker, [end], worker="w", tries_max=3, keep_s=60) == {(job.id, 1): "completed"}
     return job.id
 
 

@@ -14,6 +14,7 @@ from db.rows import Capabilities, Voice
 from tests.records import submit, wallet, worker
 from workers.connections import Link
 from workers.engines import Interrupted, Refused, Speech, Utterance
+from workers.keeper import Keeper
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 from workers.timer import Timer
@@ -96,14 +97,22 @@ class Room:
         name = f"room-{uuid.uuid4().hex[:6]}"
         links = partial(Link, url)
         self.runner = Runner(self.engine, store, settings, links, name)
+        self.name = name
+        self.keeper = Keeper(self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s)
         self.timer = Timer(self.runner, self.engine, store, settings, links("timer"), name)
+
+    def start(self) -> None:
+        """As the worker's main does."""
+        self.timer.start(threading.Event())
+        self.keeper.start()
 
     def close(self) -> None:
         self.runner.stop(drain_s=0)
         self.timer.stop()
+        self.keeper.stop()
 
 
-SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=5.0)
+SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=1.0)
 
 
 @pytest.fixture

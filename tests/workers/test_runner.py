@@ -4,13 +4,13 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
 import uuid
 from pathlib import Path
 
 from db import jobs, ledger, work
 from db.engine import Pool, transaction
 from db.objects import open_store
+from db.queries import query
 from db.rows import MICRO, JobStatus, NewJob, SpeechParams
 from db.work import WorkerConnection
 from tests.records import Submit, Wallet, new_job
@@ -77,7 +77,7 @@ async def test_a_broken_attempt_is_tried_again_and_then_given_up(
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "break"))
-    room.timer.start(threading.Event())
+    room.start()
     end = await until(pool, sent.id, "failed")
     assert (end.code, end.attempt) == ("engine_interrupted", 3)
     assert await spent(pool, owner) == (0, 0)
@@ -92,19 +92,19 @@ async def test_slots_that_become_free_are_filled_again(
     room.runner.drain()
     await asyncio.to_thread(lambda: [room.engine.begun.get(timeout=20) for _ in range(23)])
     assert max(room.engine.batches) <= 4
-    room.runner.lose([answer.id for answer in hanging if answer.id])
+    room.runner.rows.lose([(answer.id, 1) for answer in hanging if answer.id])
 
 
 async def test_a_cancelled_job_frees_its_slot(room: Room, pool: Pool, wallet: Wallet, submit: Submit) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "hang"))
-    room.timer.start(threading.Event())
+    room.start()
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     assert sent.id is not None
     async with transaction(pool) as connection:
         assert await jobs.cancel(connection, sent.id, owner=owner, actor="owner") == "cancelled"
     async with asyncio.timeout(20):
-        while room.runner.held():
+        while room.runner.rows.held():
             await asyncio.sleep(0.01)
     assert (await until(pool, sent.id, "cancelled")).object is None
     assert await spent(pool, owner) == (0, 0)
@@ -117,7 +117,7 @@ async def test_without_a_store_claims_pause_and_no_try_is_lost(
     folder.rename(folder.with_name("away"))
     folder.touch()  # a file where the folder was: nothing can be put
     sent = await submit(*(order(owner, "say 5") for _ in range(3)))
-    room.timer.start(threading.Event())
+    room.start()
     async with asyncio.timeout(20):
         while not room.runner.store_lost.is_set():
             await asyncio.sleep(0.01)
@@ -148,7 +148,7 @@ async def test_a_lost_worker_connection_is_made_again(
     database: tuple[str, str],
     worker: WorkerConnection,
 ) -> None:
-    room.timer.start(threading.Event())
+    room.start()
     owner = await wallet()
     for _ in range(3):
         worker.execute(
@@ -171,7 +171,7 @@ async def test_two_workers_with_one_expired_lease_charge_once(
     [sent] = await submit(order(owner, "hang"))
     stopped.runner.drain()
     await asyncio.to_thread(stopped.engine.begun.get, timeout=20)
-    room.timer.start(threading.Event())
+    room.start()
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     assert (await until(pool, sent.id, "processing")).attempt == 2
     stopped.close()
@@ -184,12 +184,15 @@ async def test_two_workers_with_one_expired_lease_charge_once(
 async def test_a_worker_makes_its_engine_known_and_the_last_one_stays_known(
     room: Room, pool: Pool, worker: WorkerConnection
 ) -> None:
-    room.timer.start(threading.Event())
+    room.start()
     assert await pool.fetchval("SELECT count(*) FROM cv.engine") == 1
     work.publish(worker, room.engine.capabilities, worker="another")
     room.timer.stop()
+    engines = await pool.fetch(query("engines"))
+    assert [row["present"] for row in engines] == [True]
     work.retire(worker, engine="espeak", worker="another")
-    assert await pool.fetchval("SELECT array_agg(worker) FROM cv.engine") == ["another"]
+    engines = await pool.fetch(query("engines"))
+    assert [row["present"] for row in engines] == [False]
 
 
 def test_a_worker_told_to_end_does_not_wait_for_postgres(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+-- For `codevoice bench ledger`, in its throwaway database: wallets, a plain table, and two calls.
+-- The ledger's part of each call is the shipped one; claim and finish of one known job are joined into `post`.
+
+CREATE TABLE public.plain (id int PRIMARY KEY, n bigint NOT NULL) WITH (fillfactor = 70);
+INSERT INTO public.plain SELECT n, 0 FROM generate_series(1, 5000) n;
+
+CREATE FUNCTION public.owner_of(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
+$$ SELECT md5('w' || n)::uuid $$;
+
+SELECT cv.open_wallet(public.owner_of(n), 'registered', 2, 1000000000000000, false)
+FROM generate_series(1, 5000) n;
+
+CREATE FUNCTION public.hold(n int, job bigint) RETURNS text LANGUAGE sql AS $$
+  SELECT code FROM cv.submit(ARRAY[md5(job::text)::uuid], ARRAY[public.owner_of(n)], '{speech}', '{none}',
+    '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}', '{NULL}', ARRAY[NULL::bytea], interval '1 hour', 1000000) $$;
+
+CREATE FUNCTION public.post(job bigint) RETURNS text LANGUAGE sql AS $$
+  UPDATE cv.job SET state = 'processing', attempt = 1, tries = 1, worker = 'b', lease = now() + interval '1 minute'
+    WHERE id = md5(job::text)::uuid;
+  SELECT result FROM cv.finish(ARRAY[md5(job::text)::uuid], '{1}', '{done}', '{NULL}', '{NULL}', '{NULL}',
+    '{NULL}', '{NULL}', '{NULL}', ARRAY[NULL::bytea], 'b', 3, interval '1 day') $$;

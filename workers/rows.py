@@ -1,0 +1,79 @@
+"""What this worker holds: each claimed attempt, from its claim until its finish is written."""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from db.rows import Claimed
+from workers.engines import Speech
+
+Attempt = tuple[UUID, int]  # the job, and the number that fences it
+
+
+class Row(Struct, eq=False):
+    """A claimed job. `speech` is there once the engine has begun it."""
+
+    job: Claimed
+    claimed_at: float
+    speech: Speech | None = None
+    speaking: bool = True
+    lost: bool = False
+
+    @property
+    def attempt(self) -> Attempt:
+        return self.job.id, self.job.attempt
+
+
+class Rows:
+    """The rows held, for any thread. Keyed by attempt: a worker may lose a job and claim it again."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Attempt, Row] = {}
+        self._lock = threading.Lock()
+
+    def add(self, jobs: Sequence[Claimed]) -> list[Row]:
+        """Hold claimed jobs; their leases are renewed from now on."""
+        rows = [Row(job=job, claimed_at=time.monotonic()) for job in jobs]
+        with self._lock:
+            self._rows |= {row.attempt: row for row in rows}
+        return rows
+
+    def begun(self, row: Row, speech: Speech) -> None:
+        """The engine has begun the row; where it was lost meanwhile, it is stopped at once."""
+        with self._lock:
+            row.speech = speech
+        if row.lost:
+            speech.close()
+
+    def ended(self, row: Row) -> None:
+        """The row needs its slot no longer; it is held until its finish is written."""
+        row.speaking = False
+
+    def lanes(self) -> list[str]:
+        """The lane of each row that has a slot."""
+        with self._lock:
+            return [row.job.lane for row in self._rows.values() if row.speaking]
+
+    def held(self) -> list[Attempt]:
+        """Every attempt whose lease this worker must renew."""
+        with self._lock:
+            return list(self._rows)
+
+    def lose(self, attempts: Iterable[Attempt]) -> None:
+        """Stop attempts that are no longer ours: cancelled, swept, or to be handed back."""
+        with self._lock:
+            rows = [self._rows[attempt] for attempt in attempts if attempt in self._rows]
+            for row in rows:
+                row.lost = True
+        for row in rows:
+            if row.speech is not None:
+                row.speech.close()
+
+    def forget(self, attempts: Iterable[Attempt]) -> None:
+        """Let go of attempts whose finish is written, or can never be."""
+        with self._lock:
+            for attempt in attempts:
+                self._rows.pop(attempt, None)
