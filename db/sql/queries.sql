@@ -243,3 +243,14 @@ WHERE r.digest = $1 AND r.expires_at > clock_timestamp() AND a.id = r.account RE
 
 -- name: forget_password_resets
 DELETE FROM cv.password_reset WHERE account = $1
+
+-- name: add_invite
+INSERT INTO cv.invite (digest, created_by, tier, uses_left, expires_at) VALUES ($1, $2, $3, $4, $5)
+
+-- name: use_invite
+UPDATE cv.invite SET uses_left = uses_left - 1
+WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()) RETURNING tier
+
+-- name: is_invite_open
+SELECT EXISTS (SELECT FROM cv.invite
+  WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()))

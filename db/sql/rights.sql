@@ -8,6 +8,7 @@ GRANT SELECT ON cv.plan, cv.wallet, cv.transfer, cv.job, cv.balance, cv.leg, cv.
 GRANT SELECT, INSERT, UPDATE ON cv.account, cv.api_key TO cv_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cv.engine TO cv_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cv.password_reset TO cv_app;
+GRANT SELECT, INSERT, UPDATE ON cv.invite TO cv_app;
 -- The views call these as the reader.
 GRANT EXECUTE ON FUNCTION cv.link, cv.quota TO cv_app;
 GRANT SELECT ON cv.clock TO cv_app;

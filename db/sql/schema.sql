@@ -76,6 +76,16 @@ CREATE TABLE cv.password_reset (
 CREATE INDEX password_reset_account ON cv.password_reset (account);
 CREATE INDEX password_reset_expires ON cv.password_reset (expires_at);
 
+-- Codes that let people sign up where not everybody may: kept as digests, each good for so many accounts.
+CREATE TABLE cv.invite (
+  digest bytea PRIMARY KEY,
+  created_by text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  tier smallint NOT NULL REFERENCES cv.plan,
+  uses_left integer NOT NULL CHECK (uses_left >= 0),
+  expires_at timestamptz
+);
+
 -- What workers say of their engines: the front door validates against these alone.
 CREATE TABLE cv.engine (
   name text NOT NULL,

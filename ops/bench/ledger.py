@@ -1,7 +1,7 @@
 """What the ledger costs: hold and post, each one call and one commit, against Postgres's own one-row UPDATE.
 
 In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, both sides with the same clients, in
-alternating rounds. `share_N` is 2 x pairs / UPDATEs, the median of the rounds, with N clients; `hot_share_8` has
+alternating rounds. `share_N` is 2 x pairs / UPDATEs, the median of the rounds, with N clients; `hot_share_8` is
 all clients on one wallet, against spread wallets. The record is audited afterwards.
 """
 
@@ -33,8 +33,8 @@ UPDATE public.plain SET n = n + 1 WHERE id = :id;
 """
 _PAIR = """\\set id random(1, {wallets})
 \\set job random(1, 9000000000000000)
-SELECT public.hold(:id, :job);
-SELECT public.post(:job);
+SELECT 1 / (public.hold(:id, :job) = 'queued')::int;
+SELECT 1 / (public.post(:job) = 'completed')::int;
 """
 
 

@@ -10,12 +10,16 @@ $$ SELECT md5('w' || n)::uuid $$;
 SELECT cv.open_wallet(public.owner_of(n), 'registered', 2, 1000000000000000, false)
 FROM generate_series(1, 5000) n;
 
-CREATE FUNCTION public.hold(n int, job bigint) RETURNS text LANGUAGE sql AS $$
-  SELECT code FROM cv.submit(ARRAY[md5(job::text)::uuid], ARRAY[public.owner_of(n)], '{speech}', '{none}',
-    '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}', '{NULL}', ARRAY[NULL::bytea], interval '1 hour', 1000000) $$;
+CREATE FUNCTION public.hold(p_wallet int, p_job bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT code FROM cv.submit(ARRAY[md5(p_job::text)::uuid], ARRAY[public.owner_of(p_wallet)], '{speech}', '{none}',
+    '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}', '{NULL}', ARRAY[NULL::bytea], interval '1 hour', 1000000));
+END $$;
 
-CREATE FUNCTION public.post(job bigint) RETURNS text LANGUAGE sql AS $$
+CREATE FUNCTION public.post(p_job bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
   UPDATE cv.job SET state = 'processing', attempt = 1, tries = 1, worker = 'b', lease = now() + interval '1 minute'
-    WHERE id = md5(job::text)::uuid;
-  SELECT result FROM cv.finish(ARRAY[md5(job::text)::uuid], '{1}', '{done}', '{NULL}', '{NULL}', '{NULL}',
-    '{NULL}', '{NULL}', '{NULL}', ARRAY[NULL::bytea], 'b', 3, interval '1 day') $$;
+    WHERE id = md5(p_job::text)::uuid;
+  RETURN (SELECT result FROM cv.finish(ARRAY[md5(p_job::text)::uuid], '{1}', '{done}', '{NULL}', '{NULL}', '{NULL}',
+    '{NULL}', '{NULL}', '{NULL}', ARRAY[NULL::bytea], 'b', 3, interval '1 day'));
+END $$;
