@@ -1,8 +1,8 @@
 """What the ledger costs: hold and post, each one call and one commit, against Postgres's own one-row UPDATE.
 
 In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, both sides with the same clients, in
-alternating rounds. `share_N` is 2 x pairs / UPDATEs, the median of the rounds, with N clients; `hot_share_8` is
-all clients on one wallet, against spread wallets. The record is audited afterwards.
+alternating rounds. `share_N` is 2 x pairs / UPDATEs, the median of the rounds, with N clients; `hot_share_8`
+is all clients on one wallet, against spread wallets. The record is audited afterwards.
 """
 
 import asyncio
