@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.domain.errors import MissingKey
 from app.domain.principals import Principal, Principals
+from app.gate import Gate
 
 
 class Credential(Struct, frozen=True):
@@ -39,20 +40,26 @@ class Authenticator:
         return None if credential is None else await self.who(credential)
 
 
-def middleware(authenticator: Authenticator) -> Callable[[ASGIApp], ASGIApp]:
-    """Litestar's hook before each route: leaves the principal in `scope["user"]`."""
+def middleware(authenticator: Authenticator, gate: Gate) -> Callable[[ASGIApp], ASGIApp]:
+    """Litestar's hook before each route: the limits, and the principal, left in `scope["user"]`."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def authenticate(scope: Scope, receive: Receive, send: Send) -> None:
             opt = scope["route_handler"].opt
-            if "public" not in opt and scope.get("method") != "OPTIONS":
+            if scope.get("method") == "OPTIONS":
+                return await app(scope, receive, send)
+            if "limit" in opt:
+                await gate.before(opt, scope)
+            if "public" not in opt:
                 who = await authenticator.of_headers(scope["headers"])
                 if who is None and "body_key" not in opt:
                     raise MissingKey
                 if who is not None and "scope" in opt:
                     who.allow(opt["scope"])
                 scope["user"] = who
-            await app(scope, receive, send)
+                if who is not None and "limit" in opt:
+                    await gate.after(opt, scope, who)
+            return await app(scope, receive, send)
 
         return authenticate
 

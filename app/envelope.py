@@ -11,10 +11,12 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.fallback import shaped
 from app.domain.errors import Internal
+from app.gate import STATE
 
 _KEPT_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PATH_CHARACTERS_MAX = 128
+_NO_LIMIT = 0, ()
 
 
 class Envelope:
@@ -34,7 +36,7 @@ class Envelope:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        out = _Outgoing(send, request_id)
+        out = _Outgoing(send, request_id, scope["state"])
         try:
             await self._app(scope, receive, out)
         except Exception as error:  # a bug: the answer must not show it, the log must
@@ -66,8 +68,9 @@ def _hashed(found: re.Match[str]) -> str:
 class _Outgoing:
     """`send`, with the headers every answer has."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, state: dict[str, Any]) -> None:
         self._send = send
+        self._state = state
         self._headers = [
             (b"x-request-id", request_id.encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -77,7 +80,7 @@ class _Outgoing:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self._headers]
+            message["headers"] = [*message["headers"], *self._headers, *self._state.get(STATE, _NO_LIMIT)[1]]
         await self._send(message)
 
 

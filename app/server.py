@@ -7,26 +7,43 @@ from typing import NamedTuple, cast
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
+from app.api.admin import admin_routes
+from app.api.admin.desk import Desk
 from app.api.audio import audio_route
 from app.api.auth import auth_routes
 from app.api.codevoice import cancel_route, status_route, submit_route, voices_route
+from app.api.dashboard import dashboard_route
 from app.api.fallback import answer_error
 from app.api.health import health_routes
+from app.api.keys import key_routes
+from app.api.live import live_routes
 from app.api.openapi import document_route
+from app.api.passwords import password_routes
+from app.api.yourvoic import credits_route
 from app.auth import Authenticator, middleware
+from app.clients import Clients, networks
 from app.domain.accounts import Accounts
+from app.domain.api_keys import ApiKeys
 from app.domain.audio import AudioAddresses, AudioRules
 from app.domain.catalog import Catalogs
 from app.domain.health import Health
 from app.domain.keys import KeyRing
+from app.domain.live import LiveTranscripts
+from app.domain.mail import Mailer, open_mailer
 from app.domain.nudger import Nudger
 from app.domain.passwords import Passwords, argon2id
-from app.domain.principals import Principals
+from app.domain.principals import Principal, Principals
 from app.domain.record import Record
+from app.domain.remembered import KeyUses, Remembered
+from app.domain.resets import Resets
 from app.domain.speech import Speech, SpeechLimits
 from app.domain.tokens import Tokens
+from app.domain.usage import UsageReports
+from app.domain.watch import Watch
 from app.envelope import Envelope
+from app.gate import Gate, Limits
 from app.settings import AppSettings
+from db.buckets import Buckets
 from db.objects import Objects, open_store
 from db.settings import DbSettings
 
@@ -41,11 +58,19 @@ class Parts(NamedTuple):
     catalogs: Catalogs
     store: Objects
     passwords: Passwords
+    buckets: Buckets
+    gate: Gate
     authenticator: Authenticator
     accounts: Accounts
+    keys: ApiKeys
+    watch: Watch
+    resets: Resets
     speech: Speech
+    live: LiveTranscripts
+    reports: UsageReports
     addresses: AudioAddresses
     health: Health
+    desk: Desk
 
 
 def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
@@ -54,7 +79,7 @@ def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
     routes = _routes(parts, body_bytes_max=settings.body_bytes_max)
     app = Litestar(
         route_handlers=[*routes, document_route(routes)],
-        middleware=[middleware(parts.authenticator)],
+        middleware=[middleware(parts.authenticator, parts.gate)],
         exception_handlers={Exception: answer_error},
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
@@ -84,27 +109,62 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     passwords = Passwords(
         argon2id(), threads=settings.password_threads, waiting_max=settings.password_waiting_max
     )
-    principals = Principals(record, keys, tokens, remember_s=settings.principal_cache_s)
+    remembered, uses = Remembered[Principal](settings.principal_cache_s), KeyUses()
+    principals = Principals(record, keys, tokens, remembered=remembered, uses=uses)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
+    buckets = Buckets(db.redis_url)
+    accounts = Accounts(
+        record,
+        keys,
+        passwords,
+        tokens,
+        principals,
+        registration=settings.registration,
+        reveal=settings.reveal,
+    )
     return Parts(
         record=record,
         nudger=nudger,
         catalogs=catalogs,
         store=store,
         passwords=passwords,
+        buckets=buckets,
+        gate=Gate(_limits(settings), buckets, Clients(networks(settings.trusted_proxies)), keys.digest),
         authenticator=Authenticator(principals),
-        accounts=Accounts(
+        accounts=accounts,
+        resets=Resets(
+            record, keys, passwords, principals, accounts, _mailer(settings), public_url=settings.public_url
+        ),
+        keys=ApiKeys(record, keys, principals, keys_max=settings.keys_max, reveal=settings.reveal),
+        watch=Watch(record, remembered, uses),
+        speech=Speech(record, catalogs, nudger, _speech_limits(settings)),
+        live=LiveTranscripts(
+            record,
+            bytes.fromhex(settings.url_secret),
+            price_micro=settings.price_micro,
+            characters_max=settings.transcript_characters_max,
+        ),
+        reports=UsageReports(record),
+        addresses=AudioAddresses(bytes.fromhex(settings.url_secret), _audio_rules(settings)),
+        health=Health(record, store, redis_url=db.redis_url),
+        desk=Desk(
             record,
             keys,
             passwords,
-            tokens,
-            principals,
-            registration=settings.registration,
-            reveal=settings.reveal,
+            nudger,
+            keep_sealed=settings.reveal == "always",
+            queue_wait_s=settings.queue_wait_s,
+            jobs_waiting_max=settings.jobs_waiting_max,
         ),
-        speech=Speech(record, catalogs, nudger, _speech_limits(settings)),
-        addresses=AudioAddresses(bytes.fromhex(settings.url_secret), _audio_rules(settings)),
-        health=Health(record, store, redis_url=db.redis_url),
+    )
+
+
+def _mailer(settings: AppSettings) -> Mailer:
+    return open_mailer(
+        smtp_url=settings.smtp_url,
+        folder=settings.mail_folder,
+        sender=settings.mail_from,
+        is_text_logged=settings.mail_text_logged,
     )
 
 
@@ -114,6 +174,19 @@ def _speech_limits(settings: AppSettings) -> SpeechLimits:
         jobs_waiting_max=settings.jobs_waiting_max,
         queue_wait_s=settings.queue_wait_s,
         price_micro=settings.price_micro,
+    )
+
+
+def _limits(settings: AppSettings) -> Limits:
+    return Limits(
+        posts_per_minute=settings.posts_per_minute,
+        posts_burst=settings.posts_burst,
+        status_polls_per_s=settings.status_polls_per_s,
+        account_logins_per_15min=settings.account_logins_per_15min,
+        address_logins_per_15min=settings.address_logins_per_15min,
+        address_registrations_per_hour=settings.address_registrations_per_hour,
+        without_store=settings.limits_without_redis,
+        wait_s=settings.limits_wait_ms / 1000,
     )
 
 
@@ -134,13 +207,19 @@ def handlers() -> list[HTTPRouteHandler]:
 def _routes(parts: Parts, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
     size = body_bytes_max
     return [
-        submit_route(parts.speech, parts.authenticator, body_bytes_max=size),
+        submit_route(parts.speech, parts.authenticator, parts.gate, body_bytes_max=size),
         status_route(parts.speech, parts.addresses),
         audio_route(parts.speech, parts.addresses, parts.authenticator, parts.store),
         cancel_route(parts.speech),
         voices_route(parts.catalogs),
-        *auth_routes(parts.accounts, body_bytes_max=size),
+        *auth_routes(parts.accounts, parts.gate, body_bytes_max=size),
+        dashboard_route(parts.accounts, parts.reports, parts.addresses),
+        credits_route(parts.accounts, parts.reports),
+        *live_routes(parts.live, body_bytes_max=size),
+        *password_routes(parts.resets, parts.gate, body_bytes_max=size),
+        *key_routes(parts.keys, body_bytes_max=size),
         *health_routes(parts.health),
+        *admin_routes(parts.desk, body_bytes_max=size),
     ]
 
 
@@ -148,11 +227,16 @@ def _running(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[N
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncGenerator[None]:
         await parts.record.open(within_s=_OPEN_S)
+        await parts.buckets.open()
+        parts.watch.start()
         try:
             yield
         finally:
+            await parts.watch.close()
+            await parts.resets.close()
             parts.nudger.close()
             parts.passwords.close()
+            await parts.buckets.close()
             await parts.record.close()
 
     return running

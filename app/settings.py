@@ -18,7 +18,7 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     key_pepper: Secret  # keys are found by a digest keyed with it
     key_encryption_key: Secret  # keys are shown again from a copy sealed with it
     jwt_secret: Secret
-    url_secret: Secret  # signs audio URLs
+    url_secret: Secret  # signs audio URLs and live sessions
 
     listen_fd: int | None = None  # a listening socket handed over; host and port are then not used
     host: str = "127.0.0.1"
@@ -26,13 +26,14 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     public_url: str = ""  # where callers find us; empty where no absolute URL is needed
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    registration: Literal["open", "closed"] = "open"
+    registration: Literal["open", "invite", "closed"] = "open"
     reveal: Literal["always", "once"] = "always"  # the personal key: at each log-in, or at sign-up only
     require_owner: bool = False  # audio for its owner's credential alone
     bare_audio_hours: Annotated[int, Meta(ge=0)] = 24  # audio by bare path, after completion; 0: never
     audio_url_s: Limit = 3600
 
     text_characters_max: Limit = 100_000  # POST /v1/tts
+    transcript_characters_max: Limit = 100_000  # POST /api/stt/live/complete
     jobs_waiting_max: Limit = 1000  # unfinished jobs an account may have
     queue_wait_s: Limit = 3600  # a job still queued then expires
     price_micro: Annotated[int, Meta(ge=0)] = 1_000_000  # micro-credits a request
@@ -41,7 +42,23 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     header_bytes_max: Limit = 65_536
     database_wait_s: Seconds = 5.0  # for a free connection
     database_waiting_max: Limit = 2000  # requests waiting for one, before 503
-    principal_cache_s: Annotated[float, Meta(ge=0)] = 1.0  # how long a revoked key may still work
+    principal_cache_s: Annotated[float, Meta(ge=0)] = 60.0  # unchanged; changes are heard within a second
+    keys_max: Limit = 50  # working keys an account may have
+
+    posts_per_minute: Limit = 600  # a key
+    posts_burst: Limit = 300  # of these at once
+    status_polls_per_s: Limit = 1000  # an address
+    account_logins_per_15min: Limit = 10  # an e-mail, whether it has an account or not
+    address_logins_per_15min: Limit = 100  # log-ins, refreshes and the like
+    address_registrations_per_hour: Limit = 60
+    limits_without_redis: Literal["open", "closed"] = "open"  # each process by itself, or 503
+    limits_wait_ms: Limit = 50  # for Redis, before it counts as away
+    trusted_proxies: str = ""  # addresses and networks, by commas, whose X-Forwarded-For is believed
+
+    smtp_url: str = ""  # smtp://[user:password@]host[:port], smtps://…; empty: no mail goes out
+    mail_from: str = "CodeVoice <codevoice@localhost>"
+    mail_folder: str = ""  # mails as files, where there is no SMTP URL
+    mail_text_logged: bool = False  # for developers: the log shows mails, with their tokens
 
     password_threads: Limit = 2
     password_waiting_max: Annotated[int, Meta(ge=0)] = 32

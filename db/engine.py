@@ -61,5 +61,7 @@ async def session(engine: "AsyncEngine") -> AsyncGenerator["AsyncSession"]:
 
 async def raw(opened: "AsyncSession") -> Connection:
     """The session's own connection, for the ledger's functions: same transaction, one commit."""
-    connection = await (await opened.connection()).get_raw_connection()
+    asked = await opened.connection()
+    await asked.exec_driver_sql("SELECT 1")  # SQLAlchemy begins the transaction with its own first statement
+    connection = await asked.get_raw_connection()
     return cast("Connection", connection.driver_connection)

@@ -1,6 +1,7 @@
 """The console script `codevoice`. Data goes to stdout, messages to stderr.
 
-Exit codes: 0 done; 1 failed, with the reason on stderr; 2 wrong usage; 3 no stack runs in CODEVOICE_HOME.
+Exit codes: 0 done; 1 failed, with the reason on stderr, or not confirmed; 2 wrong usage, or nobody there to
+confirm; 3 no stack runs in CODEVOICE_HOME; 4 what was named is not there; 5 refused by a rule.
 """
 
 import json
@@ -12,13 +13,36 @@ from pathlib import Path
 
 import rich_click as click
 
-NO_STACK = 3
+NO_STACK, NOT_FOUND, REFUSED = 3, 4, 5
 
 # Commands that live elsewhere: path on the command line -> module:function, one line of help. Imported only
 # when invoked, so that `codevoice --help` stays quick.
 _ELSEWHERE = {
-    "credits grant": ("ops.money:grant", "Give an account credits."),
-    "ledger audit": ("ops.money:audit", "Check the whole ledger; exit status 0 only when clean."),
+    "users list": ("ops.admin.users:list_", "Accounts, the last opened first."),
+    "users show": ("ops.admin.users:show", "One account: its rights and credits."),
+    "users create": ("ops.admin.users:create", "Open an account for a person, or for an operator."),
+    "users suspend": ("ops.admin.users:suspend", "Refuse everything an account asks for, or no longer."),
+    "credits grant": ("ops.admin.credits:grant", "Give an account credits."),
+    "credits refund": ("ops.admin.credits:refund", "Give back what a job cost."),
+    "credits expire": ("ops.admin.credits:expire", "Take paid credits away."),
+    "credits history": ("ops.admin.credits:history", "What was moved for an account."),
+    "accounts create-api-only": ("ops.admin.accounts:create_api_only", "Open an account for a program."),
+    "accounts limit": ("ops.admin.accounts:limit", "Give an account so many credits a month."),
+    "accounts unlimited": ("ops.admin.accounts:unlimited", "Let an account use all without limit."),
+    "accounts close": ("ops.admin.accounts:close", "End an account for good."),
+    "keys create": ("ops.admin.keys:create", "One more key for an account."),
+    "keys list": ("ops.admin.keys:list_", "An account's keys."),
+    "keys rotate": ("ops.admin.keys:rotate", "A new key in place of another."),
+    "keys revoke": ("ops.admin.keys:revoke", "End a key."),
+    "plans list": ("ops.admin.plans:list_", "Every plan, with its credits a month."),
+    "plans set": ("ops.admin.plans:set_", "Put an account on a plan."),
+    "jobs list": ("ops.admin.jobs:list_", "Jobs, the last first."),
+    "jobs show": ("ops.admin.jobs:show", "One job, and all that was moved for it."),
+    "jobs retry": ("ops.admin.jobs:retry", "Queue a failed job anew; its price is held anew."),
+    "jobs cancel": ("ops.admin.jobs:cancel", "Cancel a job on its owner's behalf."),
+    "ledger audit": ("ops.admin.ledger:audit", "Check the whole ledger; exit status 0 only when clean."),
+    "ledger heads": ("ops.admin.ledger:heads", "The last transfer of every wallet, to be kept elsewhere."),
+    "ledger export": ("ops.admin.ledger:export", "Every transfer, as JSON lines or CSV."),
     "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
 }
 
@@ -64,6 +88,31 @@ def codevoice() -> None:
 @codevoice.group("credits", cls=LazyGroup)
 def credits_group() -> None:
     """Accounts' credits."""
+
+
+@codevoice.group("users", cls=LazyGroup)
+def users_group() -> None:
+    """Who has an account."""
+
+
+@codevoice.group("accounts", cls=LazyGroup)
+def accounts_group() -> None:
+    """Programs' accounts; limits; the end."""
+
+
+@codevoice.group("keys", cls=LazyGroup)
+def keys_group() -> None:
+    """Accounts' API keys."""
+
+
+@codevoice.group("plans", cls=LazyGroup)
+def plans_group() -> None:
+    """Credits a month."""
+
+
+@codevoice.group("jobs", cls=LazyGroup)
+def jobs_group() -> None:
+    """What was asked for, and what became of it."""
 
 
 @codevoice.group("ledger", cls=LazyGroup)
@@ -133,6 +182,17 @@ def say(text: str, file: Path, voice: str | None) -> None:
 
     with failing_on(SayError):
         speak(door(os.environ), text, voice=voice, file=file, report=lambda line: click.echo(line, err=True))
+
+
+@codevoice.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that makes SHELL complete our commands: eval "$(codevoice completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(codevoice, {}, "codevoice", "_CODEVOICE_COMPLETE").source())
 
 
 @contextmanager

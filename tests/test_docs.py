@@ -3,14 +3,18 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from litestar import Litestar
 
 from app.domain import errors
 from app.server import handlers
 from app.settings import AppSettings
 from db.settings import DbSettings, variable
+from ops import cli
+from ops.cli import LazyGroup
 from workers.settings import WorkerSettings
 
 HOME = Path(__file__).parent.parent
@@ -50,6 +54,35 @@ def test_the_readmes_files_and_commands_exist() -> None:
     for command in commands - {"bench wake"}:
         told = [Path(sys.executable).with_name("codevoice"), *command.split(), "--help"]
         assert subprocess.run(told, capture_output=True, check=False).returncode == 0, command
+
+
+def commands(group: LazyGroup, *before: str) -> Iterator[str]:
+    """Every command below `group`, as it is typed."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if isinstance(found, LazyGroup):
+            yield from commands(found, *before, name)
+        else:
+            yield " ".join((*before, name))
+
+
+def test_every_command_is_in_the_documents() -> None:
+    everyday = document("README.md") + document("docs/admin.md")
+    told = set(commands(cli.codevoice))
+    assert {"users create", "accounts create-api-only", "ledger heads", "completion", "say"} <= told
+    assert {command for command in told if f"codevoice {command}" not in everyday} == set()
+
+
+def test_every_operators_command_can_be_loaded() -> None:
+    for path in commands(cli.codevoice):
+        command: click.Command = cli.codevoice
+        for name in path.split():
+            assert isinstance(command, click.Group)
+            _, found, _ = command.resolve_command(click.Context(command), [name])
+            assert found is not None
+            command = found
+        assert command.help or command.callback, path
 
 
 def test_every_decision_has_its_four_parts() -> None:

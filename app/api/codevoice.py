@@ -16,11 +16,12 @@ from app.domain.catalog import Catalog, Catalogs, Offer
 from app.domain.errors import DomainError, MissingKey
 from app.domain.plan import SpeechRequest
 from app.domain.principals import Principal
+from app.domain.scopes import SPEECH
 from app.domain.speech import Speech
 from app.domain.voices import VoiceFilter, list_voices
+from app.gate import Gate
 from db.rows import JobStatus
 
-SPEECH = "speech"  # the scope of a key that may speak
 _ROUTE = "POST /v1/tts"
 _BODY = msgspec.json.Decoder(SpeechBody)
 
@@ -33,18 +34,24 @@ _KEY = msgspec.json.Decoder(_KeyOnly)
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def submit_route(speech: Speech, authenticator: Authenticator, *, body_bytes_max: int) -> HTTPRouteHandler:
+def submit_route(
+    speech: Speech, authenticator: Authenticator, gate: Gate, *, body_bytes_max: int
+) -> HTTPRouteHandler:
     """Row 1."""
+    opt = {"body_key": True, "scope": SPEECH, "limit": "post"}
 
     @post(
         "/v1/tts",
         status_code=200,
-        opt={"body_key": True, "scope": SPEECH},
+        opt=opt,
         operation_class=takes(SpeechBody),
     )
     async def queue_speech(request: AnyRequest) -> Response[Queued]:
         body = await read_body(request, bytes_max=body_bytes_max)
-        who: Principal = request.scope["user"] or await _of_body(request, body, authenticator)
+        who: Principal | None = request.scope["user"]
+        if who is None:
+            who = await _of_body(request, body, authenticator)
+            await gate.after(opt, request.scope, who)
         asked = decode_json(body, _BODY)
         wanted = SpeechRequest(
             text=asked.text,
@@ -79,7 +86,7 @@ async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticato
 def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
     """Row 3."""
 
-    @get("/tts/status/{job_id:str}", opt={"public": True})
+    @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"})
     async def speech_status(job_id: FromPath[str]) -> Response[Status]:
         job = await speech.status(job_id)
         return Response(_status(job, addresses), headers=_NO_STORE)

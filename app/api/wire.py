@@ -80,6 +80,7 @@ class RegisterBody(Struct, frozen=True, kw_only=True):
     email: str
     password: str
     name: str | None = None
+    invite: str | None = None
 
 
 class LoginBody(Struct, frozen=True, kw_only=True):

@@ -7,9 +7,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.domain.demo import demo_account as demo_account
-from app.domain.errors import InvalidToken, RegistrationClosed, Suspended, WrongLogin
+from app.domain.errors import InvalidToken, InviteRequired, RegistrationClosed, Suspended, WrongLogin
+from app.domain.invites import check_invite, use_invite
 from app.domain.keys import KeyRing
-from app.domain.opening import check_name, check_password, clean_email, is_email, open_account
+from app.domain.opening import FREE_TIER, check_name, check_password, clean_email, is_email, open_account
 from app.domain.passwords import Passwords
 from app.domain.principals import Principal, Principals
 from app.domain.record import Record
@@ -56,7 +57,7 @@ class Accounts:
         tokens: Tokens,
         principals: Principals,
         *,
-        registration: Literal["open", "closed"],
+        registration: Literal["open", "invite", "closed"],
         reveal: Literal["always", "once"],
     ) -> None:
         self._record = record
@@ -67,15 +68,24 @@ class Accounts:
         self._registration = registration
         self._reveal = reveal
 
-    async def register(self, email: str, password: str, name: str | None) -> LoggedIn:
-        """Open an account with wallet and personal key, in one commit. Raises EmailTaken."""
-        if self._registration != "open":
+    async def register(
+        self, email: str, password: str, name: str | None, invite: str | None = None
+    ) -> LoggedIn:
+        """Open an account with wallet and personal key, in one commit, in which an invitation is used up.
+
+        Raises EmailTaken, RegistrationClosed, InviteRequired and InvalidInvite.
+        """
+        if self._registration == "closed":
             raise RegistrationClosed("Sign-up is closed here. Ask the operator for an account.")
+        if self._registration == "invite" and invite is None:
+            raise InviteRequired("Sign-up needs an invitation. Ask the operator for one.", field="invite")
         email = clean_email(email)
         check_password(password)
         check_name(name)
+        await self._check_invite(invite)
         password_hash = await self._passwords.hash(password)
         async with self._record.session() as session:
+            tier = FREE_TIER if invite is None else await use_invite(session, self._keys, invite)
             account, key = await open_account(
                 session,
                 self._keys,
@@ -83,9 +93,16 @@ class Accounts:
                 password_hash=password_hash,
                 name=name,
                 keep_sealed=self._reveal == "always",
+                tier=tier,
             )
             balance = await _balance(session, account.id)
         return self._logged_in(account, balance, key)
+
+    async def _check_invite(self, invite: str | None) -> None:
+        """Looked at before the password is hashed: a guess costs no more than a look."""
+        if invite is not None:
+            async with self._record.connection() as connection:
+                await check_invite(connection, self._keys, invite)
 
     async def login(self, email: str, password: str) -> LoggedIn:
         """Log in. An unknown e-mail and a wrong password get the same answer, in the same time."""
@@ -120,6 +137,15 @@ class Accounts:
         if account.suspended:
             raise Suspended
         return self._logged_in(account, balance, None)
+
+    async def fresh(self, account: UUID) -> LoggedIn:
+        """Tokens of the account's present epoch. Raises InvalidToken where there is none."""
+        async with self._record.session() as session:
+            found = await _account(session, account)
+            if found is None:
+                raise InvalidToken
+            balance = await _balance(session, account)
+        return self._logged_in(found, balance, None)
 
     async def logout(self, who: Principal) -> None:
         """End every token of the account."""

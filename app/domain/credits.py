@@ -1,5 +1,6 @@
 """Micro-credits in people's words."""
 
+from app.domain.errors import Closed, DomainError, InsufficientCredits, KeyReused
 from db.rows import MICRO, Balance, UserType
 
 LIMIT_REACHED = "Monthly API credit limit reached. Please contact admin or enable unlimited access."
@@ -35,3 +36,20 @@ def used(kind: UserType, bucket: str | None, remaining: int) -> str:
 def spendable(balance: Balance) -> int | None:
     """All that can be spent now, in micro-credits; None: unlimited."""
     return None if balance.unlimited else balance.free + balance.paid
+
+
+def refusal(code: str, *, kind: UserType, price: int, remaining: int) -> DomainError:
+    """What a caller is told whose request the record refused. `remaining`: what there is to spend."""
+    if code == "key_reused":
+        return KeyReused("This Idempotency-Key was used with another request. Use a new key.")
+    if code == "closed":
+        return Closed("This account is closed.")
+    message = (
+        f"Not enough credits: this request needs {in_words(price)}, you have {in_words(remaining)}."
+        " Buy credits, or wait for next month's free ones."
+    )
+    return InsufficientCredits(
+        LIMIT_REACHED if kind == "api_only" else message,
+        required=credits(price),
+        remaining=credits(remaining),
+    )

@@ -126,8 +126,31 @@ class MissingScope(DomainError):
         super().__init__(f"This API key lacks the scope '{scope}'.", scope=scope)
 
 
+class ScopeTooWide(DomainError):
+    status, code = 403, "scope_too_wide"
+
+
 class RegistrationClosed(DomainError):
     status, code = 403, "registration_closed"
+
+
+class InviteRequired(DomainError):
+    status, code = 403, "invite_required"
+
+
+class InvalidInvite(DomainError):
+    status, code = 403, "invalid_invite"
+
+    def __init__(self) -> None:
+        message = "This invitation was used up, has expired, or is none. Ask the operator for another."
+        super().__init__(message, field="invite")
+
+
+class InvalidReset(DomainError):
+    status, code = 403, "invalid_reset_token"
+
+    def __init__(self) -> None:
+        super().__init__("This token was used, is over an hour old, or is none. Ask for a new one.")
 
 
 class SignatureRequired(DomainError):
@@ -154,12 +177,28 @@ class EmailTaken(DomainError):
     status, code = 409, "email_taken"
 
 
+class TooManyKeys(DomainError):
+    status, code = 409, "too_many_keys"
+
+
 class NotReady(DomainError):
     status, code = 409, "not_ready"
 
 
 class TooLate(DomainError):
     status, code = 409, "too_late"
+
+
+class NotEnough(DomainError):
+    status, code = 409, "not_enough_credits"
+
+
+class NotCharged(DomainError):
+    status, code = 409, "not_charged"
+
+
+class NotFailed(DomainError):
+    status, code = 409, "not_failed"
 
 
 class Gone(DomainError):
@@ -218,6 +257,14 @@ class KeyReused(DomainError):
 
 class TooManyWaiting(DomainError):
     status, code = 429, "too_many_waiting"
+
+
+class RateLimited(DomainError):
+    status, code = 429, "rate_limited"
+
+    def __init__(self, retry_after_s: int) -> None:
+        message = f"Too many requests. Send this one again in {retry_after_s} s."
+        super().__init__(message, retry_after_s=retry_after_s)
 
 
 class HeadersTooLarge(DomainError):

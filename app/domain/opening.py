@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from db.models import Account
 
 _PERSONAL = "personal"
-_FREE_TIER = 1
+FREE_TIER = 1
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 _EMAIL_CHARACTERS_MAX = 254
 _PASSWORD_CHARACTERS = (8, 1024)
@@ -30,17 +30,20 @@ async def open_account(
     password_hash: str,
     name: str | None,
     keep_sealed: bool,
+    tier: int = FREE_TIER,
 ) -> tuple["Account", str]:
     """Account, wallet and personal key in the session's transaction; the account and the key's text."""
     from db.models import Account
     from db.repos import EmailTakenError, add_account
 
-    row = Account(id=uuid4(), kind="registered", email=email, name=name, password_hash=password_hash)
+    row = Account(
+        id=uuid4(), kind="registered", email=email, name=name, password_hash=password_hash, tier=tier
+    )
     try:
         account = await add_account(session, row)
     except EmailTakenError:
         raise EmailTaken("This e-mail has an account already. Log in instead.", field="email") from None
-    await ledger.open_wallet(await engine.raw(session), account.id, kind="registered", tier=_FREE_TIER)
+    await ledger.open_wallet(await engine.raw(session), account.id, kind="registered", tier=tier)
     return account, await add_personal_key(session, keys, account.id, keep_sealed=keep_sealed)
 
 
@@ -53,9 +56,14 @@ async def add_personal_key(
 
     key_id = uuid4()
     key = keys.make(key_id)
-    sealed = key.sealed if keep_sealed else None
     row = ApiKey(
-        id=key_id, account=account, name=_PERSONAL, prefix=key.prefix, digest=key.digest, sealed=sealed
+        id=key_id,
+        account=account,
+        name=_PERSONAL,
+        prefix=key.prefix,
+        digest=key.digest,
+        sealed=key.sealed if keep_sealed else None,
+        personal=True,
     )
     await add_key(session, row)
     return key.text
@@ -78,12 +86,12 @@ def is_email(text: str) -> bool:
     return len(text) <= _EMAIL_CHARACTERS_MAX and bool(_EMAIL.fullmatch(text)) and ".." not in text
 
 
-def check_password(password: str) -> None:
+def check_password(password: str, *, field: str = "password") -> None:
     """Raise Invalid unless the password has a length we take."""
     least, most = _PASSWORD_CHARACTERS
     if not least <= len(password) <= most or not is_unicode(password):
         message = f"A password has {least} to {most} characters."
-        raise Invalid(message, field="password", limit=[least, most])
+        raise Invalid(message, field=field, limit=[least, most])
 
 
 def check_name(name: str | None) -> None:

@@ -1,8 +1,5 @@
-"""Who is asking: an account, found by API key or token, remembered for a moment."""
+"""Who is asking: an account, found by API key or token, remembered for a while."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,11 +9,11 @@ from msgspec import Struct
 from app.domain.errors import ExpiredKey, InvalidKey, InvalidToken, MissingScope, RevokedKey, Suspended
 from app.domain.keys import PREFIX, KeyRing, is_well_formed
 from app.domain.record import Record
+from app.domain.remembered import KeyUses, Remembered
+from app.domain.scopes import ADMIN
 from app.domain.tokens import Tokens
 from db.queries import query
 from db.rows import UserType
-
-_REMEMBERED_MAX = 10_000
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -34,19 +31,28 @@ class Principal(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
 
     def allow(self, scope: str) -> None:
-        """Raise MissingScope unless the key may do what `scope` names."""
-        if self.scopes and scope not in self.scopes:
+        """Raise MissingScope unless the key may do what `scope` names, and for `admin` its account too."""
+        if (self.scopes and scope not in self.scopes) or (scope == ADMIN and not self.admin):
             raise MissingScope(scope)
 
 
 class Principals:
-    """Finds principals; one found is believed for `remember_s`: a revoked key lives no longer than that."""
+    """Finds principals, and notes which keys are used. `Watch` makes the memory hear of changes."""
 
-    def __init__(self, record: Record, keys: KeyRing, tokens: Tokens, *, remember_s: float) -> None:
+    def __init__(
+        self,
+        record: Record,
+        keys: KeyRing,
+        tokens: Tokens,
+        *,
+        remembered: Remembered[Principal],
+        uses: KeyUses,
+    ) -> None:
         self._record = record
         self._keys = keys
         self._tokens = tokens
-        self._remembered = _Remembered(remember_s)
+        self._remembered = remembered
+        self._uses = uses
 
     async def of_bearer(self, text: str) -> Principal:
         """Whose API key or token this is, told apart by the key's prefix."""
@@ -60,10 +66,13 @@ class Principals:
         found = await self._remembered.get(digest, lambda: self._by_key(digest))
         if found is None:
             raise InvalidKey
-        if found.revoked_at is not None:
+        now = datetime.now(UTC)
+        if found.revoked_at is not None and found.revoked_at <= now:
             raise RevokedKey
-        if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
+        if found.expires_at is not None and found.expires_at <= now:
             raise ExpiredKey
+        if found.key is not None:
+            self._uses.add(found.key)
         return _not_suspended(found)
 
     async def of_token(self, text: str) -> Principal:
@@ -71,13 +80,16 @@ class Principals:
         claims = self._tokens.read(text)
         account = claims.account
         found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
+        if found is not None and found.epoch < claims.epoch:  # given out by another front door just now
+            self._remembered.forget({account})
+            found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
         if found is None or found.epoch != claims.epoch:
             raise InvalidToken
         return _not_suspended(found)
 
     def forget(self, who: Principal) -> None:
-        """Look this account up anew next time."""
-        self._remembered.forget(who.account.bytes)
+        """Look this account and its keys up anew next time."""
+        self._remembered.forget({who.account})
 
     async def _by_key(self, digest: bytes) -> Principal | None:
         async with self._record.connection() as connection:
@@ -107,41 +119,3 @@ def _not_suspended(found: Principal) -> Principal:
     if found.suspended:
         raise Suspended
     return found
-
-
-class _Remembered:
-    """A small cache of what was found; concurrent questions for one key ask the database once."""
-
-    def __init__(self, remember_s: float) -> None:
-        self._remember_s = remember_s
-        self._found: dict[bytes, tuple[float, Principal]] = {}
-        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
-
-    async def get(self, key: bytes, ask: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
-        known = self._found.get(key)
-        if known is not None and time.monotonic() < known[0]:
-            return known[1]
-        task = self._asking.get(key)
-        if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(key, ask))
-        return await asyncio.shield(task)
-
-    def forget(self, key: bytes) -> None:
-        self._found.pop(key, None)
-        self._asking.pop(key, None)
-
-    async def _ask(self, key: bytes, ask: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
-        until = time.monotonic() + self._remember_s
-        this = asyncio.current_task()
-        try:
-            found = await ask()
-        finally:
-            is_current = self._asking.get(key) is this
-            if is_current:
-                del self._asking[key]
-        self._found.pop(key, None)
-        if found is not None and is_current:
-            while len(self._found) >= _REMEMBERED_MAX:
-                del self._found[next(iter(self._found))]
-            self._found[key] = (until, found)
-        return found

@@ -8,13 +8,10 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.catalog import Catalogs
-from app.domain.credits import LIMIT_REACHED, credits, in_words, used
+from app.domain.credits import refusal, used
 from app.domain.errors import (
-    Closed,
     ConnectionLost,
-    InsufficientCredits,
     Invalid,
-    KeyReused,
     NotFound,
     TooLate,
     TooManyWaiting,
@@ -139,30 +136,12 @@ class Speech:
         return answer
 
     def _refuse(self, who: Principal, answer: Submitted) -> NoReturn:
-        match answer.code:
-            case "key_reused":
-                raise KeyReused("This Idempotency-Key was used with another request. Use a new key.")
-            case "closed":
-                raise Closed("This account is closed.")
-            case "too_many_waiting":
-                most = self._limits.jobs_waiting_max
-                message = (
-                    f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
-                )
-                raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
-            case _:
-                raise self._insufficient(who, answer.remaining)
-
-    def _insufficient(self, who: Principal, remaining: int) -> InsufficientCredits:
+        if answer.code == "too_many_waiting":
+            most = self._limits.jobs_waiting_max
+            message = f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
+            raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
         price = self._limits.price_micro
-        if who.user_type == "api_only":
-            message = LIMIT_REACHED
-        else:
-            message = (
-                f"Not enough credits: this request needs {in_words(price)}, you have {in_words(remaining)}."
-                " Buy credits, or wait for next month's free ones."
-            )
-        return InsufficientCredits(message, required=credits(price), remaining=credits(remaining))
+        raise refusal(answer.code, kind=who.user_type, price=price, remaining=answer.remaining)
 
 
 def check_idempotency_key(key: str | None) -> None:

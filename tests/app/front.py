@@ -21,6 +21,15 @@ SECRETS = {
     "CODEVOICE_JWT_SECRET": "33" * 32,
     "CODEVOICE_URL_SECRET": "44" * 32,
 }
+# All tests come from one address.
+GENEROUS = {
+    "CODEVOICE_POSTS_PER_MINUTE": "600000",
+    "CODEVOICE_POSTS_BURST": "100000",
+    "CODEVOICE_STATUS_POLLS_PER_S": "100000",
+    "CODEVOICE_ACCOUNT_LOGINS_PER_15MIN": "100000",
+    "CODEVOICE_ADDRESS_LOGINS_PER_15MIN": "100000",
+    "CODEVOICE_ADDRESS_REGISTRATIONS_PER_HOUR": "100000",
+}
 
 
 class Front(Struct, frozen=True):
@@ -65,7 +74,7 @@ def running(environ: Mapping[str, str], folder: Path) -> Generator[Front]:
         fd = str(listening.fileno())
         process = subprocess.Popen(
             [sys.executable, "-m", "app"],
-            env={"PATH": os.defpath, **SECRETS, "CODEVOICE_LISTEN_FD": fd, **environ},
+            env={"PATH": os.defpath, **SECRETS, **GENEROUS, "CODEVOICE_LISTEN_FD": fd, **environ},
             pass_fds=[listening.fileno()],
             stderr=log,
             stdin=subprocess.DEVNULL,

@@ -57,9 +57,7 @@ def test_an_api_only_account_uses_its_month_then_its_extra_credits(
     front: Front, owner: psycopg.Connection[Any], open_account: OpenAccount
 ) -> None:
     key = open_account("api_only", monthly=2_000_000)
-    account = owner.execute("SELECT owner FROM cv.wallet WHERE monthly = 2000000").fetchone()
-    assert account
-    give(owner, account[0], 1)
+    give(owner, front.call("GET", "/api/auth/me", key).json()["user"]["id"], 1)
 
     answers = [front.call("POST", "/v1/tts", key, json=HELLO).json() for _ in range(4)]
 

@@ -1,0 +1,19 @@
+"""Row 34, under `/api/admin`: what the command line does, for administrators' credentials."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from app.api.admin.desk import Desk
+from app.api.admin.keys import key_routes
+from app.api.admin.money import money_routes
+from app.api.admin.record import record_routes
+from app.api.admin.users import user_routes
+
+
+def admin_routes(desk: Desk, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+    """Every route of operators."""
+    return [
+        *user_routes(desk, body_bytes_max),
+        *money_routes(desk, body_bytes_max),
+        *key_routes(desk, body_bytes_max),
+        *record_routes(desk, body_bytes_max),
+    ]

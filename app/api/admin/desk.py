@@ -1,0 +1,92 @@
+"""What the routes of operators share: transactions, who acts, answers."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from litestar import Response
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest
+from app.domain.admin.acts import Act, act
+from app.domain.keys import KeyRing
+from app.domain.nudger import Nudger
+from app.domain.passwords import Passwords
+from app.domain.principals import Principal
+from app.domain.record import Record
+from app.domain.scopes import ADMIN
+from db.engine import Connection
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+READ = {"scope": ADMIN}
+POST = {"scope": ADMIN, "limit": "post"}
+_NO_STORE = {"Cache-Control": "no-store"}
+T = TypeVar("T")
+
+
+class Acted(Protocol):
+    """What every act answers."""
+
+    @property
+    def code(self) -> str: ...
+
+
+A = TypeVar("A", bound=Acted)
+
+
+class Desk(NamedTuple):
+    """What operators' acts need."""
+
+    record: Record
+    keys: KeyRing
+    passwords: Passwords
+    nudger: Nudger
+    keep_sealed: bool
+    queue_wait_s: int
+    jobs_waiting_max: int
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """A connection in a transaction; committed at the end of the block."""
+        async with self.record.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def moment(self) -> AsyncGenerator[Connection]:
+        """A connection to read one moment of all tables."""
+        async with self.record.connection() as connection:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield connection
+
+    def session(self) -> "AbstractAsyncContextManager[AsyncSession]":
+        """A session in a transaction; committed at the end of the block."""
+        return self.record.session()
+
+
+class Why(Struct, frozen=True, kw_only=True):
+    """The body of an act that needs nothing but a reason."""
+
+    reason: str
+
+
+def act_of(request: AnyRequest, reason: str) -> Act:
+    """The caller's act; an Idempotency-Key is one of the caller's account. Raises Invalid."""
+    who: Principal = request.scope["user"]
+    actor = str(who.account)
+    return act(actor=actor, reason=reason, scope=actor, key=request.headers.get("idempotency-key"))
+
+
+def acted(answer: A, status: int = 200) -> Response[A]:
+    """The answer to an act."""
+    replayed = {"Idempotent-Replayed": "true"} if answer.code == "replayed" else {}
+    return Response(answer, status_code=status, headers={**_NO_STORE, **replayed})
+
+
+def shown(found: T) -> Response[T]:
+    """The answer to a question."""
+    headers: dict[str, Any] = _NO_STORE
+    return Response(found, headers=headers)

@@ -1,0 +1,99 @@
+"""Operators: any account's keys."""
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from msgspec import Struct
+
+from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
+from app.api.bodies import AnyRequest, read_json
+from app.api.openapi import takes
+from app.domain.admin import keys
+from app.domain.admin.keys import KeyActed, KeyRow
+from app.domain.admin.pages import Page
+
+
+class MakeBody(Struct, frozen=True, kw_only=True):
+    """POST …/keys. Without scopes the key may do all its account may."""
+
+    name: str
+    reason: str
+    scopes: list[str] = []
+
+
+class ReplaceBody(Struct, frozen=True, kw_only=True):
+    """POST …/rotate. `grace_s`: how long the old key goes on working."""
+
+    reason: str
+    grace_s: int = 0
+
+
+_MAKE = msgspec.json.Decoder(MakeBody)
+_REPLACE = msgspec.json.Decoder(ReplaceBody)
+_WHY = msgspec.json.Decoder(Why)
+
+
+def key_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+    """Keys listed, made, replaced, ended."""
+    return [
+        _list_route(desk),
+        _create_route(desk, bytes_max),
+        _rotate_route(desk, bytes_max),
+        _revoke_route(desk, bytes_max),
+    ]
+
+
+def _list_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/accounts/{account:str}/keys", opt=READ)
+    async def keys_of_account(
+        account: FromPath[str], limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
+    ) -> Response[Page[KeyRow]]:
+        async with desk.moment() as connection:
+            return shown(await keys.list_keys(connection, account, limit=limit, cursor=cursor))
+
+    return keys_of_account
+
+
+def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/accounts/{account:str}/keys", opt=POST, operation_class=takes(MakeBody))
+    async def make_key(request: AnyRequest, account: FromPath[str]) -> Response[KeyActed]:
+        body = await read_json(request, _MAKE, bytes_max=bytes_max)
+        async with desk.session() as session:
+            made = await keys.create_key(
+                session,
+                act_of(request, body.reason),
+                desk.keys,
+                account,
+                name=body.name,
+                wanted=body.scopes,
+                keep_sealed=desk.keep_sealed,
+            )
+        return acted(made, 201)
+
+    return make_key
+
+
+def _rotate_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/keys/{key:str}/rotate", status_code=201, opt=POST, operation_class=takes(ReplaceBody))
+    async def replace_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyActed]:
+        body = await read_json(request, _REPLACE, bytes_max=bytes_max)
+        async with desk.session() as session:
+            act = act_of(request, body.reason)
+            made = await keys.rotate_key(
+                session, act, desk.keys, key, grace_s=body.grace_s, keep_sealed=desk.keep_sealed
+            )
+        return acted(made, 201)
+
+    return replace_key
+
+
+def _revoke_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/keys/{key:str}/revoke", status_code=200, opt=POST, operation_class=takes(Why))
+    async def end_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyActed]:
+        body = await read_json(request, _WHY, bytes_max=bytes_max)
+        async with desk.session() as session:
+            done = await keys.revoke_key(session, act_of(request, body.reason), key)
+        return acted(done)
+
+    return end_key

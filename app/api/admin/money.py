@@ -1,0 +1,89 @@
+"""Operators: credits given, given back and taken away; a shop's back end calls these."""
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from msgspec import Struct
+
+from app.api.admin.desk import POST, READ, Desk, act_of, acted, shown
+from app.api.bodies import AnyRequest, read_json
+from app.api.openapi import takes
+from app.domain.admin import credits
+from app.domain.admin.credits import Moved, Transfer, micro
+from app.domain.admin.pages import Page
+
+
+class AmountBody(Struct, frozen=True, kw_only=True):
+    """POST /api/admin/grants and /api/admin/expiries: `account` by e-mail or id, `amount` in credits."""
+
+    account: str
+    amount: int | float
+    reason: str
+
+
+class RefundBody(Struct, frozen=True, kw_only=True):
+    """POST /api/admin/refunds."""
+
+    job: str
+    reason: str
+
+
+_AMOUNT = msgspec.json.Decoder(AmountBody)
+_REFUND = msgspec.json.Decoder(RefundBody)
+
+
+def money_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+    """Credits moved, and what was moved."""
+    return [
+        _grant_route(desk, bytes_max),
+        _expire_route(desk, bytes_max),
+        _refund_route(desk, bytes_max),
+        _history_route(desk),
+    ]
+
+
+def _grant_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/grants", status_code=200, opt=POST, operation_class=takes(AmountBody))
+    async def grant(request: AnyRequest) -> Response[Moved]:
+        body = await read_json(request, _AMOUNT, bytes_max=bytes_max)
+        act, amount = act_of(request, body.reason), micro(body.amount)
+        async with desk.connection() as connection:
+            done = await credits.grant(connection, act, body.account, amount)
+        return acted(done)
+
+    return grant
+
+
+def _expire_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/expiries", status_code=200, opt=POST, operation_class=takes(AmountBody))
+    async def expire(request: AnyRequest) -> Response[Moved]:
+        body = await read_json(request, _AMOUNT, bytes_max=bytes_max)
+        act, amount = act_of(request, body.reason), micro(body.amount)
+        async with desk.connection() as connection:
+            done = await credits.expire(connection, act, body.account, amount)
+        return acted(done)
+
+    return expire
+
+
+def _refund_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/refunds", status_code=200, opt=POST, operation_class=takes(RefundBody))
+    async def refund(request: AnyRequest) -> Response[Moved]:
+        body = await read_json(request, _REFUND, bytes_max=bytes_max)
+        async with desk.connection() as connection:
+            done = await credits.refund(connection, act_of(request, body.reason), body.job)
+        return acted(done)
+
+    return refund
+
+
+def _history_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/accounts/{account:str}/transfers", opt=READ)
+    async def transfers(
+        account: FromPath[str], limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
+    ) -> Response[Page[Transfer]]:
+        async with desk.moment() as connection:
+            return shown(await credits.history(connection, account, limit=limit, cursor=cursor))
+
+    return transfers

@@ -1,0 +1,127 @@
+"""Operators: plans, jobs, the audit and what operators did."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Struct
+
+from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
+from app.api.bodies import AnyRequest, read_json
+from app.api.openapi import takes
+from app.domain.admin import jobs, ledger, terms
+from app.domain.admin.acts import ActRow, list_acts
+from app.domain.admin.jobs import JobActed, JobRow, JobShown
+from app.domain.admin.ledger import Audit
+from app.domain.admin.pages import Page
+from app.domain.admin.terms import PlanRow
+
+_WHY = msgspec.json.Decoder(Why)
+
+
+class Plans(Struct, frozen=True, kw_only=True):
+    """GET /api/admin/plans."""
+
+    items: list[PlanRow]
+
+
+def record_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+    """What is on record, and jobs put back or cancelled."""
+    return [
+        _plans_route(desk),
+        _jobs_route(desk),
+        _job_route(desk),
+        _retry_route(desk, bytes_max),
+        _cancel_route(desk, bytes_max),
+        _audit_route(desk),
+        _acts_route(desk),
+    ]
+
+
+def _plans_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/plans", opt=READ)
+    async def plans() -> Response[Plans]:
+        async with desk.moment() as connection:
+            return shown(Plans(items=await terms.list_plans(connection)))
+
+    return plans
+
+
+def _jobs_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/jobs", opt=READ)
+    async def list_jobs(
+        account: FromQuery[str | None] = None,
+        in_state: Annotated[str | None, QueryParameter(name="state")] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Response[Page[JobRow]]:
+        async with desk.moment() as connection:
+            found = await jobs.list_jobs(
+                connection, account=account, state=in_state, limit=limit, cursor=cursor
+            )
+        return shown(found)
+
+    return list_jobs
+
+
+def _job_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/jobs/{job:str}", opt=READ)
+    async def show_job(job: FromPath[str]) -> Response[JobShown]:
+        async with desk.moment() as connection:
+            return shown(await jobs.show_job(connection, job))
+
+    return show_job
+
+
+def _retry_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/jobs/{job:str}/retry", status_code=200, opt=POST, operation_class=takes(Why))
+    async def retry_job(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
+        body = await read_json(request, _WHY, bytes_max=bytes_max)
+        async with desk.connection() as connection:
+            done = await jobs.retry_job(
+                connection,
+                act_of(request, body.reason),
+                job,
+                queue_wait_s=desk.queue_wait_s,
+                jobs_waiting_max=desk.jobs_waiting_max,
+            )
+        if done.code == "queued":
+            desk.nudger.nudge(done.engine)
+        return acted(done)
+
+    return retry_job
+
+
+def _cancel_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/jobs/{job:str}/cancel", status_code=200, opt=POST, operation_class=takes(Why))
+    async def cancel(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
+        body = await read_json(request, _WHY, bytes_max=bytes_max)
+        async with desk.connection() as connection:
+            done = await jobs.cancel_job(connection, act_of(request, body.reason), job)
+        return acted(done)
+
+    return cancel
+
+
+def _audit_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/audit", opt=READ)
+    async def audit() -> Response[Audit]:
+        async with desk.moment() as connection:
+            return shown(await ledger.audit(connection))
+
+    return audit
+
+
+def _acts_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/acts", opt=READ)
+    async def acts(
+        account: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Response[Page[ActRow]]:
+        async with desk.moment() as connection:
+            return shown(await list_acts(connection, account=account, limit=limit, cursor=cursor))
+
+    return acts

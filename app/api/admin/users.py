@@ -1,0 +1,220 @@
+"""Operators: accounts of people and of programs."""
+
+import secrets
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from msgspec import Struct
+
+from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
+from app.api.bodies import AnyRequest, read_json
+from app.api.openapi import takes
+from app.domain.admin import terms, users
+from app.domain.admin.credits import micro
+from app.domain.admin.pages import Page
+from app.domain.admin.users import Changed, Opened, User
+from app.domain.opening import check_password
+
+_PASSWORD_BYTES = 12
+_OPENED = "opened by an operator"
+
+
+class UserBody(Struct, frozen=True, kw_only=True):
+    """POST /api/admin/users. Without `password` one is made and shown."""
+
+    email: str
+    password: str | None = None
+    name: str | None = None
+    admin: bool = False
+    reason: str = _OPENED
+
+
+class AccountBody(Struct, frozen=True, kw_only=True):
+    """POST /api/admin/accounts: a program's account. Amounts in credits."""
+
+    name: str
+    email: str | None = None
+    monthly: int | float = 0
+    extra: int | float = 0
+    unlimited: bool = False
+    reason: str = _OPENED
+
+
+class UndoBody(Struct, frozen=True, kw_only=True):
+    """An act that `undo` takes back."""
+
+    reason: str
+    undo: bool = False
+
+
+class LimitBody(Struct, frozen=True, kw_only=True):
+    """POST …/limit. `monthly` credits; null: the plan's."""
+
+    reason: str
+    monthly: int | float | None
+
+
+class PlanBody(Struct, frozen=True, kw_only=True):
+    """POST …/plan, by name or tier."""
+
+    reason: str
+    plan: str
+
+
+_USER = msgspec.json.Decoder(UserBody)
+_ACCOUNT = msgspec.json.Decoder(AccountBody)
+_UNDO = msgspec.json.Decoder(UndoBody)
+_LIMIT = msgspec.json.Decoder(LimitBody)
+_PLAN = msgspec.json.Decoder(PlanBody)
+_WHY = msgspec.json.Decoder(Why)
+
+
+def user_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+    """Accounts listed, shown, opened; what they may use."""
+    return [
+        _list_route(desk),
+        _show_route(desk),
+        _create_route(desk, bytes_max),
+        _create_api_only_route(desk, bytes_max),
+        _suspend_route(desk, bytes_max),
+        _plan_route(desk, bytes_max),
+        _limit_route(desk, bytes_max),
+        _unlimited_route(desk, bytes_max),
+        _close_route(desk, bytes_max),
+    ]
+
+
+def _list_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/users", opt=READ)
+    async def list_users(
+        type: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Response[Page[User]]:
+        async with desk.moment() as connection:
+            return shown(await users.list_users(connection, user_type=type, limit=limit, cursor=cursor))
+
+    return list_users
+
+
+def _show_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/users/{account:str}", opt=READ)
+    async def show_user(account: FromPath[str]) -> Response[User]:
+        async with desk.moment() as connection:
+            return shown(await users.show_user(connection, account))
+
+    return show_user
+
+
+def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/users", opt=POST, operation_class=takes(UserBody))
+    async def create_user(request: AnyRequest) -> Response[Opened]:
+        body = await read_json(request, _USER, bytes_max=bytes_max)
+        act = act_of(request, body.reason)
+        password = secrets.token_urlsafe(_PASSWORD_BYTES) if body.password is None else body.password
+        check_password(password)
+        password_hash = await desk.passwords.hash(password)
+        async with desk.session() as session:
+            opened = await users.create_user(
+                session,
+                act,
+                desk.keys,
+                email=body.email,
+                password_hash=password_hash,
+                name=body.name,
+                admin=body.admin,
+                keep_sealed=desk.keep_sealed,
+            )
+        is_to_show = opened.code == "created" and body.password is None
+        return acted(msgspec.structs.replace(opened, password=password) if is_to_show else opened, 201)
+
+    return create_user
+
+
+def _create_api_only_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/accounts", opt=POST, operation_class=takes(AccountBody))
+    async def create_api_only(request: AnyRequest) -> Response[Opened]:
+        body = await read_json(request, _ACCOUNT, bytes_max=bytes_max)
+        async with desk.session() as session:
+            opened = await users.create_api_only(
+                session,
+                act_of(request, body.reason),
+                desk.keys,
+                name=body.name,
+                email=body.email,
+                monthly=micro(body.monthly, field="monthly", zero=True),
+                extra=micro(body.extra, field="extra", zero=True),
+                unlimited=body.unlimited,
+                keep_sealed=desk.keep_sealed,
+            )
+        return acted(opened, 201)
+
+    return create_api_only
+
+
+def _suspend_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post(
+        "/api/admin/users/{account:str}/suspend", status_code=200, opt=POST, operation_class=takes(UndoBody)
+    )
+    async def suspend(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
+        body = await read_json(request, _UNDO, bytes_max=bytes_max)
+        async with desk.session() as session:
+            done = await users.suspend(session, act_of(request, body.reason), account, undo=body.undo)
+        return acted(done)
+
+    return suspend
+
+
+def _plan_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/users/{account:str}/plan", status_code=200, opt=POST, operation_class=takes(PlanBody))
+    async def set_plan(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
+        body = await read_json(request, _PLAN, bytes_max=bytes_max)
+        async with desk.connection() as connection:
+            done = await terms.set_plan(connection, act_of(request, body.reason), account, body.plan)
+        return acted(done)
+
+    return set_plan
+
+
+def _limit_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post(
+        "/api/admin/accounts/{account:str}/limit", status_code=200, opt=POST, operation_class=takes(LimitBody)
+    )
+    async def set_limit(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
+        body = await read_json(request, _LIMIT, bytes_max=bytes_max)
+        monthly = None if body.monthly is None else micro(body.monthly, field="monthly", zero=True)
+        async with desk.connection() as connection:
+            done = await terms.set_limit(connection, act_of(request, body.reason), account, monthly)
+        return acted(done)
+
+    return set_limit
+
+
+def _unlimited_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post(
+        "/api/admin/accounts/{account:str}/unlimited",
+        status_code=200,
+        opt=POST,
+        operation_class=takes(UndoBody),
+    )
+    async def set_unlimited(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
+        body = await read_json(request, _UNDO, bytes_max=bytes_max)
+        async with desk.connection() as connection:
+            act = act_of(request, body.reason)
+            done = await terms.set_unlimited(connection, act, account, undo=body.undo)
+        return acted(done)
+
+    return set_unlimited
+
+
+def _close_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/accounts/{account:str}/close", status_code=200, opt=POST, operation_class=takes(Why))
+    async def close(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
+        body = await read_json(request, _WHY, bytes_max=bytes_max)
+        async with desk.connection() as connection:
+            done = await terms.close(connection, act_of(request, body.reason), account)
+        return acted(done)
+
+    return close

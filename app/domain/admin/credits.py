@@ -1,0 +1,163 @@
+"""Operators' movements of credits: give, give back, take away; and what happened so far."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+from app.domain.admin.acts import Act, find, identifier, past
+from app.domain.admin.pages import Page, page
+from app.domain.admin.users import Amount, user_of
+from app.domain.credits import credits
+from app.domain.errors import Closed, Invalid, NotCharged, NotEnough, NotFound
+from db import ledger
+from db.engine import Connection
+from db.queries import query
+from db.rows import MICRO
+
+CREDITS_MAX = 1_000_000_000
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """Credits moved, and what the account has now; `total_remaining` null: unlimited."""
+
+    code: str
+    account: UUID
+    job: UUID | UnsetType = UNSET
+    amount: Amount
+    free: Amount
+    paid: Amount
+    held: Amount
+    total_remaining: Amount | None
+
+
+class Transfer(Struct, frozen=True, kw_only=True):
+    """One movement from a bucket to another; `bucket`: which credits these are."""
+
+    account: UUID
+    seq: int
+    at: datetime
+    ref: UUID
+    src: str
+    dst: str
+    amount: Amount
+    bucket: str
+    actor: str
+    reason: str
+
+
+class Leg(Struct, frozen=True, kw_only=True):
+    """Half a movement, as an accountant writes it: two legs of a `seq` sum to nothing."""
+
+    seq: int
+    at: datetime
+    ref: UUID
+    bucket: str
+    amount: Amount
+    actor: str
+    reason: str
+
+
+def micro(amount: object, *, field: str = "amount", zero: bool = False) -> int:
+    """Credits as people write them, up to six decimals, in micro-credits. Raises Invalid."""
+    try:
+        found = Decimal(str(amount)) * MICRO
+    except ArithmeticError:
+        raise Invalid(f"{str(amount)[:40]!r} is no number.", field=field) from None
+    if not found.is_finite() or found < 0 or (found == 0 and not zero) or found > CREDITS_MAX * MICRO:
+        least = "from 0" if zero else "above 0"
+        message = f"Credits must be {least} and at most {CREDITS_MAX:,}."
+        raise Invalid(message, field=field, limit=[0, CREDITS_MAX])
+    if found != int(found):
+        raise Invalid("Credits have up to six decimals.", field=field)
+    return int(found)
+
+
+async def grant(connection: Connection, act: Act, account: str, amount: int) -> Moved:
+    """Give paid micro-credits. Raises NotFound, Closed."""
+    owner = await find(connection, account)
+    code = "replayed"
+    if not await past(connection, act, "grant", owner, {"amount": amount}):
+        code = await ledger.grant(
+            connection, owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
+        )
+    if code == "closed":
+        raise Closed("This account is closed: it takes no more credits.")
+    return await _moved(connection, owner, code, amount)
+
+
+async def expire(connection: Connection, act: Act, account: str, amount: int) -> Moved:
+    """Take paid micro-credits away. Raises NotFound, NotEnough."""
+    owner = await find(connection, account)
+    code = "replayed"
+    if not await past(connection, act, "expire", owner, {"amount": amount}):
+        code = await ledger.expire(
+            connection, owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
+        )
+    if code == "not_enough":
+        raise NotEnough("The account has fewer paid credits than that.", field="amount")
+    return await _moved(connection, owner, code, amount)
+
+
+async def refund(connection: Connection, act: Act, job: str) -> Moved:
+    """Give back what a job cost: once a job, whatever the key. Raises NotFound, NotCharged."""
+    found = identifier(job, "job")
+    code = await ledger.refund(connection, found, actor=act.actor, reason=act.reason)
+    if code == "no_job":
+        raise NotFound("There is no such job.", field="job")
+    if code == "not_charged":
+        raise NotCharged("This job cost nothing, so there is nothing to give back.", field="job")
+    row = await connection.fetchrow(query("admin_job"), found)
+    owner = row["account"] if row else found
+    amount = int(await connection.fetchval(query("refunded"), owner, found) or 0)
+    return await _moved(connection, owner, code, amount, job=found)
+
+
+async def history(
+    connection: Connection, account: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Transfer]:
+    """An account's movements, the last first."""
+    owner = await find(connection, account)
+    return await page(
+        connection, query("history"), owner, limit=limit, cursor=cursor, make=_transfer, mark="seq"
+    )
+
+
+async def legs_of_ref(connection: Connection, owner: UUID, ref: UUID) -> list[Leg]:
+    """All that was ever moved for a job, or by an act."""
+    return [_leg(row) for row in await connection.fetch(query("legs_of_ref"), owner, ref)]
+
+
+async def legs_so_far(connection: Connection, owner: UUID) -> list[Leg]:
+    """What the present transaction has written of an owner: not there before its commit."""
+    return [_leg(row) for row in await connection.fetch(query("legs_of_transaction"), owner)]
+
+
+async def _moved(
+    connection: Connection, owner: UUID, code: str, amount: int, *, job: UUID | UnsetType = UNSET
+) -> Moved:
+    now = await user_of(connection, owner)
+    return Moved(
+        code=code,
+        account=owner,
+        job=job,
+        amount=credits(amount),
+        free=now.free,
+        paid=now.paid,
+        held=now.held,
+        total_remaining=now.total_remaining,
+    )
+
+
+def _transfer(row: Any) -> Transfer:
+    found: dict[str, Any] = dict(row)
+    found["amount"] = credits(row["amount"])
+    return Transfer(**found)
+
+
+def _leg(row: Any) -> Leg:
+    found: dict[str, Any] = dict(row)
+    found["amount"] = credits(row["amount"])
+    return Leg(**found)

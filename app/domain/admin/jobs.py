@@ -1,0 +1,173 @@
+"""Jobs as operators see them: nothing of their text. Listed, shown, put back, cancelled for their owner."""
+
+from datetime import datetime
+from typing import Any, cast, get_args
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.admin.acts import Act, find, identifier, past, record
+from app.domain.admin.credits import Leg, legs_of_ref
+from app.domain.admin.pages import Page, page
+from app.domain.admin.users import Amount
+from app.domain.credits import credits
+from app.domain.errors import (
+    Closed,
+    DomainError,
+    InsufficientCredits,
+    Invalid,
+    NotFailed,
+    NotFound,
+    TooLate,
+    TooManyWaiting,
+)
+from db import jobs
+from db.engine import Connection
+from db.queries import query
+from db.rows import NewJob, SpeechParams, State, Submitted
+
+_STATES = get_args(State)
+_CAME_TO_NOTHING = ("failed", "expired")
+
+
+class JobRow(Struct, frozen=True, kw_only=True):
+    """A job; `price` null until it ended."""
+
+    job: UUID
+    account: UUID
+    kind: str
+    engine: str
+    voice: str
+    state: State
+    code: str | None
+    characters: int
+    attempt: int
+    hold: Amount
+    price: Amount | None
+    duration_ms: int | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobShown(JobRow, frozen=True, kw_only=True):
+    """A job with all that was moved for it."""
+
+    entries: list[Leg]
+
+
+class JobActed(Struct, frozen=True, kw_only=True):
+    """A job cancelled; or put back as the job `new_job`, for which `held` credits are held anew."""
+
+    code: str
+    account: UUID
+    job: UUID
+    engine: str
+    new_job: UUID | None = None
+    held: Amount = 0
+
+
+async def list_jobs(
+    connection: Connection,
+    *,
+    account: str | None = None,
+    state: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[JobRow]:
+    """Jobs, the last first; of one account or in one state where given."""
+    if state is not None and state not in _STATES:
+        raise Invalid(f"States are {', '.join(_STATES)}.", field="state", states=list(_STATES))
+    owner = await find(connection, account) if account else None
+    statement = query("admin_jobs")
+    return await page(connection, statement, owner, state, limit=limit, cursor=cursor, make=_row, mark="job")
+
+
+async def show_job(connection: Connection, job: str) -> JobShown:
+    """One job. Raises NotFound."""
+    found = await _find(connection, job)
+    entries = await legs_of_ref(connection, found.account, found.job)
+    return JobShown(entries=entries, **msgspec.structs.asdict(found))
+
+
+async def cancel_job(connection: Connection, act: Act, job: str) -> JobActed:
+    """Cancel a job on its owner's behalf; its credits return. Raises NotFound, TooLate."""
+    found = await _find(connection, job)
+    details = {"job": str(found.job)}
+    if await past(connection, act, "cancel_job", found.account, details):
+        return _acted(found, "replayed")
+    code = await jobs.cancel(connection, found.job, owner=found.account, actor=act.actor)
+    if code != "cancelled":
+        raise TooLate("This job has already ended; it cannot be cancelled any more.")
+    await record(connection, act, "cancel_job", found.account, details)
+    return _acted(found, code)
+
+
+async def retry_job(
+    connection: Connection, act: Act, job: str, *, queue_wait_s: int, jobs_waiting_max: int
+) -> JobActed:
+    """Queue a failed or expired job anew, as another job that holds its price again; nudge after the commit.
+
+    Raises NotFound, NotFailed, and what a submission raises.
+    """
+    found = await _find(connection, job)
+    asked = {"job": str(found.job)}
+    before = await past(connection, act, "retry_job", found.account, asked)
+    if before:
+        return _acted(found, "replayed", new_job=UUID(before.details["new_job"]), held=found.hold)
+    if found.state not in _CAME_TO_NOTHING:
+        raise NotFailed(f"This job is {found.state}; only failed and expired ones are put back.", field="job")
+    again = await _again(connection, found)
+    (answer,) = await jobs.submit(connection, [again], wait_s_max=queue_wait_s, open_max=jobs_waiting_max)
+    if answer.code != "queued":
+        raise _refusal(answer, again)
+    await record(connection, act, "retry_job", found.account, {**asked, "new_job": str(again.id)})
+    return _acted(found, "queued", new_job=again.id, held=found.hold)
+
+
+async def _find(connection: Connection, job: str) -> JobRow:
+    row = await connection.fetchrow(query("admin_job"), identifier(job, "job"))
+    if row is None:
+        raise NotFound("There is no such job.", field="job")
+    return _row(row)
+
+
+async def _again(connection: Connection, found: JobRow) -> NewJob:
+    row = await connection.fetchrow(query("job_again"), found.job)
+    assert row is not None
+    params = msgspec.Raw(row["params"].encode())  # as they are, of whatever kind
+    return NewJob(
+        id=uuid4(),
+        owner=found.account,
+        kind=found.kind,
+        engine=found.engine,
+        lane=row["lane"],
+        params=cast("SpeechParams", params),
+        hold=row["hold"],
+        characters=found.characters,
+        cost_us=row["cost_us"],
+    )
+
+
+def _refusal(answer: Submitted, job: NewJob) -> DomainError:
+    if answer.code == "closed":
+        return Closed("This account is closed.")
+    if answer.code == "too_many_waiting":
+        return TooManyWaiting("The account has as many jobs waiting as it may have.", retry_after_s=5)
+    required, remaining = credits(job.hold), credits(answer.remaining)
+    message = f"Not enough credits: this job needs {required}, its account has {remaining}."
+    return InsufficientCredits(message, required=required, remaining=remaining)
+
+
+def _acted(found: JobRow, code: str, *, new_job: UUID | None = None, held: Amount = 0) -> JobActed:
+    return JobActed(
+        code=code, account=found.account, job=found.job, engine=found.engine, new_job=new_job, held=held
+    )
+
+
+def _row(row: Any) -> JobRow:
+    found: dict[str, Any] = dict(row)
+    found["hold"] = credits(row["hold"])
+    found["price"] = None if row["price"] is None else credits(row["price"])
+    return JobRow(**found)

@@ -1,0 +1,181 @@
+"""Any account's keys, by operators: listed, made, rotated, revoked."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from app.domain import scopes
+from app.domain.admin.acts import Act, find, identifier, joined, past, record
+from app.domain.admin.pages import Page, page
+from app.domain.errors import Invalid, NotFound, TooLate
+from app.domain.keys import KeyRing
+from app.domain.plan import is_unicode
+from db.engine import Connection
+from db.queries import query
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_NAME_CHARACTERS_MAX = 100
+_GRACE_S_MAX = 24 * 3600
+
+
+class KeyRow(Struct, frozen=True, kw_only=True):
+    """A key, without its text. `revoked_at` may lie ahead: a rotated key's grace."""
+
+    id: UUID
+    account: UUID
+    name: str
+    prefix: str
+    scopes: list[str]
+    personal: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class KeyActed(KeyRow, frozen=True, kw_only=True):
+    """A key made or revoked; `key`, its text, is shown this once: null where replayed."""
+
+    code: str
+    key: str | UnsetType | None = UNSET
+
+
+async def list_keys(
+    connection: Connection, account: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[KeyRow]:
+    """An account's keys, the last made first."""
+    owner = await find(connection, account)
+    return await page(
+        connection, query("admin_keys"), owner, limit=limit, cursor=cursor, make=_row, mark="id"
+    )
+
+
+async def create_key(
+    session: "AsyncSession",
+    act: Act,
+    keys: KeyRing,
+    account: str,
+    *,
+    name: str,
+    wanted: Sequence[str],
+    keep_sealed: bool,
+) -> KeyActed:
+    """One more key of an account, confined to scopes; none: all that the account may do."""
+    connection = await joined(session)
+    owner, name, allowed = await find(connection, account), _named(name), scopes.checked(wanted)
+    details = {"name": name, "scopes": allowed}
+    before = await past(connection, act, "create_key", owner, details)
+    if before:
+        return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
+    made = await _add(session, keys, owner, name, allowed, keep_sealed=keep_sealed)
+    await record(connection, act, "create_key", owner, {**details, "key": str(made[0])})
+    return await _acted(connection, made[0], "created", key=made[1])
+
+
+async def rotate_key(
+    session: "AsyncSession", act: Act, keys: KeyRing, key: str, *, grace_s: int, keep_sealed: bool
+) -> KeyActed:
+    """A new key in place of another, which works `grace_s` longer. Raises NotFound, TooLate."""
+    if not 0 <= grace_s <= _GRACE_S_MAX:
+        limit = [0, _GRACE_S_MAX]
+        raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
+    from db.repos import key_of, revoke_key
+
+    connection = await joined(session)
+    old = await _find(connection, key)
+    before = await past(connection, act, "rotate_key", old.account, {"old": str(old.id)})
+    if before:
+        return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
+    locked = await key_of(session, old.account, old.id, for_update=True)
+    if locked is None or locked.revoked_at is not None:
+        raise TooLate("This key is revoked already. Create a new one.")
+    key_id, text = await _add(
+        session,
+        keys,
+        old.account,
+        old.name,
+        old.scopes,
+        keep_sealed=keep_sealed,
+        expires_at=old.expires_at,
+        personal=old.personal,
+    )
+    await revoke_key(session, old.account, old.id, grace_s=grace_s)
+    await record(connection, act, "rotate_key", old.account, {"old": str(old.id), "key": str(key_id)})
+    return await _acted(connection, key_id, "rotated", key=text)
+
+
+async def revoke_key(session: "AsyncSession", act: Act, key: str) -> KeyActed:
+    """End a key now; one that has ended stays as it is. Raises NotFound."""
+    from db import repos
+
+    connection = await joined(session)
+    found = await _find(connection, key)
+    details = {"key": str(found.id)}
+    if await past(connection, act, "revoke_key", found.account, details):
+        return await _acted(connection, found.id, "replayed")
+    await repos.revoke_key(session, found.account, found.id)
+    await record(connection, act, "revoke_key", found.account, details)
+    return await _acted(connection, found.id, "revoked")
+
+
+def _named(name: str) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= _NAME_CHARACTERS_MAX or "\0" in name or not is_unicode(name):
+        limit = [1, _NAME_CHARACTERS_MAX]
+        raise Invalid(f"A key's name has 1 to {_NAME_CHARACTERS_MAX} characters.", field="name", limit=limit)
+    return name
+
+
+async def _find(connection: Connection, key: str) -> KeyRow:
+    row = await connection.fetchrow(query("admin_key"), identifier(key, "key"))
+    if row is None:
+        raise NotFound("There is no such key. Name it by its id.", field="key")
+    return _row(row)
+
+
+async def _add(
+    session: "AsyncSession",
+    keys: KeyRing,
+    account: UUID,
+    name: str,
+    allowed: list[str],
+    *,
+    keep_sealed: bool,
+    expires_at: datetime | None = None,
+    personal: bool = False,
+) -> tuple[UUID, str]:
+    from db.models import ApiKey
+    from db.repos import add_key
+
+    key_id = uuid4()
+    made = keys.make(key_id)
+    row = ApiKey(
+        id=key_id,
+        account=account,
+        name=name,
+        prefix=made.prefix,
+        digest=made.digest,
+        sealed=made.sealed if keep_sealed else None,
+        scopes=allowed,
+        expires_at=expires_at,
+        personal=personal,
+    )
+    await add_key(session, row)
+    return key_id, made.text
+
+
+async def _acted(
+    connection: Connection, key_id: UUID, code: str, *, key: str | UnsetType | None = UNSET
+) -> KeyActed:
+    row = await _find(connection, str(key_id))
+    return KeyActed(code=code, key=key, **msgspec.structs.asdict(row))
+
+
+def _row(row: Any) -> KeyRow:
+    return KeyRow(**dict(row))

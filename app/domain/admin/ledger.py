@@ -1,0 +1,94 @@
+"""The book for auditors: is it clean, its heads, is it still what those heads say, all of it as rows."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.admin.acts import find
+from app.domain.admin.users import Amount
+from app.domain.credits import credits
+from db import ledger
+from db.engine import Connection
+from db.queries import query
+from db.rows import Finding
+
+_AT_ONCE = 1000  # rows fetched of an export
+
+
+class Audit(Struct, frozen=True, kw_only=True):
+    """What an audit found, and how much there is: credits by bucket."""
+
+    clean: bool
+    wallets: int
+    transfers: int
+    credits: dict[str, Amount]
+    findings: list[Finding]
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """A wallet's last transfer; `hash` in hexadecimal. Kept elsewhere, heads show what was changed since."""
+
+    owner: UUID
+    seq: int
+    hash: str
+
+
+class Exported(Struct, frozen=True, kw_only=True):
+    """A transfer as it is on record, in micro-credits; `hash` in hexadecimal."""
+
+    account: UUID
+    seq: int
+    at: datetime
+    ref: UUID
+    slot: int
+    src: str
+    dst: str
+    amount_micro: int
+    bucket: str
+    period: date
+    actor: str
+    reason: str
+    hash: str
+
+
+async def audit(connection: Connection, kept: Sequence[Head] = ()) -> Audit:
+    """Look at the whole book, and whether it still has the `kept` heads.
+
+    In a repeatable-read transaction: one moment of all tables.
+    """
+    findings = await ledger.audit(connection) + await _lost(connection, kept)
+    counts = await ledger.totals(connection)
+    return Audit(
+        clean=not findings,
+        wallets=counts["wallets"],
+        transfers=counts["transfers"],
+        credits={bucket: credits(counts[bucket]) for bucket in ("free", "paid", "held", "spent")},
+        findings=findings,
+    )
+
+
+async def heads(connection: Connection) -> list[Head]:
+    """The head of every wallet."""
+    return [
+        Head(owner=owner, seq=seq, hash=head.hex()) for owner, seq, head in await ledger.heads(connection)
+    ]
+
+
+async def export(connection: Connection, account: str | None) -> AsyncGenerator[Exported]:
+    """Every transfer, of one account or all, by owner and sequence; in a transaction, some at a time."""
+    owner = await find(connection, account) if account else None
+    async for row in connection.cursor(query("export"), owner, prefetch=_AT_ONCE):
+        yield Exported(**dict(row))
+
+
+async def _lost(connection: Connection, kept: Sequence[Head]) -> list[Finding]:
+    columns: list[list[Any]] = [
+        [head.owner for head in kept],
+        [head.seq for head in kept],
+        [bytes.fromhex(head.hash) for head in kept],
+    ]
+    rows = await connection.fetch(query("lost_heads"), *columns)
+    return [Finding(what=row["what"], id=str(row["owner"]), detail={"seq": row["seq"]}) for row in rows]

@@ -1,0 +1,48 @@
+"""Lists in pages: the last first, the next page by a cursor."""
+
+from collections.abc import Callable
+from typing import Any, Generic, LiteralString, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.errors import Invalid
+from db.engine import Connection
+
+T = TypeVar("T", bound=Struct)
+PAGE_MAX = 500
+
+
+class Page(Struct, Generic[T], frozen=True, kw_only=True):
+    """Some of a list; `next_cursor` asks for what follows, null at the end."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+async def page(
+    connection: Connection,
+    statement: LiteralString,
+    *arguments: Any,
+    limit: int,
+    cursor: str | None,
+    make: Callable[[Any], T],
+    mark: str,
+) -> Page[T]:
+    """Rows of a statement whose last parameters are the cursor (of column `mark`) and the limit."""
+    if not 1 <= limit <= PAGE_MAX:
+        raise Invalid(f"A page has 1 to {PAGE_MAX} items.", field="limit", limit=[1, PAGE_MAX])
+    seen = None if cursor is None else _seen(cursor, int if mark == "seq" else UUID)
+    rows = await connection.fetch(statement, *arguments, seen, limit + 1)
+    items = [make(row) for row in rows[:limit]]
+    return Page(items=items, next_cursor=str(rows[limit - 1][mark]) if len(rows) > limit else None)
+
+
+def _seen(cursor: str, kind: type[int] | type[UUID]) -> UUID | int:
+    try:
+        found = kind(cursor)
+    except ValueError:
+        found = -1
+    if isinstance(found, int) and not 0 <= found < 2**63:
+        raise Invalid("This cursor is not one we gave out.", field="cursor")
+    return found

@@ -1,0 +1,182 @@
+"""Accounts as operators see them: listed, shown, opened for people and for programs, suspended."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, get_args
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from app.domain import operators
+from app.domain.admin.acts import Act, find, joined, past, record
+from app.domain.admin.pages import Page, page
+from app.domain.credits import credits
+from app.domain.errors import Invalid, KeyReused
+from app.domain.keys import KeyRing
+from app.domain.opening import check_name, clean_email, open_account
+from db.engine import Connection
+from db.queries import query
+from db.rows import UserType
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+Amount = int | float  # credits
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """An account, its rights and its credits; `total_remaining` null: unlimited."""
+
+    account: UUID
+    email: str | None
+    name: str | None
+    user_type: UserType
+    admin: bool
+    suspended: bool
+    closed: bool
+    plan: str
+    tier: int
+    monthly: Amount
+    unlimited: bool
+    free: Amount
+    paid: Amount
+    held: Amount
+    total_remaining: Amount | None
+    resets_at: datetime
+    created_at: datetime
+
+
+class Changed(User, frozen=True, kw_only=True):
+    """What an act made of an account; `code` says what was done, or `replayed`."""
+
+    code: str
+
+
+class Opened(Changed, frozen=True, kw_only=True):
+    """A new account. `api_key` and `password` are shown this once: not where replayed."""
+
+    api_key: str | None
+    password: str | UnsetType | None = UNSET
+
+
+async def list_users(
+    connection: Connection, *, user_type: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[User]:
+    """Accounts, the last opened first; of one kind where given."""
+    if user_type is not None and user_type not in get_args(UserType):
+        kinds = list(get_args(UserType))
+        raise Invalid(f"Accounts are {', '.join(kinds)}.", field="type", types=kinds)
+    statement = query("admin_users")
+    return await page(
+        connection, statement, user_type, limit=limit, cursor=cursor, make=_user, mark="account"
+    )
+
+
+async def show_user(connection: Connection, account: str) -> User:
+    """One account, named by e-mail or id. Raises NotFound."""
+    return await user_of(connection, await find(connection, account))
+
+
+async def user_of(connection: Connection, account: UUID) -> User:
+    """The account of that id, which has one."""
+    row = await connection.fetchrow(query("admin_user"), account)
+    if row is None:
+        raise LookupError(f"account {account} has no wallet")
+    return _user(row)
+
+
+async def changed(connection: Connection, account: UUID, code: str) -> Changed:
+    """How an account stands after an act."""
+    return Changed(code=code, **msgspec.structs.asdict(await user_of(connection, account)))
+
+
+async def create_user(
+    session: "AsyncSession",
+    act: Act,
+    keys: KeyRing,
+    *,
+    email: str,
+    password_hash: str,
+    name: str | None,
+    admin: bool,
+    keep_sealed: bool,
+) -> Opened:
+    """A person's account, with personal key and free credits. Raises EmailTaken."""
+    email, connection = clean_email(email), await joined(session)
+    check_name(name)
+    details = {"admin": admin}
+    before = await past(connection, act, "create_user", None, details)
+    if before and before.account:
+        return await _reopened(connection, before.account, email)
+    account, key = await open_account(
+        session, keys, email=email, password_hash=password_hash, name=name, keep_sealed=keep_sealed
+    )
+    account.admin = admin
+    await session.flush()
+    await record(connection, act, "create_user", account.id, details)
+    return await _opened(connection, account.id, "created", key)
+
+
+async def create_api_only(
+    session: "AsyncSession",
+    act: Act,
+    keys: KeyRing,
+    *,
+    name: str,
+    email: str | None = None,
+    monthly: int = 0,
+    extra: int = 0,
+    unlimited: bool = False,
+    keep_sealed: bool,
+) -> Opened:
+    """An account of a program: a key, no log-in; amounts in micro-credits. Raises Invalid, EmailTaken."""
+    connection = await joined(session)
+    details = {"monthly": monthly, "extra": extra, "unlimited": unlimited}
+    before = await past(connection, act, "create_api_only", None, details)
+    if before and before.account:
+        return await _opened(connection, before.account, "replayed", None)
+    account, key = await operators.create_api_only(
+        session,
+        keys,
+        name=name,
+        email=email,
+        monthly=monthly,
+        extra=extra,
+        unlimited=unlimited,
+        actor=act.actor,
+        reason=act.reason,
+        keep_sealed=keep_sealed,
+    )
+    await record(connection, act, "create_api_only", account.id, details)
+    return await _opened(connection, account.id, "created", key)
+
+
+async def suspend(session: "AsyncSession", act: Act, account: str, *, undo: bool = False) -> Changed:
+    """Refuse everything the account asks for, or (`undo`) no longer. Its credits and jobs stay."""
+    connection = await joined(session)
+    owner, name = await find(connection, account), "unsuspend" if undo else "suspend"
+    if await past(connection, act, name, owner, {}):
+        return await changed(connection, owner, "replayed")
+    await operators.suspend(session, owner, not undo)
+    await record(connection, act, name, owner)
+    return await changed(connection, owner, "restored" if undo else "suspended")
+
+
+async def _reopened(connection: Connection, account: UUID, email: str) -> Opened:
+    found = await _opened(connection, account, "replayed", None)
+    if found.email != email:
+        raise KeyReused("This idempotency key opened an account for another e-mail. Use a new key.")
+    return found
+
+
+async def _opened(connection: Connection, account: UUID, code: str, key: str | None) -> Opened:
+    user = await user_of(connection, account)
+    return Opened(code=code, api_key=key, **msgspec.structs.asdict(user))
+
+
+def _user(row: Any) -> User:
+    found = dict(row)
+    for name in ("monthly", "free", "paid", "held"):
+        found[name] = credits(found[name])
+    total = None if row["unlimited"] else credits(row["free"] + row["paid"])
+    return User(total_remaining=total, **found)

@@ -1,0 +1,131 @@
+"""Mail to people, behind one small interface: by SMTP, into a folder, or into the log alone."""
+
+import asyncio
+import smtplib
+import ssl
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+from uuid import uuid4
+
+import structlog
+from msgspec import Struct
+
+from db.settings import SettingsError
+
+_TIMEOUT_S = 20
+
+
+class MailError(Exception):
+    """The mail could not be given to anybody; the message says why, and neither to whom nor what."""
+
+
+class Mail(Struct, frozen=True, kw_only=True):
+    """A mail in plain text; the text may carry a secret."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Mailer(Protocol):
+    """Sends mail. Raises MailError."""
+
+    async def send(self, mail: Mail) -> None: ...
+
+
+def open_mailer(*, smtp_url: str, folder: str, sender: str, is_text_logged: bool) -> Mailer:
+    """By `smtp_url` where it is set, else into `folder`, else the log. Raises SettingsError."""
+    if smtp_url:
+        return SmtpMailer(smtp_url, sender)
+    return FolderMailer(Path(folder), sender) if folder else LogMailer(is_text_logged=is_text_logged)
+
+
+class LogMailer:
+    """Says that a mail would have gone out; what was in it only where a developer wants to see it."""
+
+    def __init__(self, *, is_text_logged: bool) -> None:
+        self._is_text_logged = is_text_logged
+
+    async def send(self, mail: Mail) -> None:
+        """One line in the log."""
+        shown = {"to": mail.to, "text": mail.text} if self._is_text_logged else {}
+        structlog.get_logger().info("mail_not_sent_but_logged", subject=mail.subject, **shown)
+
+
+class FolderMailer:
+    """A file a mail, as it would go over the wire."""
+
+    def __init__(self, folder: Path, sender: str) -> None:
+        self._folder = folder
+        self._sender = sender
+
+    async def send(self, mail: Mail) -> None:
+        """Whole or not at all: a reader never sees half a mail."""
+        try:
+            await asyncio.to_thread(self._write, _message(mail, self._sender).as_bytes())
+        except OSError as error:
+            raise MailError(type(error).__name__) from error
+
+    def _write(self, content: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{uuid4()}.part"
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        path.rename(path.with_suffix(".eml"))
+
+
+class SmtpMailer:
+    """`smtp://user:password@host:587` (STARTTLS where there is a user), or `smtps://…:465`."""
+
+    def __init__(self, url: str, sender: str) -> None:
+        self._url = _checked(url)
+        self._sender = sender
+
+    async def send(self, mail: Mail) -> None:
+        """One connection a mail, in a thread."""
+        try:
+            await asyncio.to_thread(self._send, _message(mail, self._sender))
+        except (OSError, smtplib.SMTPException) as error:
+            raise MailError(type(error).__name__) from error
+
+    def _send(self, message: EmailMessage) -> None:
+        user, password = unquote(self._url.username or ""), unquote(self._url.password or "")
+        with self._connect() as server:
+            if self._url.scheme == "smtp" and user:
+                server.starttls(context=ssl.create_default_context())
+            if user:
+                server.login(user, password)
+            server.send_message(message)
+
+    def _connect(self) -> smtplib.SMTP:
+        host, port = self._url.hostname or "", self._url.port
+        if self._url.scheme == "smtps":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(host, port or 465, timeout=_TIMEOUT_S, context=context)
+        return smtplib.SMTP(host, port or 25, timeout=_TIMEOUT_S)
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("smtp", "smtps") and parts.hostname and (parts.port or 1) > 0:
+            return parts
+    except ValueError:
+        pass
+    # The URL itself is not shown, for it has a password in it.
+    raise SettingsError("CODEVOICE_SMTP_URL is no smtp://host:port or smtps://host:port")
+
+
+def _message(mail: Mail, sender: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = mail.to
+    message["Subject"] = mail.subject
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].strip("<> ") or "localhost")
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.text)
+    return message

@@ -1,0 +1,1 @@
+"""Operators' commands, a module a noun: thin shells over `app.domain.admin`."""

@@ -1,0 +1,79 @@
+"""`codevoice accounts …`: API-only accounts, limits, unlimited use, the end."""
+
+import rich_click as click
+
+from app.domain.admin import terms, users
+from app.domain.admin.users import Changed
+from app.domain.credits import in_words
+from ops.admin.desk import ask, do, do_in_session
+from ops.admin.front import key_settings
+from ops.admin.options import Credits, Doing, acts
+from ops.admin.users import opened_in_words
+
+
+@click.command()
+@click.argument("name")
+@click.option("--email", help="Whom to ask about it.")
+@click.option("--limit", "monthly", type=Credits(zero=True), default=0, help="Credits a month.")
+@click.option("--extra", type=Credits(zero=True), default=0, help="Credits on top, until they are used.")
+@click.option("--unlimited", is_flag=True, help="No limit at all.")
+@acts(reason="opened by an operator")
+def create_api_only(
+    doing: Doing, name: str, email: str | None, monthly: int, extra: int, unlimited: bool
+) -> None:
+    """Open an account for a program called NAME: a key, no log-in."""
+    ask(doing, f"Open an API-only account for {name}?")
+    keys = key_settings()
+    do_in_session(
+        doing,
+        lambda session, act: users.create_api_only(
+            session,
+            act,
+            keys.ring,
+            name=name,
+            email=email,
+            monthly=monthly,
+            extra=extra,
+            unlimited=unlimited,
+            keep_sealed=keys.keep_sealed,
+        ),
+        opened_in_words,
+    )
+
+
+@click.command()
+@click.argument("account")
+@click.argument("monthly", type=Credits(zero=True), metavar="CREDITS")
+@acts()
+def limit(doing: Doing, account: str, monthly: int) -> None:
+    """Give ACCOUNT (e-mail or id) CREDITS a month: more at once, fewer from next month.
+
+    `plans set` gives it its plan's again.
+    """
+    ask(doing, f"Give {account} {in_words(monthly)} credits a month?")
+    do(doing, lambda connection, act: terms.set_limit(connection, act, account, monthly), in_short)
+
+
+@click.command()
+@click.argument("account")
+@click.option("--undo", is_flag=True, help="Within its credits again.")
+@acts()
+def unlimited(doing: Doing, account: str, undo: bool) -> None:
+    """Let ACCOUNT (e-mail or id) use all without limit."""
+    ask(doing, f"Let {account} use {'its credits only' if undo else 'all without limit'}?")
+    do(doing, lambda connection, act: terms.set_unlimited(connection, act, account, undo=undo), in_short)
+
+
+@click.command()
+@click.argument("account")
+@acts()
+def close(doing: Doing, account: str) -> None:
+    """End ACCOUNT (e-mail or id) for good: its credits expire, its open jobs run on."""
+    ask(doing, f"Close {account} for good? Its credits expire.")
+    do(doing, lambda connection, act: terms.close(connection, act, account), in_short)
+
+
+def in_short(found: Changed) -> str:
+    """An account after an act, in a line."""
+    left = "unlimited" if found.total_remaining is None else f"{found.total_remaining} credits left"
+    return f"{found.code}: {found.email or found.account}, plan {found.plan}, {found.monthly} a month, {left}"

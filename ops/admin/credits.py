@@ -1,0 +1,55 @@
+"""`codevoice credits …`: given, given back, taken away; and what happened so far."""
+
+import rich_click as click
+
+from app.domain.admin import credits
+from app.domain.admin.credits import Moved
+from app.domain.credits import in_words
+from ops.admin import told
+from ops.admin.desk import ask, do, look
+from ops.admin.options import Credits, Doing, Paging, acts, pages
+
+
+@click.command()
+@click.argument("account")
+@click.argument("amount", type=Credits())
+@acts()
+def grant(doing: Doing, account: str, amount: int) -> None:
+    """Give ACCOUNT (e-mail or id) AMOUNT paid credits."""
+    ask(doing, f"Give {account} {in_words(amount)} credits?")
+    do(doing, lambda connection, act: credits.grant(connection, act, account, amount), _in_short)
+
+
+@click.command()
+@click.argument("job")
+@acts()
+def refund(doing: Doing, job: str) -> None:
+    """Give back what JOB (its id) cost: once, whatever the key."""
+    ask(doing, f"Give back what job {job} cost?")
+    do(doing, lambda connection, act: credits.refund(connection, act, job), _in_short)
+
+
+@click.command()
+@click.argument("account")
+@click.argument("amount", type=Credits())
+@acts()
+def expire(doing: Doing, account: str, amount: int) -> None:
+    """Take AMOUNT paid credits away from ACCOUNT (e-mail or id), which must have them."""
+    ask(doing, f"Take {in_words(amount)} credits from {account}?")
+    do(doing, lambda connection, act: credits.expire(connection, act, account, amount), _in_short)
+
+
+@click.command()
+@click.argument("account")
+@pages
+def history(paging: Paging, account: str) -> None:
+    """What was moved for ACCOUNT (e-mail or id), the last first."""
+    found = look(
+        lambda connection: credits.history(connection, account, limit=paging.limit, cursor=paging.cursor)
+    )
+    told.page(found, "seq", "at", "src", "dst", "amount", "actor", "reason", in_json=paging.as_json)
+
+
+def _in_short(moved: Moved) -> str:
+    left = "unlimited use" if moved.total_remaining is None else f"{moved.total_remaining} credits"
+    return f"{moved.code}: {moved.amount} credits; account {moved.account} has {left}"

@@ -1,0 +1,90 @@
+"""`codevoice jobs …`: listed, shown, put back, cancelled for their owner."""
+
+from typing import get_args
+
+import msgspec
+import rich_click as click
+
+from app.domain.admin import jobs
+from db.rows import State
+from ops.admin import told
+from ops.admin.desk import ask, do, look, settings
+from ops.admin.front import job_limits
+from ops.admin.options import Doing, Paging, acts, json_option, pages
+
+
+@click.command()
+@click.option("--account", help="Of this one (e-mail or id) only.")
+@click.option("--state", type=click.Choice(get_args(State)), help="In this state only.")
+@pages
+def list_(paging: Paging, account: str | None, state: str | None) -> None:
+    """Jobs, the last first."""
+    found = look(
+        lambda connection: jobs.list_jobs(
+            connection, account=account, state=state, limit=paging.limit, cursor=paging.cursor
+        )
+    )
+    columns = ("job", "account", "kind", "engine", "voice", "state", "code", "price", "created_at")
+    told.page(found, *columns, in_json=paging.as_json)
+
+
+@click.command()
+@click.argument("job")
+@json_option
+def show(job: str, as_json: bool) -> None:
+    """JOB (its id), and all that was moved for it. Never its text."""
+    found = look(lambda connection: jobs.show_job(connection, job))
+    if as_json:
+        told.as_json(found)
+        return
+    told.facts(msgspec.convert(found, jobs.JobRow, from_attributes=True))
+    told.table(found.entries, "seq", "bucket", "amount", "actor", "reason")
+
+
+@click.command()
+@click.argument("job")
+@acts()
+def retry(doing: Doing, job: str) -> None:
+    """Queue failed or expired JOB (its id) anew, as another job: its price is held anew."""
+    ask(doing, f"Put job {job} back? Its price is held anew.")
+    limits = job_limits()
+    answer = do(
+        doing,
+        lambda connection, act: jobs.retry_job(
+            connection,
+            act,
+            job,
+            queue_wait_s=limits.queue_wait_s,
+            jobs_waiting_max=limits.jobs_waiting_max,
+        ),
+        lambda answer: f"{answer.code}: job {answer.new_job}, for which {answer.held} credits are held anew",
+    )
+    if answer is not None and answer.code == "queued":
+        _nudge(answer.engine)
+
+
+@click.command()
+@click.argument("job")
+@acts()
+def cancel(doing: Doing, job: str) -> None:
+    """Cancel JOB (its id) on its owner's behalf; its credits return."""
+    ask(doing, f"Cancel job {job}?")
+    do(
+        doing,
+        lambda connection, act: jobs.cancel_job(connection, act, job),
+        lambda answer: f"{answer.code}: job {answer.job}",
+    )
+
+
+def _nudge(engine: str) -> None:
+    """Wake a worker; without the message, one finds the job by itself a little later."""
+    import redis
+
+    from db import nudge
+
+    url = settings().redis_url
+    try:
+        if url:
+            nudge.send(nudge.producer(url), engine)
+    except (redis.RedisError, OSError) as error:
+        click.echo(f"no worker was woken ({error}): one will look by itself", err=True)

@@ -1,0 +1,72 @@
+"""`codevoice keys …`: any account's keys."""
+
+import rich_click as click
+
+from app.domain.admin import keys
+from app.domain.admin.keys import KeyActed
+from app.domain.scopes import SCOPES
+from ops.admin import told
+from ops.admin.desk import ask, do_in_session, look
+from ops.admin.front import key_settings
+from ops.admin.options import Doing, Paging, acts, pages
+
+
+@click.command()
+@click.argument("account")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Only this; repeatable.")
+@acts()
+def create(doing: Doing, account: str, name: str, scopes: tuple[str, ...]) -> None:
+    """One more key for ACCOUNT (e-mail or id), called NAME; without scopes it may do all its account may."""
+    ask(doing, f"Make a key for {account}?")
+    made = key_settings()
+    do_in_session(
+        doing,
+        lambda session, act: keys.create_key(
+            session, act, made.ring, account, name=name, wanted=scopes, keep_sealed=made.keep_sealed
+        ),
+        _in_words,
+    )
+
+
+@click.command()
+@click.argument("account")
+@pages
+def list_(paging: Paging, account: str) -> None:
+    """The keys of ACCOUNT (e-mail or id), the last made first."""
+    found = look(
+        lambda connection: keys.list_keys(connection, account, limit=paging.limit, cursor=paging.cursor)
+    )
+    columns = ("id", "name", "prefix", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")
+    told.page(found, *columns, in_json=paging.as_json)
+
+
+@click.command()
+@click.argument("key")
+@click.option("--grace", "grace_s", default=0, show_default=True, help="Seconds the old one works on.")
+@acts()
+def rotate(doing: Doing, key: str, grace_s: int) -> None:
+    """A new key in place of KEY (its id)."""
+    ask(doing, f"Replace key {key}?")
+    made = key_settings()
+    do_in_session(
+        doing,
+        lambda session, act: keys.rotate_key(
+            session, act, made.ring, key, grace_s=grace_s, keep_sealed=made.keep_sealed
+        ),
+        _in_words,
+    )
+
+
+@click.command()
+@click.argument("key")
+@acts()
+def revoke(doing: Doing, key: str) -> None:
+    """End KEY (its id) now."""
+    ask(doing, f"Revoke key {key}?")
+    do_in_session(doing, lambda session, act: keys.revoke_key(session, act, key), _in_words)
+
+
+def _in_words(acted: KeyActed) -> str:
+    line = f"{acted.code}: key {acted.id} of account {acted.account}"
+    return f"{line}\nkey {acted.key}" if isinstance(acted.key, str) else line

@@ -1,0 +1,85 @@
+"""`codevoice ledger …`: audited, its heads, exported."""
+
+import csv
+import sys
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Literal, TextIO
+
+import msgspec
+import rich_click as click
+
+from app.domain.admin import ledger
+from app.domain.admin.ledger import Exported, Head
+from db.engine import Connection
+from ops.admin import told
+from ops.admin.desk import look
+from ops.admin.options import json_option
+
+
+@click.command()
+@click.option(
+    "--heads", "kept", type=click.File(), help="Also look whether the record still has these heads."
+)
+@json_option
+def audit(kept: TextIO | None, as_json: bool) -> None:
+    """Recompute every balance, check every link of the hash chain, every job against its credit, every guard.
+
+    Exit status 0 only when nothing is wrong.
+    """
+    before = _heads(kept) if kept else []
+    found = look(lambda connection: ledger.audit(connection, before))
+    if as_json:
+        told.as_json(found)
+    else:
+        for finding in found.findings:
+            click.echo(f"{finding.what}: {finding.id}")
+        click.echo("clean" if found.clean else f"{len(found.findings)} defects")
+    if not found.clean:
+        raise SystemExit(1)
+
+
+@click.command()
+@json_option
+def heads(as_json: bool) -> None:  # noqa: ARG001
+    """The last transfer of every wallet, as JSON lines: owner, seq, hash. Keep them elsewhere."""
+    for head in look(ledger.heads):
+        told.as_json(head)
+
+
+@click.command()
+@click.argument("account", required=False)
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@json_option
+def export(account: str | None, form: Literal["jsonl", "csv"], as_json: bool) -> None:
+    """Every transfer, of ACCOUNT (e-mail or id) or of all, in micro-credits, by owner and sequence."""
+    write = told.as_json if as_json or form == "jsonl" else _csv()
+
+    async def each(connection: Connection) -> None:
+        rows: AsyncGenerator[Exported] = ledger.export(connection, account)
+        async for row in rows:
+            write(row)
+
+    look(each)
+
+
+def _csv() -> Callable[[Any], None]:
+    out = csv.writer(sys.stdout)
+    out.writerow(Exported.__struct_fields__)
+    return lambda row: out.writerow([_plain(value) for value in msgspec.structs.astuple(row)])
+
+
+def _plain(value: Any) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return f"'{text}" if text[:1] in "=+-@" else text
+
+
+def _heads(kept: TextIO) -> list[Head]:
+    found: list[Head] = []
+    for number, line in enumerate(kept, 1):
+        try:
+            found.append(msgspec.json.decode(line, type=Head))
+            bytes.fromhex(found[-1].hash)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise click.UsageError(f"{kept.name}, line {number}, is no head: {error}") from None
+    return found

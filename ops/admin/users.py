@@ -1,0 +1,121 @@
+"""`codevoice users …`: accounts listed, shown, opened, suspended."""
+
+import secrets
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import rich_click as click
+
+from app.domain.admin import users
+from app.domain.admin.acts import Act
+from app.domain.opening import check_password
+from ops.admin import told
+from ops.admin.desk import ask, do_in_session, failing, look
+from ops.admin.front import key_settings
+from ops.admin.options import Doing, Paging, acts, json_option, pages
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_PASSWORD_BYTES = 12
+
+
+@click.command()
+@click.option(
+    "--type", "user_type", type=click.Choice(["registered", "api_only", "system"]), help="Only these."
+)
+@pages
+def list_(paging: Paging, user_type: str | None) -> None:
+    """Accounts, the last opened first."""
+    found = look(
+        lambda connection: users.list_users(
+            connection, user_type=user_type, limit=paging.limit, cursor=paging.cursor
+        )
+    )
+    columns = (
+        "account",
+        "email",
+        "name",
+        "user_type",
+        "plan",
+        "total_remaining",
+        "admin",
+        "suspended",
+        "closed",
+    )
+    told.page(found, *columns, in_json=paging.as_json)
+
+
+@click.command()
+@click.argument("account")
+@json_option
+def show(account: str, as_json: bool) -> None:
+    """ACCOUNT (e-mail or id): its rights and credits."""
+    found = look(lambda connection: users.show_user(connection, account))
+    if as_json:
+        told.as_json(found)
+    else:
+        told.facts(found)
+
+
+@click.command()
+@click.argument("email")
+@click.option("--admin", is_flag=True, help="It may do all that operators may, under /api/admin.")
+@click.option("--name", help="What to call the person.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from stdin; else one is made and shown."
+)
+@acts(reason="opened by an operator")
+def create(doing: Doing, email: str, admin: bool, name: str | None, password_stdin: bool) -> None:
+    """Open an account for a person, with a log-in and a key."""
+    password = (
+        sys.stdin.readline().rstrip("\r\n") if password_stdin else secrets.token_urlsafe(_PASSWORD_BYTES)
+    )
+    with failing():
+        check_password(password)
+    ask(doing, f"Open an account for {email}{', who may do everything' if admin else ''}?")
+    keys = key_settings()
+    from app.domain.passwords import argon2id
+
+    hashed = argon2id().hash(password)
+
+    async def work(session: "AsyncSession", act: Act) -> users.Opened:
+        opened = await users.create_user(
+            session,
+            act,
+            keys.ring,
+            email=email,
+            password_hash=hashed,
+            name=name,
+            admin=admin,
+            keep_sealed=keys.keep_sealed,
+        )
+        is_to_show = opened.code == "created" and not password_stdin
+        return msgspec.structs.replace(opened, password=password) if is_to_show else opened
+
+    do_in_session(doing, work, opened_in_words)
+
+
+@click.command()
+@click.argument("account")
+@click.option("--undo", is_flag=True, help="Let it in again.")
+@acts()
+def suspend(doing: Doing, account: str, undo: bool) -> None:
+    """Refuse everything ACCOUNT asks for; its credits and jobs stay."""
+    ask(doing, f"{'Restore' if undo else 'Suspend'} {account}?")
+    do_in_session(
+        doing,
+        lambda session, act: users.suspend(session, act, account, undo=undo),
+        lambda answer: f"{answer.code}: {account}",
+    )
+
+
+def opened_in_words(opened: users.Opened) -> str:
+    """A new account, and what its owner needs; shown this once."""
+    lines = [f"{opened.code}: account {opened.account}"]
+    if opened.api_key:
+        lines.append(f"api_key {opened.api_key}")
+    if isinstance(opened.password, str):
+        lines.append(f"password {opened.password}")
+    return "\n".join(lines)
