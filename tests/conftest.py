@@ -16,9 +16,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+import db.queries
 from db.engine import Pool, open_pool
 from db.migrate import upgrade
 from ops import embedded
+
+if mutated := os.environ.get("CODEVOICE_TEST_SQL"):  # see tests/db/test_mutants.py
+    db.queries._SQL = Path(mutated)
 
 Need = Callable[[str], str]
 LEFT_OUT = Path(".pytest_cache/left-out.txt")

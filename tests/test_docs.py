@@ -90,3 +90,13 @@ def test_every_decision_has_its_four_parts() -> None:
         text = path.read_text(encoding="utf-8")
         missing = [part for part in ("Context", "Decision", "Cost", "Refused") if part not in text]
         assert missing == [], path.name
+
+
+def test_every_test_the_ledgers_page_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", document("docs/ledger.md")))
+    written = {
+        name
+        for path in (HOME / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named - written == set()

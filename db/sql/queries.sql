@@ -114,7 +114,7 @@ FROM cv.api_key k JOIN cv.account a ON a.id = k.account WHERE k.digest = $1
 SELECT id, kind, tier, admin, suspended, token_epoch FROM cv.account WHERE id = $1
 
 -- name: find_account
-SELECT id FROM cv.account WHERE id::text = $1 OR email = lower($1)
+SELECT id FROM cv.account WHERE email = lower($1)
 
 -- name: changed_principals
 -- Accounts that changed, or whose keys did, in transactions not over at the last look ($1, its oldest; null at

@@ -1,0 +1,149 @@
+"""The tests' own test: each mutant of the SQL must fail the test named beside it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+HOME = Path(__file__).parents[2]
+
+
+class Mutant(Struct, frozen=True):
+    """`file`.sql with `was` replaced by `becomes`; `test` (in tests/db) must fail on it."""
+
+    name: str
+    file: str
+    was: str
+    becomes: str
+    test: str
+
+
+MUTANTS = [
+    Mutant(
+        "no wallet lock",
+        "ledger",
+        "WHERE owner = p_owner FOR NO KEY UPDATE;",
+        "WHERE owner = p_owner;",
+        "test_ledger.py::test_nobody_spends_what_is_not_there",
+    ),
+    Mutant(
+        "no fencing by attempt",
+        "jobs",
+        "AND x.attempt = r.attempt\n      AND x.worker = p_worker",
+        "AND x.worker = p_worker",
+        "test_guards.py::test_a_workers_own_earlier_attempt_is_fenced_too",
+    ),
+    Mutant(
+        "no fencing by worker",
+        "jobs",
+        "AND x.attempt = r.attempt\n      AND x.worker = p_worker FOR",
+        "AND x.attempt = r.attempt FOR",
+        "test_guards.py::test_a_job_can_be_renewed_and_finished_only_by_its_worker",
+    ),
+    Mutant(
+        "a step of a hold may be written twice",
+        "schema",
+        "  UNIQUE (owner, ref, slot),\n",
+        "",
+        "test_guards.py::test_no_step_of_a_hold_is_written_twice",
+    ),
+    Mutant(
+        "wallets locked in another order",
+        "jobs",
+        "JOIN cv.job x ON x.id = t.id ORDER BY x.owner, t.id LOOP",
+        "JOIN cv.job x ON x.id = t.id ORDER BY x.owner DESC, t.id LOOP",
+        "test_guards.py::test_finish_locks_wallets_by_owner_and_jobs_after_them",
+    ),
+    Mutant(
+        "no look at the key",
+        "jobs",
+        "      IF FOUND THEN\n        SELECT x.* INTO j FROM cv.idempotency i JOIN",
+        "      IF false THEN\n        SELECT x.* INTO j FROM cv.idempotency i JOIN",
+        "test_jobs.py::test_a_key_used_twice_in_one_batch_gives_one_job",
+    ),
+    Mutant(
+        "old free credits stay at month end",
+        "ledger",
+        "    IF w.free > 0 THEN\n      w := cv.enter(w, month_ref",
+        "    IF false THEN\n      w := cv.enter(w, month_ref",
+        "test_ledger.py::test_a_new_month_brings_new_free_credits_and_ends_the_old",
+    ),
+    Mutant(
+        "a free hold comes back after its month",
+        "ledger",
+        "WHEN w.closed OR (h.bucket = 'free' AND h.period < w.period)",
+        "WHEN w.closed",
+        "test_ledger.py::test_a_new_month_brings_new_free_credits_and_ends_the_old",
+    ),
+    Mutant(
+        "the roll-over is kept by the caller alone",
+        "ledger",
+        "    PERFORM cv.save(w);  -- here, since a caller that refuses saves nothing\n",
+        "",
+        "test_ledger.py::test_a_refusal_in_a_new_month_leaves_the_wallet_whole",
+    ),
+    Mutant(
+        "handing back costs a try",
+        "jobs",
+        "PERFORM cv.requeue(r.id, 1, interval '0');",
+        "PERFORM cv.requeue(r.id, 0, interval '0');",
+        "test_jobs.py::test_a_job_handed_back_loses_no_try",
+    ),
+    Mutant(
+        "a grant is not once a reference",
+        "ledger",
+        "ref = p_ref AND slot = 0) THEN\n    RETURN 'replayed';",
+        "ref = p_ref AND slot = 0 AND false) THEN\n    RETURN 'replayed';",
+        "test_ledger.py::test_a_grant_happens_once_a_reference",
+    ),
+    Mutant(
+        "the chain forgets what came before",
+        "ledger",
+        "SELECT sha256(prev || convert_to(",
+        "SELECT sha256(convert_to(",
+        "test_guards.py::test_an_entry_rewritten_with_a_fitting_hash_breaks_the_next_link",
+    ),
+    Mutant(
+        "replica mode silences the guards",
+        "schema",
+        "ALTER TABLE cv.transfer ENABLE ALWAYS TRIGGER append_only_rows;",
+        "",
+        "test_ledger.py::test_not_even_the_superuser_changes_an_entry",
+    ),
+    Mutant(
+        "a refund may come twice",
+        "ledger",
+        "slot BETWEEN 40 AND 42) THEN",
+        "slot BETWEEN 40 AND 42 AND false) THEN",
+        "test_terms.py::test_a_refund_gives_back_once",
+    ),
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
+def test_a_mutant_is_killed(mutant: Mutant, servers: tuple[str, str], tmp_path: Path) -> None:
+    shutil.copytree(HOME / "db" / "sql", tmp_path / "sql")
+    script = tmp_path / "sql" / f"{mutant.file}.sql"
+    text = script.read_text()
+    assert mutant.was in text, "the SQL has changed: so must the mutant"
+    script.write_text(text.replace(mutant.was, mutant.becomes))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"tests/db/{mutant.test}"],
+        cwd=HOME,
+        env={
+            **os.environ,
+            "CODEVOICE_TEST_SQL": str(tmp_path / "sql"),
+            "CODEVOICE_TEST_DATABASE_OWNER_URL": servers[0],
+            "CODEVOICE_TEST_REDIS_URL": servers[1],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    assert re.search(r"^FAILED", done.stdout, re.MULTILINE), done.stdout[-2000:]  # not an error before it
