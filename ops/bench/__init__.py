@@ -9,7 +9,7 @@ from collections.abc import Callable
 import asyncpg
 import rich_click as click
 
-from db import ledger
+from db.ledger import grant
 from db.queries import query
 from db.rows import MICRO
 from ops.cli import failing_on
@@ -43,18 +43,16 @@ class BenchError(Exception):
 def fund(stack: Stack, *, credits: int) -> None:
     """Give the demo account what a benchmark will use, so that it can be run again and again."""
 
-    async def grant() -> None:
+    async def give() -> None:
         connection = await asyncpg.connect(stack.database_url)
         try:
             owner = await connection.fetchval(query("find_account"), DEMO_EMAIL)
             amount = credits * MICRO
-            await ledger.grant(
-                connection, owner, ref=uuid.uuid4(), amount=amount, actor="bench", reason="benchmark"
-            )
+            await grant(connection, owner, ref=uuid.uuid4(), amount=amount, actor="bench", reason="benchmark")
         finally:
             await connection.close()
 
-    asyncio.run(grant())
+    asyncio.run(give())
 
 
 def _benchmarks() -> dict[str, Callable[[], Figures]]:

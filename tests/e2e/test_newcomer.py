@@ -134,6 +134,15 @@ def test_say_with_an_unknown_voice_says_so_and_costs_nothing(stack: Stack, tmp_p
     assert stack.credits() == before
 
 
+def test_the_wake_up_is_measured(stack: Stack) -> None:
+    done = stack.run("bench", "wake", "--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)["figures"]
+    assert figures["jobs"] == 40
+    assert 0 < figures["claim_ms_p50"] <= figures["claim_ms_p95"]
+    assert stack.audit_is_clean()
+
+
 def test_pollers_end_on_a_cancelled_job(stack: Stack) -> None:
     job = stack.speak("word " * 15_000)
     gone = requests.delete(f"{stack.url}/v1/jobs/{job}", headers=stack.headers, timeout=10)
