@@ -219,6 +219,7 @@ def test_a_caller_who_leaves_in_the_middle_is_no_bug(front: Front, person: Perso
     for _ in range(5):
         with socket.create_connection(front.address) as connection:
             connection.sendall(head.encode())
+    assert front.call("GET", "/health/live").status_code == 200
 
 
 @pytest.mark.parametrize("query", ["language=%ff", "gender=%00", "limit=" + "9" * 5000, "cursor=%ed%a0%80"])

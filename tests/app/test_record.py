@@ -170,10 +170,7 @@ class Postgres:
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Generator[Postgres]:
-    try:
-        postgres = Postgres(tmp_path)
-    except embedded.EmbeddedError as error:
-        pytest.skip(str(error))
+    postgres = Postgres(tmp_path)
     postgres.start()
     yield postgres
     postgres.kill(signal.SIGINT)
