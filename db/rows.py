@@ -51,6 +51,8 @@ class SpeechParams(Struct, frozen=True, kw_only=True):
     format: str = "wav"
     speed: float = 1.0
     pitch: float = 0.0
+    rate_hz: int = 0  # of the file; 0: the engine's, or the next its codec knows (db/formats.py)
+    bitrate_kbps: int = 0  # 0: the format's default
 
 
 class NewJob(Struct, frozen=True, kw_only=True):

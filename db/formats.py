@@ -1,0 +1,72 @@
+"""Which audio formats there are, what the wire calls them, and the rates each may have: the one list."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+Codec = Literal["pcm", "flac", "mp3", "aac", "opus"]
+
+
+class Format(Struct, frozen=True, kw_only=True):
+    """One format. `bitrates_kbps` are the least, the most and the default; None: the codec has no choice."""
+
+    name: str
+    codec: Codec
+    content_type: str
+    extension: str
+    rates_hz: tuple[int, ...]
+    bitrates_kbps: tuple[int, int, int] | None = None
+
+    def rate_hz(self, asked_hz: int, engine_hz: int) -> int:
+        """The rate of the file: what was asked for; else (0) the engine's, or the next the codec knows."""
+        if asked_hz:
+            return asked_hz
+        if self.bitrates_kbps is None:  # samples as they are
+            return engine_hz
+        return next((rate for rate in self.rates_hz if rate >= engine_hz), self.rates_hz[-1])
+
+
+_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+# MP3 and AAC pad: by up to 1,680 and 2,047 samples. At 8 kHz that is more than 0.2 s of silence.
+_PADDED_RATES_HZ = _RATES_HZ[1:]
+
+_FORMATS = (
+    Format(
+        name="mp3",
+        codec="mp3",
+        content_type="audio/mpeg",
+        extension="mp3",
+        rates_hz=_PADDED_RATES_HZ,
+        bitrates_kbps=(8, 320, 64),
+    ),
+    Format(name="wav", codec="pcm", content_type="audio/wav", extension="wav", rates_hz=_RATES_HZ),
+    Format(
+        name="ogg",
+        codec="opus",
+        content_type="audio/ogg",
+        extension="ogg",
+        rates_hz=_OPUS_RATES_HZ,
+        bitrates_kbps=(6, 256, 32),
+    ),
+    Format(
+        name="opus",
+        codec="opus",
+        content_type="audio/ogg",
+        extension="opus",
+        rates_hz=_OPUS_RATES_HZ,
+        bitrates_kbps=(6, 256, 32),
+    ),
+    Format(name="flac", codec="flac", content_type="audio/flac", extension="flac", rates_hz=_RATES_HZ),
+    Format(
+        name="aac",
+        codec="aac",
+        content_type="audio/aac",
+        extension="aac",
+        rates_hz=_PADDED_RATES_HZ,
+        bitrates_kbps=(8, 256, 64),
+    ),
+    Format(name="pcm", codec="pcm", content_type="audio/pcm", extension="pcm", rates_hz=_RATES_HZ),
+)
+FORMATS: Mapping[str, Format] = {each.name: each for each in _FORMATS}
