@@ -1,4 +1,4 @@
-"""Jobs as the front door sees them: submit, charge, status, cancel. The rules are in `sql/jobs.sql`."""
+"""Jobs as the front door sees them: submit, charge, status, listen, cancel. Rules: `sql/jobs.sql`."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,7 +18,9 @@ async def submit(
 
     Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have.
     """
-    rows = await connection.fetch(query("submit"), *_columns(jobs), timedelta(seconds=wait_s_max), open_max)
+    lives, keys = [job.live for job in jobs], [job.api_key for job in jobs]
+    wait = timedelta(seconds=wait_s_max)
+    rows = await connection.fetch(query("submit"), *_columns(jobs), wait, open_max, lives, keys)
     answers: list[Submitted | None] = [None] * len(jobs)
     for row in rows:
         answers[row["pos"] - 1] = Submitted(
@@ -70,6 +72,19 @@ async def status(connection: Connection, job: UUID) -> JobStatus | None:
     return JobStatus(**dict(row)) if row else None
 
 
-async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str) -> str:
-    """Cancel an owner's unfinished job; its credit returns. Returns cancelled, too_late or not_found."""
-    return str(await connection.fetchval(query("cancel"), job, owner, actor))
+async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str, heard: bool = False) -> str:
+    """Cancel an owner's unfinished job: paid for where any of its audio was heard, else its credit returns.
+
+    Returns cancelled, too_late or not_found.
+    """
+    return str(await connection.fetchval(query("cancel"), job, owner, actor, heard))
+
+
+async def listen(connection: Connection, job: UUID) -> None:
+    """Say that somebody listens to an unfinished job, for whichever worker claims it."""
+    await connection.execute(query("listen"), job)
+
+
+async def hear(connection: Connection, job: UUID) -> None:
+    """Say that an audio byte of an unfinished job was given to a listener."""
+    await connection.execute(query("hear"), job)

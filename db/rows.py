@@ -69,6 +69,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     cost_us: int  # expected engine time
     key: str | None = None  # Idempotency-Key
     fingerprint: bytes | None = None
+    live: bool = False  # somebody will listen while it is made
+    api_key: UUID | None = None  # the key it came by
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
@@ -117,6 +119,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     attempt: int
     lane: str
     params: SpeechParams
+    live: bool = False  # somebody listens, or will
     readable: bool = True  # false: the params are not there, and the job is to be refused
 
 

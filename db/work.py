@@ -52,16 +52,16 @@ def claim(
     rows = connection.execute(
         query("claim"), (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
     ).fetchall()
-    return [_claimed(id, attempt, lane, params) for id, attempt, lane, params, _ in rows]
+    return [_claimed(id, attempt, lane, params, live=live) for id, attempt, lane, params, _, live in rows]
 
 
-def _claimed(job: UUID, attempt: int, lane: str, text: str) -> Claimed:
+def _claimed(job: UUID, attempt: int, lane: str, text: str, *, live: bool) -> Claimed:
     """One row that cannot be read must not lose the others, which are leased by now."""
     try:
         params = msgspec.json.decode(text, type=SpeechParams)
     except msgspec.DecodeError:
         return Claimed(id=job, attempt=attempt, lane=lane, params=_UNREAD, readable=False)
-    return Claimed(id=job, attempt=attempt, lane=lane, params=params)
+    return Claimed(id=job, attempt=attempt, lane=lane, params=params, live=live)
 
 
 def renew(

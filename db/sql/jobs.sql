@@ -5,15 +5,16 @@
 -- Idempotent by job id (a caller who lost the answer may send the same again) and by key.
 CREATE FUNCTION cv.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engines text[], p_lanes text[],
   p_params text[], p_holds bigint[], p_characters int[], p_costs_us bigint[], p_keys text[],
-  p_fingerprints bytea[], p_wait interval, p_open_max int)
+  p_fingerprints bytea[], p_wait interval, p_open_max int, p_lives boolean[] DEFAULT '{}',
+  p_api_keys uuid[] DEFAULT '{}')
 RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE r record; w cv.wallet; j cv.job; owner_now uuid; fp bytea;
 BEGIN
   -- Sorted, so that two batches never wait for each other.
   FOR r IN SELECT * FROM unnest(p_ids, p_owners, p_kinds, p_engines, p_lanes, p_params, p_holds, p_characters,
-      p_costs_us, p_keys, p_fingerprints) WITH ORDINALITY AS
-      t(id, owner, kind, engine, lane, params, hold, characters, cost_us, key, fingerprint, pos)
+      p_costs_us, p_keys, p_fingerprints, p_lives, p_api_keys) WITH ORDINALITY AS
+      t(id, owner, kind, engine, lane, params, hold, characters, cost_us, key, fingerprint, live, api_key, pos)
       ORDER BY t.owner, t.pos LOOP
     IF owner_now IS DISTINCT FROM r.owner THEN
       IF w.owner IS NOT NULL THEN PERFORM cv.save(w); END IF;
@@ -55,9 +56,10 @@ BEGIN
     w.next_at := greatest(clock_timestamp(), w.next_at) + r.cost_us * interval '1 microsecond';
     code := 'queued'; id := r.id;
     remaining := CASE bucket WHEN 'free' THEN w.free WHEN 'paid' THEN w.paid ELSE 0 END;
-    INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, bucket, remaining, fair_at, deadline)
+    INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, bucket, remaining, fair_at, deadline,
+                        live, api_key)
       VALUES (r.id, r.owner, r.kind, r.engine, r.lane, r.params::jsonb, r.characters, r.hold, bucket, remaining,
-              w.next_at, clock_timestamp() + p_wait);
+              w.next_at, clock_timestamp() + p_wait, coalesce(r.live, false), r.api_key);
     IF r.key IS NOT NULL THEN
       INSERT INTO cv.idempotency (owner, key, fingerprint, job) VALUES (r.owner, r.key, r.fingerprint, r.id);
     END IF;
@@ -69,7 +71,7 @@ END $$;
 -- Leases up to `p_limit` queued jobs, the fairest first: of `p_lane`, or of the first job's lane, or (mixed)
 -- of any. `= ANY(ARRAY(…))`, since a join over the limited rows was planned as a scan of all jobs.
 CREATE FUNCTION cv.claim(p_engine text, p_lane text, p_mixed boolean, p_limit int, p_worker text, p_lease interval)
-RETURNS TABLE (id uuid, attempt int, lane text, params text, fair_at timestamptz)
+RETURNS TABLE (id uuid, attempt int, lane text, params text, fair_at timestamptz, live boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE ids uuid[]; at timestamptz := clock_timestamp();
 BEGIN
@@ -90,7 +92,7 @@ BEGIN
   END IF;
   RETURN QUERY UPDATE cv.job j SET state = 'processing', attempt = j.attempt + 1, tries = j.tries + 1,
       worker = p_worker, lease = at + p_lease, started_at = coalesce(j.started_at, at)
-    WHERE j.id = ANY(ids) RETURNING j.id, j.attempt, j.lane, j.params::text, j.fair_at;
+    WHERE j.id = ANY(ids) RETURNING j.id, j.attempt, j.lane, j.params::text, j.fair_at, j.live;
 END $$;
 
 -- Renews the leases still held; a job not answered is no longer the caller's.
@@ -181,7 +183,7 @@ BEGIN
     SELECT * INTO j FROM cv.job x WHERE x.id = r.id FOR UPDATE;
     id := j.id; engine := j.engine; result := NULL;
     IF j.state = 'queued' AND j.deadline < clock_timestamp() THEN
-      w := cv.close_job(w, j.id, 'expired', 'waited_too_long', 0, 'sweeper');
+      w := cv.close_job(w, j.id, 'expired', 'waited_too_long', CASE WHEN j.heard THEN j.hold ELSE 0 END, 'sweeper');
       result := 'expired';
     ELSIF j.state = 'processing' AND j.lease < clock_timestamp() AND j.tries >= p_tries_max THEN
       w := cv.close_job(w, j.id, 'failed', 'worker_lost', 0, 'sweeper');
@@ -195,17 +197,30 @@ BEGIN
   END LOOP;
 END $$;
 
--- Cancels an owner's open job and gives its hold back. Codes: cancelled, too_late, not_found.
-CREATE FUNCTION cv.cancel(p_job uuid, p_owner uuid, p_actor text) RETURNS text
+-- Cancels an owner's open job: posted where any of its audio was heard (`p_heard` says so too), else given
+-- back. Codes: cancelled, too_late, not_found.
+CREATE FUNCTION cv.cancel(p_job uuid, p_owner uuid, p_actor text, p_heard boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE w cv.wallet := cv.take(p_owner); j cv.job;
 BEGIN
   SELECT * INTO j FROM cv.job x WHERE x.id = p_job AND x.owner = p_owner FOR UPDATE;
   IF NOT FOUND THEN RETURN 'not_found'; END IF;
   IF j.state NOT IN ('queued', 'processing') THEN RETURN 'too_late'; END IF;
-  PERFORM cv.save(cv.close_job(w, p_job, 'cancelled', 'cancelled', 0, p_actor));
+  IF p_heard AND NOT j.heard THEN UPDATE cv.job SET heard = true WHERE id = p_job; END IF;
+  PERFORM cv.save(cv.close_job(w, p_job, 'cancelled', 'cancelled', CASE WHEN j.heard OR p_heard THEN j.hold ELSE 0 END,
+                               p_actor));
   RETURN 'cancelled';
 END $$;
+
+-- Somebody listens to an open job from now on.
+CREATE FUNCTION cv.listen(p_job uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE cv.job SET live = true WHERE id = p_job AND NOT live AND state IN ('queued', 'processing') $$;
+
+-- An audio byte of an open job was given to a listener: what breaks off now is paid for, unless by our fault.
+CREATE FUNCTION cv.hear(p_job uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE cv.job SET heard = true WHERE id = p_job AND NOT heard AND state IN ('queued', 'processing') $$;
 
 -- Forgets audio whose objects are deleted, and the texts they spoke.
 CREATE FUNCTION cv.forget_audio(p_jobs uuid[]) RETURNS void

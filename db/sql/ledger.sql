@@ -314,7 +314,7 @@ UNION ALL SELECT 'job state and credit differ', j.id::text
   FROM cv.job j LEFT JOIN holds h ON h.owner = j.owner AND h.ref = j.id
   WHERE coalesce(h.resolved, 0) <> CASE WHEN j.price IS NULL THEN 0 ELSE j.hold END
      OR coalesce(h.spent, 0) <> coalesce(j.price, 0)
-     OR (j.state IN ('failed', 'expired') AND j.price > 0)
+     OR (j.price > 0 AND (j.state = 'failed' OR (j.state IN ('cancelled', 'expired') AND NOT j.heard)))
 UNION ALL SELECT 'open jobs differ', w.owner::text FROM cv.wallet w LEFT JOIN open o USING (owner)
   WHERE w.open_jobs <> coalesce(o.n, 0)
 UNION ALL SELECT 'append-only trigger is not always on', g.at::text || ' ' || g.name

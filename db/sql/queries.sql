@@ -2,7 +2,7 @@
 
 -- name: submit
 SELECT pos, code, id, bucket, remaining
-FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 
 -- name: job_status
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
@@ -12,14 +12,20 @@ SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j
 FROM cv.job j WHERE j.id = $1
 
 -- name: cancel
-SELECT cv.cancel($1, $2, $3)
+SELECT cv.cancel($1, $2, $3, $4)
+
+-- name: listen
+SELECT cv.listen($1)
+
+-- name: hear
+SELECT cv.hear($1)
 
 -- name: charge
 SELECT code, id, bucket, remaining, price, spendable
 FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 
 -- name: claim
-SELECT id, attempt, lane, params, fair_at FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
+SELECT id, attempt, lane, params, fair_at, live FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
 
 -- name: renew
 SELECT cv.renew($1, $2, $3, $4)

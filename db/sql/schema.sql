@@ -209,6 +209,9 @@ CREATE TABLE cv.job (
   duration_ms bigint,
   sha256 bytea,
   audio_until timestamptz,
+  api_key uuid,                                -- the key it came by; null: a token, or the system
+  live boolean NOT NULL DEFAULT false,         -- somebody listens while it is made, or will
+  heard boolean NOT NULL DEFAULT false,        -- an audio byte was given to a listener
   CHECK ((state = 'processing') = (lease IS NOT NULL)),
   CHECK ((state IN ('queued', 'processing')) = (price IS NULL))
 ) WITH (fillfactor = 70);
