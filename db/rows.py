@@ -55,6 +55,20 @@ class SpeechParams(Struct, frozen=True, kw_only=True):
     bitrate_kbps: int = 0  # 0: the format's default
 
 
+class TranscriptionParams(Struct, frozen=True, kw_only=True):
+    """`job.params` of a transcription job: where the upload is, and what is wanted of it."""
+
+    object: str
+    sha256: str  # of the upload, hexadecimal
+    language: str | None  # a tag of the engine's; None: detected, or its first
+    words: bool = False  # times of words too
+    translate: bool = False  # to English
+    seconds_max: int = 600
+
+
+Params = SpeechParams | TranscriptionParams
+
+
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to submit; `hold` is the most it may cost, in micro-credits."""
 
@@ -63,7 +77,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     kind: str
     engine: str
     lane: str  # jobs of one lane (a voice) may share a batch
-    params: SpeechParams
+    params: Params
     hold: int
     characters: int
     cost_us: int  # expected engine time
@@ -118,7 +132,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     id: UUID
     attempt: int
     lane: str
-    params: SpeechParams
+    params: Params
     live: bool = False  # somebody listens, or will
     readable: bool = True  # false: the params are not there, and the job is to be refused
 

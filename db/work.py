@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 
 from db.queries import query
-from db.rows import Capabilities, Claimed, Finished, SpeechParams
+from db.rows import Capabilities, Claimed, Finished, Params, SpeechParams
 
 WorkerConnection = psycopg.Connection[tuple[Any, ...]]
 _UNREAD = SpeechParams(text="", voice="", language="")
@@ -39,6 +39,7 @@ def claim(
     connection: WorkerConnection,
     *,
     engine: str,
+    params: type[Params] = SpeechParams,
     lane: str | None,
     mixed: bool,
     limit: int,
@@ -47,18 +48,19 @@ def claim(
 ) -> list[Claimed]:
     """Take up to `limit` queued jobs, the fairest first; each comes leased and with a new attempt number.
 
-    Of `lane` where given; else of one lane (that of the fairest job), or of any where `mixed`.
+    Of `lane` where given; else of one lane (that of the fairest job), or of any where `mixed`. `params`: what
+    the engine's jobs have.
     """
     rows = connection.execute(
         query("claim"), (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
     ).fetchall()
-    return [_claimed(id, attempt, lane, params, live=live) for id, attempt, lane, params, _, live in rows]
+    return [_claimed(id, attempt, lane, text, params, live=live) for id, attempt, lane, text, _, live in rows]
 
 
-def _claimed(job: UUID, attempt: int, lane: str, text: str, *, live: bool) -> Claimed:
+def _claimed(job: UUID, attempt: int, lane: str, text: str, kind: type[Params], *, live: bool) -> Claimed:
     """One row that cannot be read must not lose the others, which are leased by now."""
     try:
-        params = msgspec.json.decode(text, type=SpeechParams)
+        params = msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError:
         return Claimed(id=job, attempt=attempt, lane=lane, params=_UNREAD, readable=False)
     return Claimed(id=job, attempt=attempt, lane=lane, params=params, live=live)

@@ -49,15 +49,16 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     from workers.connections import Link
     from workers.keeper import Keeper
     from workers.runner import Runner
+    from workers.speaking import Speaking
     from workers.timer import Timer
 
     configure(settings.log_level)
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     links = partial(Link, places.database_url)
     store = open_store(places.objects)
-    engine = engines.load(settings.engine)
-    runner = Runner(engine, store, settings, links, worker)
-    timer = Timer(runner, engine, store, settings, links("timer"), worker)
+    craft = Speaking(engines.load(settings.engine), store, settings)
+    runner = Runner(craft, store, settings, links, worker)
+    timer = Timer(runner, craft, store, settings, links("timer"), worker)
     keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
     broker = wake.broker(places.redis_url)
     actors.declare(broker, settings.engine, runner)
@@ -66,7 +67,7 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     keeper.start()
     if settings.wake:
         consumer.start()
-    structlog.get_logger().info("worker_ready", engine=settings.engine, slots=engine.slots, worker=worker)
+    structlog.get_logger().info("worker_ready", engine=settings.engine, slots=craft.slots, worker=worker)
     stopping.wait()
     _end_for_certain(settings.drain_s + _GRACE_S)
     if settings.wake:
@@ -74,7 +75,7 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     runner.stop(settings.drain_s)
     timer.stop()
     keeper.stop()
-    engine.close()
+    craft.close()
 
 
 def _end_for_certain(seconds: float) -> None:

@@ -7,13 +7,18 @@ from typing import BinaryIO, cast
 
 from msgspec import Struct
 
+from workers.engines import Refused
+
 CONTENT_TYPES = {"wav": "audio/wav"}
 _HEADER_BYTES = 44
 _SAMPLE_BYTES = 2
 
 
-class TooLong(Exception):
+class TooLong(Refused):
     """More audio than a job may have."""
+
+    def __init__(self) -> None:
+        super().__init__("audio_too_long")
 
 
 class Audio(Struct, frozen=True, kw_only=True):

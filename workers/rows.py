@@ -8,18 +8,18 @@ from uuid import UUID
 from msgspec import Struct
 
 from db.rows import Claimed
-from workers.engines import Speech
+from workers.craft import Task
 
 Attempt = tuple[UUID, int]  # the job, and the number that fences it
 
 
 class Row(Struct, eq=False):
-    """A claimed job. `speech` is there once the engine has begun it."""
+    """A claimed job. `task` is there once its engine has begun it."""
 
     job: Claimed
     claimed_at: float
-    speech: Speech | None = None
-    speaking: bool = True
+    task: Task | None = None
+    working: bool = True
     lost: bool = False
 
     @property
@@ -41,21 +41,21 @@ class Rows:
             self._rows |= {row.attempt: row for row in rows}
         return rows
 
-    def begun(self, row: Row, speech: Speech) -> None:
+    def begun(self, row: Row, task: Task) -> None:
         """The engine has begun the row; where it was lost meanwhile, it is stopped at once."""
         with self._lock:
-            row.speech = speech
+            row.task = task
         if row.lost:
-            speech.close()
+            task.close()
 
     def ended(self, row: Row) -> None:
         """The row needs its slot no longer; it is held until its finish is written."""
-        row.speaking = False
+        row.working = False
 
     def lanes(self) -> list[str]:
         """The lane of each row that has a slot."""
         with self._lock:
-            return [row.job.lane for row in self._rows.values() if row.speaking]
+            return [row.job.lane for row in self._rows.values() if row.working]
 
     def held(self) -> list[Attempt]:
         """Every attempt whose lease this worker must renew."""
@@ -69,8 +69,8 @@ class Rows:
             for row in rows:
                 row.lost = True
         for row in rows:
-            if row.speech is not None:
-                row.speech.close()
+            if row.task is not None:
+                row.task.close()
 
     def forget(self, attempts: Iterable[Attempt]) -> None:
         """Let go of attempts whose finish is written, or can never be."""

@@ -1,4 +1,4 @@
-"""The machine room's loop: claim → engine → speak (encode, put) → finish."""
+"""The machine room's loop: claim → begin → work (which ends in the store) → finish."""
 
 import threading
 import time
@@ -14,11 +14,11 @@ from db.objects import Objects, StoreError
 from db.rows import Claimed, Finished
 from workers.batcher import Load, Plan, plan
 from workers.connections import Link
-from workers.engines import Engine, Speech, Utterance
+from workers.craft import Craft, Task, ended, short
+from workers.engines import Interrupted, Refused
 from workers.finisher import Finisher
 from workers.rows import Row, Rows
 from workers.settings import WorkerSettings
-from workers.speaking import Speaking, ended, short
 
 log = structlog.get_logger()
 
@@ -30,25 +30,28 @@ class Links(Protocol):
 
 
 class Runner:
-    """Runs one engine's jobs. `drain` may be called from any thread; the rest is its consequence."""
+    """Runs one engine's jobs. `drain` may be called from any thread; the rest is its consequence.
+
+    `store_lost` is set where a put failed; no claims until somebody clears it.
+    """
 
     def __init__(
-        self, engine: Engine, store: Objects, settings: WorkerSettings, links: Links, worker: str
+        self, craft: Craft, store: Objects, settings: WorkerSettings, links: Links, worker: str
     ) -> None:
-        self._engine = engine
+        self._craft = craft
         self._store = store
         self._settings = settings
         self._worker = worker
         self._claims = links("claims")
         self._endings = links("endings")
-        self._pool = ThreadPoolExecutor(engine.slots, thread_name_prefix="row")
-        self._speaking = Speaking(store, settings, rate_hz=engine.capabilities.sample_rate_hz)
+        self._pool = ThreadPoolExecutor(craft.slots, thread_name_prefix="row")
+        self._closing = threading.Event()  # what breaks off now is handed back, not tried again
         self._finisher = Finisher(self._end, lambda ends: self.rows.forget((e.id, e.attempt) for e in ends))
         self._turn = threading.Lock()  # who claims
         self._asked = False
         self._turn_began = 0.0
         self.rows = Rows()
-        self.store_lost = self._speaking.store_lost
+        self.store_lost = threading.Event()
 
     def drain(self) -> None:
         """Claim into the free slots until there is no work or no room.
@@ -68,7 +71,7 @@ class Runner:
         return self._plan().limit > 0
 
     def _fill(self) -> None:
-        while not self._speaking.closing.is_set() and not self.store_lost.is_set():
+        while not self._closing.is_set() and not self.store_lost.is_set():
             wanted = self._plan()
             if wanted.linger_ms:
                 time.sleep(wanted.linger_ms / 1000)
@@ -86,8 +89,8 @@ class Runner:
         if not lanes:
             self._turn_began = time.monotonic()
         load = Load(
-            slots=self._engine.slots,
-            mixed=self._engine.mixed_lanes,
+            slots=self._craft.slots,
+            mixed=self._craft.mixed_lanes,
             lanes=lanes,
             turn_s=time.monotonic() - self._turn_began,
         )
@@ -97,9 +100,10 @@ class Runner:
         try:
             return self._claims.run(
                 work.claim,
-                engine=self._engine.capabilities.engine,
+                engine=self._craft.capabilities.engine,
+                params=self._craft.params,
                 lane=wanted.lane,
-                mixed=self._engine.mixed_lanes,
+                mixed=self._craft.mixed_lanes,
                 limit=wanted.limit,
                 worker=self._worker,
                 lease_s=self._settings.lease_s,
@@ -116,25 +120,40 @@ class Runner:
         if not rows:
             return
         try:
-            speeches = self._engine.begin([_utterance(row.job) for row in rows])
+            tasks = self._craft.begin([row.job for row in rows])
         except Exception:
             log.exception("begin_failed", jobs=len(rows))
             for row in rows:
                 self._finish(row, ended(row.job, "retry", "engine_failed"))
             return
-        for row, speech in zip(rows, speeches, strict=True):
-            self.rows.begun(row, speech)
-            self._pool.submit(self._speak, row, speech)
+        for row, task in zip(rows, tasks, strict=True):
+            self.rows.begun(row, task)
+            self._pool.submit(self._work, row, task)
 
-    def _speak(self, row: Row, speech: Speech) -> None:
+    def _work(self, row: Row, task: Task) -> None:
         result = ended(row.job, "retry", "internal_error")
         try:
-            result = self._speaking.result(row, speech)
+            result = self._result(row, task)
         except Exception:
             log.exception("job_failed", job=short(row.job.id), attempt=row.job.attempt)
         finally:  # whatever happens, the slot is free again and the attempt ends
             self._finish(row, result)
         self.drain()
+
+    def _result(self, row: Row, task: Task) -> Finished:
+        """Do the row's work and say how that went; one bad job fails alone."""
+        try:
+            return self._craft.work(row, task)
+        except Refused as refusal:
+            return ended(row.job, "refuse", refusal.code)
+        except Interrupted:
+            return ended(row.job, "hand_back" if self._closing.is_set() else "retry", "engine_interrupted")
+        except StoreError as error:
+            self.store_lost.set()
+            log.warning("store_lost", error=str(error).partition("\n")[0])
+            return ended(row.job, "hand_back", "store_lost")
+        finally:
+            task.close()
 
     def _finish(self, row: Row, result: Finished) -> None:
         self.rows.ended(row)
@@ -146,26 +165,29 @@ class Runner:
             ends,
             worker=self._worker,
             tries_max=self._settings.tries_max,
-            keep_s=self._settings.audio_keep_s,
+            keep_s=self._craft.keep_s,
         )
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
         for end in fenced:
             log.info("attempt_fenced", job=short(end.id), attempt=end.attempt)
-        self._drop_audio([end.object for end in fenced if end.object])
+        try:
+            self._drop_objects([end.object for end in fenced if end.object])
+            self._craft.settled(
+                [end for end in ends if results[end.id, end.attempt] in ("completed", "failed")]
+            )
+        except StoreError as error:
+            log.warning("objects_not_deleted", error=str(error).partition("\n")[0])
 
-    def _drop_audio(self, keys: Sequence[str]) -> None:
+    def _drop_objects(self, keys: Sequence[str]) -> None:
         """Delete what a fenced attempt had put, unless the record names it: then only the answer was lost."""
         if not keys:
             return
         named = self._endings.run(work.named_objects, keys)
-        try:
-            self._store.delete(key for key in keys if key not in named)
-        except StoreError as error:
-            log.warning("audio_not_deleted", keys=len(keys), error=str(error).partition("\n")[0])
+        self._store.delete(key for key in keys if key not in named)
 
     def stop(self, drain_s: float) -> None:
         """Claim no more; let what runs end within `drain_s`, hand the rest back, write all results."""
-        self._speaking.closing.set()
+        self._closing.set()
         with self._turn:  # a claim under way is begun first
             self._claims.close()
         deadline = time.monotonic() + drain_s
@@ -175,15 +197,3 @@ class Runner:
         self._pool.shutdown(wait=True)
         self._finisher.stop(timeout_s=2.0)
         self._endings.close()
-
-
-def _utterance(job: Claimed) -> Utterance:
-    params = job.params
-    return Utterance(
-        job_id=job.id,
-        text=params.text,
-        voice=params.voice,
-        language=params.language,
-        speed=params.speed,
-        pitch=params.pitch,
-    )

@@ -1,16 +1,15 @@
-"""One row's work: speech → spool → store → how it ended."""
+"""The craft of speech: text → PCM → spool → store."""
 
-import threading
 import time
-from hashlib import sha256
-from uuid import UUID
+from collections.abc import Sequence
 
 import structlog
 
-from db.objects import Objects, StoreError
-from db.rows import Claimed, Finished, Outcome
-from workers.encode import Audio, TooLong, WavSpool
-from workers.engines import Interrupted, Refused, Speech
+from db.objects import Objects
+from db.rows import Claimed, Finished, SpeechParams
+from workers.craft import short
+from workers.encode import Audio, WavSpool
+from workers.engines import Engine, Refused, Speech, Utterance
 from workers.rows import Row
 from workers.settings import WorkerSettings
 
@@ -18,40 +17,32 @@ log = structlog.get_logger()
 
 
 class Speaking:
-    """Speaks rows. `store_lost` is set where a put failed; no claims until somebody clears it."""
+    """Speaks jobs with an engine."""
 
-    def __init__(self, store: Objects, settings: WorkerSettings, *, rate_hz: int) -> None:
+    params = SpeechParams
+
+    def __init__(self, engine: Engine, store: Objects, settings: WorkerSettings) -> None:
+        self._engine = engine
         self._store = store
         self._settings = settings
-        self._rate_hz = rate_hz
-        self.store_lost = threading.Event()
-        self.closing = threading.Event()  # what breaks off now is handed back, not tried again
+        self.capabilities = engine.capabilities
+        self.slots = engine.slots
+        self.mixed_lanes = engine.mixed_lanes
+        self.keep_s = settings.audio_keep_s
 
-    def result(self, row: Row, speech: Speech) -> Finished:
-        """Speak the row to its end and say how that went; one bad job fails alone."""
-        try:
-            return self._spoken(row, speech)
-        except Refused as refusal:
-            return ended(row.job, "refuse", refusal.code)
-        except TooLong:
-            return ended(row.job, "refuse", "audio_too_long")
-        except Interrupted:
-            return ended(row.job, "hand_back" if self.closing.is_set() else "retry", "engine_interrupted")
-        except StoreError as error:
-            self.store_lost.set()
-            log.warning("store_lost", error=str(error).partition("\n")[0])
-            return ended(row.job, "hand_back", "store_lost")
-        finally:
-            speech.close()
+    def begin(self, jobs: Sequence[Claimed]) -> Sequence[Speech]:
+        """Start a batch in the engine."""
+        return self._engine.begin([_utterance(job) for job in jobs])
 
-    def _spoken(self, row: Row, speech: Speech) -> Finished:
+    def work(self, row: Row, task: Speech) -> Finished:
+        """Speak the row to its end, into the store."""
         spool = WavSpool(
-            rate_hz=self._rate_hz,
+            rate_hz=self.capabilities.sample_rate_hz,
             memory_bytes=self._settings.spool_memory_bytes,
             audio_bytes_max=self._settings.audio_bytes_max,
         )
         try:
-            for pcm in speech:
+            for pcm in task:
                 spool.write(pcm)
             audio = spool.finish()
             if audio.duration_ms == 0:
@@ -61,8 +52,9 @@ class Speaking:
             spool.close()
 
     def _stored(self, row: Row, audio: Audio) -> Finished:
-        job = row.job
-        key = f"jobs/{job.id}/{job.attempt}.{job.params.format}"
+        job, params = row.job, row.job.params
+        assert isinstance(params, SpeechParams)
+        key = f"jobs/{job.id}/{job.attempt}.{params.format}"
         self._store.put(key, audio.file)
         log.info(
             "job_spoken",
@@ -82,12 +74,22 @@ class Speaking:
             sha256=audio.sha256,
         )
 
+    def settled(self, ends: Sequence[Finished]) -> None:
+        """Nothing is left of a spoken job but its audio."""
 
-def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:
-    """An attempt that gave no audio, and why."""
-    return Finished(id=job.id, attempt=job.attempt, outcome=outcome, code=code)
+    def close(self) -> None:
+        """Stop the engine."""
+        self._engine.close()
 
 
-def short(job: UUID) -> str:
-    """What logs may show of a job's id, which is a capability."""
-    return sha256(job.bytes).hexdigest()[:12]
+def _utterance(job: Claimed) -> Utterance:
+    params = job.params
+    assert isinstance(params, SpeechParams)
+    return Utterance(
+        job_id=job.id,
+        text=params.text,
+        voice=params.voice,
+        language=params.language,
+        speed=params.speed,
+        pitch=params.pitch,
+    )

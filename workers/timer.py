@@ -10,7 +10,7 @@ import structlog
 from db import work
 from db.objects import Objects, StoreError
 from workers.connections import Link
-from workers.engines import Engine
+from workers.craft import Craft
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 
@@ -26,14 +26,14 @@ class Timer:
     def __init__(
         self,
         runner: Runner,
-        engine: Engine,
+        craft: Craft,
         store: Objects,
         settings: WorkerSettings,
         link: Link,
         worker: str,
     ) -> None:
         self._runner = runner
-        self._engine = engine
+        self._craft = craft
         self._store = store
         self._settings = settings
         self._link = link
@@ -80,10 +80,10 @@ class Timer:
         return True
 
     def _publish(self) -> None:
-        self._link.run(work.publish, self._engine.capabilities, worker=self._worker)
+        self._link.run(work.publish, self._craft.capabilities, worker=self._worker)
 
     def _retire(self) -> None:
-        self._link.run(work.retire, engine=self._engine.capabilities.engine, worker=self._worker)
+        self._link.run(work.retire, engine=self._craft.capabilities.engine, worker=self._worker)
 
     def _sweep(self) -> None:
         swept = self._link.run(work.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX)

@@ -17,6 +17,7 @@ from workers.engines import Interrupted, Refused, Speech, Utterance
 from workers.keeper import Keeper
 from workers.runner import Runner
 from workers.settings import WorkerSettings
+from workers.speaking import Speaking
 from workers.timer import Timer
 
 __all__ = ["submit", "wallet", "worker"]
@@ -96,10 +97,11 @@ class Room:
         self.store = store
         name = f"room-{uuid.uuid4().hex[:6]}"
         links = partial(Link, url)
-        self.runner = Runner(self.engine, store, settings, links, name)
+        craft = Speaking(self.engine, store, settings)
+        self.runner = Runner(craft, store, settings, links, name)
         self.name = name
         self.keeper = Keeper(self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s)
-        self.timer = Timer(self.runner, self.engine, store, settings, links("timer"), name)
+        self.timer = Timer(self.runner, craft, store, settings, links("timer"), name)
 
     def start(self) -> None:
         """As the worker's main does."""

@@ -1,0 +1,72 @@
+"""What a runner needs of a kind of work: speaking (`speaking.py`), or transcribing (`transcribing.py`)."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from db.rows import Capabilities, Claimed, Finished, Outcome, Params
+
+if TYPE_CHECKING:
+    from workers.rows import Row
+
+
+class Task(Protocol):
+    """One job under way."""
+
+    def close(self) -> None:
+        """Stop, from any thread, at once; harmless when over. Whoever works on it raises `Interrupted`."""
+        ...
+
+
+class Craft(Protocol):
+    """Does jobs of one kind with one engine. One thread at a time calls `begin`; each row's own, `work`."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def params(self) -> type[Params]:
+        """What its jobs have."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """Jobs it does at once."""
+        ...
+
+    @property
+    def mixed_lanes(self) -> bool:
+        """Whether jobs of different lanes may be done at once."""
+        ...
+
+    @property
+    def keep_s(self) -> int:
+        """How long what it makes is kept."""
+        ...
+
+    def begin(self, jobs: Sequence[Claimed]) -> Sequence[Task]:
+        """Start a batch; one task for each job, in order."""
+        ...
+
+    def work(self, row: "Row", task: Any) -> Finished:
+        """Do the job to its end; the task is one of its own. Raises `Refused`, `Interrupted`, StoreError."""
+        ...
+
+    def settled(self, ends: Sequence[Finished]) -> None:
+        """These attempts are over and written down. Raises StoreError."""
+        ...
+
+    def close(self) -> None:
+        """Stop the engine; idempotent."""
+        ...
+
+
+def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:
+    """An attempt that came to nothing, and why."""
+    return Finished(id=job.id, attempt=job.attempt, outcome=outcome, code=code)
+
+
+def short(job: UUID) -> str:
+    """What logs may show of a job's id, which is a capability."""
+    return sha256(job.bytes).hexdigest()[:12]
