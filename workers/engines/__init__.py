@@ -18,6 +18,7 @@ class Utterance(Struct, frozen=True, kw_only=True):
     language: str  # one of that voice's
     speed: float = 1.0
     pitch: float = 0.0
+    live: bool = False  # somebody listens: the first sounds early count for more than whole sentences
 
 
 class Refused(Exception):
@@ -30,6 +31,10 @@ class Refused(Exception):
 
 class Interrupted(Exception):
     """The engine broke off (crash, hang, device lost); another attempt may succeed."""
+
+
+class DeviceLost(Interrupted):
+    """The device is no longer usable: hand everything back and end the process."""
 
 
 class Speech(Protocol):
