@@ -13,6 +13,7 @@ from app.http import protocol
 from app.server import create_app
 from app.settings import AppSettings, read_settings
 from db.log import configure
+from db.metrics import MetricsSettings, serve
 from db.objects import StoreError
 from db.settings import DbSettings, SettingsError, read
 
@@ -23,11 +24,12 @@ _KEEP_ALIVE_S = 30
 def main() -> None:
     """Serve until told to stop."""
     try:
-        settings = read_settings(os.environ)
+        settings, shown = read_settings(os.environ), read(MetricsSettings, os.environ)
         app = create_app(settings, read(DbSettings, os.environ))
     except (SettingsError, StoreError) as error:
         sys.exit(f"codevoice: {error}")
     configure(settings.log_level)
+    _show_metrics(shown)
     listening = _listen(settings)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -47,6 +49,14 @@ def main() -> None:
     host, port = listening.getsockname()[:2]
     structlog.get_logger().info("listening", host=host, port=port)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _show_metrics(settings: MetricsSettings) -> None:
+    try:
+        serve(settings)
+    except OSError as error:
+        at = f"{settings.metrics_host}:{settings.metrics_port}"
+        sys.exit(f"codevoice: cannot show metrics on {at}: {error.strerror}")
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -1,21 +1,22 @@
-"""Around every request: its id, one line in the log, and an answer even where the code below has a bug."""
+"""Around every request: its id, one event in the log, its measure, and an answer even to a bug."""
 
 import re
 import secrets
 import time
-from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import metrics
 from app.api.fallback import shaped
 from app.domain.errors import Internal
 from app.gate import STATE
+from db.log import hashed
 
 _KEPT_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_PATH_CHARACTERS_MAX = 128
 _NO_LIMIT = 0, ()
 
 
@@ -30,22 +31,33 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        path = scope["path"]
+        path = scope["path"]  # the router changes it
         request_id = request_id_of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        out = _Outgoing(send, request_id, scope["state"])
+        out = _Outgoing(send, scope, request_id)
         try:
             await self._app(scope, receive, out)
         except Exception as error:  # a bug: the answer must not show it, the log must
             await _answer_bug(error, scope, out)
         finally:
-            ms = round((time.perf_counter() - started) * 1000, 1)
-            structlog.get_logger().info(
-                "request", method=scope["method"], path=shown_path(path), status=out.status, ms=ms
-            )
+            _tell(scope, path, out)
+
+
+def _tell(scope: Scope, path: str, out: "_Outgoing") -> None:
+    """Of the path the log has the route and a hash of the job's id: callers write what they like there."""
+    seconds, method, route = time.perf_counter() - out.began, scope.get("method", ""), _route(scope)
+    metrics.request(method, route, out.status, seconds)
+    found = _JOB_ID.search(path)
+    job = {"job": hashed(UUID(found[0]))} if found else {}
+    ms = round(seconds * 1000, 1)
+    structlog.get_logger().info("request", method=method, route=route, status=out.status, ms=ms, **job)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the path, as the router found it."""
+    return str(scope.get("path_template") or metrics.UNMATCHED)
 
 
 def request_id_of(headers: Any) -> str:
@@ -56,32 +68,35 @@ def request_id_of(headers: Any) -> str:
     return secrets.token_hex(16)
 
 
-def shown_path(path: str) -> str:
-    """A path for the log: a job's id is a capability, so its hash stands for it."""
-    return _JOB_ID.sub(_hashed, path)[:_PATH_CHARACTERS_MAX]
-
-
-def _hashed(found: re.Match[str]) -> str:
-    return f"#{sha256(found[0].lower().encode()).hexdigest()[:8]}"
-
-
 class _Outgoing:
-    """`send`, with the headers every answer has."""
+    """`send`, with the headers every answer has; sees the first byte of audio that was to be made."""
 
-    def __init__(self, send: Send, request_id: str, state: dict[str, Any]) -> None:
+    def __init__(self, send: Send, scope: Scope, request_id: str) -> None:
         self._send = send
-        self._state = state
+        self._scope = scope
         self._headers = [
             (b"x-request-id", request_id.encode()),
             (b"x-content-type-options", b"nosniff"),
         ]
+        self._awaits_audio = False
+        self.began = time.perf_counter()
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self._headers, *self._state.get(STATE, _NO_LIMIT)[1]]
+            self._awaits_audio = self._makes_audio(message["headers"])
+            shown: Any = self._scope["state"].get(STATE, _NO_LIMIT)[1]
+            message["headers"] = [*message["headers"], *self._headers, *shown]
+        elif self._awaits_audio and message.get("body"):
+            self._awaits_audio = False
+            metrics.first_audio(_route(self._scope), time.perf_counter() - self.began)
         await self._send(message)
+
+    def _makes_audio(self, headers: Any) -> bool:
+        return self._scope.get("method") == "POST" and any(
+            name == b"content-type" and value.startswith(b"audio/") for name, value in headers
+        )
 
 
 async def _answer_bug(error: Exception, scope: Scope, out: _Outgoing) -> None:

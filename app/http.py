@@ -6,6 +6,7 @@ from typing import Any, cast
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app import metrics
 from app.api.shapes import Asked, answer
 from app.domain.errors import BadRequest, DomainError, HeadersTooLarge
 from app.envelope import request_id_of
@@ -90,6 +91,8 @@ def _response(error: DomainError, url: bytes, headers: list[tuple[bytes, bytes]]
         request_id=request_id,
     )
     found = answer(error, asked)
+    metrics.request("other", metrics.UNMATCHED, found.status, 0)
+    metrics.REFUSALS.labels(error.code).inc()
     structlog.get_logger().info("refused", request_id=request_id, status=found.status, code=error.code)
     lines: list[Any] = [
         f"HTTP/1.1 {found.status} {HTTPStatus(found.status).phrase}",

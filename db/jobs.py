@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 
 from db.engine import Connection
+from db.log import request_id
+from db.metrics import JOBS
 from db.queries import query
 from db.rows import Charged, JobStatus, NewCharge, NewJob, Submitted
 
@@ -30,14 +32,14 @@ async def submit(
 
 
 def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
-    encode = msgspec.json.encode
+    origin = {"request_id": request_id()}  # it goes on into the worker's log
     return [
         [job.id for job in jobs],
         [job.owner for job in jobs],
         [job.kind for job in jobs],
         [job.engine for job in jobs],
         [job.lane for job in jobs],
-        [encode(job.params).decode() for job in jobs],
+        [msgspec.json.encode(msgspec.to_builtins(job.params) | origin).decode() for job in jobs],
         [job.hold for job in jobs],
         [job.characters for job in jobs],
         [job.cost_us for job in jobs],
@@ -63,7 +65,10 @@ async def charge(connection: Connection, wanted: NewCharge) -> Charged:
         None if wanted.key_s is None else timedelta(seconds=wanted.key_s),
         wanted.actor,
     )
-    return Charged(**dict(row))
+    charged = Charged(**dict(row))
+    if charged.code == "charged":
+        JOBS.labels(wanted.kind, "completed").inc()
+    return charged
 
 
 async def status(connection: Connection, job: UUID) -> JobStatus | None:
@@ -77,7 +82,11 @@ async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str, 
 
     Returns cancelled, too_late or not_found.
     """
-    return str(await connection.fetchval(query("cancel"), job, owner, actor, heard))
+    row = await connection.fetchrow(query("cancel"), job, owner, actor, heard)
+    assert row is not None
+    if row["code"] == "cancelled":
+        JOBS.labels(row["kind"], "cancelled").inc()
+    return str(row["code"])
 
 
 async def listen(connection: Connection, job: UUID) -> None:

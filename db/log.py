@@ -1,11 +1,20 @@
 """Logs: one JSON object a line on stderr, constant event names, never text, keys or passwords."""
 
 import logging
+import re
 import sys
+import traceback
 from contextlib import suppress
+from hashlib import sha256
+from types import TracebackType
 from typing import TextIO, cast
+from uuid import UUID
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_UUID_CHARACTERS = 36
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 class _Lines:
@@ -30,10 +39,46 @@ def configure(level: str = "info") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
+            _trace,
+            _without_ids,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Lines())),
         cache_logger_on_first_use=True,
     )
+
+
+def request_id() -> str:
+    """The id of the request under way here; empty outside one."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def hashed(job: UUID) -> str:
+    """What logs may show of a job's id, which is a capability."""
+    return sha256(job.bytes).hexdigest()[:12]
+
+
+def _trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Where an exception came from, without what it says: messages quote rows, texts and keys."""
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
+    if error is not None:
+        event["error"] = type(error).__name__
+        event["trace"] = _frames(error.__traceback__)
+        if error.__cause__ is not None:
+            event["cause"] = type(error.__cause__).__name__
+            event["cause_trace"] = _frames(error.__cause__.__traceback__)
+    return event
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+
+
+def _without_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What a message quotes, such as an object's key, shows no job's id. A request's id is its caller's."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "request_id" and len(value) >= _UUID_CHARACTERS:
+            event[name] = _UUID.sub(lambda found: hashed(UUID(found[0])), value)
+    return event

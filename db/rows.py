@@ -135,6 +135,9 @@ class Claimed(Struct, frozen=True, kw_only=True):
     params: Params
     live: bool = False  # somebody listens, or will
     readable: bool = True  # false: the params are not there, and the job is to be refused
+    kind: str = "speech"
+    waited_s: float = 0.0  # since the job was queued, attempts that failed included
+    request_id: str = ""  # of the request that queued it
 
 
 class Finished(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,10 @@ WorkerConnection = psycopg.Connection[tuple[Any, ...]]
 _UNREAD = SpeechParams(text="", voice="", language="")
 
 
+class _Origin(msgspec.Struct):
+    request_id: str = ""
+
+
 def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
     """A blocking connection in autocommit: each statement, thus each ledger function, is one commit.
 
@@ -54,16 +58,21 @@ def claim(
     rows = connection.execute(
         query("claim"), (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
     ).fetchall()
-    return [_claimed(id, attempt, lane, text, params, live=live) for id, attempt, lane, text, _, live in rows]
+    return [_claimed(row, params) for row in rows]
 
 
-def _claimed(job: UUID, attempt: int, lane: str, text: str, kind: type[Params], *, live: bool) -> Claimed:
+def _claimed(row: Any, params: type[Params]) -> Claimed:
     """One row that cannot be read must not lose the others, which are leased by now."""
+    job, attempt, lane, text, live, kind, waited_s = row
+    claimed = Claimed(
+        id=job, attempt=attempt, lane=lane, params=_UNREAD, live=live, kind=kind, waited_s=waited_s
+    )
+    change = msgspec.structs.replace
     try:
-        params = msgspec.json.decode(text, type=kind)
+        request_id = msgspec.json.decode(text, type=_Origin).request_id
+        return change(claimed, params=msgspec.json.decode(text, type=params), request_id=request_id)
     except msgspec.DecodeError:
-        return Claimed(id=job, attempt=attempt, lane=lane, params=_UNREAD, readable=False)
-    return Claimed(id=job, attempt=attempt, lane=lane, params=params, live=live)
+        return change(claimed, readable=False)
 
 
 def renew(
@@ -86,8 +95,8 @@ def finish(
     return {(end.id, end.attempt): "fenced" for end in ended} | {(id, n): result for id, n, result in rows}
 
 
-def sweep(connection: WorkerConnection, *, tries_max: int, limit: int) -> list[tuple[UUID, str, str]]:
-    """Rescue jobs whose lease or waiting time ran out: (id, engine, queued | failed | expired) for each."""
+def sweep(connection: WorkerConnection, *, tries_max: int, limit: int) -> list[tuple[UUID, str, str, str]]:
+    """Rescue jobs whose lease or waiting time ran out: (id, engine, queued | failed | expired, kind)."""
     return connection.execute(query("sweep"), (tries_max, limit)).fetchall()
 
 

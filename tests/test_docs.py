@@ -12,6 +12,7 @@ from litestar import Litestar
 from app.domain import errors
 from app.server import handlers
 from app.settings import AppSettings
+from db.metrics import MetricsSettings
 from db.settings import DbSettings, variable
 from ops import cli
 from ops.cli import LazyGroup
@@ -32,7 +33,7 @@ def test_every_route_is_in_the_documents() -> None:
 
 
 def test_every_setting_is_in_the_documents() -> None:
-    kinds = (AppSettings, DbSettings, WorkerSettings)
+    kinds = (AppSettings, DbSettings, MetricsSettings, WorkerSettings)
     wanted = {variable(field) for kind in kinds for field in kind.__struct_fields__}
     documented = document("docs/settings.md")
     assert {name for name in wanted if f"`{name}`" not in documented} == set()

@@ -9,6 +9,7 @@ import threading
 from functools import partial
 
 from db.log import configure
+from db.metrics import MetricsSettings, serve
 from db.settings import DbSettings, SettingsError, read
 from workers.settings import WorkerSettings
 
@@ -19,7 +20,8 @@ def main() -> int:
     """Run until INT or TERM; 0 when drained, 2 when a setting is wrong."""
     try:
         settings, places = read(WorkerSettings, os.environ), read(DbSettings, os.environ)
-    except SettingsError as error:
+        serve(read(MetricsSettings, os.environ))
+    except (SettingsError, OSError) as error:  # the metrics' address is taken
         print(f"worker: {error}", file=sys.stderr)
         return 2
     _pin(settings.device)
@@ -45,7 +47,7 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     import structlog
 
     from db.objects import open_store
-    from workers import actors, engines, wake
+    from workers import actors, engines, metrics, wake
     from workers.connections import Link
     from workers.keeper import Keeper
     from workers.runner import Runner
@@ -67,6 +69,7 @@ def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event
     keeper.start()
     if settings.wake:
         consumer.start()
+    metrics.ready(settings.engine, craft.slots)
     structlog.get_logger().info("worker_ready", engine=settings.engine, slots=craft.slots, worker=worker)
     stopping.wait()
     _end_for_certain(settings.drain_s + _GRACE_S)

@@ -1,9 +1,7 @@
 """What a runner needs of a kind of work: speaking (`speaking.py`), or transcribing (`transcribing.py`)."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import UUID
 
 from db.rows import Capabilities, Claimed, Finished, Outcome, Params
 
@@ -65,8 +63,3 @@ class Craft(Protocol):
 def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:
     """An attempt that came to nothing, and why."""
     return Finished(id=job.id, attempt=job.attempt, outcome=outcome, code=code)
-
-
-def short(job: UUID) -> str:
-    """What logs may show of a job's id, which is a capability."""
-    return sha256(job.bytes).hexdigest()[:12]

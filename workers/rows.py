@@ -21,6 +21,9 @@ class Row(Struct, eq=False):
     task: Task | None = None
     working: bool = True
     lost: bool = False
+    first_audio_at: float | None = None
+    done_at: float | None = None
+    told: bool = False  # of its end
 
     @property
     def attempt(self) -> Attempt:
@@ -61,6 +64,11 @@ class Rows:
         """Every attempt whose lease this worker must renew."""
         with self._lock:
             return list(self._rows)
+
+    def get(self, attempt: Attempt) -> Row | None:
+        """The row of that attempt, while it is held."""
+        with self._lock:
+            return self._rows.get(attempt)
 
     def lose(self, attempts: Iterable[Attempt]) -> None:
         """Stop attempts that are no longer ours: cancelled, swept, or to be handed back."""

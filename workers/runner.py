@@ -10,11 +10,14 @@ import psycopg
 import structlog
 
 from db import work
+from db.log import hashed
+from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from db.rows import Claimed, Finished
+from workers import metrics
 from workers.batcher import Load, Plan, plan
 from workers.connections import Link
-from workers.craft import Craft, Task, ended, short
+from workers.craft import Craft, Task, ended
 from workers.engines import Interrupted, Refused
 from workers.finisher import Finisher
 from workers.rows import Row, Rows
@@ -129,13 +132,14 @@ class Runner:
         for row, task in zip(rows, tasks, strict=True):
             self.rows.begun(row, task)
             self._pool.submit(self._work, row, task)
+        metrics.begun(self._craft.capabilities.engine, rows, len(self.rows.lanes()))
 
     def _work(self, row: Row, task: Task) -> None:
         result = ended(row.job, "retry", "internal_error")
         try:
             result = self._result(row, task)
         except Exception:
-            log.exception("job_failed", job=short(row.job.id), attempt=row.job.attempt)
+            log.exception("job_failed", **_told(row))
         finally:  # whatever happens, the slot is free again and the attempt ends
             self._finish(row, result)
         self.drain()
@@ -143,13 +147,16 @@ class Runner:
     def _result(self, row: Row, task: Task) -> Finished:
         """Do the row's work and say how that went; one bad job fails alone."""
         try:
-            return self._craft.work(row, task)
+            result = self._craft.work(row, task)
+            row.done_at = row.done_at or time.monotonic()
+            return result
         except Refused as refusal:
             return ended(row.job, "refuse", refusal.code)
         except Interrupted:
             return ended(row.job, "hand_back" if self._closing.is_set() else "retry", "engine_interrupted")
         except StoreError as error:
             self.store_lost.set()
+            STORE_FAILURES.labels("put").inc()
             log.warning("store_lost", error=str(error).partition("\n")[0])
             return ended(row.job, "hand_back", "store_lost")
         finally:
@@ -167,16 +174,27 @@ class Runner:
             tries_max=self._settings.tries_max,
             keep_s=self._craft.keep_s,
         )
+        for end in ends:
+            self._tell(end, results[end.id, end.attempt])
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
-        for end in fenced:
-            log.info("attempt_fenced", job=short(end.id), attempt=end.attempt)
         try:
             self._drop_objects([end.object for end in fenced if end.object])
             self._craft.settled(
                 [end for end in ends if results[end.id, end.attempt] in ("completed", "failed")]
             )
         except StoreError as error:
+            STORE_FAILURES.labels("delete").inc()
             log.warning("objects_not_deleted", error=str(error).partition("\n")[0])
+
+    def _tell(self, end: Finished, result: str) -> None:
+        """One event an attempt, once: a finish that is written again brings nothing new."""
+        row = self.rows.get((end.id, end.attempt))
+        if row is None or row.told:
+            return
+        row.told = True
+        engine = self._craft.capabilities.engine
+        metrics.ended(engine, row, end, result)
+        log.info("job", engine=engine, result=result, code=end.code, **_told(row), audio_ms=end.duration_ms)
 
     def _drop_objects(self, keys: Sequence[str]) -> None:
         """Delete what a fenced attempt had put, unless the record names it: then only the answer was lost."""
@@ -197,3 +215,16 @@ class Runner:
         self._pool.shutdown(wait=True)
         self._finisher.stop(timeout_s=2.0)
         self._endings.close()
+
+
+def _told(row: Row) -> dict[str, str | int | None]:
+    """What the log may have of an attempt."""
+    job, done_at = row.job, row.done_at
+    return {
+        "job": hashed(job.id),
+        "kind": job.kind,
+        "attempt": job.attempt,
+        "request_id": job.request_id,
+        "queue_ms": round(1000 * job.waited_s),
+        "engine_ms": None if done_at is None else round(1000 * (done_at - row.claimed_at)),
+    }

@@ -1,19 +1,14 @@
 """The craft of speech: text → PCM → spool → store."""
 
-import time
 from collections.abc import Sequence
-
-import structlog
 
 from db.objects import Objects
 from db.rows import Claimed, Finished, SpeechParams
-from workers.craft import short
+from workers import metrics
 from workers.encode import Audio, WavSpool
 from workers.engines import Engine, Refused, Speech, Utterance
 from workers.rows import Row
 from workers.settings import WorkerSettings
-
-log = structlog.get_logger()
 
 
 class Speaking:
@@ -42,7 +37,7 @@ class Speaking:
             audio_bytes_max=self._settings.audio_bytes_max,
         )
         try:
-            for pcm in task:
+            for pcm in metrics.timed(self.capabilities.engine, row, task):
                 spool.write(pcm)
             audio = spool.finish()
             if audio.duration_ms == 0:
@@ -56,13 +51,6 @@ class Speaking:
         assert isinstance(params, SpeechParams)
         key = f"jobs/{job.id}/{job.attempt}.{params.format}"
         self._store.put(key, audio.file)
-        log.info(
-            "job_spoken",
-            job=short(job.id),
-            attempt=job.attempt,
-            synth_ms=round(1000 * (time.monotonic() - row.claimed_at)),
-            audio_ms=audio.duration_ms,
-        )
         return Finished(
             id=job.id,
             attempt=job.attempt,

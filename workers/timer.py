@@ -8,7 +8,10 @@ import psycopg
 import structlog
 
 from db import work
+from db.log import hashed
+from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
+from workers import metrics
 from workers.connections import Link
 from workers.craft import Craft
 from workers.runner import Runner
@@ -73,11 +76,14 @@ class Timer:
             step()
         except (psycopg.Error, StoreError) as error:
             log.warning("beat_failed", step=name, error=type(error).__name__)
-            return False
+            if isinstance(error, StoreError):
+                STORE_FAILURES.labels("beat").inc()
         except Exception:
             log.exception("beat_failed", step=name)
-            return False
-        return True
+        else:
+            return True
+        metrics.beat_failed(name)
+        return False
 
     def _publish(self) -> None:
         self._link.run(work.publish, self._craft.capabilities, worker=self._worker)
@@ -87,8 +93,9 @@ class Timer:
 
     def _sweep(self) -> None:
         swept = self._link.run(work.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX)
-        for _, engine, result in swept:
-            log.info("job_swept", engine=engine, result=result)
+        for job, engine, result, kind in swept:
+            metrics.swept(engine, kind, result)
+            log.info("job_swept", job=hashed(job), engine=engine, result=result)
 
     def _forget_audio(self) -> None:
         """Deletes first, then forgets: what could not be deleted is found again."""

@@ -17,6 +17,7 @@ from app.domain.audio import AudioAddresses, check_audio, gone
 from app.domain.errors import Unauthenticated, Unavailable
 from app.domain.principals import Principal
 from app.domain.speech import Speech
+from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from db.rows import JobStatus
 
@@ -102,6 +103,7 @@ async def _read(store: Objects, job: JobStatus, sent: Part) -> AsyncIterator[byt
         structlog.get_logger().error("object_missing", key=job.object)
         raise gone("This audio is gone. Generate it anew.") from None
     except StoreError as error:
+        STORE_FAILURES.labels("read").inc()
         structlog.get_logger().warning("store_away", reason=str(error)[:200])
         raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
     return _after(first, chunks)

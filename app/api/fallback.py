@@ -7,6 +7,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import Scope
 
+from app import metrics
 from app.api.shapes import Answer, Asked, answer
 from app.domain.errors import (
     BadRequest,
@@ -29,7 +30,9 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 def shaped(error: Exception, scope: Scope) -> Answer:
     """The error in its dialect's shape; one that is not a refusal is logged, and shown as an internal one."""
-    return answer(_refusal(error), asked(scope))
+    refusal = _refusal(error)
+    metrics.REFUSALS.labels(refusal.code).inc()
+    return answer(refusal, asked(scope))
 
 
 def asked(scope: Scope) -> Asked:

@@ -12,7 +12,7 @@ SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j
 FROM cv.job j WHERE j.id = $1
 
 -- name: cancel
-SELECT cv.cancel($1, $2, $3, $4)
+SELECT cv.cancel($1, $2, $3, $4) AS code, (SELECT kind FROM cv.job WHERE id = $1) AS kind
 
 -- name: listen
 SELECT cv.listen($1)
@@ -25,7 +25,10 @@ SELECT code, id, bucket, remaining, price, spendable
 FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 
 -- name: claim
-SELECT id, attempt, lane, params, fair_at, live FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
+-- OFFSET 0 keeps the planner from joining the whole table.
+SELECT c.id, c.attempt, c.lane, c.params, c.live, j.kind, extract(epoch FROM clock_timestamp() - j.created_at)::float8
+FROM cv.claim($1, $2, $3, $4, $5, $6) c
+CROSS JOIN LATERAL (SELECT kind, created_at FROM cv.job WHERE id = c.id OFFSET 0) j ORDER BY c.fair_at
 
 -- name: renew
 SELECT cv.renew($1, $2, $3, $4)

@@ -172,7 +172,7 @@ async def test_a_worker_that_lost_its_lease_cannot_finish(
     [sent] = await submit(new_job(await wallet()))
     assert sent.id is not None
     claim(worker, by="slow", lease_s=-1)
-    assert work.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "queued")]
+    assert work.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "queued", "speech")]
     assert claim(worker, by="quick") == [sent.id]
     assert work.renew(worker, [(sent.id, 1)], worker="slow", lease_s=10) == set()
     assert finish(worker, Finished(id=sent.id, attempt=1, outcome="done"), by="slow") == ["fenced"]
@@ -188,7 +188,7 @@ async def test_a_job_whose_workers_all_die_fails_in_the_end(
     results = []
     for _ in range(3):
         claim(worker, lease_s=-1)
-        results += [result for _, _, result in work.sweep(worker, tries_max=3, limit=10)]
+        results += [result for _, _, result, _ in work.sweep(worker, tries_max=3, limit=10)]
     assert results == ["queued", "queued", "failed"]
     async with transaction(pool) as connection:
         left = await ledger.balance(connection, owner)
@@ -203,7 +203,7 @@ async def test_a_job_nobody_claims_in_time_expires_free_of_charge(
 ) -> None:
     [sent] = await submit(new_job(await wallet()), wait_s_max=0)
     assert claim(worker) == []
-    assert work.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "expired")]
+    assert work.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "expired", "speech")]
     assert await clean(pool)
 
 

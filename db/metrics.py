@@ -1,0 +1,62 @@
+"""How a process shows its metrics: on a port of its own, for itself or for all processes beside it.
+
+Several processes on one machine share one answer where PROMETHEUS_MULTIPROC_DIR names the same empty folder
+for all of them. It must be in their environment before they start: prometheus_client looks when imported.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec import Struct
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Metric, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+# Both rooms end jobs. No label may tell a user, a key, a job or a cloned voice.
+JOBS = Counter("codevoice_jobs", "Jobs that ended.", ["kind", "status"])
+STORE_FAILURES = Counter("codevoice_store_failures", "Times the object store failed us.", ["operation"])
+
+
+class MetricsSettings(Struct, frozen=True, kw_only=True):
+    """Where a process shows its metrics, if it does."""
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None  # none: another process shows them; 0: any free one
+
+
+def serve(settings: MetricsSettings, *more: Collector) -> int | None:
+    """Answer scrapes from a thread, with what `more` collect too; the port. Raises OSError."""
+    if settings.metrics_port is None:
+        return None
+    registry = REGISTRY
+    if folder := os.environ.get(FOLDER):
+        registry = CollectorRegistry()
+        registry.register(_AllProcesses(Path(folder)))
+    for collector in more:
+        registry.register(collector)
+    server, _ = start_http_server(settings.metrics_port, settings.metrics_host, registry)
+    return int(server.server_port)
+
+
+def empty(folder: Path) -> None:
+    """Make the processes' folder, without what an earlier life left: its counts would come back."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in folder.glob("*.db"):
+        path.unlink()
+
+
+class _AllProcesses(Collector):
+    """What all processes counted, those that died too; what they measured, of those alive alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        for pid in {path.stem.rpartition("_")[2] for path in self._folder.glob("gauge_live*.db")}:
+            if not Path("/proc", pid).exists():
+                mark_process_dead(int(pid), str(self._folder))
+        return MultiProcessCollector.merge([str(path) for path in self._folder.glob("*.db")])
