@@ -37,7 +37,7 @@ SELECT cv.renew($1, $2, $3, $4)
 SELECT id, attempt, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: sweep
-SELECT id, engine, result FROM cv.sweep($1, $2)
+SELECT s.id, s.engine, s.result, (SELECT kind FROM cv.job WHERE id = s.id) FROM cv.sweep($1, $2) s
 
 -- name: old_audio
 SELECT id, object FROM cv.job WHERE object IS NOT NULL AND audio_until < statement_timestamp()
