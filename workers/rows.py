@@ -55,10 +55,10 @@ class Rows:
         """The row needs its slot no longer; it is held until its finish is written."""
         row.working = False
 
-    def lanes(self) -> list[str]:
-        """The lane of each row that has a slot."""
+    def working(self) -> list[Row]:
+        """The rows that have a slot."""
         with self._lock:
-            return [row.job.lane for row in self._rows.values() if row.working]
+            return [row for row in self._rows.values() if row.working]
 
     def held(self) -> list[Attempt]:
         """Every attempt whose lease this worker must renew."""

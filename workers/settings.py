@@ -8,6 +8,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     engine: str
     device: str = "cpu"  # cpu, or cuda:N
+    xtts_licence: str = ""  # non-commercial: the operator has read the weights' terms
+    worker_memory_max_mb: int = 0  # the process's memory beyond which it is replaced; 0: no limit
+    worker_device_memory_max_mb: int = 0  # what its engine keeps of the device's memory
     lease_s: float = 10.0
     tries_max: int = 3
     sweep_s: float = 1.0
