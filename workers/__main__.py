@@ -71,8 +71,11 @@ def _run(engine: Engine, settings: WorkerSettings, places: DbSettings, stopping:
     os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
     import dramatiq
 
+    from db import chunks
     from db.objects import open_store
-    from workers import actors, metrics, wake
+    from workers import actors, encode, metrics, wake
+    from workers.airing import Airing
+    from workers.calls import Calls
     from workers.connections import Link
     from workers.keeper import Keeper
     from workers.runner import Runner
@@ -82,15 +85,22 @@ def _run(engine: Engine, settings: WorkerSettings, places: DbSettings, stopping:
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     links = partial(Link, places.database_url)
     store = open_store(places.objects)
-    craft = Speaking(engine, store, settings)
-    runner = Runner(craft, store, settings, links, worker)
-    timer = Timer(runner, craft, store, settings, links("timer"), worker)
+    airing = Airing(
+        chunks.connect(places.redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
+    )
+    craft = Speaking(engine, store, settings, airing)
+    runner = Runner(craft, store, settings, links, worker, airing)
+    timer = Timer(runner, craft, store, settings, links("timer"), worker, airing)
+    calls = Calls(chunks.connect(places.redis_url), runner.rows)
     keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
     broker = wake.broker(places.redis_url)
     actors.declare(broker, engine.capabilities.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
+    encode.warm_up()
+    airing.start()
     timer.start(stopping)
     keeper.start()
+    calls.start()
     if settings.wake:
         consumer.start()
     metrics.ready(engine.capabilities.engine, engine.slots)
@@ -112,6 +122,8 @@ def _run(engine: Engine, settings: WorkerSettings, places: DbSettings, stopping:
     runner.stop(drain_s)
     timer.stop()
     keeper.stop()
+    calls.stop()
+    airing.stop()
     if is_lost:
         os._exit(why)  # taking a lost device's context down may hang, or crash
     craft.close()

@@ -15,6 +15,7 @@ from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from db.rows import Claimed, Finished
 from workers import metrics
+from workers.airing import Airing
 from workers.batcher import Load, Plan, plan
 from workers.connections import Link
 from workers.craft import Craft, Task, ended
@@ -42,17 +43,24 @@ class Runner:
     """
 
     def __init__(
-        self, craft: Craft, store: Objects, settings: WorkerSettings, links: Links, worker: str
+        self,
+        craft: Craft,
+        store: Objects,
+        settings: WorkerSettings,
+        links: Links,
+        worker: str,
+        airing: Airing,
     ) -> None:
         self._craft = craft
         self._store = store
         self._settings = settings
         self._worker = worker
+        self._airing = airing
         self._claims = links("claims")
         self._endings = links("endings")
         self._pool = ThreadPoolExecutor(craft.slots, thread_name_prefix="row")
         self._closing = threading.Event()  # what breaks off now is handed back, not tried again
-        self._finisher = Finisher(self._end, lambda ends: self.rows.forget((e.id, e.attempt) for e in ends))
+        self._finisher = Finisher(self._end, self._ended)
         self._turn = threading.Lock()  # who claims
         self._asked = False
         self._turn_began = 0.0
@@ -194,6 +202,7 @@ class Runner:
             tries_max=self._settings.tries_max,
             keep_s=self._craft.keep_s,
         )
+        self._airing.ended(ends, results, self.rows.live())
         for end in ends:
             self._tell(end, results[end.id, end.attempt])
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
@@ -205,6 +214,11 @@ class Runner:
         except StoreError as error:
             STORE_FAILURES.labels("delete").inc()
             log.warning("objects_not_deleted", error=str(error).partition("\n")[0])
+
+    def _ended(self, ends: Sequence[Finished]) -> None:
+        attempts = [(end.id, end.attempt) for end in ends]
+        self.rows.forget(attempts)
+        self._airing.forget(attempts)
 
     def _tell(self, end: Finished, result: str) -> None:
         """One event an attempt, once: a finish that is written again brings nothing new."""

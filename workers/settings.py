@@ -19,6 +19,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     turn_s: float = 10.0  # how long one voice may keep such an engine while another waits
     audio_keep_s: int = 7 * 24 * 3600
     audio_bytes_max: int = 1 << 30
+    audio_s_max: int = 4 * 3600
     spool_memory_bytes: int = 1 << 20
+    live_keep_s: int = 120  # how long live audio waits in Redis for its reader
+    live_bytes_max: int = 64 << 20  # of one job in Redis; whoever listens has the rest from the store
     wake: bool = True  # false: found by the sweep only
     log_level: str = "info"

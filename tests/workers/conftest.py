@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from db.chunks import connect
 from db.objects import Objects, open_store
 from db.rows import Capabilities, Voice
 from tests.records import submit, wallet, worker
+from workers.airing import Airing
+from workers.calls import Calls
 from workers.connections import Link
 from workers.engines import Interrupted, Refused, Speech, Utterance
 from workers.keeper import Keeper
@@ -92,26 +95,34 @@ class ObedientEngine:
 class Room:
     """A worker without its process: runner and timer, started by hand."""
 
-    def __init__(self, url: str, store: Objects, settings: WorkerSettings) -> None:
+    def __init__(self, url: str, redis_url: str, store: Objects, settings: WorkerSettings) -> None:
         self.engine = ObedientEngine()
         self.store = store
         name = f"room-{uuid.uuid4().hex[:6]}"
         links = partial(Link, url)
-        craft = Speaking(self.engine, store, settings)
-        self.runner = Runner(craft, store, settings, links, name)
+        self.airing = Airing(
+            connect(redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
+        )
+        craft = Speaking(self.engine, store, settings, self.airing)
+        self.runner = Runner(craft, store, settings, links, name, self.airing)
         self.name = name
         self.keeper = Keeper(self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s)
-        self.timer = Timer(self.runner, craft, store, settings, links("timer"), name)
+        self.timer = Timer(self.runner, craft, store, settings, links("timer"), name, self.airing)
+        self.calls = Calls(connect(redis_url), self.runner.rows)
 
     def start(self) -> None:
         """As the worker's main does."""
+        self.airing.start()
         self.timer.start(threading.Event())
         self.keeper.start()
+        self.calls.start()
 
     def close(self) -> None:
         self.runner.stop(drain_s=0)
         self.timer.stop()
         self.keeper.stop()
+        self.calls.stop()
+        self.airing.stop()
 
 
 SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=1.0)
@@ -123,7 +134,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def room(database: tuple[str, str], folder: Path) -> Generator[Room]:
-    made = Room(database[1], open_store(folder.as_uri()), SETTINGS)
+def room(database: tuple[str, str], redis_url: str, folder: Path) -> Generator[Room]:
+    made = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
     yield made
     made.close()
