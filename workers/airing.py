@@ -102,9 +102,11 @@ class Airing:
                     del self._outs[Live(*attempt)]
 
     def _run(self) -> None:
-        while not self._stopping:
+        stopping = False
+        while not stopping:
             self._wake.wait()
             self._wake.clear()
+            stopping = self._stopping  # looked at first: what came before it is still written
             while (batch := self._batch()) is not None:
                 self._send(*batch)
 

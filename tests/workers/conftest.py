@@ -2,14 +2,18 @@
 
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from db.chunks import connect
+from db.formats import FORMATS
 from db.objects import Objects, open_store
 from db.rows import Capabilities, Voice
 from tests.records import submit, wallet, worker
@@ -37,11 +41,14 @@ VOICE = Voice(
 
 
 class ObedientSpeech:
-    """Speaks what its text orders: `say N` samples, `hang`, `refuse`, `break`, `nothing`."""
+    """Speaks what its text orders: `say N` samples, `steps N M` (M samples, N times, each when the engine's
+    `steps` has a token), `hang`, `refuse`, `break`, `nothing`.
+    """
 
-    def __init__(self, utterance: Utterance, begun: "queue.Queue[str]") -> None:
+    def __init__(self, utterance: Utterance, begun: "queue.Queue[str]", steps: "queue.Queue[str]") -> None:
         self._order = utterance.text
         self._begun = begun
+        self._steps = steps
         self.closed = threading.Event()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -49,6 +56,10 @@ class ObedientSpeech:
         match self._order.split():
             case ["say", samples]:
                 yield b"\x01\x00" * int(samples)
+            case ["steps", times, samples]:
+                for _ in range(int(times)):
+                    self._await_step()
+                    yield self._noise(int(samples))
             case ["hang"]:
                 yield b"\x01\x00"
                 assert self.closed.wait(20)
@@ -62,6 +73,18 @@ class ObedientSpeech:
             case _:
                 raise AssertionError(self._order)
 
+    def _await_step(self) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not self.closed.is_set():
+            with suppress(queue.Empty):
+                if self._steps.get(timeout=0.02) == "go":
+                    return
+                break
+        raise Interrupted
+
+    def _noise(self, samples: int) -> bytes:
+        return np.random.default_rng(samples).integers(-9000, 9000, samples, dtype="<i2").tobytes()
+
     def close(self) -> None:
         self.closed.set()
 
@@ -74,20 +97,21 @@ class ObedientEngine:
 
     def __init__(self) -> None:
         self.begun: queue.Queue[str] = queue.Queue()
+        self.steps: queue.Queue[str] = queue.Queue()  # "go", or anything else: break off
         self.batches: list[int] = []
         self.capabilities = Capabilities(
             engine="espeak",
             kind="speech",
             voices=(VOICE,),
             sample_rate_hz=1000,
-            formats=("wav",),
+            formats=tuple(FORMATS),
             characters_max=1000,
             cost_us_per_character=1,
         )
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
         self.batches.append(len(batch))
-        return [ObedientSpeech(utterance, self.begun) for utterance in batch]
+        return [ObedientSpeech(utterance, self.begun, self.steps) for utterance in batch]
 
     def close(self) -> None: ...
 
