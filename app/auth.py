@@ -1,7 +1,8 @@
 """The one authenticator of all protected routes: finds the credential in the headers, then who it belongs to.
 
 Every route is protected unless it says `public=True`. One that says `body_key=True` takes a key in its body,
-where no header has one.
+where no header has one. Pages (`page=…`) know browsers by their cookie alone; elsewhere a cookie counts only
+together with the token of a page's forms, which no other site knows.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,9 +11,10 @@ from typing import Literal
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
-from app.domain.errors import MissingKey
+from app.domain.errors import LoginNeeded, MissingKey
 from app.domain.principals import Principal, Principals
 from app.gate import Gate
+from app.sessions import Sessions
 
 
 class Credential(Struct, frozen=True):
@@ -25,8 +27,9 @@ class Credential(Struct, frozen=True):
 class Authenticator:
     """Tells who asks. Raises the 401 and 403 refusals."""
 
-    def __init__(self, principals: Principals) -> None:
+    def __init__(self, principals: Principals, sessions: Sessions) -> None:
         self._principals = principals
+        self._sessions = sessions
 
     async def who(self, credential: Credential) -> Principal:
         """Whose credential this is."""
@@ -35,9 +38,19 @@ class Authenticator:
         return await self._principals.of_bearer(credential.text)
 
     async def of_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """Whose credential is in the headers; None where there is none."""
+        """Whose credential is in the headers; None where there is none. A key or token before a cookie."""
         credential = find_credential(headers)
-        return None if credential is None else await self.who(credential)
+        return await (self._sessions.of_script(headers) if credential is None else self.who(credential))
+
+    async def of_browser(self, scope: Scope) -> Principal | None:
+        """Who looks at a page. Raises LoginNeeded where it is not for anybody, and MissingScope."""
+        opt = scope["route_handler"].opt
+        who = await self._sessions.who(scope["headers"])
+        if who is None and opt["page"] != "anybody":
+            raise LoginNeeded
+        if who is not None and "scope" in opt:
+            who.allow(opt["scope"])
+        return who
 
 
 def middleware(authenticator: Authenticator, gate: Gate) -> Callable[[ASGIApp], ASGIApp]:
@@ -50,7 +63,11 @@ def middleware(authenticator: Authenticator, gate: Gate) -> Callable[[ASGIApp], 
                 return await app(scope, receive, send)
             if "limit" in opt:
                 await gate.before(opt, scope)
-            if "public" not in opt:
+            if "page" in opt:
+                scope["user"] = who = await authenticator.of_browser(scope)
+                if who is not None:
+                    await gate.after(opt, scope, who)
+            elif "public" not in opt:
                 who = await authenticator.of_headers(scope["headers"])
                 if who is None and "body_key" not in opt:
                     raise MissingKey

@@ -13,7 +13,6 @@ from app.api.audio import audio_route
 from app.api.auth import auth_routes
 from app.api.codevoice import cancel_route, status_route, submit_route, voices_route
 from app.api.dashboard import dashboard_route
-from app.api.fallback import answer_error
 from app.api.health import health_routes
 from app.api.keys import key_routes
 from app.api.live import live_routes
@@ -22,11 +21,15 @@ from app.api.passwords import password_routes
 from app.api.yourvoic import credits_route
 from app.auth import Authenticator, middleware
 from app.clients import Clients, networks
+from app.dashboard.pages import Pages
+from app.dashboard.routes import DashboardParts, page_routes
+from app.dashboard.statics import Statics
 from app.domain.accounts import Accounts
 from app.domain.api_keys import ApiKeys
 from app.domain.audio import AudioAddresses, AudioRules
 from app.domain.catalog import Catalogs
 from app.domain.health import Health
+from app.domain.history import History
 from app.domain.keys import KeyRing
 from app.domain.live import LiveTranscripts
 from app.domain.mail import Mailer, open_mailer
@@ -42,6 +45,7 @@ from app.domain.usage import UsageReports
 from app.domain.watch import Watch
 from app.envelope import Envelope
 from app.gate import Gate, Limits
+from app.sessions import Sessions
 from app.settings import AppSettings
 from db.buckets import Buckets
 from db.objects import Objects, open_store
@@ -71,16 +75,18 @@ class Parts(NamedTuple):
     addresses: AudioAddresses
     health: Health
     desk: Desk
+    sessions: Sessions
 
 
 def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
     """The ASGI application. Raises StoreError where the store's URL makes no sense."""
     parts = build(settings, db)
-    routes = _routes(parts, body_bytes_max=settings.body_bytes_max)
+    shown = _dashboard(parts, settings)
+    routes = [*_routes(parts, body_bytes_max=settings.body_bytes_max), *page_routes(shown)]
     app = Litestar(
         route_handlers=[*routes, document_route(routes)],
         middleware=[middleware(parts.authenticator, parts.gate)],
-        exception_handlers={Exception: answer_error},
+        exception_handlers={Exception: shown.pages.answer_error},
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
         openapi_config=None,
@@ -101,16 +107,13 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     keys = KeyRing(
         pepper=bytes.fromhex(settings.key_pepper), encryption_key=bytes.fromhex(settings.key_encryption_key)
     )
-    tokens = Tokens(
-        bytes.fromhex(settings.jwt_secret),
-        token_s=settings.token_s,
-        refresh_token_s=settings.refresh_token_s,
-    )
+    tokens = _tokens(settings)
     passwords = Passwords(
         argon2id(), threads=settings.password_threads, waiting_max=settings.password_waiting_max
     )
     remembered, uses = Remembered[Principal](settings.principal_cache_s), KeyUses()
     principals = Principals(record, keys, tokens, remembered=remembered, uses=uses)
+    sessions = _sessions(tokens, principals, settings)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
     buckets = Buckets(db.redis_url)
     accounts = Accounts(
@@ -130,7 +133,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         passwords=passwords,
         buckets=buckets,
         gate=Gate(_limits(settings), buckets, Clients(networks(settings.trusted_proxies)), keys.digest),
-        authenticator=Authenticator(principals),
+        authenticator=Authenticator(principals, sessions),
         accounts=accounts,
         resets=Resets(
             record, keys, passwords, principals, accounts, _mailer(settings), public_url=settings.public_url
@@ -156,6 +159,41 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
             queue_wait_s=settings.queue_wait_s,
             jobs_waiting_max=settings.jobs_waiting_max,
         ),
+        sessions=sessions,
+    )
+
+
+def _tokens(settings: AppSettings) -> Tokens:
+    return Tokens(
+        bytes.fromhex(settings.jwt_secret),
+        token_s=settings.token_s,
+        refresh_token_s=settings.refresh_token_s,
+        session_s=settings.session_s,
+    )
+
+
+def _sessions(tokens: Tokens, principals: Principals, settings: AppSettings) -> Sessions:
+    is_secure = settings.public_url.startswith("https:")
+    return Sessions(tokens, principals, bytes.fromhex(settings.jwt_secret), is_secure=is_secure)
+
+
+def _dashboard(parts: Parts, settings: AppSettings) -> DashboardParts:
+    statics = Statics()
+    return DashboardParts(
+        pages=Pages(parts.sessions, parts.accounts, statics, low_credits=settings.low_credits),
+        statics=statics,
+        accounts=parts.accounts,
+        resets=parts.resets,
+        gate=parts.gate,
+        keys=parts.keys,
+        speech=parts.speech,
+        catalogs=parts.catalogs,
+        reports=parts.reports,
+        history=History(parts.record),
+        addresses=parts.addresses,
+        store=parts.store,
+        public_url=settings.public_url,
+        characters_max=settings.text_characters_max,
     )
 
 
@@ -201,7 +239,8 @@ def _audio_rules(settings: AppSettings) -> AudioRules:
 def handlers() -> list[HTTPRouteHandler]:
     """Every route, not to be called: for whoever wants to know which there are."""
     nothing = cast("Parts", Parts(*[None] * len(Parts._fields)))  # type: ignore[arg-type]
-    return _routes(nothing, body_bytes_max=0)
+    shown = DashboardParts(**dict.fromkeys(DashboardParts.__struct_fields__))  # type: ignore[arg-type]
+    return [*_routes(nothing, body_bytes_max=0), *page_routes(shown)]
 
 
 def _routes(parts: Parts, *, body_bytes_max: int) -> list[HTTPRouteHandler]:

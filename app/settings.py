@@ -64,6 +64,8 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     password_waiting_max: Annotated[int, Meta(ge=0)] = 32
     token_s: Limit = 3600
     refresh_token_s: Limit = 30 * 24 * 3600
+    session_s: Limit = 7 * 24 * 3600  # a browser's log-in
+    low_credits: Annotated[int, Meta(ge=0)] = 5  # at this many or fewer, the dashboard warns
 
 
 def read_settings(environ: Mapping[str, str]) -> AppSettings:

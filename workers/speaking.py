@@ -1,16 +1,14 @@
-"""The craft of speech: text → PCM → encoded, once → spool → store, and on the way to whoever listens."""
+"""The craft of speech: text → PCM → spool → store."""
 
 from collections.abc import Sequence
 
-from db.chunks import Live
 from db.objects import Objects
 from db.rows import Claimed, Finished, SpeechParams
 from workers import metrics
-from workers.airing import Airing
+from workers.encode import Audio, WavSpool
 from workers.engines import Engine, Refused, Speech, Utterance
 from workers.rows import Row
 from workers.settings import WorkerSettings
-from workers.spool import Audio, Limits, Spool
 
 
 class Speaking:
@@ -18,15 +16,10 @@ class Speaking:
 
     params = SpeechParams
 
-    def __init__(self, engine: Engine, store: Objects, settings: WorkerSettings, airing: Airing) -> None:
+    def __init__(self, engine: Engine, store: Objects, settings: WorkerSettings) -> None:
         self._engine = engine
         self._store = store
-        self._airing = airing
-        self._limits = Limits(
-            memory_bytes=settings.spool_memory_bytes,
-            audio_bytes_max=settings.audio_bytes_max,
-            audio_s_max=settings.audio_s_max,
-        )
+        self._settings = settings
         self.capabilities = engine.capabilities
         self.slots = engine.slots
         self.mixed_lanes = engine.mixed_lanes
@@ -38,17 +31,18 @@ class Speaking:
 
     def work(self, row: Row, task: Speech) -> Finished:
         """Speak the row to its end, into the store."""
-        params = row.job.params
-        assert isinstance(params, SpeechParams)
-        spool = Spool(params, engine_hz=self.capabilities.sample_rate_hz, limits=self._limits)
-        listeners = _Listeners(row, spool, self._airing)
+        spool = WavSpool(
+            rate_hz=self.capabilities.sample_rate_hz,
+            memory_bytes=self._settings.spool_memory_bytes,
+            audio_bytes_max=self._settings.audio_bytes_max,
+        )
         try:
             for pcm in metrics.timed(self.capabilities.engine, row, task):
-                listeners.give(spool.write(pcm))
-            if spool.silent:
+                spool.write(pcm)
+            audio = spool.finish()
+            if audio.duration_ms == 0:
                 raise Refused("nothing_to_say")
-            listeners.give(spool.end())
-            return self._stored(row, spool.finish())
+            return self._stored(row, audio)
         finally:
             spool.close()
 
@@ -76,25 +70,6 @@ class Speaking:
         self._engine.close()
 
 
-class _Listeners:
-    """Those who listen to one attempt, from its first byte on, whenever they come."""
-
-    def __init__(self, row: Row, spool: Spool, airing: Airing) -> None:
-        self._row = row
-        self._spool = spool
-        self._airing = airing
-        self._live = Live(*row.attempt)
-        self._begun = False
-
-    def give(self, new: bytes) -> None:
-        """Bytes that the spool has just taken."""
-        if not self._row.live or not new:
-            return
-        for part in (new,) if self._begun else self._spool.so_far():
-            self._airing.audio(self._live, part)
-        self._begun = True
-
-
 def _utterance(job: Claimed) -> Utterance:
     params = job.params
     assert isinstance(params, SpeechParams)
@@ -105,5 +80,4 @@ def _utterance(job: Claimed) -> Utterance:
         language=params.language,
         speed=params.speed,
         pitch=params.pitch,
-        live=job.live,
     )

@@ -41,7 +41,7 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedJson(f"The body is not JSON: {_reason(error)}.") from None
     except RecursionError:
@@ -52,8 +52,8 @@ def _reason(error: Exception) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def _invalid(text: str) -> Invalid:
-    """msgspec says what was expected, and where: only the words are taken over."""
+def invalid(text: str) -> Invalid:
+    """A refusal in the words of msgspec, which says what was expected, and where."""
     message, _, path = text.partition(" - at `$")
     missing = _MISSING.search(message)
     field = ".".join(part for part in (path.strip("`").lstrip("."), missing[1] if missing else "") if part)

@@ -30,9 +30,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 def shaped(error: Exception, scope: Scope) -> Answer:
     """The error in its dialect's shape; one that is not a refusal is logged, and shown as an internal one."""
-    refusal = _refusal(error)
-    metrics.REFUSALS.labels(refusal.code).inc()
-    return answer(refusal, asked(scope))
+    return answer(refusal_of(error), asked(scope))
 
 
 def asked(scope: Scope) -> Asked:
@@ -44,6 +42,13 @@ def asked(scope: Scope) -> Asked:
         user_type=who.user_type if who is not None else None,
         request_id=scope["state"]["request_id"],
     )
+
+
+def refusal_of(error: Exception) -> DomainError:
+    """The refusal an exception stands for, counted; a bug is logged, and says nothing of itself."""
+    refusal = _refusal(error)
+    metrics.REFUSALS.labels(refusal.code).inc()
+    return refusal
 
 
 def _refusal(error: Exception) -> DomainError:

@@ -65,8 +65,8 @@ class Accounts:
         self._passwords = passwords
         self._tokens = tokens
         self._principals = principals
-        self._registration = registration
-        self._reveal = reveal
+        self.registration: Literal["open", "invite", "closed"] = registration
+        self._reveal: Literal["always", "once"] = reveal
 
     async def register(
         self, email: str, password: str, name: str | None, invite: str | None = None
@@ -75,9 +75,9 @@ class Accounts:
 
         Raises EmailTaken, RegistrationClosed, InviteRequired and InvalidInvite.
         """
-        if self._registration == "closed":
+        if self.registration == "closed":
             raise RegistrationClosed("Sign-up is closed here. Ask the operator for an account.")
-        if self._registration == "invite" and invite is None:
+        if self.registration == "invite" and invite is None:
             raise InviteRequired("Sign-up needs an invitation. Ask the operator for one.", field="invite")
         email = clean_email(email)
         check_password(password)

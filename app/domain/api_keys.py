@@ -64,7 +64,7 @@ class ApiKeys:
         self._ring = ring
         self._principals = principals
         self._keys_max = keys_max
-        self._reveal = reveal
+        self.reveal: Literal["always", "once"] = reveal
 
     async def all_of(self, who: Principal) -> list[Key]:
         """Every key that works, the personal one first, then the last revoked; at most 200."""
@@ -77,10 +77,20 @@ class ApiKeys:
         """One key; its text too where `reveal`, if the operator allows it and a sealed copy is kept."""
         async with self._record.session() as session:
             row = await _find(session, who, key_id)
-        if not reveal or row.sealed is None or self._reveal != "always":
+        if not reveal or row.sealed is None or self.reveal != "always":
             return _key(row)
         scopes.check_within(row.scopes, own=who.scopes, is_admin=who.admin)
         return _key(row, self._ring.unseal(row.sealed, row.id))
+
+    async def personal(self, who: Principal) -> str | None:
+        """The personal key's text, where the operator allows showing it again and it still works."""
+        if self.reveal != "always":
+            return None
+        async with self._record.session() as session:
+            from db.repos import personal_key
+
+            row = await personal_key(session, who.account)
+        return self._ring.unseal(row.sealed, row.id) if row and row.sealed else None
 
     async def create(self, who: Principal, wanted: NewKey) -> Key:
         """A new key, with its text. Raises Invalid, ScopeTooWide, TooManyKeys."""
@@ -134,7 +144,7 @@ class ApiKeys:
             name=wanted.name,
             prefix=made.prefix,
             digest=made.digest,
-            sealed=made.sealed if self._reveal == "always" else None,
+            sealed=made.sealed if self.reveal == "always" else None,
             scopes=wanted.scopes,
             expires_at=wanted.expires_at,
             personal=is_personal,

@@ -97,6 +97,13 @@ class ExpiredToken(Unauthenticated):
         super().__init__("This token has expired. Refresh it at /api/auth/refresh or log in again.")
 
 
+class LoginNeeded(Unauthenticated):
+    code = "login_needed"
+
+    def __init__(self) -> None:
+        super().__init__("Log in to see this page.")
+
+
 class WrongLogin(Unauthenticated):
     code = "invalid_credentials"
 
@@ -124,6 +131,13 @@ class MissingScope(DomainError):
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"This API key lacks the scope '{scope}'.", scope=scope)
+
+
+class StaleForm(DomainError):
+    status, code = 403, "stale_form"
+
+    def __init__(self) -> None:
+        super().__init__("This page is from before you logged in or out. Load it again, then send the form.")
 
 
 class ScopeTooWide(DomainError):

@@ -11,7 +11,7 @@ from app.domain.keys import PREFIX, KeyRing, is_well_formed
 from app.domain.record import Record
 from app.domain.remembered import KeyUses, Remembered
 from app.domain.scopes import ADMIN
-from app.domain.tokens import Tokens
+from app.domain.tokens import Claims, Tokens
 from db.queries import query
 from db.rows import UserType
 
@@ -77,7 +77,13 @@ class Principals:
 
     async def of_token(self, text: str) -> Principal:
         """Whose token this is. Raises InvalidToken, ExpiredToken and Suspended."""
-        claims = self._tokens.read(text)
+        return await self._of_claims(self._tokens.read(text))
+
+    async def of_session(self, text: str) -> Principal:
+        """Whose browser's session this is. Raises InvalidToken, ExpiredToken and Suspended."""
+        return await self._of_claims(self._tokens.read_session(text))
+
+    async def _of_claims(self, claims: Claims) -> Principal:
         account = claims.account
         found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
         if found is not None and found.epoch < claims.epoch:  # given out by another front door just now

@@ -12,6 +12,7 @@ from app.domain.errors import ExpiredToken, InvalidToken
 _ISSUER = "codevoice"
 _ACCESS = "codevoice-api"
 _REFRESH = "codevoice-refresh"
+_SESSION = "codevoice-session"
 _CLAIMS = ["iss", "aud", "sub", "ver", "iat", "exp"]
 _ALGORITHM = "HS256"
 
@@ -24,12 +25,13 @@ class Claims(Struct, frozen=True):
 
 
 class Tokens:
-    """Gives out and reads both kinds of token: short ones for requests, long ones to renew them."""
+    """Gives out and reads all kinds of token: short ones for requests, long ones to renew them, cookies'."""
 
-    def __init__(self, secret: bytes, *, token_s: int, refresh_token_s: int) -> None:
+    def __init__(self, secret: bytes, *, token_s: int, refresh_token_s: int, session_s: int) -> None:
         self._secret = secret
         self.token_s = token_s
         self._refresh_token_s = refresh_token_s
+        self.session_s = session_s
 
     def issue(self, claims: Claims) -> str:
         """A token for requests."""
@@ -39,6 +41,10 @@ class Tokens:
         """A token that only `/api/auth/refresh` takes."""
         return self._encode(claims, _REFRESH, self._refresh_token_s)
 
+    def issue_session(self, claims: Claims) -> str:
+        """A token that only a browser's cookie carries."""
+        return self._encode(claims, _SESSION, self.session_s)
+
     def read(self, token: str) -> Claims:
         """The claims of a token for requests. Raises ExpiredToken and InvalidToken."""
         return self._decode(token, _ACCESS)
@@ -46,6 +52,10 @@ class Tokens:
     def read_refresh(self, token: str) -> Claims:
         """The claims of a refresh token. Raises ExpiredToken and InvalidToken."""
         return self._decode(token, _REFRESH)
+
+    def read_session(self, token: str) -> Claims:
+        """The claims of a cookie's token. Raises ExpiredToken and InvalidToken."""
+        return self._decode(token, _SESSION)
 
     def _encode(self, claims: Claims, audience: str, life_s: int) -> str:
         now = datetime.now(UTC)

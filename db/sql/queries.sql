@@ -263,3 +263,30 @@ WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > cloc
 -- name: is_invite_open
 SELECT EXISTS (SELECT FROM cv.invite
   WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()))
+
+-- name: own_jobs
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  left(params ->> 'text', 200) AS text, characters, duration_ms, coalesce(price, hold) AS micro, created_at, finished_at,
+  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio, object, content_type, audio_bytes
+FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+  AND ($4::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $4 AND owner = $1))
+ORDER BY created_at DESC, id DESC LIMIT $5
+
+-- name: own_job
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  left(params ->> 'text', 2000) AS text, characters, duration_ms, coalesce(price, hold) AS micro, created_at, finished_at,
+  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio, object, content_type, audio_bytes
+FROM cv.job WHERE owner = $1 AND id = $2
+
+-- name: own_ledger
+-- Movements, the last first; `left_after` is what could be spent after each: what can be spent now, less what came since.
+WITH moved AS MATERIALIZED (
+  SELECT seq, at, ref, src, dst, amount, bucket, reason,
+    CASE WHEN dst IN ('free', 'paid') THEN amount ELSE 0 END - CASE WHEN src IN ('free', 'paid') THEN amount ELSE 0 END AS change
+  FROM cv.transfer WHERE owner = $1 AND ($2::bigint IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $3),
+since AS (
+  SELECT coalesce(sum(CASE WHEN dst IN ('free', 'paid') THEN amount ELSE 0 END - CASE WHEN src IN ('free', 'paid') THEN amount ELSE 0 END), 0) AS change
+  FROM cv.transfer WHERE owner = $1 AND seq >= $2)
+SELECT m.seq, m.at, m.ref, m.src, m.dst, m.amount, m.bucket, m.reason, m.change, (w.free + w.paid - since.change
+  - coalesce(sum(m.change) OVER (ORDER BY m.seq DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))::bigint AS left_after
+FROM moved m, since, cv.wallet w WHERE w.owner = $1 ORDER BY m.seq DESC

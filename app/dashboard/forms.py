@@ -1,0 +1,39 @@
+"""What people send from pages: forms, each with the token that shows it came from a page of ours."""
+
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest, invalid
+from app.domain.errors import BadRequest
+from app.sessions import Sessions
+
+F = TypeVar("F", bound=Struct)
+_FIELDS_MAX = 100
+
+
+async def read_form(request: AnyRequest, kind: type[F], sessions: Sessions) -> F:
+    """The form's fields. Raises StaleForm, BadRequest, and Invalid naming the field.
+
+    Fields left empty are absent; a field of many values is a list where `kind` says so.
+    """
+    sent = _fields(await request.body())
+    sessions.check(request.scope["headers"], next(iter(sent.pop("form_token", [])), ""))
+    lists = {field.name for field in msgspec.structs.fields(kind) if field.type == list[str]}
+    given = {name: values if name in lists else values[-1] for name, values in sent.items()}
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+
+
+def _fields(body: bytes) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    try:
+        for name, value in parse_qsl(body.decode(), max_num_fields=_FIELDS_MAX, errors="strict"):
+            found.setdefault(name, []).append(value.replace("\r\n", "\n"))
+    except ValueError:  # UnicodeDecodeError is one
+        raise BadRequest("The form is malformed.") from None
+    return found

@@ -1,0 +1,166 @@
+"""One page: its template filled in, the headers that confine it, and errors told to people."""
+
+import secrets
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Response
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest
+from app.api.fallback import answer_error, refusal_of
+from app.dashboard.statics import Statics
+from app.domain.accounts import Accounts, User
+from app.domain.credits import in_words, spendable
+from app.domain.errors import DomainError, LoginNeeded
+from app.domain.principals import Principal
+from app.sessions import Sessions
+from db.rows import MICRO, Balance
+
+ANYBODY = {"page": "anybody"}
+PERSON = {"page": "person"}
+ADMIN = {"page": "admin", "scope": "admin"}
+_NONCE_BYTES = 16
+_FOLDER = Path(__file__).with_name("templates")
+_CONFINED = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
+}
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What a page says of the act that led to it."""
+
+    text: str
+    is_error: bool = False
+
+
+class Pages:
+    """Shows pages. Everything from outside is escaped by the templates; nothing is marked as safe."""
+
+    def __init__(self, sessions: Sessions, accounts: Accounts, statics: Statics, *, low_credits: int) -> None:
+        self.sessions = sessions
+        self._accounts = accounts
+        self._low_credits = low_credits
+        self._templates = Environment(
+            loader=FileSystemLoader(_FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        names: dict[str, Any] = self._templates.globals
+        names["static"] = statics.address
+        self._templates.filters |= _FILTERS
+
+    async def show(
+        self,
+        request: AnyRequest,
+        template: str,
+        *,
+        told: Told | DomainError | None = None,
+        **facts: Any,
+    ) -> Response[str]:
+        """The page, with the caller's account and credits beside it. A refusal told gives it its status."""
+        who: Principal | None = request.scope["user"]
+        user, balance = await self._accounts.me(who) if who else (None, None)
+        shown = Told(text=told.message, is_error=True) if isinstance(told, DomainError) else told
+        status = told.status if isinstance(told, DomainError) else 200
+        standing = _standing(user, balance, low_credits=self._low_credits)
+        return self._answer(request, template, status, told=shown, who=who, **standing, **facts)
+
+    def answer_error(self, request: AnyRequest, error: Exception) -> Response[Any]:
+        """A page for people where they asked for one, else what programs are told."""
+        asked_for: Any = request.scope.get("route_handler")  # none where the path is unknown
+        is_page = asked_for is not None and "page" in asked_for.opt
+        return self.refuse(request, error) if is_page else answer_error(request, error)
+
+    def refuse(self, request: AnyRequest, error: Exception) -> Response[Any]:
+        """A page for an error; the log-in page where nobody is logged in."""
+        if isinstance(error, LoginNeeded):
+            return to(f"/login?next={quote(_path(request))}" if request.method == "GET" else "/login")
+        refused = refusal_of(error)
+        facts = {"who": request.scope.get("user"), "user": None, "balance": None, "left": None, "told": None}
+        answer = self._answer(request, "error.html", refused.status, error=refused, **facts)
+        answer.headers.update(refused.headers)
+        return answer
+
+    def _answer(self, request: AnyRequest, template: str, status: int, **facts: Any) -> Response[str]:
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        token, cookie = self.sessions.form_token(request.scope["headers"])
+        html = self._templates.get_template(template).render(
+            nonce=nonce, form_token=token, path=request.scope["path"], **facts
+        )
+        headers = {**_CONFINED, "Content-Security-Policy": _policy(nonce)}
+        if cookie is not None:
+            headers["Set-Cookie"] = cookie
+        return Response(html, status_code=status, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def to(path: str, *, cookie: str | None = None) -> Response[None]:
+    """Go and look at another page."""
+    headers = {"Location": path, "Cache-Control": "no-store"} | ({"Set-Cookie": cookie} if cookie else {})
+    return Response(None, status_code=303, headers=headers)
+
+
+def _path(request: AnyRequest) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    return request.scope["path"] + (f"?{query}" if query else "")
+
+
+def _policy(nonce: str) -> str:
+    return (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self';"
+        " media-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+def _standing(user: User | None, balance: Balance | None, *, low_credits: int) -> dict[str, Any]:
+    left = spendable(balance) if balance else None
+    is_low = left is not None and left <= low_credits * MICRO
+    return {"user": user, "balance": balance, "left": left, "is_low": is_low}
+
+
+def _moment(at: datetime | None) -> str:
+    return at.astimezone(UTC).strftime("%d %b %Y, %H:%M") if at else "never"
+
+
+def _day(at: date | datetime) -> str:
+    return at.strftime("%d %b %Y").lstrip("0")
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _length(ms: int | None) -> str:
+    return "–" if ms is None else f"{ms // 60_000}:{ms % 60_000 / 1000:04.1f}"
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}"
+
+
+def _facts(found: object) -> str:
+    """As a script reads them, from an attribute."""
+    return msgspec.json.encode(found).decode()
+
+
+_FILTERS = {
+    "facts": _facts,
+    "credits": in_words,
+    "moment": _moment,
+    "day": _day,
+    "iso": _iso,
+    "length_ms": _length,
+    "thousands": _thousands,
+}

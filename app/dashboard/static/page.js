@@ -1,0 +1,22 @@
+// What every page can do: copy, ask before what cannot be undone, filter without a button.
+import { copy } from "./dom.js";
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.copy) copy(button, document.querySelector(button.dataset.copy).textContent);
+  if ("copyPanel" in button.dataset) {
+    const panels = [...button.closest(".tabs").querySelectorAll(".panel")];
+    copy(button, panels.find((panel) => panel.checkVisibility()).textContent.trim() + "\n");
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-at-once]");
+  if (form) form.requestSubmit();
+});
