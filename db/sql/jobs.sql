@@ -1,5 +1,7 @@
 -- Jobs: submit, claim, renew, finish, sweep, cancel. Applied anew whenever this text changes.
 -- Lock order everywhere: wallets by owner, then jobs.
+-- A connection keeps a function's plans as long as it lives. Made while the tables are young they would scan
+-- them whole ever after: hence no scan, and one plan for arrays of any length.
 
 -- Holds the price of each job and queues it; arrays are parallel, the answer has a row for each `pos`.
 -- Idempotent by job id (a caller who lost the answer may send the same again) and by key.
@@ -8,8 +10,9 @@ CREATE FUNCTION cv.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engin
   p_fingerprints bytea[], p_wait interval, p_open_max int, p_lives boolean[] DEFAULT '{}',
   p_api_keys uuid[] DEFAULT '{}')
 RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE r record; w cv.wallet; j cv.job; owner_now uuid; fp bytea;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE r record; k record; w cv.wallet; owner_now uuid;
 BEGIN
   -- Sorted, so that two batches never wait for each other.
   FOR r IN SELECT * FROM unnest(p_ids, p_owners, p_kinds, p_engines, p_lanes, p_params, p_holds, p_characters,
@@ -17,7 +20,7 @@ BEGIN
       t(id, owner, kind, engine, lane, params, hold, characters, cost_us, key, fingerprint, live, api_key, pos)
       ORDER BY t.owner, t.pos LOOP
     IF owner_now IS DISTINCT FROM r.owner THEN
-      IF w.owner IS NOT NULL THEN PERFORM cv.save(w); END IF;
+      IF w.owner IS NOT NULL THEN w := cv.save(w); END IF;
       w := cv.take(r.owner);
       owner_now := r.owner;
     END IF;
@@ -25,20 +28,18 @@ BEGIN
     code := CASE WHEN w.owner IS NULL THEN 'no_wallet' WHEN w.closed THEN 'closed' END;
     IF code IS NOT NULL THEN RETURN NEXT; CONTINUE; END IF;
 
-    SELECT * INTO j FROM cv.job x WHERE x.id = r.id AND x.owner = r.owner;
-    IF FOUND THEN code := 'queued'; id := j.id; bucket := j.bucket; remaining := j.remaining;
-      RETURN NEXT; CONTINUE;
-    END IF;
+    SELECT x.id, x.bucket, x.remaining INTO id, bucket, remaining FROM cv.job x
+      WHERE x.id = r.id AND x.owner = r.owner;
+    IF FOUND THEN code := 'queued'; RETURN NEXT; CONTINUE; END IF;
     IF r.key IS NOT NULL THEN
-      -- A key whose job came to nothing, or that is a day old, is free again.
-      DELETE FROM cv.idempotency i USING cv.job x WHERE i.owner = r.owner AND i.key = r.key AND x.id = i.job
-        AND (x.state IN ('failed', 'cancelled', 'expired') OR i.at < clock_timestamp() - interval '24 hours');
-      SELECT i.fingerprint INTO fp FROM cv.idempotency i WHERE i.owner = r.owner AND i.key = r.key;
-      IF FOUND THEN
-        SELECT x.* INTO j FROM cv.idempotency i JOIN cv.job x ON x.id = i.job
-          WHERE i.owner = r.owner AND i.key = r.key;
-        code := CASE WHEN fp = r.fingerprint THEN 'replayed' ELSE 'key_reused' END;
-        id := j.id; bucket := j.bucket; remaining := j.remaining;
+      SELECT i.fingerprint, x.id, x.bucket, x.remaining,
+        x.state IN ('failed', 'cancelled', 'expired') OR i.at < clock_timestamp() - interval '24 hours' AS over
+        INTO k FROM cv.idempotency i JOIN cv.job x ON x.id = i.job WHERE i.owner = r.owner AND i.key = r.key;
+      IF k.over THEN  -- a key whose job came to nothing, or that is a day old, is free again
+        DELETE FROM cv.idempotency i WHERE i.owner = r.owner AND i.key = r.key;
+      ELSIF FOUND THEN
+        code := CASE WHEN k.fingerprint = r.fingerprint THEN 'replayed' ELSE 'key_reused' END;
+        id := k.id; bucket := k.bucket; remaining := k.remaining;
         RETURN NEXT; CONTINUE;
       END IF;
     END IF;
@@ -65,14 +66,15 @@ BEGIN
     END IF;
     RETURN NEXT;
   END LOOP;
-  IF w.owner IS NOT NULL THEN PERFORM cv.save(w); END IF;
+  IF w.owner IS NOT NULL THEN w := cv.save(w); END IF;
 END $$;
 
 -- Leases up to `p_limit` queued jobs, the fairest first: of `p_lane`, or of the first job's lane, or (mixed)
 -- of any. `= ANY(ARRAY(…))`, since a join over the limited rows was planned as a scan of all jobs.
 CREATE FUNCTION cv.claim(p_engine text, p_lane text, p_mixed boolean, p_limit int, p_worker text, p_lease interval)
 RETURNS TABLE (id uuid, attempt int, lane text, params text, fair_at timestamptz, live boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE ids uuid[]; at timestamptz := clock_timestamp();
 BEGIN
   IF p_lane IS NULL AND NOT p_mixed THEN
@@ -126,32 +128,39 @@ CREATE FUNCTION cv.finish(p_ids uuid[], p_attempts int[], p_outcomes text[], p_c
   p_objects text[], p_content_types text[], p_bytes bigint[], p_durations_ms bigint[], p_sha256s bytea[],
   p_worker text, p_tries_max int, p_keep interval)
 RETURNS TABLE (id uuid, attempt int, result text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE r record; w cv.wallet; j cv.job; owner_now uuid;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE r record; w cv.wallet; owner_now uuid; tries int; due bigint;
 BEGIN
   FOR r IN SELECT t.*, x.owner FROM unnest(p_ids, p_attempts, p_outcomes, p_codes, p_prices, p_objects,
       p_content_types, p_bytes, p_durations_ms, p_sha256s)
       AS t(id, attempt, outcome, code, price, object, content_type, bytes, duration_ms, sha256)
       JOIN cv.job x ON x.id = t.id ORDER BY x.owner, t.id LOOP
     IF owner_now IS DISTINCT FROM r.owner THEN
-      IF owner_now IS NOT NULL THEN PERFORM cv.save(w); END IF;
+      IF owner_now IS NOT NULL THEN w := cv.save(w); END IF;
       w := cv.take(r.owner);
       owner_now := r.owner;
     END IF;
     id := r.id; attempt := r.attempt;
-    SELECT * INTO j FROM cv.job x WHERE x.id = r.id AND x.state = 'processing' AND x.attempt = r.attempt
-      AND x.worker = p_worker FOR UPDATE;
-    IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
+    -- Only a job that is processing has a worker.
     IF r.outcome = 'done' THEN
-      w := cv.close_job(w, r.id, 'completed', NULL, coalesce(r.price, j.hold), p_worker);
-      UPDATE cv.job x SET object = r.object, content_type = r.content_type, audio_bytes = r.bytes,
-        duration_ms = r.duration_ms, sha256 = r.sha256, audio_until = clock_timestamp() + p_keep WHERE x.id = r.id;
-      result := 'completed';
-    ELSIF r.outcome = 'refuse' OR (r.outcome = 'retry' AND j.tries >= p_tries_max) THEN
+      UPDATE cv.job x SET state = 'completed', price = coalesce(r.price, x.hold), lease = NULL, worker = NULL,
+        finished_at = clock_timestamp(), object = r.object, content_type = r.content_type, audio_bytes = r.bytes,
+        duration_ms = r.duration_ms, sha256 = r.sha256, audio_until = clock_timestamp() + p_keep
+        WHERE x.id = r.id AND x.attempt = r.attempt AND x.worker = p_worker RETURNING x.price INTO due;
+      IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
+      w := cv.settle(w, r.id, due, p_worker);
+      w.open_jobs := w.open_jobs - 1;
+      result := 'completed'; RETURN NEXT; CONTINUE;
+    END IF;
+    SELECT x.tries INTO tries FROM cv.job x
+      WHERE x.id = r.id AND x.attempt = r.attempt AND x.worker = p_worker FOR UPDATE;
+    IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
+    IF r.outcome = 'refuse' OR (r.outcome = 'retry' AND tries >= p_tries_max) THEN
       w := cv.close_job(w, r.id, 'failed', coalesce(r.code, 'failed'), 0, p_worker);
       result := 'failed';
     ELSIF r.outcome = 'retry' THEN
-      PERFORM cv.requeue(r.id, 0, 0.2 * 2 ^ j.tries * interval '1 second');
+      PERFORM cv.requeue(r.id, 0, 0.2 * 2 ^ tries * interval '1 second');
       result := 'queued';
     ELSIF r.outcome = 'hand_back' THEN
       PERFORM cv.requeue(r.id, 1, interval '0');
@@ -161,13 +170,14 @@ BEGIN
     END IF;
     RETURN NEXT;
   END LOOP;
-  IF owner_now IS NOT NULL THEN PERFORM cv.save(w); END IF;
+  IF owner_now IS NOT NULL THEN w := cv.save(w); END IF;
 END $$;
 
 -- Rescues what nobody holds any more: leases run out (requeued, or failed after `p_tries_max`) and jobs
 -- that waited past their deadline (expired). Looks without locks, locks the wallet, looks again.
 CREATE FUNCTION cv.sweep(p_tries_max int, p_limit int) RETURNS TABLE (id uuid, engine text, result text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE r record; w cv.wallet; j cv.job; at timestamptz := clock_timestamp();  -- a constant, so an index condition
 BEGIN
   FOR r IN SELECT * FROM (
@@ -192,7 +202,7 @@ BEGIN
       PERFORM cv.requeue(j.id, 0, interval '0');
       result := 'queued';
     END IF;
-    PERFORM cv.save(w);
+    w := cv.save(w);
     IF result IS NOT NULL THEN RETURN NEXT; END IF;
   END LOOP;
 END $$;
@@ -200,14 +210,15 @@ END $$;
 -- Cancels an owner's open job: posted where any of its audio was heard (`p_heard` says so too), else given
 -- back. Codes: cancelled, too_late, not_found.
 CREATE FUNCTION cv.cancel(p_job uuid, p_owner uuid, p_actor text, p_heard boolean DEFAULT false) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE w cv.wallet := cv.take(p_owner); j cv.job;
 BEGIN
   SELECT * INTO j FROM cv.job x WHERE x.id = p_job AND x.owner = p_owner FOR UPDATE;
   IF NOT FOUND THEN RETURN 'not_found'; END IF;
   IF j.state NOT IN ('queued', 'processing') THEN RETURN 'too_late'; END IF;
   IF p_heard AND NOT j.heard THEN UPDATE cv.job SET heard = true WHERE id = p_job; END IF;
-  PERFORM cv.save(cv.close_job(w, p_job, 'cancelled', 'cancelled', CASE WHEN j.heard OR p_heard THEN j.hold ELSE 0 END,
+  w := cv.save(cv.close_job(w, p_job, 'cancelled', 'cancelled', CASE WHEN j.heard OR p_heard THEN j.hold ELSE 0 END,
                                p_actor));
   RETURN 'cancelled';
 END $$;
@@ -241,7 +252,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 CREATE FUNCTION cv.charge(p_id uuid, p_owner uuid, p_kind text, p_engine text, p_params text, p_price bigint,
   p_characters int, p_duration_ms bigint, p_key text, p_fingerprint bytea, p_within interval, p_actor text)
 RETURNS TABLE (code text, id uuid, bucket cv.bucket, remaining bigint, price bigint, spendable bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE w cv.wallet; j cv.job;
 BEGIN
   PERFORM FROM cv.wallet x WHERE x.owner = p_owner FOR NO KEY UPDATE;
@@ -255,7 +267,7 @@ BEGIN
   IF j.state = 'queued' THEN
     code := 'charged';
     w := cv.close_job(cv.take(p_owner), j.id, 'completed', NULL, p_price, p_actor);
-    PERFORM cv.save(w);
+    w := cv.save(w);
     UPDATE cv.job x SET duration_ms = p_duration_ms, params = x.params || jsonb_build_object('spendable',
       CASE WHEN NOT w.unlimited THEN w.free + w.paid END) WHERE x.id = j.id RETURNING * INTO j;
   ELSE

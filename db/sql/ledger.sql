@@ -36,12 +36,14 @@ BEGIN
   RETURN w;
 END $$;
 
-CREATE FUNCTION cv.save(w cv.wallet) RETURNS void LANGUAGE plpgsql AS $$
+-- Writes the wallet down. Called by assignment, which is cheaper than PERFORM.
+CREATE FUNCTION cv.save(w cv.wallet) RETURNS cv.wallet LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE cv.wallet SET tier = w.tier, monthly = w.monthly, next_tier = w.next_tier, next_monthly = w.next_monthly,
     unlimited = w.unlimited, closed = w.closed, period = w.period, seq = w.seq, head = w.head, issued = w.issued,
     free = w.free, paid = w.paid, held = w.held, spent = w.spent, expired = w.expired, open_jobs = w.open_jobs,
     next_at = w.next_at WHERE owner = w.owner;
+  RETURN w;
 END $$;
 
 -- The monthly free credits of these terms.
@@ -76,7 +78,7 @@ BEGIN
     IF quota > 0 AND NOT w.closed THEN
       w := cv.enter(w, month_ref, 3, 'issued', 'free', quota, 'free', 'system', 'monthly_credits');
     END IF;
-    PERFORM cv.save(w);  -- here, since a caller that refuses saves nothing
+    w := cv.save(w);  -- here, since a caller that refuses saves nothing
   END IF;
   RETURN w;
 END $$;
@@ -152,7 +154,7 @@ BEGIN
     RETURN 'replayed';
   END IF;
   IF w.closed THEN RETURN 'closed'; END IF;
-  PERFORM cv.save(cv.enter(w, p_ref, 0, 'issued', 'paid', p_amount, 'paid', p_actor, p_reason));
+  w := cv.save(cv.enter(w, p_ref, 0, 'issued', 'paid', p_amount, 'paid', p_actor, p_reason));
   PERFORM cv.record_act(p_ref, p_actor, 'grant', p_owner, p_reason, jsonb_build_object('amount', p_amount));
   RETURN 'granted';
 END $$;
@@ -167,7 +169,7 @@ BEGIN
     RETURN 'replayed';
   END IF;
   IF w.paid < p_amount THEN RETURN 'not_enough'; END IF;
-  PERFORM cv.save(cv.enter(w, p_ref, 2, 'paid', 'expired', p_amount, 'paid', p_actor, p_reason));
+  w := cv.save(cv.enter(w, p_ref, 2, 'paid', 'expired', p_amount, 'paid', p_actor, p_reason));
   PERFORM cv.record_act(p_ref, p_actor, 'expire', p_owner, p_reason, jsonb_build_object('amount', p_amount));
   RETURN 'expired';
 END $$;
@@ -191,7 +193,7 @@ BEGIN
     total := total + h.amount;
   END LOOP;
   IF total = 0 THEN RETURN 'not_charged'; END IF;
-  PERFORM cv.save(w);
+  w := cv.save(w);
   PERFORM cv.record_act(md5('refund|' || p_job)::uuid, p_actor, 'refund', w.owner, p_reason,
                         jsonb_build_object('job', p_job, 'amount', total));
   RETURN 'refunded';
@@ -221,7 +223,7 @@ BEGIN
     END IF;
     code := 'changed';
   END IF;
-  PERFORM cv.save(w);
+  w := cv.save(w);
   RETURN code;
 END $$;
 
@@ -237,7 +239,7 @@ BEGIN
     RETURN 'replayed';
   END IF;
   w.unlimited := p_unlimited;
-  PERFORM cv.save(w);
+  w := cv.save(w);
   RETURN 'changed';
 END $$;
 
@@ -251,7 +253,7 @@ BEGIN
   IF w.free > 0 THEN w := cv.enter(w, p_ref, 1, 'free', 'expired', w.free, 'free', p_actor, p_reason); END IF;
   IF w.paid > 0 THEN w := cv.enter(w, p_ref, 2, 'paid', 'expired', w.paid, 'paid', p_actor, p_reason); END IF;
   w.closed := true;
-  PERFORM cv.save(w);
+  w := cv.save(w);
   PERFORM cv.record_act(p_ref, p_actor, 'close', p_owner, p_reason, '{}');
   RETURN 'closed';
 END $$;
@@ -315,9 +317,15 @@ UNION ALL SELECT 'job state and credit differ', j.id::text
   WHERE coalesce(h.resolved, 0) <> CASE WHEN j.price IS NULL THEN 0 ELSE j.hold END
      OR coalesce(h.spent, 0) <> coalesce(j.price, 0)
      OR (j.price > 0 AND (j.state = 'failed' OR (j.state IN ('cancelled', 'expired') AND NOT j.heard)))
+UNION ALL SELECT 'job state, lease and price differ', j.id::text FROM cv.job j
+  WHERE (j.state = 'processing') <> (j.lease IS NOT NULL) OR (j.state = 'processing') <> (j.worker IS NOT NULL)
+     OR (j.state IN ('queued', 'processing')) <> (j.price IS NULL) OR j.price > j.hold
+UNION ALL SELECT 'no wallet', owner::text FROM
+  (SELECT owner FROM cv.job UNION SELECT owner FROM cv.transfer EXCEPT SELECT owner FROM cv.wallet) lost
 UNION ALL SELECT 'open jobs differ', w.owner::text FROM cv.wallet w LEFT JOIN open o USING (owner)
   WHERE w.open_jobs <> coalesce(o.n, 0)
 UNION ALL SELECT 'append-only trigger is not always on', g.at::text || ' ' || g.name
   FROM (VALUES ('cv.transfer'::regclass, 'append_only_rows'), ('cv.transfer', 'append_only_table'),
+               ('cv.wallet', 'append_only_rows'), ('cv.wallet', 'append_only_table'),
                ('cv.admin_act', 'append_only_rows'), ('cv.admin_act', 'append_only_table')) g(at, name)
   WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = g.at AND tgname = g.name AND tgenabled = 'A');

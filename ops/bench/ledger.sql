@@ -10,13 +10,13 @@ $$ SELECT md5('w' || n)::uuid $$;
 SELECT cv.open_wallet(public.owner_of(n), 'registered', 2, 1000000000000000, false)
 FROM generate_series(1, 5000) n;
 
-CREATE FUNCTION public.hold(p_wallet int, p_job bigint) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.hold(p_wallet int, p_job bigint) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
   RETURN (SELECT code FROM cv.submit(ARRAY[md5(p_job::text)::uuid], ARRAY[public.owner_of(p_wallet)], '{speech}', '{none}',
     '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}', '{NULL}', ARRAY[NULL::bytea], interval '1 hour', 1000000));
 END $$;
 
-CREATE FUNCTION public.post(p_job bigint) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.post(p_job bigint) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
   UPDATE cv.job SET state = 'processing', attempt = 1, tries = 1, worker = 'b', lease = now() + interval '1 minute'
     WHERE id = md5(p_job::text)::uuid;

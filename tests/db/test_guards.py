@@ -253,7 +253,7 @@ async def test_what_runs_as_the_owner_looks_nowhere_else(owner_of_all: asyncpg.C
     paths = await owner_of_all.fetch(
         "SELECT DISTINCT proconfig FROM pg_proc WHERE pronamespace = 'cv'::regnamespace AND prosecdef"
     )
-    assert [row["proconfig"] for row in paths] == [["search_path=pg_catalog, pg_temp"]]
+    assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in paths)
 
 
 async def test_another_owners_job_id_is_refused(pool: Pool, wallet: Wallet, submit: Submit) -> None:
@@ -269,6 +269,25 @@ async def test_a_job_ended_without_its_credit_is_found(
     await submit(new_job(await wallet()))
     await owner_of_all.execute("UPDATE cv.job SET state = 'cancelled', price = 0")
     assert set(await findings(pool)) == {"job state and credit differ", "open jobs differ"}
+
+
+async def test_a_job_whose_state_and_lease_disagree_is_found(
+    pool: Pool, wallet: Wallet, submit: Submit, owner_of_all: asyncpg.Connection
+) -> None:
+    await submit(new_job(await wallet()))
+    await owner_of_all.execute("UPDATE cv.job SET state = 'processing'")
+    assert await findings(pool) == ["job state, lease and price differ"]
+
+
+async def test_a_wallet_stays_and_one_removed_behind_the_guards_is_found(
+    pool: Pool, wallet: Wallet, submit: Submit, owner_of_all: asyncpg.Connection
+) -> None:
+    await submit(new_job(await wallet()))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await owner_of_all.execute("DELETE FROM cv.wallet")
+    await owner_of_all.execute("ALTER TABLE cv.wallet DISABLE TRIGGER ALL")
+    await owner_of_all.execute("DELETE FROM cv.wallet")
+    assert "no wallet" in await findings(pool)
 
 
 async def test_no_more_is_taken_than_was_held(

@@ -34,15 +34,15 @@ MUTANTS = [
     Mutant(
         "no fencing by attempt",
         "jobs",
-        "AND x.attempt = r.attempt\n      AND x.worker = p_worker",
+        "AND x.attempt = r.attempt AND x.worker = p_worker",
         "AND x.worker = p_worker",
         "test_guards.py::test_a_workers_own_earlier_attempt_is_fenced_too",
     ),
     Mutant(
         "no fencing by worker",
         "jobs",
-        "AND x.attempt = r.attempt\n      AND x.worker = p_worker FOR",
-        "AND x.attempt = r.attempt FOR",
+        "AND x.attempt = r.attempt AND x.worker = p_worker",
+        "AND x.attempt = r.attempt",
         "test_guards.py::test_a_job_can_be_renewed_and_finished_only_by_its_worker",
     ),
     Mutant(
@@ -62,8 +62,8 @@ MUTANTS = [
     Mutant(
         "no look at the key",
         "jobs",
-        "      IF FOUND THEN\n        SELECT x.* INTO j FROM cv.idempotency i JOIN",
-        "      IF false THEN\n        SELECT x.* INTO j FROM cv.idempotency i JOIN",
+        "      ELSIF FOUND THEN\n        code := CASE WHEN k.fingerprint",
+        "      ELSIF false THEN\n        code := CASE WHEN k.fingerprint",
         "test_jobs.py::test_a_key_used_twice_in_one_batch_gives_one_job",
     ),
     Mutant(
@@ -83,7 +83,7 @@ MUTANTS = [
     Mutant(
         "the roll-over is kept by the caller alone",
         "ledger",
-        "    PERFORM cv.save(w);  -- here, since a caller that refuses saves nothing\n",
+        "    w := cv.save(w);  -- here, since a caller that refuses saves nothing\n",
         "",
         "test_ledger.py::test_a_refusal_in_a_new_month_leaves_the_wallet_whole",
     ),
