@@ -70,7 +70,7 @@ async def test_a_job_heard_in_part_that_expires_is_paid_for(
     async with pool.acquire() as connection:
         await jobs.hear(connection, heard.id)
 
-    ended = {job: result for job, _, result in work.sweep(worker, tries_max=3, limit=9)}
+    ended = {job: result for job, _, result, *_ in work.sweep(worker, tries_max=3, limit=9)}
 
     assert ended == {heard.id: "expired", silent.id: "expired"}
     assert await balances(owner) == (59, 0, 1)
