@@ -120,9 +120,22 @@ def ledger_group() -> None:
     """The book behind the credits."""
 
 
+_ENGINES = click.option(
+    "--engines", envvar="CODEVOICE_ENGINES", default="espeak", show_default=True, help="Several with commas."
+)
+_DEVICES = click.option(
+    "--devices",
+    envvar="CODEVOICE_DEVICES",
+    default="",
+    help="For engines that use a GPU: cuda:0,cuda:1 or cpu; by default every GPU there is, else the CPU.",
+)
+
+
 @codevoice.command()
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on stdout.")
-def up(as_json: bool) -> None:
+@_ENGINES
+@_DEVICES
+def up(as_json: bool, engines: str, devices: str) -> None:
     """Run the whole stack on this machine until Ctrl-C.
 
     Set CODEVOICE_HOME (data folder), CODEVOICE_HOST, CODEVOICE_PORT (0: any free one). DATABASE_URL with
@@ -136,7 +149,29 @@ def up(as_json: bool) -> None:
     from ops.supervisor import Crashed
 
     with failing_on(UpError, HomeError, ListenError, EmbeddedError, Crashed):
-        run(os.environ, as_json=as_json)
+        run(os.environ, engines=engines, devices=devices, as_json=as_json)
+
+
+@codevoice.command()
+@_ENGINES
+@_DEVICES
+def worker(engines: str, devices: str) -> None:
+    """Run workers until Ctrl-C or TERM, which drain them: a process for each engine and device.
+
+    They work for the running stack, or for DATABASE_URL, REDIS_URL and CODEVOICE_OBJECTS. One that ends is
+    started again; exit status 2 where one cannot run as it is set.
+    """
+    from db.settings import SettingsError
+    from ops.stack import settings_for_cli
+    from ops.supervisor import Hopeless
+    from ops.workers import posts, run
+
+    with failing_on():
+        try:
+            run(os.environ, settings_for_cli(os.environ), posts(engines, devices, os.environ))
+        except (SettingsError, Hopeless) as error:
+            click.echo(f"codevoice: {error}", err=True)
+            raise SystemExit(2) from None
 
 
 @codevoice.command()

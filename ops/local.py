@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from signal import SIGKILL
 
 import msgspec
 
-from ops import embedded
+from db.settings import SettingsError
+from ops import embedded, workers
 from ops.home import Home, HomeTaken, Secrets, held, home_of, secrets_of
 from ops.listener import Listener, get, listening
 from ops.signals import Signals, Stop
@@ -40,7 +42,7 @@ class UpError(Exception):
     """The stack cannot start; the message names the cause and the remedy."""
 
 
-def up(environ: Mapping[str, str], *, as_json: bool) -> None:
+def up(environ: Mapping[str, str], *, engines: str, devices: str, as_json: bool) -> None:
     """Run everything until INT or TERM, then stop it within 10 s; the data stays for the next time.
 
     Says on stdout how to use it, or as one JSON object: url, api_key, email, password.
@@ -49,10 +51,14 @@ def up(environ: Mapping[str, str], *, as_json: bool) -> None:
     began = time.monotonic()
     os.umask(0o077)
     home = home_of(environ)
+    try:
+        posts = workers.posts(engines, devices, environ)
+    except SettingsError as error:
+        raise UpError(str(error)) from None
     with Signals() as signals:
         try:
             with _held_alone(home), listening(environ) as listener:
-                run = _Run(environ, home, listener, signals)
+                run = _Run(environ, home, listener, signals, posts)
                 _say_took("home and port", began)
                 with run.stopped_at_the_end():
                     stack = run.start()
@@ -77,12 +83,20 @@ def _held_alone(home: Home) -> Generator[None]:
 class _Run:
     """One life of the stack: what is decided at its start, and what runs."""
 
-    def __init__(self, environ: Mapping[str, str], home: Home, listener: Listener, signals: Signals) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        home: Home,
+        listener: Listener,
+        signals: Signals,
+        posts: Sequence[workers.Post],
+    ) -> None:
         self.supervisor = Supervisor(signals, changed=self._tell, report=say)
         self._environ = environ
         self._home = home
         self._listener = listener
         self._signals = signals
+        self._posts = posts
         self._secrets = _secrets(home, environ)
         self._postgres_port = embedded.free_port()
         self._valkey_port = embedded.free_port()
@@ -97,7 +111,8 @@ class _Run:
             migrate(self._stack)
         with step("api"):
             self.supervisor.start(self._api())
-            self.supervisor.start(self._worker())
+            for program in self._workers():
+                self.supervisor.start(program)
             # Imports and a password's hash: done while the two start.
             with step("demo account"), self._signals.raising():
                 key = demo_account(self._stack.database_url, self._secrets)
@@ -189,25 +204,29 @@ class _Run:
             wave=_FRONT,
         )
 
-    def _worker(self) -> Program:
-        chosen = {
-            "CODEVOICE_ENGINE": "espeak",
-            "CODEVOICE_DEVICE": "cpu",
-            "CODEVOICE_DRAIN_S": self._environ.get("CODEVOICE_DRAIN_S") or _WORKER_DRAIN_S,
-        }
-        return Program(
-            name="worker",
-            argv=(sys.executable, "-m", "workers"),
-            env={**self._shared_environ(), **chosen},
-            log=self._home.log("worker"),
-            is_ready=lambda _: get(self._listener.url, "/health/ready") is not None,
-            grace_s=5.0,
-            wave=_FRONT,
-        )
+    def _workers(self) -> list[Program]:
+        """The first is `worker`; ready as soon as any of them is at work."""
+        drain_s = self._environ.get("CODEVOICE_DRAIN_S") or _WORKER_DRAIN_S
+        environ = {**self._shared_environ(), "CODEVOICE_DRAIN_S": drain_s}
+        names = ["worker", *(post.name for post in self._posts[1:])]
+        return [
+            msgspec.structs.replace(
+                workers.program(post, environ, log=self._home.log(name)),
+                name=name,
+                is_ready=self._has_worker,
+                death_signal=SIGKILL,
+                gives_up=True,
+                grace_s=5.0,
+                wave=_FRONT,
+            )
+            for name, post in zip(names, self._posts, strict=True)
+        ]
+
+    def _has_worker(self, _pid: int) -> bool:
+        return get(self._listener.url, "/health/ready") is not None
 
     def _shared_environ(self) -> dict[str, str]:
-        kept = {k: v for k, v in self._environ.items() if k not in _API_SECRETS}
-        kept.pop("CODEVOICE_DATABASE_OWNER_URL", None)
+        kept = {k: v for k, v in self._environ.items() if k not in workers.NOT_FOR_WORKERS}
         return {
             **kept,
             "DATABASE_URL": self._stack.database_url,

@@ -88,8 +88,8 @@ announce() {
   local megabytes=25 extra
   for extra in ${1//,/ }; do
     case "$extra" in
-      embedded) megabytes=$((megabytes + 155)) ;;
-      test) megabytes=$((megabytes + 95)) ;;
+      embedded) megabytes=$((megabytes + 145)) ;;
+      test) megabytes=$((megabytes + 81)) ;;
       dev) megabytes=$((megabytes + 84)) ;;
       *) megabytes=$((megabytes + 1000)) ;;
     esac

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,8 +20,10 @@ from msgspec import Struct
 from ops.signals import Signals
 
 DEATHS_A_MINUTE_MAX = 5
+BACKOFF_S_MAX = 30.0
 LOG_BYTES_MAX = 10_000_000
-_BACKOFF_S = 0.1  # after the first death in a minute, doubled for each further one
+_BACKOFF_S = 0.1  # after the first death in a while, doubled for each further one
+_REMEMBERED_S = 60.0  # a death; where nobody gives up, each for longer than the longest pause
 _POLL_S = 0.02
 _TRIM_S = 60.0
 _HURRIED_S = 0.3
@@ -33,17 +36,24 @@ class Program(Struct, frozen=True, kw_only=True):
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
-    log: Path
+    log: Path | None  # None: our own stderr
     is_ready: Callable[[int], bool]  # given its process id
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL  # when we die: nobody is left to insist
     grace_s: float = 2.0
     wave: int = 0  # those of one wave are stopped together, the highest wave first
     fds: tuple[int, ...] = ()  # inherited, under the same numbers
+    gives_up: bool = True  # false: one that keeps dying is started again for ever, ever more slowly
+    final: frozenset[int] = frozenset()  # exit statuses that starting again would not mend
+    planned: frozenset[int] = frozenset()  # those that ask for it, at once
 
 
 class Crashed(Exception):
     """A program does not stay up, or does not become ready; the message holds the end of its log."""
+
+
+class Hopeless(Crashed):
+    """A program ended with a status that says: do not start me again."""
 
 
 class Supervisor:
@@ -86,7 +96,8 @@ class Supervisor:
         while True:
             self._signals.check()
             self.mend()
-            _ = [trim(child.program.log) for child in self._children.values()]
+            for child in self._children.values():
+                trim(child.program.log)
             due = [child.restart_at for child in self._children.values() if not child.process]
             wait_s = min(due) - time.monotonic() if due else _TRIM_S
             self._signals.wait(max(0.0, wait_s))
@@ -147,24 +158,35 @@ class _Child:
             kill_group(self.process)
 
     def bury(self) -> str:
-        """Note the death, plan the restart; a line about it. Raises Crashed after too many."""
+        """Note the death, plan the restart; a line about it. Raises Crashed where there is to be none."""
         assert self.process
         kill_group(self.process)  # children of its own would hold its ports and its work
         code, self.process = self.process.returncode, None
+        program, see = self.program, f"; see {self.program.log}" if self.program.log else ""
+        if code in program.final:
+            raise Hopeless(f"{program.name} cannot run ({_how(code)}){_end_of(program.log)}")
+        if code in program.planned:
+            self.restart_at = time.monotonic()
+            return f"{program.name} asked to be started again ({_how(code)})"
+        died = f"{program.name} died ({_how(code)})"
+        pause_s = self._pause_s()
+        if program.gives_up and len(self._deaths) > DEATHS_A_MINUTE_MAX:
+            raise Crashed(f"{died} {len(self._deaths)} times in a minute{_end_of(program.log)}")
+        self.restart_at = time.monotonic() + pause_s
+        return f"{died}: starting it again in {pause_s:.1f} s{see}"
+
+    def _pause_s(self) -> float:
+        """Count this death among the recent ones; how long to wait after it."""
         now = time.monotonic()
-        self._deaths = [t for t in self._deaths if now - t < 60] + [now]
-        died = f"{self.program.name} died ({_how(code)})"
-        if len(self._deaths) > DEATHS_A_MINUTE_MAX:
-            raise Crashed(f"{died} {len(self._deaths)} times in a minute{_end_of(self.program.log)}")
-        backoff_s = _BACKOFF_S * 2 ** (len(self._deaths) - 1)
-        self.restart_at = now + backoff_s
-        return f"{died}: starting it again in {backoff_s:.1f} s; see {self.program.log}"
+        remembered_s = _REMEMBERED_S if self.program.gives_up else 10 * _REMEMBERED_S
+        self._deaths = [t for t in self._deaths if now - t < remembered_s] + [now]
+        return min(BACKOFF_S_MAX, _BACKOFF_S * 2 ** (len(self._deaths) - 1))
 
 
 def spawn(program: Program) -> "subprocess.Popen[bytes]":
     """Start `program` in a session of its own, its output appended to its log, bound to our life."""
     trim(program.log)
-    with program.log.open("ab") as log:
+    with program.log.open("ab") if program.log else nullcontext() as log:
         return subprocess.Popen(
             program.argv,
             env=dict(program.env),
@@ -204,9 +226,9 @@ def kill_group(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def trim(log: Path) -> None:
+def trim(log: Path | None) -> None:
     """Move a log over LOG_BYTES_MAX aside, over the last one; its writers, who append, go on at 0."""
-    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+    if log and log.exists() and log.stat().st_size > LOG_BYTES_MAX:
         shutil.copyfile(log, log.with_suffix(".log.1"))
         os.truncate(log, 0)
 
@@ -215,6 +237,8 @@ def _how(code: int) -> str:
     return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _end_of(log: Path, lines: int = 12) -> str:
+def _end_of(log: Path | None, lines: int = 12) -> str:
+    if log is None:
+        return ""
     text = log.read_bytes()[-8000:].decode(errors="replace") if log.exists() else ""
     return f"; the end of {log}:\n" + "\n".join(text.splitlines()[-lines:])

@@ -1,4 +1,4 @@
-"""`python -m workers`: one process, one engine, one device. TERM drains it."""
+"""`python -m workers`: one process, one engine, one device. TERM drains it; its status says why it ended."""
 
 import os
 import secrets
@@ -8,24 +8,24 @@ import sys
 import threading
 from functools import partial
 
+import structlog
+
 from db.log import configure
 from db.metrics import MetricsSettings, serve
 from db.settings import DbSettings, SettingsError, read
+from workers import devices, licence
+from workers.ending import Memory, wait
+from workers.engines import DeviceLost, Engine, load
+from workers.exits import Exit
 from workers.settings import WorkerSettings
+from workers.warmup import warm_up
 
 _GRACE_S = 3.0  # beyond the drain
+_LOST_GRACE_S = 8.0  # nobody waits for it, and handing back must not fail for want of time
 
 
 def main() -> int:
-    """Run until INT or TERM; 0 when drained, 2 when a setting is wrong."""
-    try:
-        settings, places = read(WorkerSettings, os.environ), read(DbSettings, os.environ)
-        serve(read(MetricsSettings, os.environ))
-    except (SettingsError, OSError) as error:  # the metrics' address is taken
-        print(f"worker: {error}", file=sys.stderr)
-        return 2
-    _pin(settings.device)
-    os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
+    """Run until INT or TERM, until the device is lost or the process has grown too large."""
     stopping = threading.Event()
 
     def stop(_number: int, _frame: object) -> None:
@@ -33,57 +33,106 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    _run(settings, places, stopping)
-    return 0
+    try:
+        settings, places = read(WorkerSettings, os.environ), read(DbSettings, os.environ)
+        devices.pin(settings.device)
+        licence.require(settings.engine, declared=settings.xtts_licence, environ=os.environ)
+        _show_metrics()
+        configure(settings.log_level)
+        return _run(_ready_engine(settings), settings, places, stopping)
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return Exit.SETTING
+    except DeviceLost as error:  # while it warmed up
+        print(f"worker: device lost: {error}", file=sys.stderr)
+        return Exit.DEVICE_LOST
 
 
-def _pin(device: str) -> None:
-    """One process sees one device; to be set before torch is imported."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:") if device != "cpu" else ""
+def _show_metrics() -> None:
+    try:
+        serve(read(MetricsSettings, os.environ))
+    except OSError as error:
+        raise SettingsError(f"CODEVOICE_METRICS_PORT cannot be listened on: {error}") from None
 
 
-def _run(settings: WorkerSettings, places: DbSettings, stopping: threading.Event) -> None:
+def _ready_engine(settings: WorkerSettings) -> Engine:
+    """The engine, loaded and warm: only then does anybody hear of it."""
+    licence.stay_offline(os.environ)
+    if settings.engine == "xtts":
+        structlog.get_logger().warning("licence_non_commercial", terms=licence.XTTS_TERMS)
+    engine = load(settings.engine)
+    warm_up(engine)
+    if excess := Memory(engine, settings).excess():
+        raise SettingsError(f"{excess}, before the first job")
+    return engine
+
+
+def _run(engine: Engine, settings: WorkerSettings, places: DbSettings, stopping: threading.Event) -> Exit:
+    os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
     import dramatiq
-    import structlog
 
+    from db import chunks
     from db.objects import open_store
-    from workers import actors, engines, metrics, wake
+    from workers import actors, encode, metrics, wake
+    from workers.airing import Airing
+    from workers.calls import Calls
     from workers.connections import Link
     from workers.keeper import Keeper
     from workers.runner import Runner
     from workers.speaking import Speaking
     from workers.timer import Timer
 
-    configure(settings.log_level)
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     links = partial(Link, places.database_url)
     store = open_store(places.objects)
-    craft = Speaking(engines.load(settings.engine), store, settings)
-    runner = Runner(craft, store, settings, links, worker)
-    timer = Timer(runner, craft, store, settings, links("timer"), worker)
+    airing = Airing(
+        chunks.connect(places.redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
+    )
+    craft = Speaking(engine, store, settings, airing)
+    runner = Runner(craft, store, settings, links, worker, airing)
+    timer = Timer(runner, craft, store, settings, links("timer"), worker, airing)
+    calls = Calls(chunks.connect(places.redis_url), runner.rows)
     keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
     broker = wake.broker(places.redis_url)
-    actors.declare(broker, settings.engine, runner)
+    actors.declare(broker, engine.capabilities.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
+    encode.warm_up()
+    airing.start()
     timer.start(stopping)
     keeper.start()
+    calls.start()
     if settings.wake:
         consumer.start()
-    metrics.ready(settings.engine, craft.slots)
-    structlog.get_logger().info("worker_ready", engine=settings.engine, slots=craft.slots, worker=worker)
-    stopping.wait()
-    _end_for_certain(settings.drain_s + _GRACE_S)
+    metrics.ready(engine.capabilities.engine, engine.slots)
+    structlog.get_logger().info(
+        "worker_ready",
+        engine=engine.capabilities.engine,
+        device=settings.device,
+        visible=os.environ["CUDA_VISIBLE_DEVICES"],
+        slots=engine.slots,
+        worker=worker,
+    )
+    why = wait(stopping, runner, Memory(engine, settings))
+    is_lost = why is Exit.DEVICE_LOST
+    drain_s = 0.0 if is_lost else settings.drain_s
+    _end_for_certain(_LOST_GRACE_S if is_lost else drain_s + _GRACE_S, why or Exit.FAILED)
+    runner.rest()
     if settings.wake:
         consumer.stop(timeout=2000)
-    runner.stop(settings.drain_s)
+    runner.stop(drain_s)
     timer.stop()
     keeper.stop()
+    calls.stop()
+    airing.stop()
+    if is_lost:
+        os._exit(why)  # taking a lost device's context down may hang, or crash
     craft.close()
+    return why
 
 
-def _end_for_certain(seconds: float) -> None:
+def _end_for_certain(seconds: float, status: int) -> None:
     """A store or a database that hangs must not keep us: others take our leases over."""
-    watchdog = threading.Timer(seconds, os._exit, (1,))
+    watchdog = threading.Timer(seconds, os._exit, (status,))
     watchdog.daemon = True
     watchdog.start()
 

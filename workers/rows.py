@@ -11,6 +11,8 @@ from db.rows import Claimed
 from workers.craft import Task
 
 Attempt = tuple[UUID, int]  # the job, and the number that fences it
+_REMEMBERED_S = 60
+_REMEMBERED_MAX = 10_000
 
 
 class Row(Struct, eq=False):
@@ -21,6 +23,7 @@ class Row(Struct, eq=False):
     task: Task | None = None
     working: bool = True
     lost: bool = False
+    live: bool = False  # somebody listens
     first_audio_at: float | None = None
     done_at: float | None = None
     told: bool = False  # of its end
@@ -35,12 +38,15 @@ class Rows:
 
     def __init__(self) -> None:
         self._rows: dict[Attempt, Row] = {}
+        self._listened: dict[UUID, float] = {}  # when we heard of jobs that we do not hold; the oldest first
         self._lock = threading.Lock()
 
     def add(self, jobs: Sequence[Claimed]) -> list[Row]:
         """Hold claimed jobs; their leases are renewed from now on."""
-        rows = [Row(job=job, claimed_at=time.monotonic()) for job in jobs]
+        rows = [Row(job=job, claimed_at=time.monotonic(), live=job.live) for job in jobs]
         with self._lock:
+            for row in rows:
+                row.live = row.live or row.job.id in self._listened
             self._rows |= {row.attempt: row for row in rows}
         return rows
 
@@ -55,10 +61,10 @@ class Rows:
         """The row needs its slot no longer; it is held until its finish is written."""
         row.working = False
 
-    def lanes(self) -> list[str]:
-        """The lane of each row that has a slot."""
+    def working(self) -> list[Row]:
+        """The rows that have a slot."""
         with self._lock:
-            return [row.job.lane for row in self._rows.values() if row.working]
+            return [row for row in self._rows.values() if row.working]
 
     def held(self) -> list[Attempt]:
         """Every attempt whose lease this worker must renew."""
@@ -69,6 +75,30 @@ class Rows:
         """The row of that attempt, while it is held."""
         with self._lock:
             return self._rows.get(attempt)
+
+    def attempts(self, job: UUID) -> list[Attempt]:
+        """The attempts held of one job."""
+        with self._lock:
+            return [attempt for attempt in self._rows if attempt[0] == job]
+
+    def live(self) -> set[Attempt]:
+        """The attempts somebody listens to."""
+        with self._lock:
+            return {attempt for attempt, row in self._rows.items() if row.live}
+
+    def listened(self, job: UUID) -> None:
+        """Somebody listens to a job: one that is held, or that this worker is just claiming."""
+        now = time.monotonic()
+        with self._lock:
+            for attempt, row in self._rows.items():
+                row.live = row.live or attempt[0] == job
+            self._listened.pop(job, None)
+            self._listened[job] = now
+            while len(self._listened) > _REMEMBERED_MAX or now - self._oldest() > _REMEMBERED_S:
+                del self._listened[next(iter(self._listened))]
+
+    def _oldest(self) -> float:
+        return next(iter(self._listened.values()))
 
     def lose(self, attempts: Iterable[Attempt]) -> None:
         """Stop attempts that are no longer ours: cancelled, swept, or to be handed back."""

@@ -15,15 +15,18 @@ from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from db.rows import Claimed, Finished
 from workers import metrics
+from workers.airing import Airing
 from workers.batcher import Load, Plan, plan
 from workers.connections import Link
 from workers.craft import Craft, Task, ended
-from workers.engines import Interrupted, Refused
+from workers.engines import DeviceLost, Interrupted, Refused
 from workers.finisher import Finisher
 from workers.rows import Row, Rows
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
+_BREAK_OFF_S = 1.0
+_LOSSES_MAX = 10  # a job that itself breaks the device must not break it for ever
 
 
 class Links(Protocol):
@@ -35,26 +38,35 @@ class Links(Protocol):
 class Runner:
     """Runs one engine's jobs. `drain` may be called from any thread; the rest is its consequence.
 
-    `store_lost` is set where a put failed; no claims until somebody clears it.
+    `store_lost` is set where a put failed; no claims until somebody clears it. With `device_lost` the process
+    is to end.
     """
 
     def __init__(
-        self, craft: Craft, store: Objects, settings: WorkerSettings, links: Links, worker: str
+        self,
+        craft: Craft,
+        store: Objects,
+        settings: WorkerSettings,
+        links: Links,
+        worker: str,
+        airing: Airing,
     ) -> None:
         self._craft = craft
         self._store = store
         self._settings = settings
         self._worker = worker
+        self._airing = airing
         self._claims = links("claims")
         self._endings = links("endings")
         self._pool = ThreadPoolExecutor(craft.slots, thread_name_prefix="row")
         self._closing = threading.Event()  # what breaks off now is handed back, not tried again
-        self._finisher = Finisher(self._end, lambda ends: self.rows.forget((e.id, e.attempt) for e in ends))
+        self._finisher = Finisher(self._end, self._ended)
         self._turn = threading.Lock()  # who claims
         self._asked = False
         self._turn_began = 0.0
         self.rows = Rows()
         self.store_lost = threading.Event()
+        self.device_lost = threading.Event()
 
     def drain(self) -> None:
         """Claim into the free slots until there is no work or no room.
@@ -71,7 +83,11 @@ class Runner:
 
     def has_room(self) -> bool:
         """Whether a claim could bring anything now."""
-        return self._plan().limit > 0
+        return not self._closing.is_set() and self._plan().limit > 0
+
+    def rest(self) -> None:
+        """Claim no more. What runs may end; where it breaks off, it is handed back."""
+        self._closing.set()
 
     def _fill(self) -> None:
         while not self._closing.is_set() and not self.store_lost.is_set():
@@ -88,7 +104,7 @@ class Runner:
                 return
 
     def _plan(self) -> Plan:
-        lanes = self.rows.lanes()
+        lanes = [row.job.lane for row in self.rows.working()]
         if not lanes:
             self._turn_began = time.monotonic()
         load = Load(
@@ -124,6 +140,10 @@ class Runner:
             return
         try:
             tasks = self._craft.begin([row.job for row in rows])
+        except DeviceLost:
+            for row in rows:
+                self._finish(row, self._after_loss(row.job))
+            return
         except Exception:
             log.exception("begin_failed", jobs=len(rows))
             for row in rows:
@@ -132,7 +152,7 @@ class Runner:
         for row, task in zip(rows, tasks, strict=True):
             self.rows.begun(row, task)
             self._pool.submit(self._work, row, task)
-        metrics.begun(self._craft.capabilities.engine, rows, len(self.rows.lanes()))
+        metrics.begun(self._craft.capabilities.engine, rows, len(self.rows.working()))
 
     def _work(self, row: Row, task: Task) -> None:
         result = ended(row.job, "retry", "internal_error")
@@ -152,6 +172,8 @@ class Runner:
             return result
         except Refused as refusal:
             return ended(row.job, "refuse", refusal.code)
+        except DeviceLost:
+            return self._after_loss(row.job)
         except Interrupted:
             return ended(row.job, "hand_back" if self._closing.is_set() else "retry", "engine_interrupted")
         except StoreError as error:
@@ -161,6 +183,12 @@ class Runner:
             return ended(row.job, "hand_back", "store_lost")
         finally:
             task.close()
+
+    def _after_loss(self, job: Claimed) -> Finished:
+        """All that runs is lost with the device: handed back, unless the job was there at many losses."""
+        self.rest()
+        self.device_lost.set()
+        return ended(job, "hand_back" if job.attempt < _LOSSES_MAX else "retry", "device_lost")
 
     def _finish(self, row: Row, result: Finished) -> None:
         self.rows.ended(row)
@@ -174,6 +202,7 @@ class Runner:
             tries_max=self._settings.tries_max,
             keep_s=self._craft.keep_s,
         )
+        self._airing.ended(ends, results, self.rows.live())
         for end in ends:
             self._tell(end, results[end.id, end.attempt])
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
@@ -185,6 +214,11 @@ class Runner:
         except StoreError as error:
             STORE_FAILURES.labels("delete").inc()
             log.warning("objects_not_deleted", error=str(error).partition("\n")[0])
+
+    def _ended(self, ends: Sequence[Finished]) -> None:
+        attempts = [(end.id, end.attempt) for end in ends]
+        self.rows.forget(attempts)
+        self._airing.forget(attempts)
 
     def _tell(self, end: Finished, result: str) -> None:
         """One event an attempt, once: a finish that is written again brings nothing new."""
@@ -205,16 +239,27 @@ class Runner:
 
     def stop(self, drain_s: float) -> None:
         """Claim no more; let what runs end within `drain_s`, hand the rest back, write all results."""
-        self._closing.set()
+        self.rest()
         with self._turn:  # a claim under way is begun first
             self._claims.close()
         deadline = time.monotonic() + drain_s
         while self.rows.held() and time.monotonic() < deadline:
             time.sleep(0.02)
         self.rows.lose(self.rows.held())
-        self._pool.shutdown(wait=True)
+        stuck = self._left_behind() if self.device_lost.is_set() else []
+        self._pool.shutdown(wait=not stuck)
         self._finisher.stop(timeout_s=2.0)
         self._endings.close()
+
+    def _left_behind(self) -> list[Row]:
+        """Rows that do not even break off, handed back: a thread may hang for ever in a lost device."""
+        deadline = time.monotonic() + _BREAK_OFF_S
+        while self.rows.working() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        stuck = self.rows.working()
+        for row in stuck:
+            self._finisher.add(self._after_loss(row.job))
+        return stuck
 
 
 def _told(row: Row) -> dict[str, str | int | None]:

@@ -8,6 +8,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     engine: str
     device: str = "cpu"  # cpu, or cuda:N
+    xtts_licence: str = ""  # non-commercial: the operator has read the weights' terms
+    worker_memory_max_mb: int = 0  # the process's memory beyond which it is replaced; 0: no limit
+    worker_device_memory_max_mb: int = 0  # what its engine keeps of the device's memory
     lease_s: float = 10.0
     tries_max: int = 3
     sweep_s: float = 1.0
@@ -16,6 +19,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     turn_s: float = 10.0  # how long one voice may keep such an engine while another waits
     audio_keep_s: int = 7 * 24 * 3600
     audio_bytes_max: int = 1 << 30
+    audio_s_max: int = 4 * 3600
     spool_memory_bytes: int = 1 << 20
+    live_keep_s: int = 120  # how long live audio waits in Redis for its reader
+    live_bytes_max: int = 64 << 20  # of one job in Redis; whoever listens has the rest from the store
     wake: bool = True  # false: found by the sweep only
     log_level: str = "info"

@@ -1,14 +1,16 @@
-"""The craft of speech: text → PCM → spool → store."""
+"""The craft of speech: text → PCM → encoded, once → spool → store, and on the way to whoever listens."""
 
 from collections.abc import Sequence
 
+from db.chunks import Live
 from db.objects import Objects
 from db.rows import Claimed, Finished, SpeechParams
 from workers import metrics
-from workers.encode import Audio, WavSpool
+from workers.airing import Airing
 from workers.engines import Engine, Refused, Speech, Utterance
 from workers.rows import Row
 from workers.settings import WorkerSettings
+from workers.spool import Audio, Limits, Spool
 
 
 class Speaking:
@@ -16,10 +18,15 @@ class Speaking:
 
     params = SpeechParams
 
-    def __init__(self, engine: Engine, store: Objects, settings: WorkerSettings) -> None:
+    def __init__(self, engine: Engine, store: Objects, settings: WorkerSettings, airing: Airing) -> None:
         self._engine = engine
         self._store = store
-        self._settings = settings
+        self._airing = airing
+        self._limits = Limits(
+            memory_bytes=settings.spool_memory_bytes,
+            audio_bytes_max=settings.audio_bytes_max,
+            audio_s_max=settings.audio_s_max,
+        )
         self.capabilities = engine.capabilities
         self.slots = engine.slots
         self.mixed_lanes = engine.mixed_lanes
@@ -31,18 +38,17 @@ class Speaking:
 
     def work(self, row: Row, task: Speech) -> Finished:
         """Speak the row to its end, into the store."""
-        spool = WavSpool(
-            rate_hz=self.capabilities.sample_rate_hz,
-            memory_bytes=self._settings.spool_memory_bytes,
-            audio_bytes_max=self._settings.audio_bytes_max,
-        )
+        params = row.job.params
+        assert isinstance(params, SpeechParams)
+        spool = Spool(params, engine_hz=self.capabilities.sample_rate_hz, limits=self._limits)
+        listeners = _Listeners(row, spool, self._airing)
         try:
             for pcm in metrics.timed(self.capabilities.engine, row, task):
-                spool.write(pcm)
-            audio = spool.finish()
-            if audio.duration_ms == 0:
+                listeners.give(spool.write(pcm))
+            if spool.silent:
                 raise Refused("nothing_to_say")
-            return self._stored(row, audio)
+            listeners.give(spool.end())
+            return self._stored(row, spool.finish())
         finally:
             spool.close()
 
@@ -70,6 +76,25 @@ class Speaking:
         self._engine.close()
 
 
+class _Listeners:
+    """Those who listen to one attempt, from its first byte on, whenever they come."""
+
+    def __init__(self, row: Row, spool: Spool, airing: Airing) -> None:
+        self._row = row
+        self._spool = spool
+        self._airing = airing
+        self._live = Live(*row.attempt)
+        self._begun = False
+
+    def give(self, new: bytes) -> None:
+        """Bytes that the spool has just taken."""
+        if not self._row.live or not new:
+            return
+        for part in (new,) if self._begun else self._spool.so_far():
+            self._airing.audio(self._live, part)
+        self._begun = True
+
+
 def _utterance(job: Claimed) -> Utterance:
     params = job.params
     assert isinstance(params, SpeechParams)
@@ -80,4 +105,5 @@ def _utterance(job: Claimed) -> Utterance:
         language=params.language,
         speed=params.speed,
         pitch=params.pitch,
+        live=job.live,
     )

@@ -12,6 +12,7 @@ from db.log import hashed
 from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from workers import metrics
+from workers.airing import Airing
 from workers.connections import Link
 from workers.craft import Craft
 from workers.runner import Runner
@@ -34,6 +35,7 @@ class Timer:
         settings: WorkerSettings,
         link: Link,
         worker: str,
+        airing: Airing,
     ) -> None:
         self._runner = runner
         self._craft = craft
@@ -41,6 +43,7 @@ class Timer:
         self._settings = settings
         self._link = link
         self._worker = worker
+        self._airing = airing
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
 
@@ -96,6 +99,7 @@ class Timer:
         for job, engine, result, kind in swept:
             metrics.swept(engine, kind, result)
             log.info("job_swept", job=hashed(job), engine=engine, result=result)
+        self._airing.done((job, result) for job, _, result, _ in swept)
 
     def _forget_audio(self) -> None:
         """Deletes first, then forgets: what could not be deleted is found again."""

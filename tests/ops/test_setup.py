@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-RENEWED = "setting up .venv with [embedded]: downloads at most about 85 MB"
+RENEWED = "setting up .venv with [embedded]: downloads at most about 170 MB"
 
 UV = r"""#!/bin/bash
 echo "$1 ${*: -1} links=$UV_FIND_LINKS index=$UV_DEFAULT_INDEX cache=$UV_CACHE_DIR" >>"ROOT/uv.log"

@@ -2,16 +2,23 @@
 
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from db.chunks import connect
+from db.formats import FORMATS
 from db.objects import Objects, open_store
 from db.rows import Capabilities, Voice
 from tests.records import submit, wallet, worker
+from workers.airing import Airing
+from workers.calls import Calls
 from workers.connections import Link
 from workers.engines import Interrupted, Refused, Speech, Utterance
 from workers.keeper import Keeper
@@ -34,11 +41,14 @@ VOICE = Voice(
 
 
 class ObedientSpeech:
-    """Speaks what its text orders: `say N` samples, `hang`, `refuse`, `break`, `nothing`."""
+    """Speaks what its text orders: `say N` samples, `steps N M` (M samples, N times, each when the engine's
+    `steps` has a token), `hang`, `refuse`, `break`, `nothing`.
+    """
 
-    def __init__(self, utterance: Utterance, begun: "queue.Queue[str]") -> None:
+    def __init__(self, utterance: Utterance, begun: "queue.Queue[str]", steps: "queue.Queue[str]") -> None:
         self._order = utterance.text
         self._begun = begun
+        self._steps = steps
         self.closed = threading.Event()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -46,6 +56,10 @@ class ObedientSpeech:
         match self._order.split():
             case ["say", samples]:
                 yield b"\x01\x00" * int(samples)
+            case ["steps", times, samples]:
+                for _ in range(int(times)):
+                    self._await_step()
+                    yield self._noise(int(samples))
             case ["hang"]:
                 yield b"\x01\x00"
                 assert self.closed.wait(20)
@@ -59,6 +73,18 @@ class ObedientSpeech:
             case _:
                 raise AssertionError(self._order)
 
+    def _await_step(self) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not self.closed.is_set():
+            with suppress(queue.Empty):
+                if self._steps.get(timeout=0.02) == "go":
+                    return
+                break
+        raise Interrupted
+
+    def _noise(self, samples: int) -> bytes:
+        return np.random.default_rng(samples).integers(-9000, 9000, samples, dtype="<i2").tobytes()
+
     def close(self) -> None:
         self.closed.set()
 
@@ -71,20 +97,21 @@ class ObedientEngine:
 
     def __init__(self) -> None:
         self.begun: queue.Queue[str] = queue.Queue()
+        self.steps: queue.Queue[str] = queue.Queue()  # "go", or anything else: break off
         self.batches: list[int] = []
         self.capabilities = Capabilities(
             engine="espeak",
             kind="speech",
             voices=(VOICE,),
             sample_rate_hz=1000,
-            formats=("wav",),
+            formats=tuple(FORMATS),
             characters_max=1000,
             cost_us_per_character=1,
         )
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
         self.batches.append(len(batch))
-        return [ObedientSpeech(utterance, self.begun) for utterance in batch]
+        return [ObedientSpeech(utterance, self.begun, self.steps) for utterance in batch]
 
     def close(self) -> None: ...
 
@@ -92,26 +119,34 @@ class ObedientEngine:
 class Room:
     """A worker without its process: runner and timer, started by hand."""
 
-    def __init__(self, url: str, store: Objects, settings: WorkerSettings) -> None:
+    def __init__(self, url: str, redis_url: str, store: Objects, settings: WorkerSettings) -> None:
         self.engine = ObedientEngine()
         self.store = store
         name = f"room-{uuid.uuid4().hex[:6]}"
         links = partial(Link, url)
-        craft = Speaking(self.engine, store, settings)
-        self.runner = Runner(craft, store, settings, links, name)
+        self.airing = Airing(
+            connect(redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
+        )
+        craft = Speaking(self.engine, store, settings, self.airing)
+        self.runner = Runner(craft, store, settings, links, name, self.airing)
         self.name = name
         self.keeper = Keeper(self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s)
-        self.timer = Timer(self.runner, craft, store, settings, links("timer"), name)
+        self.timer = Timer(self.runner, craft, store, settings, links("timer"), name, self.airing)
+        self.calls = Calls(connect(redis_url), self.runner.rows)
 
     def start(self) -> None:
         """As the worker's main does."""
+        self.airing.start()
         self.timer.start(threading.Event())
         self.keeper.start()
+        self.calls.start()
 
     def close(self) -> None:
         self.runner.stop(drain_s=0)
         self.timer.stop()
         self.keeper.stop()
+        self.calls.stop()
+        self.airing.stop()
 
 
 SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=1.0)
@@ -123,7 +158,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def room(database: tuple[str, str], folder: Path) -> Generator[Room]:
-    made = Room(database[1], open_store(folder.as_uri()), SETTINGS)
+def room(database: tuple[str, str], redis_url: str, folder: Path) -> Generator[Room]:
+    made = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
     yield made
     made.close()

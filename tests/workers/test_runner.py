@@ -162,12 +162,18 @@ async def test_a_lost_worker_connection_is_made_again(
 
 
 async def test_two_workers_with_one_expired_lease_charge_once(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, database: tuple[str, str], folder: Path
+    room: Room,
+    pool: Pool,
+    wallet: Wallet,
+    submit: Submit,
+    database: tuple[str, str],
+    redis_url: str,
+    folder: Path,
 ) -> None:
     """The first worker stops renewing (as one stopped by SIGSTOP does); the second takes its job over."""
     owner = await wallet()
     settings = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=0.2)
-    stopped = Room(database[1], open_store(folder.as_uri()), settings)
+    stopped = Room(database[1], redis_url, open_store(folder.as_uri()), settings)
     [sent] = await submit(order(owner, "hang"))
     stopped.runner.drain()
     await asyncio.to_thread(stopped.engine.begun.get, timeout=20)

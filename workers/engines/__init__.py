@@ -1,12 +1,14 @@
 """What the machine room asks of an engine, and the engines there are."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from msgspec import Struct
 
 from db.rows import Capabilities
+from db.settings import SettingsError
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
@@ -34,7 +36,10 @@ class Interrupted(Exception):
 
 
 class DeviceLost(Interrupted):
-    """The device is no longer usable: hand everything back and end the process."""
+    """The device is no longer usable: hand everything back and end the process.
+
+    Raised for every utterance from then on.
+    """
 
 
 class Speech(Protocol):
@@ -74,8 +79,26 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsMemory(Protocol):
+    """An engine that knows what it keeps of its device's memory."""
+
+    def device_bytes(self) -> int: ...
+
+
+CPU_ONLY = frozenset({"espeak", "pocketsphinx"})  # engines that no GPU makes quicker
+
+
 def load(name: str) -> Engine:
-    """Build the named engine; its libraries are imported only here. KeyError: no such engine."""
+    """Build the named engine, or that of `module:function`; its libraries are imported only here.
+
+    Raises SettingsError: no such engine, or what it needs is missing.
+    """
+    module, _, function = name.partition(":")
+    if function:
+        return getattr(import_module(module), function)()
+    if name not in _LOADERS:
+        raise SettingsError(f"CODEVOICE_ENGINE: no engine {name}; there are {', '.join(sorted(_LOADERS))}")
     return _LOADERS[name]()
 
 

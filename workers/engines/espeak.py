@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from db.formats import FORMATS
 from db.rows import Capabilities
 from workers.engines import Interrupted, Refused, Speech, Utterance
 from workers.engines.espeak_voices import Catalogue, Listed, catalogue
@@ -109,7 +110,7 @@ def _capabilities(known: Catalogue) -> Capabilities:
         kind="speech",
         voices=known.voices,
         sample_rate_hz=SAMPLE_RATE_HZ,
-        formats=("wav",),
+        formats=tuple(FORMATS),
         characters_max=CHARACTERS_MAX,
         cost_us_per_character=COST_US_PER_CHARACTER,
         speed_min=0.5,

@@ -1,0 +1,122 @@
+"""`codevoice worker`: one worker process an engine and device, kept running until a signal."""
+
+import re
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from signal import SIGTERM
+from tempfile import TemporaryDirectory
+
+from msgspec import Struct
+
+from db.metrics import FOLDER
+from db.settings import DbSettings, SettingsError, read
+from ops.signals import Signals, Stop
+from ops.supervisor import Program, Supervisor
+from workers import devices
+from workers.engines import CPU_ONLY
+from workers.exits import Exit
+from workers.settings import WorkerSettings
+
+_GRACE_S = 5.0  # beyond the drain
+# What only the API and migrations may see.
+NOT_FOR_WORKERS = (
+    "CODEVOICE_KEY_PEPPER",
+    "CODEVOICE_KEY_ENCRYPTION_KEY",
+    "CODEVOICE_JWT_SECRET",
+    "CODEVOICE_URL_SECRET",
+    "CODEVOICE_DATABASE_OWNER_URL",
+)
+
+
+class Post(Struct, frozen=True):
+    """Where a worker process stands: its engine, its device, and what CUDA shows it."""
+
+    engine: str
+    device: str
+    visible: str
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"[^\w-]+", "-", f"worker-{self.engine}-{self.device}")
+
+
+def posts(engines: str, wanted: str, environ: Mapping[str, str]) -> list[Post]:
+    """One post for each engine and device; lists are separated by commas.
+
+    No device named: all seen, or the CPU where there is none. Some engines run on the CPU in any case.
+    Raises SettingsError.
+    """
+    on = _list(wanted) or devices.seen(environ) or [devices.CPU]
+    names = _list(engines)
+    for what, given in (("engine", names), ("device", on)):
+        if not given or len(set(given)) < len(given):
+            raise SettingsError(f"name each {what} once: {', '.join(given) or 'there is none'}")
+    pairs = [pair for name in names for pair in product([name], [devices.CPU] if name in CPU_ONLY else on)]
+    return [Post(engine, device, devices.visible(device, environ)) for engine, device in pairs]
+
+
+def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Program:
+    """The worker of a post. `environ`: the stores' addresses, and the settings all workers share."""
+    kept = {name: value for name, value in environ.items() if name not in NOT_FOR_WORKERS}
+    # The device's number is one among those visible, of which there is now one.
+    place = {"CODEVOICE_ENGINE": post.engine, "CODEVOICE_DEVICE": "cuda:0" if post.visible else post.device}
+    order = {"CUDA_VISIBLE_DEVICES": post.visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    settings = read(WorkerSettings, kept | place)
+    return Program(
+        name=post.name,
+        argv=(sys.executable, "-m", "workers"),
+        env={"PYTHONSAFEPATH": "1", **kept, **order, **place},
+        log=log,
+        is_ready=lambda _: True,
+        death_signal=SIGTERM,  # it drains by itself
+        grace_s=settings.drain_s + _GRACE_S,
+        gives_up=False,
+        final=frozenset({Exit.SETTING}),
+        planned=frozenset({Exit.RECYCLED}),
+    )
+
+
+def run(environ: Mapping[str, str], places: DbSettings, stand: Sequence[Post]) -> None:
+    """Keep a worker at each post until INT or TERM, then drain them all. Raises Hopeless, SettingsError."""
+    stores = {
+        "DATABASE_URL": places.database_url,
+        "REDIS_URL": places.redis_url,
+        "CODEVOICE_OBJECTS": places.objects,
+    }
+    with _metrics_shared(environ) as (shown, hidden), Signals() as signals:
+        # One process shows the metrics of all.
+        programs = [
+            program(post, {**environ, **stores, **(hidden if n else shown)}, log=None)
+            for n, post in enumerate(stand)
+        ]
+        supervisor = Supervisor(signals, report=_say)
+        try:
+            for post, worker in zip(stand, programs, strict=True):
+                _say(f"{post.engine} on {post.device} (CUDA_VISIBLE_DEVICES={post.visible})")
+                supervisor.start(worker)
+            supervisor.watch()
+        except Stop:
+            _say("draining")
+        finally:
+            supervisor.stop()
+
+
+@contextmanager
+def _metrics_shared(environ: Mapping[str, str]) -> Generator[tuple[dict[str, str], dict[str, str]]]:
+    """What the process that shows metrics needs, and the others, where metrics are to be shown at all."""
+    if not environ.get("CODEVOICE_METRICS_PORT") or environ.get(FOLDER):
+        yield {}, {"CODEVOICE_METRICS_PORT": ""}
+        return
+    with TemporaryDirectory(prefix="codevoice-metrics-") as folder:
+        yield {FOLDER: folder}, {FOLDER: folder, "CODEVOICE_METRICS_PORT": ""}
+
+
+def _list(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _say(line: str) -> None:
+    print(f"codevoice: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,63 @@
+"""How a worker process notices that it should end: told to, its device lost, grown too large."""
+
+import os
+import threading
+
+import structlog
+
+from workers.engines import Engine, TellsMemory
+from workers.exits import Exit
+from workers.runner import Runner
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger()
+_LOOK_S = 0.2
+_RECYCLE_S_MAX = 600.0  # for what runs to end, before it is handed back
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Memory:
+    """How much the process and its engine hold, against the limits set."""
+
+    def __init__(self, engine: Engine, settings: WorkerSettings) -> None:
+        self._engine = engine
+        self._process_mb_max = settings.worker_memory_max_mb
+        self._device_mb_max = settings.worker_device_memory_max_mb
+
+    def excess(self) -> str:
+        """Which limit is passed, with both figures; empty where none is."""
+        with open("/proc/self/statm", "rb") as file:
+            process_mb = int(file.read().split()[1]) * _PAGE_BYTES >> 20
+        if 0 < self._process_mb_max < process_mb:
+            return f"CODEVOICE_WORKER_MEMORY_MAX_MB={self._process_mb_max}, in use {process_mb}"
+        device_mb = self._engine.device_bytes() >> 20 if isinstance(self._engine, TellsMemory) else 0
+        if 0 < self._device_mb_max < device_mb:
+            return f"CODEVOICE_WORKER_DEVICE_MEMORY_MAX_MB={self._device_mb_max}, in use {device_mb}"
+        return ""
+
+
+def wait(stopping: threading.Event, runner: Runner, memory: Memory) -> Exit:
+    """Return when the process is to end, with nothing claimed any more, and why.
+
+    One that has grown too large first lets its jobs end.
+    """
+    while not stopping.wait(_LOOK_S):
+        if runner.device_lost.is_set():
+            log.error("device_lost")
+            return Exit.DEVICE_LOST
+        if excess := memory.excess():
+            log.info("memory_high", excess=excess)
+            return _emptied(stopping, runner)
+    return Exit.DRAINED
+
+
+def _emptied(stopping: threading.Event, runner: Runner) -> Exit:
+    runner.rest()
+    for _ in range(int(_RECYCLE_S_MAX / _LOOK_S)):
+        if runner.device_lost.is_set():
+            return Exit.DEVICE_LOST
+        if not runner.rows.held():
+            break
+        if stopping.wait(_LOOK_S):
+            return Exit.DRAINED
+    return Exit.RECYCLED

@@ -1,0 +1,97 @@
+"""The file in the making: encoded once, kept in memory while it is small, its header right at the end."""
+
+from collections.abc import Iterator
+from hashlib import file_digest
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
+
+from msgspec import Struct
+
+from db.rows import SpeechParams
+from workers.encode import Encoder
+from workers.engines import Refused
+
+_PART_BYTES = 64 << 10
+
+
+class TooLong(Refused):
+    """More audio than a job may have."""
+
+    def __init__(self) -> None:
+        super().__init__("audio_too_long")
+
+
+class Audio(Struct, frozen=True, kw_only=True):
+    """A finished file, read from its start. The duration is from the count of samples."""
+
+    file: BinaryIO
+    audio_bytes: int
+    duration_ms: int
+    content_type: str
+    sha256: bytes
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Of one job's audio. Beyond `memory_bytes` it goes to a temporary file."""
+
+    memory_bytes: int
+    audio_bytes_max: int
+    audio_s_max: int
+
+
+class Spool:
+    """Encodes PCM as it comes and keeps it; what is new is given back, for listeners. For one thread."""
+
+    def __init__(self, params: SpeechParams, *, engine_hz: int, limits: Limits) -> None:
+        self._encoder = Encoder(params, engine_hz=engine_hz)
+        self._limits = limits
+        self._bytes = 0
+        self._file = SpooledTemporaryFile[bytes](max_size=limits.memory_bytes)
+
+    @property
+    def silent(self) -> bool:
+        """Whether no sample has come yet."""
+        return self._encoder.samples == 0
+
+    def write(self, pcm: bytes) -> bytes:
+        """Append sound; the bytes that are new in the file. Raises TooLong."""
+        new = self._kept(self._encoder.encode(pcm))
+        if self._encoder.samples > self._limits.audio_s_max * self._encoder.rate_hz:
+            raise TooLong
+        return new
+
+    def end(self) -> bytes:
+        """No sound follows: the file's last bytes. Raises TooLong."""
+        return self._kept(self._encoder.finish())
+
+    def so_far(self) -> Iterator[bytes]:
+        """All of the file there is, in parts; between `write`s only."""
+        self._file.seek(0)
+        while part := self._file.read(_PART_BYTES):
+            yield part
+
+    def finish(self) -> Audio:
+        """The whole file, after `end`, with the header it should have."""
+        self._file.seek(0)
+        self._file.write(self._encoder.header())
+        self._file.seek(0)
+        digest = file_digest(self._file, "sha256").digest()  # type: ignore[arg-type]
+        self._file.seek(0)
+        return Audio(
+            file=cast("BinaryIO", self._file),
+            audio_bytes=self._bytes,
+            duration_ms=round(1000 * self._encoder.samples / self._encoder.rate_hz),
+            content_type=self._encoder.content_type,
+            sha256=digest,
+        )
+
+    def close(self) -> None:
+        """Drop the temporary file."""
+        self._file.close()
+
+    def _kept(self, new: bytes) -> bytes:
+        self._bytes += len(new)
+        if self._bytes > self._limits.audio_bytes_max:
+            raise TooLong
+        self._file.write(new)
+        return new
