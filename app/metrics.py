@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Histogram
 
-from db.metrics import LATENCY_S
+from db.metrics import LATENCY_S, STORE_FAILURES
 
 UNMATCHED = "unmatched"  # the route of a path that is none of ours
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -20,6 +20,8 @@ _FIRST_AUDIO = Histogram(
     buckets=LATENCY_S,
 )
 REFUSALS = Counter("codevoice_http_refusals", "Answers that were errors, by their stable code.", ["code"])
+
+STORE_FAILURES.labels("read")  # counts from zero: the first time must be seen as a rise
 
 _durations: dict[tuple[str, str, int], Histogram] = {}  # labels() costs as much as all else here
 

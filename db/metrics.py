@@ -19,6 +19,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 # Both rooms end jobs. No label may tell a user, a key, a job or a cloned voice.
 JOBS = Counter("codevoice_jobs", "Jobs that ended.", ["kind", "status"])
 STORE_FAILURES = Counter("codevoice_store_failures", "Times the object store failed us.", ["operation"])
+JOB_ENDS = ("completed", "failed", "cancelled", "expired")
 
 
 class MetricsSettings(Struct, frozen=True, kw_only=True):

@@ -54,6 +54,10 @@ class Home(Struct, frozen=True, kw_only=True):
         return self.folder / "objects"
 
     @property
+    def metrics(self) -> Path:
+        return self.folder / "run" / "metrics"
+
+    @property
     def stack_file(self) -> Path:
         return self.folder / "run" / "stack.json"
 

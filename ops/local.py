@@ -14,6 +14,7 @@ from signal import SIGKILL
 
 import msgspec
 
+from db import metrics
 from db.settings import SettingsError
 from ops import embedded, workers
 from ops.home import Home, HomeTaken, Secrets, held, home_of, secrets_of
@@ -28,6 +29,7 @@ _APP_ROLE = "codevoice_app"
 _API_READY_S = 60.0
 _WORKER_READY_S = 120.0
 _WORKER_DRAIN_S = "3"  # with 5 s for API and worker, and 2 s for each store, all stops within 10 s
+_EXPORTER_READY_S = 30.0
 _FRONT = 2  # stopped together, before the stores
 # The API alone may see these; an operator's own value wins over the home's.
 _API_SECRETS = {
@@ -36,6 +38,7 @@ _API_SECRETS = {
     "CODEVOICE_JWT_SECRET": "jwt_secret",
     "CODEVOICE_URL_SECRET": "url_secret",
 }
+_NOT_SHARED = {*workers.NOT_FOR_WORKERS, "CODEVOICE_METRICS_HOST", "CODEVOICE_METRICS_PORT"}
 
 
 class UpError(Exception):
@@ -100,12 +103,14 @@ class _Run:
         self._secrets = _secrets(home, environ)
         self._postgres_port = embedded.free_port()
         self._valkey_port = embedded.free_port()
+        self._metrics_port = int(environ.get("CODEVOICE_METRICS_PORT") or 0) or embedded.free_port()
         self._stack = self._plan()
         self.demo_password = self._secrets.demo_password
 
     def start(self) -> Stack:
         """Start everything in order; the stack, ready."""
         self._tell({})
+        metrics.empty(self._home.metrics)
         self._start_stores()
         with step("migrations"), self._signals.raising():
             migrate(self._stack)
@@ -113,12 +118,15 @@ class _Run:
             self.supervisor.start(self._api())
             for program in self._workers():
                 self.supervisor.start(program)
+            self.supervisor.start(self._exporter())
             # Imports and a password's hash: done while the two start.
             with step("demo account"), self._signals.raising():
                 key = demo_account(self._stack.database_url, self._secrets)
             self.supervisor.wait_ready("api", seconds=_API_READY_S)
         with step("worker"):
             self.supervisor.wait_ready("worker", seconds=_WORKER_READY_S)
+        with step("metrics"):
+            self.supervisor.wait_ready("exporter", seconds=_EXPORTER_READY_S)
         self._stack = msgspec.structs.replace(self._stack, api_key=key)
         self._tell(self.supervisor.pids())
         return self._stack
@@ -147,6 +155,7 @@ class _Run:
             or embedded.valkey_url(self._secrets.redis_password, self._valkey_port),
             objects=url("CODEVOICE_OBJECTS") or self._home.objects.as_uri(),
             url=self._listener.url,
+            metrics_url=f"http://{self._metrics_host()}:{self._metrics_port}/metrics",
             pids={},
         )
 
@@ -225,13 +234,33 @@ class _Run:
     def _has_worker(self, _pid: int) -> bool:
         return get(self._listener.url, "/health/ready") is not None
 
+    def _exporter(self) -> Program:
+        """Shows the metrics of all: they write into a folder it reads."""
+        at = {
+            "CODEVOICE_METRICS_HOST": self._metrics_host(),
+            "CODEVOICE_METRICS_PORT": str(self._metrics_port),
+        }
+        return Program(
+            name="exporter",
+            argv=(sys.executable, "-m", "ops.exporter"),
+            env={**self._shared_environ(), **at},
+            log=self._home.log("exporter"),
+            is_ready=lambda _: get(self._stack.metrics_url, "/metrics") is not None,
+            gives_up=False,
+            wave=_FRONT,
+        )
+
+    def _metrics_host(self) -> str:
+        return self._environ.get("CODEVOICE_METRICS_HOST") or "127.0.0.1"
+
     def _shared_environ(self) -> dict[str, str]:
-        kept = {k: v for k, v in self._environ.items() if k not in workers.NOT_FOR_WORKERS}
+        kept = {k: v for k, v in self._environ.items() if k not in _NOT_SHARED}
         return {
             **kept,
             "DATABASE_URL": self._stack.database_url,
             "REDIS_URL": self._stack.redis_url,
             "CODEVOICE_OBJECTS": self._stack.objects,
+            metrics.FOLDER: str(self._home.metrics),
             "PYTHONSAFEPATH": "1",  # no folder named app or workers where we happen to be started
         }
 

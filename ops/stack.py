@@ -21,7 +21,8 @@ class Stack(Struct, frozen=True, kw_only=True):
     redis_url: str
     objects: str
     url: str
-    pids: dict[str, int]  # supervisor, postgres, valkey, api, worker
+    pids: dict[str, int]  # supervisor, postgres, valkey, api, worker, exporter
+    metrics_url: str = ""
     api_key: str = ""  # the demo account's, from when all is ready
 
 

@@ -16,6 +16,7 @@ from db.metrics import MetricsSettings
 from db.settings import DbSettings, variable
 from ops import cli
 from ops.cli import LazyGroup
+from ops.exporter import ExporterSettings
 from workers.settings import WorkerSettings
 
 HOME = Path(__file__).parent.parent
@@ -33,7 +34,7 @@ def test_every_route_is_in_the_documents() -> None:
 
 
 def test_every_setting_is_in_the_documents() -> None:
-    kinds = (AppSettings, DbSettings, MetricsSettings, WorkerSettings)
+    kinds = (AppSettings, DbSettings, ExporterSettings, MetricsSettings, WorkerSettings)
     wanted = {variable(field) for kind in kinds for field in kind.__struct_fields__}
     documented = document("docs/settings.md")
     assert {name for name in wanted if f"`{name}`" not in documented} == set()

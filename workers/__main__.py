@@ -103,7 +103,7 @@ def _run(engine: Engine, settings: WorkerSettings, places: DbSettings, stopping:
     calls.start()
     if settings.wake:
         consumer.start()
-    metrics.ready(engine.capabilities.engine, engine.slots)
+    metrics.ready(engine.capabilities.engine, engine.capabilities.kind, engine.slots)
     structlog.get_logger().info(
         "worker_ready",
         engine=engine.capabilities.engine,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from db.metrics import JOBS, LATENCY_S
+from db.metrics import JOB_ENDS, JOBS, LATENCY_S, STORE_FAILURES
 from db.rows import Finished
 from workers.rows import Row
 
@@ -53,8 +53,12 @@ _SLOTS = Gauge(
 _OUTCOMES = ("done", "retry", "refuse", "hand_back", "fenced")
 
 
-def ready(engine: str, slots: int) -> None:
+def ready(engine: str, kind: str, slots: int) -> None:
     """An engine is loaded. What may happen to it counts from zero: the first time must be seen as a rise."""
+    for status in JOB_ENDS:
+        JOBS.labels(kind, status)
+    for operation in ("put", "delete", "beat"):
+        STORE_FAILURES.labels(operation)
     _SLOTS.labels(engine).set(slots)
     _AUDIO.labels(engine)
     _LEASES_LOST.labels(engine)

@@ -290,3 +290,29 @@ since AS (
 SELECT m.seq, m.at, m.ref, m.src, m.dst, m.amount, m.bucket, m.reason, m.change, (w.free + w.paid - since.change
   - coalesce(sum(m.change) OVER (ORDER BY m.seq DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))::bigint AS left_after
 FROM moved m, since, cv.wallet w WHERE w.owner = $1 ORDER BY m.seq DESC
+
+-- name: queues
+-- Per engine: jobs waiting, the oldest's age in seconds, jobs at work, workers present.
+SELECT engine, coalesce(q.depth, 0), coalesce(q.oldest_s, 0)::float8, coalesce(p.processing, 0), coalesce(w.present, 0)
+FROM (SELECT engine, count(*) AS depth, extract(epoch FROM clock_timestamp() - min(created_at)) AS oldest_s
+      FROM cv.job WHERE state = 'queued' GROUP BY engine) q
+FULL JOIN (SELECT engine, count(*) AS processing FROM cv.job WHERE state = 'processing' GROUP BY engine) p USING (engine)
+FULL JOIN (SELECT name AS engine, count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '10 seconds') AS present
+           FROM cv.engine GROUP BY name) w USING (engine) ORDER BY engine
+
+-- name: credit_totals
+-- In micro-credits, of all wallets. Where use is unlimited, what is issued follows what is used: left out.
+SELECT coalesce(sum(issued) FILTER (WHERE NOT unlimited), 0)::bigint, coalesce(sum(spent), 0)::bigint,
+  coalesce(sum(free), 0)::bigint, coalesce(sum(paid), 0)::bigint, coalesce(sum(held), 0)::bigint FROM cv.wallet
+
+-- name: ledger_defects
+-- How many, and by how many micro-credits all wallets differ from all transfers.
+SELECT (SELECT count(*) FROM cv.recon) + (SELECT count(*) FROM cv.chain_breaks),
+  (SELECT coalesce(sum(abs(told - kept)), 0)::bigint FROM (
+    SELECT bucket, sum(told) AS told, sum(kept) AS kept FROM (
+      SELECT dst AS bucket, amount AS told, 0 AS kept FROM cv.transfer
+      UNION ALL SELECT src, -amount, 0 FROM cv.transfer
+      UNION ALL SELECT x.bucket, 0, x.kept FROM cv.wallet w CROSS JOIN LATERAL (VALUES
+        ('issued'::cv.bucket, -w.issued), ('free', w.free), ('paid', w.paid), ('held', w.held), ('spent', w.spent),
+        ('expired', w.expired)) x(bucket, kept)) movements
+    GROUP BY bucket) totals)

@@ -1,0 +1,136 @@
+"""`python -m ops.exporter`: gauges no request could show (queues, money, stores, GPUs), for Prometheus.
+
+Looks by the clock, not at a scrape, and at each part apart: a slow database makes no scrape slow, and what
+cannot be seen any more is not shown any more.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+from msgspec import Struct
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from db.log import configure
+from db.metrics import MetricsSettings, serve
+from db.settings import DbSettings, SettingsError, read
+from ops import looks
+from workers.connections import Link
+
+log = structlog.get_logger()
+_SHARE_MAX = 0.05  # of the time is spent looking, at most: a slow look is taken more rarely
+
+
+class ExporterSettings(Struct, frozen=True, kw_only=True):
+    """How often the exporter looks."""
+
+    look_s: float = 5.0  # between looks at queues, credits, stores and GPUs
+    look_ledger_s: float = 60.0  # between audits
+
+
+class Look(Struct, frozen=True):
+    """One part of what is shown: how to see it, and how often."""
+
+    part: str
+    every_s: float
+    see: Callable[[], Sequence[Metric]]
+
+
+class Exporter(Collector):
+    """Keeps the last that each look saw."""
+
+    def __init__(self, parts: Iterable[Look]) -> None:
+        self._parts = tuple(parts)
+        self._seen: dict[str, Sequence[Metric]] = {}
+        self._up: dict[str, bool] = {}
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin to look, a thread a part."""
+        for look in self._parts:
+            threading.Thread(target=self._repeat, args=(look,), name=look.part, daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
+
+    def collect(self) -> Iterable[Metric]:
+        """What a scrape gets."""
+        up = GaugeMetricFamily(
+            "codevoice_part_up", "1 where the exporter could look at the part just now.", labels=["part"]
+        )
+        for part, is_up in sorted(self._up.items()):
+            up.add_metric([part], float(is_up))
+        yield up
+        for part in sorted(self._seen):
+            yield from self._seen[part]
+
+    def look(self, look: Look) -> float:
+        """Look once; the seconds it took."""
+        began = time.monotonic()
+        try:
+            seen, is_up = look.see(), True
+        except Exception as error:  # whatever it is, the other parts are still to be seen
+            seen, is_up = (), False
+            if self._up.get(look.part, True):
+                log.warning("look_failed", part=look.part, error=type(error).__name__)
+        self._seen[look.part], self._up[look.part] = seen, is_up
+        return time.monotonic() - began
+
+    def _repeat(self, look: Look) -> None:
+        took_s = self.look(look)
+        while not self._stopping.wait(pause_s(look.every_s, took_s)):
+            took_s = self.look(look)
+
+
+def pause_s(every_s: float, took_s: float) -> float:
+    """How long to wait after a look that took so long."""
+    return max(every_s, took_s / _SHARE_MAX)
+
+
+def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
+    """Everything there is to look at here."""
+
+    def link(name: str) -> Link:
+        return Link(places.database_url, f"exporter-{name}")
+
+    found = [
+        Look("postgres", settings.look_s, looks.queues(link("queues"))),
+        Look("credits", settings.look_s, looks.credits(link("credits"))),
+        Look("ledger", settings.look_ledger_s, looks.ledger(link("ledger"))),
+        Look("redis", settings.look_s, looks.redis(places.redis_url)),
+        Look("objects", settings.look_s, looks.objects(places.objects)),
+    ]
+    gpus = looks.gpus()
+    return [*found, Look("gpus", settings.look_s, gpus)] if gpus else found
+
+
+def main() -> int:
+    """Show until INT or TERM; 2 when a setting is wrong."""
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before there are threads that would take them
+    try:
+        places, shown = read(DbSettings, os.environ), read(MetricsSettings, os.environ)
+        exporter = Exporter(parts(places, read(ExporterSettings, os.environ)))
+        port = serve(shown, exporter)
+        if port is None:
+            raise SettingsError("CODEVOICE_METRICS_PORT is not set")
+    except (SettingsError, looks.StoreError, OSError) as error:
+        print(f"exporter: {error}", file=sys.stderr)
+        return 2
+    configure()
+    log.info("exporter_ready", host=shown.metrics_host, port=port)
+    exporter.start()
+    signal.sigwait(ends)
+    exporter.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

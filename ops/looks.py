@@ -1,0 +1,156 @@
+"""What the exporter sees of each part. Each function gives a look, for one thread to take again and again."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from redis import Redis
+
+from db.objects import StoreError, open_store
+from db.queries import query
+from db.rows import MICRO
+from db.work import WorkerConnection
+from workers.connections import Link
+
+__all__ = ["StoreError", "credits", "gpus", "ledger", "objects", "queues", "redis"]
+
+See = Callable[[], Sequence[Metric]]
+
+
+def queues(link: Link) -> See:
+    """Per engine: jobs waiting, the oldest one's age, jobs at work, workers present."""
+
+    def see() -> Sequence[Metric]:
+        depth = _gauge("codevoice_queue_depth_jobs", "Jobs that wait.", "queue")
+        age = _gauge("codevoice_queue_oldest_job_age_seconds", "Age of the oldest that waits.", "queue")
+        working = _gauge("codevoice_jobs_processing", "Jobs at work.", "queue")
+        workers = _gauge("codevoice_workers", "Workers seen within the last ten seconds.", "queue")
+        families = depth, age, working, workers
+        for name, *values in link.run(_rows, "queues"):
+            for family, value in zip(families, values, strict=True):
+                family.add_metric([name], value)
+        return families
+
+    return see
+
+
+def credits(link: Link) -> See:
+    """How many credits there are, and how many came and went since the first look.
+
+    Net of what went back between two looks. Counted from zero at each start, as counters are: a sum that
+    falls (by a refund) would read as a new beginning.
+    """
+    last: dict[str, int] = {}
+    grown = {"issued": 0, "spent": 0}
+
+    def see() -> Sequence[Metric]:
+        [(issued, spent, free, paid, held)] = link.run(_rows, "credit_totals")
+        for name, now in (("issued", issued), ("spent", spent)):
+            grown[name] += max(0, now - last.get(name, now))
+            last[name] = now
+        there = _gauge("codevoice_credits", "Credits of all accounts.", "bucket")
+        for bucket, micro in (("free", free), ("paid", paid), ("held", held)):
+            there.add_metric([bucket], micro / MICRO)
+        granted = CounterMetricFamily("codevoice_credits_granted", "Credits issued, monthly ones too.")
+        granted.add_metric([], grown["issued"] / MICRO)
+        used = CounterMetricFamily("codevoice_credits_spent", "Credits paid for work done.")
+        used.add_metric([], grown["spent"] / MICRO)
+        return there, granted, used
+
+    return see
+
+
+def ledger(link: Link) -> See:
+    """Whether wallets, transfers and jobs agree."""
+
+    def see() -> Sequence[Metric]:
+        [(defects, imbalance)] = link.run(_rows, "ledger_defects")
+        return (
+            _value("codevoice_ledger_defects", "What an audit finds wrong.", defects),
+            _value(
+                "codevoice_ledger_imbalance_credits",
+                "By how much all wallets differ from all transfers.",
+                imbalance / MICRO,
+            ),
+            _value("codevoice_ledger_audit_timestamp_seconds", "When that was looked at.", time.time()),
+        )
+
+    return see
+
+
+def redis(redis_url: str) -> See:
+    """Whether it answers."""
+    client = Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
+
+    def see() -> Sequence[Metric]:
+        client.ping()
+        return ()
+
+    return see
+
+
+def objects(url: str) -> See:
+    """Whether the store answers and, of a folder, how full its disk is. Raises StoreError for a wrong URL."""
+    store = open_store(url)
+    place = urlsplit(url)
+    disk = partial(_disk, Path(unquote(place.path))) if place.scheme == "file" else tuple
+
+    def see() -> Sequence[Metric]:
+        asyncio.run(store.check())
+        return disk()
+
+    return see
+
+
+def gpus(nvml: Any = None) -> See | None:
+    """Memory and use of each GPU; None without a driver."""
+    nvml = nvml or import_module("pynvml")
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return None
+
+    def see() -> Sequence[Metric]:
+        used = _gauge("codevoice_gpu_memory_used_bytes", "Memory in use.", "device")
+        total = _gauge("codevoice_gpu_memory_total_bytes", "Memory there is.", "device")
+        busy = _gauge("codevoice_gpu_utilization_ratio", "Part of the time that a kernel ran.", "device")
+        for n in range(nvml.nvmlDeviceGetCount()):
+            device = nvml.nvmlDeviceGetHandleByIndex(n)
+            memory = nvml.nvmlDeviceGetMemoryInfo(device)
+            used.add_metric([str(n)], memory.used)
+            total.add_metric([str(n)], memory.total)
+            try:
+                busy.add_metric([str(n)], nvml.nvmlDeviceGetUtilizationRates(device).gpu / 100)
+            except nvml.NVMLError_NotSupported:  # a card cut in slices
+                continue
+        return used, total, busy
+
+    return see
+
+
+def _disk(folder: Path) -> Sequence[Metric]:
+    found = os.statvfs(folder)
+    return (
+        _value("codevoice_store_free_bytes", "Free on the store's disk.", found.f_bavail * found.f_frsize),
+        _value("codevoice_store_size_bytes", "Size of the store's disk.", found.f_blocks * found.f_frsize),
+    )
+
+
+def _rows(connection: WorkerConnection, name: str) -> list[tuple[Any, ...]]:
+    return connection.execute(query(name)).fetchall()
+
+
+def _gauge(name: str, told: str, label: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, told, labels=[label])
+
+
+def _value(name: str, told: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, told, value=value)

@@ -1,0 +1,99 @@
+"""Each request is counted once, whichever process answered it, and under few labels."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from db.metrics import empty
+from db.work import WorkerConnection
+from ops.embedded import free_port
+
+from .conftest import Person
+from .front import SECRETS, Front, running
+
+COUNT = "codevoice_http_request_duration_seconds_count"
+
+
+def scraped(port: int, name: str) -> dict[tuple[str, ...], float]:
+    """Label values → value, of the samples of that name."""
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {tuple(s.labels[label] for label in sorted(s.labels)): s.value for s in samples if s.name == name}
+
+
+def counted(port: int, name: str, at_least: float) -> dict[tuple[str, ...], float]:
+    """The same, once so much was counted: a request is, after its answer."""
+    deadline = time.monotonic() + 10
+    while sum((found := scraped(port, name)).values()) < at_least:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    empty(tmp_path / "metrics")
+    return tmp_path / "metrics"
+
+
+def test_several_processes_answer_a_scrape_as_one(
+    environ: dict[str, str], parrot: WorkerConnection, logs: Path, folder: Path
+) -> None:
+    port = free_port()
+    shared = {**environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    with running(shared, logs) as one:
+        with running({**shared, "CODEVOICE_METRICS_PORT": str(port)}, logs) as other:
+            for front in (one, one, other):
+                assert front.call("GET", f"/tts/status/{uuid.uuid4()}").status_code == 404
+                assert front.call("GET", f"/nowhere/{uuid.uuid4()}").status_code == 404
+                assert front.call("PROPFIND", "/nowhere").status_code == 404
+            everything = counted(port, COUNT, 11)
+            os.kill(one.pid, signal.SIGKILL)
+            assert scraped(port, COUNT) == everything
+    assert everything == {
+        ("GET", "/health/live", "2xx"): 2,
+        ("GET", "/tts/status/{job_id}", "4xx"): 3,
+        ("GET", "unmatched", "4xx"): 3,
+        ("other", "unmatched", "4xx"): 3,
+    }
+
+
+def test_broken_requests_and_reasons_are_counted(
+    environ: dict[str, str], parrot: WorkerConnection, logs: Path
+) -> None:
+    port = free_port()
+    with running({**environ, "CODEVOICE_METRICS_PORT": str(port)}, logs) as front:
+        assert b"400" in front.raw(b"HELO\r\n\r\n").splitlines()[0]
+        assert front.call("POST", "/v1/tts", "cv_live_wrong", json={}).status_code == 401
+        assert front.call("POST", "/v1/tts", json={}).status_code == 401
+        counted(port, COUNT, 4)
+        reasons = scraped(port, "codevoice_http_refusals_total")
+        assert scraped(port, "codevoice_store_failures_total") == {("read",): 0}
+        assert scraped(port, "process_resident_memory_bytes")[()] > 1e7
+    assert reasons == {("bad_request",): 1, ("invalid_api_key",): 1, ("missing_api_key",): 1}
+
+
+def test_metrics_are_not_on_the_callers_port(front: Front, person: Person) -> None:
+    assert front.call("GET", "/metrics", person.key).status_code == 404
+
+
+def test_a_taken_port_is_named(environ: dict[str, str], front: Front) -> None:
+    taken = str(front.address[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "app"],
+        env={"PATH": os.defpath, **SECRETS, **environ, "CODEVOICE_METRICS_PORT": taken},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"cannot show metrics on 127.0.0.1:{taken}" in done.stderr

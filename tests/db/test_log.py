@@ -1,0 +1,25 @@
+"""What a log line never shows, whatever it is given."""
+
+import uuid
+
+import pytest
+import structlog
+
+from db.log import configure, hashed
+
+
+def test_a_message_is_left_out_and_an_id_in_a_field_is_hashed(capsys: pytest.CaptureFixture[str]) -> None:
+    job = uuid.uuid4()
+    configure()
+    log = structlog.get_logger()
+    try:
+        raise ValueError(f"my secret words {job}")
+    except ValueError:
+        log.exception("failed", key=f"jobs/{job}/1.wav", request_id=str(job))
+    structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert "my secret words" not in said
+    assert said.count(str(job)) == 1  # the request's own id
+    assert f"jobs/{hashed(job)}/1.wav" in said
+    assert "ValueError" in said
+    assert "test_log.py" in said

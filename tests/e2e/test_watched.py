@@ -1,0 +1,96 @@
+"""What operators see of a running stack: logs without secrets, one answer for all its metrics."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import requests
+
+from db.log import hashed
+from ops.home import home_of, secrets_of
+
+from .clients import download, poll
+from .conftest import Stack
+
+NewStack = Callable[..., Stack]
+PASSWORD, NEW_PASSWORD = "planted-password-1", "planted-password-2"
+TEXT = "Planted words that nobody else may read."
+JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def logs_of(stack: Stack) -> dict[str, str]:
+    folder = Path(stack.environ["CODEVOICE_HOME"]) / "logs"
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def events(stack: Stack, program: str, event: str) -> list[dict[str, Any]]:
+    lines = map(json.loads, logs_of(stack)[f"{program}.log"].splitlines())
+    return [line for line in lines if line["event"] == event]
+
+
+def sign_up(stack: Stack) -> dict[str, Any]:
+    body = {"email": "planted@example.org", "password": PASSWORD, "name": "Planted Person"}
+    answer = requests.post(f"{stack.url}/api/auth/register", json=body, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def go_astray(stack: Stack, account: dict[str, Any]) -> list[str]:
+    """Everything a caller can do wrong with a secret in hand; what may be in no log."""
+    key, tts = account["api_key"], f"{stack.url}/v1/tts"
+    wrong = "cv_live_planted0000000000000000000000000000000000wrong"
+    for headers in ({"X-API-Key": wrong}, {"Authorization": f"Bearer {wrong}"}, {"xi-api-key": key}):
+        requests.post(tts, json={"text": TEXT, "voice": "planted-voice"}, headers=headers, timeout=30)
+    requests.post(tts, data=f'{{"text": "{TEXT}", "api_key": "{key}"', timeout=30)
+    requests.post(tts, json={"text": [TEXT], "voice": "ryan", "api_key": key}, timeout=30)
+    requests.get(f"{stack.url}/planted-path/{key}?token={account['token']}", timeout=30)
+    requests.get(f"{stack.url}/v1/jobs/{key}?q={TEXT}", headers={"X-API-Key": key}, timeout=30)
+    requests.post(
+        f"{stack.url}/api/auth/login", json={"email": "planted@example.org", "password": wrong}, timeout=30
+    )
+    requests.post(f"{stack.url}/api/auth/password/reset", json={"email": "planted@example.org"}, timeout=30)
+    bearer = {"Authorization": f"Bearer {account['token']}"}
+    change = {"password": PASSWORD, "new_password": NEW_PASSWORD}
+    requests.post(f"{stack.url}/api/auth/password/change", json=change, headers=bearer, timeout=30)
+    heard = {"transcript": "Planted transcript", "session_id": "planted-session"}
+    requests.post(f"{stack.url}/api/stt/live/complete", json=heard, headers={"X-API-Key": key}, timeout=30)
+    return [wrong, "planted-voice", "planted-path", "Planted transcript", "planted-session"]
+
+
+def test_no_log_holds_a_secret_and_each_job_can_be_followed(new_stack: NewStack) -> None:
+    stack = new_stack(CODEVOICE_LEASE_S="2")
+    account = sign_up(stack)
+    planted = go_astray(stack, account)
+    body = {"text": TEXT, "voice": "ryan"}
+    headers = {"X-API-Key": account["api_key"], "X-Request-ID": "followed", "Idempotency-Key": "planted-key"}
+    job = requests.post(f"{stack.url}/v1/tts", json=body, headers=headers, timeout=30).json()["job_id"]
+    status = poll(stack, job)
+    download(stack, status)
+    broken = stack.speak("Planted, and broken off. " * 150)
+    os.kill(stack.env()["pids"]["worker"], signal.SIGKILL)
+    assert poll(stack, broken)["status"] == "completed"
+    addresses = stack.env()
+    stack.stop()
+
+    planted += [PASSWORD, NEW_PASSWORD, TEXT, "planted@example.org", "Planted", job, broken, "planted-key"]
+    planted += [account["api_key"], account["token"], account["refresh_token"], stack.headers["X-API-Key"]]
+    planted += [status["audio_url"].partition("signature=")[2] or "no signature"]
+    planted += map(str, msgspec.structs.astuple(secrets_of(home_of(stack.environ))))
+    planted += [addresses[name] for name in ("database_url", "database_owner_url", "redis_url")]
+    whole = "\n".join(logs_of(stack).values())
+    assert [secret for secret in planted if secret in whole] == []
+    assert JOB_ID.findall(whole) == []
+
+    [request] = [line for line in events(stack, "api", "request") if line["request_id"] == "followed"]
+    assert (request["method"], request["route"], request["status"]) == ("POST", "/v1/tts", 200)
+    [done] = [line for line in events(stack, "worker", "job") if line["request_id"] == "followed"]
+    assert (done["engine"], done["result"], done["attempt"]) == ("espeak", "completed", 1)
+    assert done["job"] == hashed(UUID(job))
+    assert done["job"] in {line.get("job") for line in events(stack, "api", "request")}
+    assert len(events(stack, "api", "unhandled")) == 0
