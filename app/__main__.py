@@ -1,9 +1,11 @@
 """`python -m app`: the front door as a process. TERM and INT end it within five seconds."""
 
+import asyncio
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import structlog
@@ -18,6 +20,7 @@ from db.objects import StoreError
 from db.settings import DbSettings, SettingsError, read
 
 _SHUTDOWN_S = 3
+_DRAIN_S = 1.0  # what wants to end by itself has so long
 _KEEP_ALIVE_S = 30
 
 
@@ -48,7 +51,19 @@ def main() -> None:
         signal.signal(number, _end)
     host, port = listening.getsockname()[:2]
     structlog.get_logger().info("listening", host=host, port=port)
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, app.drain).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's; where requests wait or sound on for long when it stops, they are told to end."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(_DRAIN_S, self._drain)
+        await super().shutdown(sockets)
 
 
 def _show_metrics(settings: MetricsSettings) -> None:

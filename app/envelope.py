@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -23,8 +24,9 @@ _NO_LIMIT = 0, ()
 class Envelope:
     """The outermost ASGI application. Only lifespan and HTTP come this far."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, drain: Callable[[], None] = lambda: None) -> None:
         self._app = app
+        self.drain = drain  # ends what would else wait or sound on when the server stops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
@@ -87,7 +89,9 @@ class _Outgoing:
             self.status = message["status"]
             self._awaits_audio = self._makes_audio(message["headers"])
             shown: Any = self._scope["state"].get(STATE, _NO_LIMIT)[1]
-            message["headers"] = [*message["headers"], *self._headers, *shown]
+            given = [name.lower() for name, _ in message["headers"]]  # a job's id may stand for the request's
+            own = [header for header in self._headers if header[0] not in given]
+            message["headers"] = [*message["headers"], *own, *shown]
         elif self._awaits_audio and message.get("body"):
             self._awaits_audio = False
             metrics.first_audio(_route(self._scope), time.perf_counter() - self.began)

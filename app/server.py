@@ -5,26 +5,33 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple, cast
 
 from litestar import Litestar
+from litestar.config.cors import CORSConfig
 from litestar.handlers import HTTPRouteHandler
 
 from app.api.admin import admin_routes
 from app.api.admin.desk import Desk
-from app.api.audio import audio_route
+from app.api.audio import audio_route, stream_route
 from app.api.auth import auth_routes
-from app.api.codevoice import cancel_route, status_route, submit_route, voices_route
+from app.api.codevoice import status_route, submit_route, voices_route
 from app.api.dashboard import dashboard_route
 from app.api.health import health_routes
+from app.api.jobs import job_routes
 from app.api.keys import key_routes
 from app.api.live import live_routes
 from app.api.openapi import document_route
 from app.api.passwords import password_routes
-from app.api.yourvoic import credits_route
+from app.api.samples import sample_route
+from app.api.sound import EXPOSED, Sound
+from app.api.yourvoic.account import credits_route, usage_route
+from app.api.yourvoic.lists import list_routes
+from app.api.yourvoic.speech import generate_routes
 from app.auth import Authenticator, middleware
 from app.clients import Clients, networks
 from app.dashboard.pages import Pages
 from app.dashboard.routes import DashboardParts, page_routes
 from app.dashboard.statics import Statics
 from app.domain.accounts import Accounts
+from app.domain.answers import AnswerLimits, Answers
 from app.domain.api_keys import ApiKeys
 from app.domain.audio import AudioAddresses, AudioRules
 from app.domain.catalog import Catalogs
@@ -34,11 +41,14 @@ from app.domain.keys import KeyRing
 from app.domain.live import LiveTranscripts
 from app.domain.mail import Mailer, open_mailer
 from app.domain.nudger import Nudger
+from app.domain.own_jobs import OwnJobs
 from app.domain.passwords import Passwords, argon2id
 from app.domain.principals import Principal, Principals
 from app.domain.record import Record
 from app.domain.remembered import KeyUses, Remembered
 from app.domain.resets import Resets
+from app.domain.samples import Samples
+from app.domain.signals import Signals
 from app.domain.speech import Speech, SpeechLimits
 from app.domain.tokens import Tokens
 from app.domain.usage import UsageReports
@@ -69,7 +79,11 @@ class Parts(NamedTuple):
     keys: ApiKeys
     watch: Watch
     resets: Resets
+    signals: Signals
     speech: Speech
+    answers: Answers
+    samples: Samples
+    jobs: OwnJobs
     live: LiveTranscripts
     reports: UsageReports
     addresses: AudioAddresses
@@ -89,10 +103,11 @@ def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
         exception_handlers={Exception: shown.pages.answer_error},
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
+        cors_config=_cors(settings),
         openapi_config=None,
         logging_config=None,
     )
-    return Envelope(app)
+    return Envelope(app, drain=parts.signals.end_waits)
 
 
 def build(settings: AppSettings, db: DbSettings) -> Parts:
@@ -115,7 +130,8 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     principals = Principals(record, keys, tokens, remembered=remembered, uses=uses)
     sessions = _sessions(tokens, principals, settings)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
-    buckets = Buckets(db.redis_url)
+    buckets, signals = Buckets(db.redis_url), Signals(db.redis_url)
+    speech = Speech(record, catalogs, nudger, signals, _speech_limits(settings))
     accounts = Accounts(
         record,
         keys,
@@ -140,7 +156,11 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         ),
         keys=ApiKeys(record, keys, principals, keys_max=settings.keys_max, reveal=settings.reveal),
         watch=Watch(record, remembered, uses),
-        speech=Speech(record, catalogs, nudger, _speech_limits(settings)),
+        signals=signals,
+        speech=speech,
+        answers=Answers(speech, record, signals, store, _answer_limits(settings)),
+        samples=Samples(record, catalogs, speech, signals, store, public_url=settings.public_url),
+        jobs=OwnJobs(record, signals),
         live=LiveTranscripts(
             record,
             bytes.fromhex(settings.url_secret),
@@ -150,15 +170,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         reports=UsageReports(record),
         addresses=AudioAddresses(bytes.fromhex(settings.url_secret), _audio_rules(settings)),
         health=Health(record, store, redis_url=db.redis_url),
-        desk=Desk(
-            record,
-            keys,
-            passwords,
-            nudger,
-            keep_sealed=settings.reveal == "always",
-            queue_wait_s=settings.queue_wait_s,
-            jobs_waiting_max=settings.jobs_waiting_max,
-        ),
+        desk=_desk(record, keys, passwords, nudger, signals, settings),
         sessions=sessions,
     )
 
@@ -197,6 +209,26 @@ def _dashboard(parts: Parts, settings: AppSettings) -> DashboardParts:
     )
 
 
+def _desk(
+    record: Record,
+    keys: KeyRing,
+    passwords: Passwords,
+    nudger: Nudger,
+    signals: Signals,
+    settings: AppSettings,
+) -> Desk:
+    return Desk(
+        record,
+        keys,
+        passwords,
+        nudger,
+        signals,
+        keep_sealed=settings.reveal == "always",
+        queue_wait_s=settings.queue_wait_s,
+        jobs_waiting_max=settings.jobs_waiting_max,
+    )
+
+
 def _mailer(settings: AppSettings) -> Mailer:
     return open_mailer(
         smtp_url=settings.smtp_url,
@@ -213,6 +245,21 @@ def _speech_limits(settings: AppSettings) -> SpeechLimits:
         queue_wait_s=settings.queue_wait_s,
         price_micro=settings.price_micro,
     )
+
+
+def _answer_limits(settings: AppSettings) -> AnswerLimits:
+    return AnswerLimits(
+        characters_max=settings.answer_characters_max,
+        first_audio_wait_s=settings.first_audio_wait_s,
+        waiting_max=settings.answers_waiting_max,
+        streams_max=settings.streams_max,
+    )
+
+
+def _cors(settings: AppSettings) -> CORSConfig | None:
+    """Scripts of these origins may call us; none is ever given our cookies."""
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    return CORSConfig(allow_origins=origins, expose_headers=list(EXPOSED)) if origins else None
 
 
 def _limits(settings: AppSettings) -> Limits:
@@ -249,8 +296,15 @@ def _routes(parts: Parts, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
         submit_route(parts.speech, parts.authenticator, parts.gate, body_bytes_max=size),
         status_route(parts.speech, parts.addresses),
         audio_route(parts.speech, parts.addresses, parts.authenticator, parts.store),
-        cancel_route(parts.speech),
-        voices_route(parts.catalogs),
+        stream_route(parts.speech, parts.answers, parts.addresses, parts.authenticator, parts.store),
+        *job_routes(parts.jobs, parts.speech, parts.addresses),
+        voices_route(parts.catalogs, parts.samples),
+        sample_route(parts.samples, parts.store),
+        *generate_routes(
+            Sound(parts.answers, parts.store), parts.answers, parts.catalogs, body_bytes_max=size
+        ),
+        *list_routes(parts.catalogs, parts.samples, parts.health),
+        usage_route(parts.reports),
         *auth_routes(parts.accounts, parts.gate, body_bytes_max=size),
         dashboard_route(parts.accounts, parts.reports, parts.addresses),
         credits_route(parts.accounts, parts.reports),
@@ -268,9 +322,11 @@ def _running(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[N
         await parts.record.open(within_s=_OPEN_S)
         await parts.buckets.open()
         parts.watch.start()
+        parts.signals.start()
         try:
             yield
         finally:
+            await parts.signals.close()
             await parts.watch.close()
             await parts.resets.close()
             parts.nudger.close()

@@ -33,6 +33,11 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     audio_url_s: Limit = 3600
 
     text_characters_max: Limit = 100_000  # POST /v1/tts
+    answer_characters_max: Limit = 5000  # speech in the answer, whole or streamed
+    first_audio_wait_s: Seconds = 60.0  # then 503
+    answers_waiting_max: Limit = 2000  # requests of a process that wait for speech, before 503
+    streams_max: Limit = 64  # at once, a key (an account, where a token is used), in a process
+    cors_origins: str = "*"  # by commas, whose pages may call us; empty: none but our own
     transcript_characters_max: Limit = 100_000  # POST /api/stt/live/complete
     jobs_waiting_max: Limit = 1000  # unfinished jobs an account may have
     queue_wait_s: Limit = 3600  # a job still queued then expires

@@ -39,13 +39,18 @@ def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
         [job.kind for job in jobs],
         [job.engine for job in jobs],
         [job.lane for job in jobs],
-        [msgspec.json.encode(msgspec.to_builtins(job.params) | origin).decode() for job in jobs],
+        [_params(job, origin) for job in jobs],
         [job.hold for job in jobs],
         [job.characters for job in jobs],
         [job.cost_us for job in jobs],
         [job.key for job in jobs],
         [job.fingerprint for job in jobs],
     ]
+
+
+def _params(job: NewJob, origin: dict[str, str]) -> str:
+    given = msgspec.json.decode(msgspec.json.encode(job.params))  # those of an earlier job are JSON already
+    return msgspec.json.encode(given | origin).decode()
 
 
 async def charge(connection: Connection, wanted: NewCharge) -> Charged:

@@ -116,6 +116,22 @@ class Objects:
             raise StoreError(str(error)) from error
         return _chunks(found)
 
+    async def size(self, key: str) -> int | None:
+        """How many bytes the object has; None where there is none. Raises StoreError."""
+        try:
+            return int((await obstore.head_async(self._store, key))["size"])
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise StoreError(str(error)) from error
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store. Raises StoreError, also where there is no such source."""
+        try:
+            await obstore.copy_async(self._store, source, target)
+        except (BaseError, OSError) as error:  # FileNotFoundError is one
+            raise StoreError(str(error)) from error
+
     async def check(self) -> None:
         """Return when the store answers. Raises StoreError."""
         if self._root is not None:

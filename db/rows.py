@@ -172,6 +172,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     duration_ms: int | None
     sha256: bytes | None
     audio_gone: bool | None  # kept past its time
+    format: str  # asked for
 
 
 class Balance(Struct, frozen=True, kw_only=True):

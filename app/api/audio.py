@@ -1,33 +1,26 @@
-"""GET /tts/audio/{job_id}: finished audio, whole or in part, streamed from the store."""
+"""Audio by a job's id: finished, whole or in part, from the store; or live, while it is made."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import structlog
-from litestar import Response, route
+from litestar import Response, get, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
 from app.api.bodies import AnyRequest
+from app.api.leaving import unless_left
 from app.api.ranges import Part, matches, part_wanted
+from app.api.sound import disposition, read_object, while_made
 from app.auth import Authenticator
-from app.domain.audio import AudioAddresses, check_audio, gone
-from app.domain.errors import Unauthenticated, Unavailable
+from app.domain.answers import Answers
+from app.domain.audio import AudioAddresses
+from app.domain.endings import check_audio
+from app.domain.errors import Unauthenticated
 from app.domain.principals import Principal
 from app.domain.speech import Speech
-from db.metrics import STORE_FAILURES
-from db.objects import Objects, StoreError
+from db.objects import Objects
 from db.rows import JobStatus
-
-_EXTENSIONS = {
-    "audio/mpeg": "mp3",
-    "audio/ogg": "ogg",
-    "audio/flac": "flac",
-    "audio/aac": "aac",
-    "audio/pcm": "pcm",
-}
 
 
 def audio_route(
@@ -44,13 +37,50 @@ def audio_route(
     ) -> Response[Any]:
         job = await speech.status(job_id)
         check_audio(job)
-        who = None
-        if addresses.needs_owner(job, expires, signature):
-            who = await _who(request, authenticator)
-        addresses.admit(job, who, expires, signature)
+        await _admit(request, job, addresses, authenticator, expires, signature)
         return await _answer(request, job, store)
 
     return speech_audio
+
+
+def stream_route(
+    speech: Speech,
+    answers: Answers,
+    addresses: AudioAddresses,
+    authenticator: Authenticator,
+    store: Objects,
+) -> HTTPRouteHandler:
+    """GET /tts/stream of row 14."""
+
+    @get("/tts/stream/{job_id:str}", opt={"public": True, "limit": "poll"})
+    async def speech_stream(
+        request: AnyRequest,
+        job_id: FromPath[str],
+        expires: FromQuery[str] = "",
+        signature: FromQuery[str] = "",
+    ) -> Response[Any]:
+        job = await speech.status(job_id)
+        await _admit(request, job, addresses, authenticator, expires, signature)
+        if job.state in ("queued", "processing"):
+            return while_made(await unless_left(request.receive, answers.overheard(job)), {})
+        check_audio(job)
+        return await _answer(request, job, store)
+
+    return speech_stream
+
+
+async def _admit(
+    request: AnyRequest,
+    job: JobStatus,
+    addresses: AudioAddresses,
+    authenticator: Authenticator,
+    expires: str,
+    signature: str,
+) -> None:
+    who = None
+    if addresses.needs_owner(job, expires, signature):
+        who = await _who(request, authenticator)
+    addresses.admit(job, who, expires, signature)
 
 
 async def _who(request: AnyRequest, authenticator: Authenticator) -> Principal | None:
@@ -79,37 +109,14 @@ async def _answer(request: AnyRequest, job: JobStatus, store: Objects) -> Respon
     status = 200 if part is None else 206
     if request.method == "HEAD" or size == 0:
         return Response(b"", status_code=status, headers=headers, media_type=media_type)
-    chunks = await _read(store, job, sent)
+    chunks = await read_object(store, job.object, sent.start, sent.end)
     return Stream(chunks, status_code=status, headers=headers, media_type=media_type)
 
 
 def _describing(job: JobStatus, sent: Part) -> dict[str, str]:
-    content_type = job.content_type or "audio/wav"
-    name = f"codevoice.{_EXTENSIONS.get(content_type.partition(';')[0], 'wav')}"
     return {
-        "Content-Type": content_type,
+        "Content-Type": job.content_type or "audio/wav",
         "Content-Length": str(sent.end - sent.start),
         "Accept-Ranges": "bytes",
-        "Content-Disposition": f'inline; filename="{name}"',
+        "Content-Disposition": disposition("inline", job),
     }
-
-
-async def _read(store: Objects, job: JobStatus, sent: Part) -> AsyncIterator[bytes]:
-    """The chunks; the first is here before any header is sent, so that a lost object is said so."""
-    try:
-        chunks = await store.read(job.object or "", sent.start, sent.end)
-        first = await anext(chunks, b"")
-    except FileNotFoundError:
-        structlog.get_logger().error("object_missing", key=job.object)
-        raise gone("This audio is gone. Generate it anew.") from None
-    except StoreError as error:
-        STORE_FAILURES.labels("read").inc()
-        structlog.get_logger().warning("store_away", reason=str(error)[:200])
-        raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
-    return _after(first, chunks)
-
-
-async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk

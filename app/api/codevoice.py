@@ -1,21 +1,23 @@
-"""CodeVoice's own dialect: queue speech, look after it, list voices."""
+"""CodeVoice's own dialect: queue speech, poll it, list voices."""
 
 from typing import Any
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
 from app.api.bodies import AnyRequest, decode_json, read_body
 from app.api.openapi import takes
-from app.api.wire import Cancelled, Queued, SpeechBody, Status, VoiceList, VoiceView
+from app.api.wire import Queued, SpeechBody, Status, VoiceList, VoiceView
 from app.auth import Authenticator, Credential
-from app.domain.audio import AudioAddresses, gone
+from app.domain.audio import AudioAddresses
 from app.domain.catalog import Catalog, Catalogs, Offer
+from app.domain.endings import gone
 from app.domain.errors import DomainError, MissingKey
 from app.domain.plan import SpeechRequest
 from app.domain.principals import Principal
+from app.domain.samples import Samples
 from app.domain.scopes import SPEECH
 from app.domain.speech import Speech
 from app.domain.voices import VoiceFilter, list_voices
@@ -53,14 +55,7 @@ def submit_route(
             who = await _of_body(request, body, authenticator)
             await gate.after(opt, request.scope, who)
         asked = decode_json(body, _BODY)
-        wanted = SpeechRequest(
-            text=asked.text,
-            voice=asked.voice,
-            language=asked.language,
-            format=asked.format,
-            speed=asked.speed,
-            pitch=asked.pitch,
-        )
+        wanted = SpeechRequest(**{field: getattr(asked, field) for field in SpeechRequest.__struct_fields__})
         key = request.headers.get("idempotency-key")
         ticket = await speech.submit(who, wanted, key, route=_ROUTE)
         view = Queued(job_id=ticket.job_id, user_type=who.user_type, tier=who.tier, message=ticket.message)
@@ -119,20 +114,9 @@ _ERRORS = {
 }
 
 
-def cancel_route(speech: Speech) -> HTTPRouteHandler:
-    """DELETE of row 14."""
-
-    @delete("/v1/jobs/{job_id:str}", status_code=200, opt={"scope": SPEECH})
-    async def cancel_job(request: AnyRequest, job_id: FromPath[str]) -> Cancelled:
-        await speech.cancel(request.scope["user"], job_id)
-        return Cancelled(job_id=job_id.lower())
-
-    return cancel_job
-
-
-def voices_route(catalogs: Catalogs) -> HTTPRouteHandler:
+def voices_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
     """Row 5."""
-    whole = _WholeList()
+    whole = _WholeList(samples)
 
     @get("/v1/voices", opt={"public": True})
     async def voices(
@@ -147,7 +131,7 @@ def voices_route(catalogs: Catalogs) -> HTTPRouteHandler:
         if wanted == VoiceFilter():
             body: Any = whole.of(catalog)  # bytes go out as they are
             return Response(body)
-        return Response(_page(catalog, wanted))
+        return Response(_page(catalog, wanted, samples))
 
     return voices
 
@@ -155,27 +139,29 @@ def voices_route(catalogs: Catalogs) -> HTTPRouteHandler:
 class _WholeList:
     """The unfiltered list, encoded once a catalog."""
 
-    def __init__(self) -> None:
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
         self._catalog: Catalog | None = None
         self._body = b""
 
     def of(self, catalog: Catalog) -> bytes:
         if catalog is not self._catalog:
-            self._catalog, self._body = catalog, msgspec.json.encode(_page(catalog, VoiceFilter()))
+            body = msgspec.json.encode(_page(catalog, VoiceFilter(), self._samples))
+            self._catalog, self._body = catalog, body
         return self._body
 
 
-def _page(catalog: Catalog, wanted: VoiceFilter) -> VoiceList:
+def _page(catalog: Catalog, wanted: VoiceFilter, samples: Samples) -> VoiceList:
     page = list_voices(catalog, wanted)
     return VoiceList(
-        voices=[_view(offer) for offer in page.offers],
+        voices=[_view(offer, samples.address(offer.voice)) for offer in page.offers],
         has_more=page.has_more,
         total_count=page.total,
         next_cursor=page.offers[-1].voice.id if page.has_more else None,
     )
 
 
-def _view(offer: Offer) -> VoiceView:
+def _view(offer: Offer, sample_url: str) -> VoiceView:
     voice = offer.voice
     return VoiceView(
         name=voice.name,
@@ -190,4 +176,6 @@ def _view(offer: Offer) -> VoiceView:
         age=voice.age,
         style=voice.style,
         labels={"gender": voice.gender, "age": voice.age, "language": voice.languages[0]},
+        sample_url=sample_url,
+        preview_url=sample_url,
     )

@@ -95,6 +95,7 @@ def _yourvoic_code(error: DomainError) -> str:
         422: "INVALID_PARAMETER",
         429: "RATE_LIMIT_EXCEEDED",
         500: "INTERNAL_ERROR",
+        503: "SERVICE_UNAVAILABLE",
     }
     return by_status.get(error.status) or error.code.upper()
 

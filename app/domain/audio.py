@@ -9,15 +9,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.errors import Gone, MissingKey, NotFound, NotReady, SignatureRequired
+from app.domain.endings import gone
+from app.domain.errors import MissingKey, NotFound, SignatureRequired
 from app.domain.principals import Principal
 from db.rows import JobStatus
-
-_GONE = {
-    "cancelled": "This job was cancelled; it has no audio.",
-    "expired": "This job waited too long and has expired; it has no audio.",
-    "failed": "This job failed; it has no audio.",
-}
 
 
 class AudioRules(Struct, frozen=True, kw_only=True):
@@ -62,8 +57,9 @@ class AudioAddresses:
         raise SignatureRequired("Ask /tts/status for the signed address of this audio.")
 
     def _is_bare_allowed(self, job: JobStatus) -> bool:
-        until = timedelta(hours=self._rules.bare_hours)
-        return job.finished_at is not None and datetime.now(UTC) < job.finished_at + until
+        if job.finished_at is None:  # still made: its stream may be listened to
+            return self._rules.bare_hours > 0
+        return datetime.now(UTC) < job.finished_at + timedelta(hours=self._rules.bare_hours)
 
     def _is_signed(self, job: UUID, expires: str, signature: str) -> bool:
         return self._is_authentic(job, expires, signature) and not _passed(expires)
@@ -74,21 +70,6 @@ class AudioAddresses:
     def _sign(self, job: UUID, expires: str) -> str:
         message = f"{job}\n{expires}".encode(errors="replace")
         return hmac.new(self._secret, message, sha256).hexdigest()
-
-
-def check_audio(job: JobStatus) -> None:
-    """Raise NotReady or Gone unless the job has audio to give."""
-    if job.state in ("queued", "processing"):
-        raise NotReady("The audio is not ready yet. Ask /tts/status until the job is completed.")
-    if job.state != "completed":
-        raise gone(_GONE[job.state])
-    if job.audio_gone or job.object is None:
-        raise gone("This audio was kept for its time and is gone. Generate it anew.")
-
-
-def gone(error: str) -> Gone:
-    """The refusal of audio that is no more, in words that pollers stop on."""
-    return Gone(error, beside={"status": "failed", "error": error})
 
 
 def _passed(expires: str) -> bool:

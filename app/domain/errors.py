@@ -199,6 +199,13 @@ class NotReady(DomainError):
     status, code = 409, "not_ready"
 
 
+class InFlight(DomainError):
+    """The same Idempotency-Key came before, and its request has not ended yet."""
+
+    status, code = 409, "request_in_flight"
+    retry_after_s = 1
+
+
 class TooLate(DomainError):
     status, code = 409, "too_late"
 
@@ -281,6 +288,11 @@ class RateLimited(DomainError):
         super().__init__(message, retry_after_s=retry_after_s)
 
 
+class TooManyStreams(DomainError):
+    status, code = 429, "too_many_streams"
+    retry_after_s = 1
+
+
 class HeadersTooLarge(DomainError):
     status, code = 431, "headers_too_large"
 
@@ -290,6 +302,17 @@ class Unavailable(DomainError):
 
     status, code = 503, "service_unavailable"
     retry_after_s = 1
+
+
+class SpeechFailed(Unavailable):
+    """The engine broke down over it, or over the part that was being listened to."""
+
+    code = "speech_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "The speech could not be made. Nothing was charged; please try again.", reason=reason
+        )
 
 
 class ConnectionLost(Unavailable):

@@ -13,6 +13,7 @@ from app.domain.errors import (
     UnknownLanguage,
     UnknownVoice,
 )
+from db.formats import FORMATS, Format
 from db.rows import SpeechParams
 
 _SUGGESTIONS_MAX = 20
@@ -28,6 +29,8 @@ class SpeechRequest(Struct, frozen=True, kw_only=True):
     format: str | None = None
     speed: float | None = None
     pitch: float | None = None
+    sample_rate: int | None = None
+    bitrate_kbps: int | None = None
 
 
 class Plan(Struct, frozen=True):
@@ -36,18 +39,35 @@ class Plan(Struct, frozen=True):
     offer: Offer
     params: SpeechParams
 
+    @property
+    def format(self) -> Format:
+        return FORMATS[self.params.format]
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples a second of the audio there will be."""
+        return self.format.rate_hz(self.params.rate_hz, self.offer.engine.sample_rate_hz)
+
+    @property
+    def cost_us(self) -> int:
+        """Engine time this is expected to take."""
+        return len(self.params.text) * self.offer.engine.cost_us_per_character
+
 
 def plan(request: SpeechRequest, offer: Offer, *, characters_max: int) -> Plan:
     """The request with every default filled in. Raises Invalid and TextTooLong, naming field and limit."""
     engine = offer.engine
     check_text(request.text, min(characters_max, engine.characters_max))
+    wanted = FORMATS[_format(request.format, engine.formats)]
     params = SpeechParams(
         text=request.text,
         voice=offer.voice.id,
         language=_language(request.language, offer),
-        format=_format(request.format, engine.formats),
+        format=wanted.name,
         speed=_within("speed", request.speed, 1.0, engine.speed_min, engine.speed_max),
         pitch=_within("pitch", request.pitch, 0.0, engine.pitch_min, engine.pitch_max),
+        rate_hz=_rate_hz(request.sample_rate, wanted),
+        bitrate_kbps=_bitrate_kbps(request.bitrate_kbps, wanted),
     )
     return Plan(offer, params)
 
@@ -73,12 +93,14 @@ def unknown_voice(name: str, catalog: Catalog) -> UnknownVoice:
     """The refusal of a voice nobody has, with names like it."""
     shown = name[:_ECHO_CHARACTERS_MAX].encode(errors="replace").decode()
     names = {offer.voice.name.casefold(): offer.voice.name for offer in catalog.offers}
-    close = get_close_matches(shown.casefold(), names, n=_SUGGESTIONS_MAX, cutoff=0.6) or list(names)
+    available = list(names.values())[:_SUGGESTIONS_MAX]
+    close = get_close_matches(shown.casefold(), names, n=_SUGGESTIONS_MAX, cutoff=0.6)
     return UnknownVoice(
         f"There is no voice '{shown}'. GET /v1/voices lists them all.",
         field="voice",
         provided=shown,
-        suggestions=[names[name] for name in close[:_SUGGESTIONS_MAX]],
+        suggestions=[names[name] for name in close] or available,
+        available=available,
     )
 
 
@@ -108,9 +130,28 @@ def _language(asked: str | None, offer: Offer) -> str:
 
 def _format(asked: str | None, formats: tuple[str, ...]) -> str:
     wanted = "wav" if asked is None else asked.strip().casefold()
-    if wanted not in formats:
+    if wanted not in formats or wanted not in FORMATS:
         raise UnknownFormat(f"Formats are {', '.join(formats)}.", field="format", formats=list(formats))
     return wanted
+
+
+def _rate_hz(asked: int | None, wanted: Format) -> int:
+    if asked is None:
+        return 0
+    if asked not in wanted.rates_hz:
+        rates = list(wanted.rates_hz)
+        message = f"The sample_rate of {wanted.name} is one of {', '.join(map(str, rates))}."
+        raise Invalid(message, field="sample_rate", limit=rates)
+    return asked
+
+
+def _bitrate_kbps(asked: int | None, wanted: Format) -> int:
+    if asked is None:
+        return 0
+    if wanted.bitrates_kbps is None:
+        raise Invalid(f"{wanted.name} has no bitrate to choose.", field="bitrate_kbps")
+    least, most, _ = wanted.bitrates_kbps
+    return int(_within("bitrate_kbps", asked, 0, least, most))
 
 
 def _within(field: str, asked: float | None, default: float, least: float, most: float) -> float:
@@ -118,7 +159,7 @@ def _within(field: str, asked: float | None, default: float, least: float, most:
         return default
     if not least <= asked <= most:
         raise Invalid(
-            f"The {field} must be from {least:g} to {most:g} for this voice.",
+            f"The {field} must be from {least:g} to {most:g} for this voice and format.",
             field=field,
             limit=[least, most],
         )

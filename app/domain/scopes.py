@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from app.domain.errors import Invalid, ScopeTooWide
 
-SPEECH = "speech"  # queue speech, cancel jobs
+SPEECH = "speech"  # speech in the answer or queued; look at jobs, cancel them
 TRANSCRIPTION = "transcription"
 ACCOUNT = "account"  # look at the account, its credits and jobs; log out; change the password
 KEYS = "keys"  # list, create, rotate and revoke keys

@@ -21,6 +21,7 @@ from app.domain.nudger import Nudger
 from app.domain.plan import Plan, SpeechRequest, plan, unknown_voice
 from app.domain.principals import Principal
 from app.domain.record import Record
+from app.domain.signals import Signals
 from db import jobs
 from db.rows import JobStatus, NewJob, Submitted
 
@@ -44,24 +45,38 @@ class Ticket(Struct, frozen=True, kw_only=True):
     job_id: UUID
     message: str
     replayed: bool
+    plan: Plan
 
 
 class Speech:
     """What every dialect calls for speech."""
 
-    def __init__(self, record: Record, catalogs: Catalogs, nudger: Nudger, limits: SpeechLimits) -> None:
+    def __init__(
+        self, record: Record, catalogs: Catalogs, nudger: Nudger, signals: Signals, limits: SpeechLimits
+    ) -> None:
         self._record = record
         self._catalogs = catalogs
         self._nudger = nudger
+        self._signals = signals
         self._limits = limits
 
     async def submit(
-        self, who: Principal, request: SpeechRequest, idempotency_key: str | None, *, route: str
+        self,
+        who: Principal,
+        request: SpeechRequest,
+        idempotency_key: str | None,
+        *,
+        route: str,
+        characters_max: int | None = None,
+        live: bool = False,
     ) -> Ticket:
-        """Hold the price, queue the job, wake a worker. One statement; refused, it costs nothing."""
+        """Hold the price, queue the job, wake a worker. One statement; refused, it costs nothing.
+
+        `live`: somebody will listen from the first sound on.
+        """
         check_idempotency_key(idempotency_key)
-        planned = await self._plan(request)
-        job = self._job(who, planned)
+        planned = await self._plan(request, characters_max or self._limits.text_characters_max)
+        job = self._job(who, planned, live=live)
         if idempotency_key is not None:
             job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=_fingerprint(route, request))
         answer = await self._queue(job)
@@ -70,31 +85,49 @@ class Speech:
         if answer.code == "queued":
             self._nudger.nudge(job.engine)
         message = used(who.user_type, answer.bucket, answer.remaining)
-        return Ticket(job_id=answer.id, message=message, replayed=answer.code == "replayed")
+        return Ticket(job_id=answer.id, message=message, replayed=answer.code == "replayed", plan=planned)
 
     async def status(self, job_id: str) -> JobStatus:
         """What may be told of a job to whoever knows its id. Raises NotFound, in words pollers stop on."""
-        identifier = _job_id(job_id)
+        identifier = read_job_id(job_id)
         async with self._record.connection() as connection:
             found = await jobs.status(connection, identifier) if identifier else None
         if found is None:
             raise _no_job()
         return found
 
-    async def cancel(self, who: Principal, job_id: str) -> None:
-        """Cancel the account's own unfinished job; its credit returns. Raises NotFound and TooLate."""
-        identifier = _job_id(job_id)
+    async def cancel(self, who: Principal, job_id: str, *, heard: bool = False) -> None:
+        """Cancel the account's own unfinished job: its credit returns unless any of its audio was heard.
+
+        Raises NotFound and TooLate.
+        """
+        identifier = read_job_id(job_id)
         result = "not_found"
         if identifier is not None:
             async with self._record.connection() as connection:
                 actor = str(who.account)
-                result = await jobs.cancel(connection, identifier, owner=who.account, actor=actor)
+                result = await jobs.cancel(
+                    connection, identifier, owner=who.account, actor=actor, heard=heard
+                )
+        if identifier is not None and result == "cancelled":
+            self._signals.cancelled(identifier)
         if result == "not_found":
             raise _no_job()
         if result == "too_late":
             raise TooLate("This job has already ended; it cannot be cancelled any more.")
 
-    async def _plan(self, request: SpeechRequest) -> Plan:
+    async def listen(self, job: UUID) -> None:
+        """Somebody listens to an unfinished job: its worker, or whichever will be, is to let it be heard."""
+        async with self._record.connection() as connection:
+            await jobs.listen(connection, job)
+        self._signals.listened(job)
+
+    async def hear(self, job: UUID) -> None:
+        """An audio byte of the job was given to a listener."""
+        async with self._record.connection() as connection:
+            await jobs.hear(connection, job)
+
+    async def _plan(self, request: SpeechRequest, characters_max: int) -> Plan:
         catalog = await self._catalogs.current()
         offer = catalog.find(request.voice)
         if offer is None:  # perhaps its engine has only just come up
@@ -104,21 +137,21 @@ class Speech:
             raise Unavailable("No speech engine is ready yet. Please try again in a moment.", retry_after_s=5)
         if offer is None:
             raise unknown_voice(request.voice, catalog)
-        return plan(request, offer, characters_max=self._limits.text_characters_max)
+        return plan(request, offer, characters_max=characters_max)
 
-    def _job(self, who: Principal, planned: Plan) -> NewJob:
-        engine = planned.offer.engine
-        characters = len(planned.params.text)
+    def _job(self, who: Principal, planned: Plan, *, live: bool) -> NewJob:
         return NewJob(
             id=uuid4(),
             owner=who.account,
             kind="speech",
-            engine=engine.engine,
+            engine=planned.offer.engine.engine,
             lane=planned.params.voice,
             params=planned.params,
             hold=self._limits.price_micro,
-            characters=characters,
-            cost_us=characters * engine.cost_us_per_character,
+            characters=len(planned.params.text),
+            cost_us=planned.cost_us,
+            live=live,
+            api_key=who.key,
         )
 
     async def _queue(self, job: NewJob) -> Submitted:
@@ -159,8 +192,8 @@ def _fingerprint(route: str, request: SpeechRequest) -> bytes:
     return sha256(route.encode() + b"\0" + msgspec.json.encode(request)).digest()
 
 
-def _job_id(text: str) -> UUID | None:
-    """The id where `text` is one as we write them."""
+def read_job_id(text: str) -> UUID | None:
+    """The id of a job where `text` is one as we write them."""
     if len(text) != _UUID_CHARACTERS:
         return None
     try:

@@ -63,6 +63,21 @@ class RecentJob(Struct, frozen=True, kw_only=True):
     has_audio: bool | None
 
 
+class KeyUse(Struct, frozen=True, kw_only=True):
+    """What one key (None: a token) did of one kind on one day; `spent` in micro-credits."""
+
+    day: date
+    key: UUID | None
+    key_name: str | None
+    kind: str
+    requests: int
+    succeeded: int
+    failed: int
+    characters: int
+    duration_ms: int
+    spent: int
+
+
 class _Row(Struct, frozen=True, kw_only=True):
     day: date
     kind: str
@@ -85,6 +100,13 @@ class UsageReports:
         async with self._record.connection() as connection:
             rows = await connection.fetch(query("usage_by_day"), who.account, since)
         return _usage(days, [_Row(**dict(row)) for row in rows])
+
+    async def by_key(self, who: Principal, *, days: int) -> list[KeyUse]:
+        """The last so many days, today included, the latest first; those without jobs are left out."""
+        since = datetime.combine(datetime.now(UTC).date() - timedelta(days=days - 1), time(), UTC)
+        async with self._record.connection() as connection:
+            rows = await connection.fetch(query("usage_by_key"), who.account, since)
+        return [KeyUse(**dict(row)) for row in rows]
 
     async def recent(self, who: Principal) -> list[RecentJob]:
         """The last twenty jobs, the latest first."""

@@ -7,6 +7,7 @@ FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 -- name: job_status
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
   j.audio_bytes, j.duration_ms, j.sha256, j.audio_until < clock_timestamp() AS audio_gone,
+  coalesce(j.params ->> 'format', '') AS format,
   CASE WHEN j.state = 'queued' THEN (SELECT count(*) FROM (SELECT FROM cv.job a WHERE a.engine = j.engine
     AND a.state = 'queued' AND a.fair_at < j.fair_at ORDER BY a.fair_at LIMIT 1000) ahead) END AS position
 FROM cv.job j WHERE j.id = $1
@@ -230,6 +231,38 @@ FROM cv.job WHERE owner = $1 AND created_at >= $2 GROUP BY 1, 2, 3
 SELECT id, kind, params ->> 'voice' AS voice, state, characters, duration_ms, coalesce(price, hold) AS micro, created_at,
   object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio
 FROM cv.job WHERE owner = $1 ORDER BY created_at DESC LIMIT $2
+
+-- name: price_and_rest
+-- What a job cost, and all that its owner can spend; null: unlimited.
+SELECT j.price, CASE WHEN NOT w.unlimited THEN w.free + w.paid END AS spendable
+FROM cv.job j JOIN cv.wallet w USING (owner) WHERE j.id = $1
+
+-- name: jobs_of_account
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  characters, duration_ms, audio_bytes, coalesce(price, hold) AS micro, created_at, started_at, finished_at,
+  coalesce(object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio
+FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::uuid IS NULL
+  OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3 AND owner = $1))
+ORDER BY created_at DESC, id DESC LIMIT $4
+
+-- name: job_of_account
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  characters, duration_ms, audio_bytes, coalesce(price, hold) AS micro, created_at, started_at, finished_at,
+  coalesce(object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio
+FROM cv.job WHERE owner = $1 AND id = $2
+
+-- name: usage_by_key
+SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.api_key AS key, k.name AS key_name, j.kind, count(*) AS requests,
+  count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
+  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, sum(j.characters)::bigint AS characters,
+  coalesce(sum(j.duration_ms), 0)::bigint AS duration_ms, coalesce(sum(j.price), 0)::bigint AS spent
+FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key
+WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 3, 2, 4
+
+-- name: open_system_account
+-- The account of what the installation does for itself; it pays with credits that are issued as they are used.
+WITH made AS (INSERT INTO cv.account (id, kind) VALUES ($1, 'system') ON CONFLICT (id) DO NOTHING RETURNING id)
+SELECT cv.open_wallet(id, 'system', 1, NULL, true) FROM made
 
 -- name: spent_this_month
 SELECT coalesce(sum(price), 0)::bigint AS spent FROM cv.job

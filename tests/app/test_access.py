@@ -21,6 +21,10 @@ ROUTES = {
     ("GET", "/tts/status/{job_id}"): PUBLIC,
     ("GET", "/tts/audio/{job_id}"): PUBLIC,
     ("HEAD", "/tts/audio/{job_id}"): PUBLIC,
+    ("GET", "/tts/stream/{job_id}"): PUBLIC,
+    ("GET", "/v1/jobs"): "speech",
+    ("GET", "/v1/jobs/{job_id}"): "speech",
+    ("GET", "/v1/jobs/{job_id}/events"): "speech",
     ("DELETE", "/v1/jobs/{job_id}"): "speech",
     ("GET", "/v1/voices"): PUBLIC,
     ("POST", "/api/stt/live/start"): "transcription",
@@ -34,6 +38,16 @@ ROUTES = {
     ("POST", "/api/auth/password/reset/confirm"): PUBLIC,
     ("GET", "/api/auth/me"): "account",
     ("GET", "/api/user/dashboard"): "account",
+    ("POST", "/api/v1/tts/generate"): "speech",
+    ("POST", "/api/v1/tts/generate/stream"): "speech",
+    ("POST", "/api/v1/tts/stream"): "speech",
+    ("GET", "/api/v1/voices"): PUBLIC,
+    ("GET", "/api/v1/languages"): PUBLIC,
+    ("GET", "/api/v1/models"): "speech",
+    ("GET", "/api/v1/health"): PUBLIC,
+    ("GET", "/api/v1/usage"): "usage",
+    ("GET", "/samples/{file}"): PUBLIC,
+    ("HEAD", "/samples/{file}"): PUBLIC,
     ("GET", "/api/v1/credits"): "account",
     ("GET", "/api/v1/user/credits"): "account",
     ("GET", "/api/keys"): "keys",
@@ -77,7 +91,8 @@ OTHER_SCOPES = ("usage", "speech")
 def call(front: Front, method: str, path: str, headers: dict[str, str], **ids: object) -> httpx.Response:
     """Without a body: whoever is let in is told what is wrong with it."""
     given = {
-        name: uuid.uuid4() for name in ("job_id", "key_id", "job", "key", "account", "version", "name")
+        name: uuid.uuid4()
+        for name in ("job_id", "key_id", "job", "key", "account", "version", "name", "file")
     } | ids
     return front.call(method, path.format(**given), headers=headers)
 

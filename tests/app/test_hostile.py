@@ -88,12 +88,15 @@ def test_depth_has_an_end(front: Front, person: Person) -> None:
 @pytest.mark.parametrize("path", ["/v1/tts", "/api/auth/login", "/api/auth/register"])
 def test_forms_are_not_json(front: Front, person: Person, content_type: str, path: str) -> None:
     headers = {"Content-Type": content_type, "X-API-Key": person.key}
-    answer = front.call("POST", path, content=HELLO + b"}", headers=headers)
+    answer = front.call("POST", path, content=b"text=hello&voice=ryan", headers=headers)
 
     assert (answer.status_code, answer.json()["detail"]["error"]) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("content_type", ["", "text/plain", "nonsense", "application/json; charset=latin-1"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "nonsense", "application/json; charset=latin-1", "application/x-www-form-urlencoded"],
+)
 def test_json_is_taken_under_other_names(front: Front, person: Person, content_type: str) -> None:
     answer = front.call(
         "POST", "/v1/tts", person.key, content=HELLO + b"}", headers={"Content-Type": content_type}

@@ -27,7 +27,7 @@ from db.log import hashed
 from .conftest import Person
 from .front import Front
 
-YOURVOIC = ["/api/v1", "/api/v1/tts/generate", "/api/v1/nothing"]
+YOURVOIC = ["/api/v1", "/api/v1/tts/nothing", "/api/v1/nothing"]
 OPENAI = ["/v1/audio/speech", "/v1/audio/nothing", "/v1/models", "/v1/models/tts-1"]
 ELEVENLABS = ["/v1/text-to-speech/anna", "/v1/user/subscription", "/v2/voices", "/v2/nothing"]
 CODEVOICE = [

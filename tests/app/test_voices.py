@@ -41,8 +41,8 @@ def test_a_voice_has_the_fields_of_every_dialect(front: Front) -> None:
         "style": "neutral",
         "category": "premade",
         "labels": {"gender": "female", "age": "adult", "language": "de-DE"},
-        "sample_url": None,
-        "preview_url": None,
+        "sample_url": "/samples/anna.mp3",
+        "preview_url": "/samples/anna.mp3",
     }
 
 

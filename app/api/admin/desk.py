@@ -15,6 +15,7 @@ from app.domain.passwords import Passwords
 from app.domain.principals import Principal
 from app.domain.record import Record
 from app.domain.scopes import ADMIN
+from app.domain.signals import Signals
 from db.engine import Connection
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Desk(NamedTuple):
     keys: KeyRing
     passwords: Passwords
     nudger: Nudger
+    signals: Signals
     keep_sealed: bool
     queue_wait_s: int
     jobs_waiting_max: int

@@ -100,6 +100,7 @@ def _cancel_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
         async with desk.connection() as connection:
             done = await jobs.cancel_job(connection, act_of(request, body.reason), job)
+        desk.signals.cancelled(done.job)
         return acted(done)
 
     return cancel

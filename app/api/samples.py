@@ -1,0 +1,40 @@
+"""GET /samples/{voice}.mp3: what a voice sounds like (row 21)."""
+
+from typing import Any
+
+from litestar import Response, route
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from litestar.response import Stream
+
+from app.api.bodies import AnyRequest
+from app.api.ranges import matches
+from app.api.sound import read_object
+from app.domain.errors import NotFound
+from app.domain.samples import FORMAT, Samples
+from db.formats import FORMATS
+from db.objects import Objects
+
+
+def sample_route(samples: Samples, store: Objects) -> HTTPRouteHandler:
+    """Row 21."""
+
+    @route("/samples/{file:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"public": True})
+    async def voice_sample(request: AnyRequest, file: FromPath[str]) -> Response[Any]:
+        voice, dot, extension = file.rpartition(".")
+        if not dot or extension != FORMAT:
+            raise NotFound("There is nothing at this path.")
+        found = await samples.sample(voice)
+        etag = f'"{found.object.removeprefix("samples/").removesuffix(f".{FORMAT}")}"'
+        headers = {"ETag": etag, "Cache-Control": "public, max-age=86400"}
+        if matches(request.headers.get("if-none-match"), etag):
+            return Response(None, status_code=304, headers=headers)
+        headers["Content-Length"] = str(found.audio_bytes)
+        media_type = FORMATS[FORMAT].content_type
+        if request.method == "HEAD":
+            return Response(b"", headers=headers, media_type=media_type)
+        chunks = await read_object(store, found.object, 0, found.audio_bytes)
+        return Stream(chunks, headers=headers, media_type=media_type)
+
+    return voice_sample

@@ -1,0 +1,131 @@
+"""Speech as bytes: finished, from the store; or live, as it is made. Headers that every dialect has."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from litestar import Response
+from litestar.response import Stream
+
+from app.api.bodies import AnyRequest
+from app.api.leaving import Live, unless_left
+from app.domain.answers import Answers, Sounding, Spoken
+from app.domain.credits import in_words
+from app.domain.endings import gone
+from app.domain.errors import Unavailable
+from app.domain.plan import SpeechRequest
+from db.formats import FORMATS
+from db.metrics import STORE_FAILURES
+from db.objects import Objects, StoreError
+from db.rows import JobStatus
+
+EXPOSED = (
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Range",
+    "Idempotent-Replayed",
+    "Preference-Applied",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Bits-Per-Sample",
+    "X-Channels",
+    "X-Credits-Remaining",
+    "X-Credits-Used",
+    "X-Duration-Ms",
+    "X-Job-ID",
+    "X-Processing-Time-Ms",
+    "X-Request-ID",
+    "X-Sample-Rate",
+)  # what a browser's script may read
+_BITS, _CHANNELS = 16, 1
+
+
+class Sound:
+    """Answers requests for speech with its bytes."""
+
+    def __init__(self, answers: Answers, store: Objects) -> None:
+        self._answers = answers
+        self._store = store
+
+    async def whole(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
+        """The finished speech. A caller who leaves meanwhile is done with it."""
+        who, key = request.scope["user"], request.headers.get("idempotency-key")
+        act = self._answers.whole(who, wanted, key, route=route)
+        return await self._finished(await unless_left(request.receive, act))
+
+    async def live(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
+        """The speech from its first sound on; finished where the same request came before."""
+        who, key = request.scope["user"], request.headers.get("idempotency-key")
+        act = self._answers.live(who, wanted, key, route=route)
+        found = await unless_left(request.receive, act)
+        if isinstance(found, Spoken):
+            return await self._finished(found)
+        headers = {
+            "X-Sample-Rate": str(found.rate_hz),
+            "X-Bits-Per-Sample": str(_BITS),
+            "X-Channels": str(_CHANNELS),
+        }
+        if "x-request-id" not in request.headers:  # by which GET /v1/jobs/{id} tells the totals later
+            headers["X-Request-ID"] = str(found.job_id)
+        return while_made(found, headers)
+
+    async def _finished(self, spoken: Spoken) -> Response[Any]:
+        job, left = spoken.job, spoken.spendable
+        headers = {
+            "Content-Length": str(job.audio_bytes or 0),
+            "Content-Disposition": disposition("attachment", job),
+            "Cache-Control": "no-store",
+            "X-Job-ID": str(job.id),
+            "X-Credits-Used": in_words(spoken.price),
+            "X-Credits-Remaining": "unlimited" if left is None else in_words(left),
+            "X-Duration-Ms": str(job.duration_ms or 0),
+        }
+        if spoken.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        chunks = await read_object(self._store, job.object, 0, job.audio_bytes or 0)
+        return Stream(chunks, status_code=200, headers=headers, media_type=job.content_type)
+
+
+def disposition(how: str, job: JobStatus) -> str:
+    """Content-Disposition of a job's audio: its name ends as its format does."""
+    found = (each.extension for each in FORMATS.values() if each.content_type == job.content_type)
+    return f'{how}; filename="codevoice.{next(found, "wav")}"'
+
+
+async def read_object(store: Objects, key: str | None, start: int, end: int) -> AsyncIterator[bytes]:
+    """The object's chunks; the first is here before any header is sent, so that a lost object is said so."""
+    try:
+        chunks = await store.read(key or "", start, end)
+        first = await anext(chunks, b"")
+    except FileNotFoundError:
+        structlog.get_logger().error("object_missing")
+        raise gone("This audio is gone. Generate it anew.") from None
+    except StoreError as error:
+        STORE_FAILURES.labels("read").inc()
+        structlog.get_logger().warning("store_away", reason=str(error)[:200])
+        raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
+    return _after(first, chunks)
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def while_made(sounding: Sounding, headers: dict[str, str]) -> Response[Any]:
+    """Live audio, with these headers besides its own."""
+    return Live(
+        sounding.chunks(),
+        headers={
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Accel-Buffering": "no",  # proxies are to pass it on as it comes
+            "X-Job-ID": str(sounding.job_id),
+            **headers,
+        },
+        media_type=sounding.format.content_type,
+        ended=lambda left: sounding.close(left=left),
+    )

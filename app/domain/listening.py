@@ -1,0 +1,108 @@
+"""The audio of a job while it is made: from the live stream, and from the store where that stops early.
+
+A stream is always a beginning of the stored object, so the store goes on where it stopped; but only of the
+attempt that was listened to: two attempts are never mixed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+import redis
+import structlog
+
+from app.domain.endings import failure
+from app.domain.errors import SpeechFailed, Unavailable
+from app.domain.signals import Signals
+from app.domain.speech import Speech
+from db.chunks import End, Live, Reader
+from db.objects import Objects
+from db.rows import JobStatus
+
+_LOOK_S = 1.0
+_AWAY_S = 3.0  # a read that takes longer is lost
+_ENTRIES_MAX = 16  # of a stream, held at once
+
+
+class Listening:
+    """Follows one job from an attempt on, for one reader."""
+
+    def __init__(
+        self, signals: Signals, speech: Speech, store: Objects, job: UUID, *, attempt: int = 1
+    ) -> None:
+        self._signals = signals
+        self._speech = speech
+        self._store = store
+        self._job = job
+        self._given_bytes = 0
+        self._made: JobStatus | None = None  # once it has ended well
+        self._turn_to(max(1, attempt))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The audio to its end, never short: whatever prevents that is raised as a refusal, at any point."""
+        with self._signals.waiting(self._job) as heard:
+            while not self._is_whole():
+                entries = await self._next(heard)
+                for entry in entries:
+                    if isinstance(entry, End):
+                        self._end = entry
+                    else:
+                        self._given_bytes += len(entry)
+                        yield entry
+                if (self._end is not None or not entries) and await self._has_ended():
+                    break
+        async for chunk in self._rest():
+            yield chunk
+
+    def _turn_to(self, attempt: int) -> None:
+        if self._given_bytes:
+            raise SpeechFailed("made_anew")
+        self._attempt = attempt
+        self._reader = Reader(self._signals.redis, Live(self._job, attempt))
+        self._end: End | None = None
+
+    def _is_whole(self) -> bool:
+        end = self._end
+        return end is not None and end.ending == "complete" and end.audio_bytes == self._given_bytes
+
+    async def _next(self, heard: asyncio.Event) -> Sequence[bytes | End]:
+        """What has come since; nothing after a second, or where nothing comes this way any more."""
+        if self._end is None:
+            try:
+                async with asyncio.timeout(_AWAY_S):
+                    found = await self._reader.next(wait_ms=int(_LOOK_S * 1000), entries_max=_ENTRIES_MAX)
+            except (redis.RedisError, OSError) as error:
+                structlog.get_logger().warning("live_audio_away", reason=type(error).__name__)
+            else:
+                self._signals.check_open()
+                return found
+        await self._signals.pause(heard, _LOOK_S)
+        heard.clear()
+        return ()
+
+    async def _has_ended(self) -> bool:
+        """Whether the job has ended well; else the next attempt is turned to where there is one."""
+        if self._is_whole():
+            return True
+        try:
+            job = await self._speech.status(str(self._job))
+        except Unavailable:
+            return False
+        if job.state not in ("queued", "processing", "completed"):
+            raise failure(job)
+        if job.attempt > self._attempt:
+            self._turn_to(job.attempt)
+        elif self._end is not None and self._end.ending == "again":
+            self._turn_to(self._attempt + 1)
+        self._made = job if job.state == "completed" else None
+        return self._made is not None
+
+    async def _rest(self) -> AsyncIterator[bytes]:
+        """What the stream did not have."""
+        job = self._made
+        if job is None or self._given_bytes == job.audio_bytes:
+            return
+        if job.object is None or job.audio_gone or self._given_bytes > (job.audio_bytes or 0):
+            raise SpeechFailed("audio_gone")
+        async for chunk in await self._store.read(job.object, self._given_bytes, job.audio_bytes or 0):
+            yield chunk
