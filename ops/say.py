@@ -13,12 +13,12 @@ from typing import Any, BinaryIO, cast
 
 from msgspec import Struct
 
+from db.formats import FORMATS
 from ops.stack import running_stack
 
 _POLL_S = 0.1
 _WAIT_S = 3600.0
 _ANSWER_S = 30.0
-_FORMATS = frozenset({"mp3", "wav", "ogg", "flac", "aac", "opus", "pcm"})
 
 
 class SayError(Exception):
@@ -51,7 +51,7 @@ def say(door: Door, text: str, *, voice: str | None, file: Path, report: Callabl
     body = {
         "text": text,
         "voice": voice or _some_voice(door),
-        "format": form if form in _FORMATS else "wav",
+        "format": form if form in FORMATS else "wav",
     }
     job = str(_json(door, "/v1/tts", body)["job_id"])
     report(f"{body['voice']} speaks: job {job}")

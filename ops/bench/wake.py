@@ -5,24 +5,20 @@
 one core, over the idle seconds measured first.
 """
 
-import json
-import re
-import socket
 import statistics
 import time
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 
 from ops.bench import BenchError, Figures, fund
+from ops.bench.posting import Poster
 from ops.stack import Stack
 
 _JOBS = 40
 _GAP_S = 0.25
 _IDLE_S = 5.0
-_ANSWER_BYTES_MAX = 65_536
 
 
 def wake(stack: Stack) -> Figures:
@@ -45,34 +41,18 @@ def wake(stack: Stack) -> Figures:
 def _waits_ms(stack: Stack) -> list[tuple[float, float]]:
     """(until claimed, until answered) of each job."""
     waits: list[tuple[float, float]] = []
-    place = urlsplit(stack.url)
     with (
         psycopg.connect(stack.database_url, autocommit=True) as connection,
-        socket.create_connection((place.hostname, place.port), timeout=10) as api,
+        Poster(stack) as poster,
     ):
         for _ in range(_JOBS):
             sent_at = time.time()
-            job = _post(api, stack.api_key)
+            job = poster.post("Wake up.", "ryan")
             answered_at = time.time()
             claimed_at = _started_at(connection, job).timestamp()
             waits.append((1000 * (claimed_at - sent_at), 1000 * (answered_at - sent_at)))
             time.sleep(_GAP_S)
     return waits
-
-
-def _post(api: socket.socket, key: str) -> str:
-    """One request in one segment: a client library's own time is not to be measured."""
-    body = b'{"text": "Wake up.", "voice": "ryan"}'
-    head = f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
-    api.sendall(head.encode() + body)
-    answer = b""
-    while not (found := re.search(rb"\r\n\r\n(\{.*\})$", answer, re.DOTALL)):
-        if len(answer) > _ANSWER_BYTES_MAX or not (part := api.recv(4096)):
-            raise BenchError(f"POST /v1/tts: {answer[:200]!r}")
-        answer += part
-    if b" 200 " not in answer[:15]:
-        raise BenchError(f"POST /v1/tts: {found[1].decode()}")
-    return json.loads(found[1])["job_id"]
 
 
 def _started_at(connection: psycopg.Connection, job: str) -> datetime:

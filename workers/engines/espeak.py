@@ -113,8 +113,8 @@ def _capabilities(known: Catalogue) -> Capabilities:
         formats=tuple(FORMATS),
         characters_max=CHARACTERS_MAX,
         cost_us_per_character=COST_US_PER_CHARACTER,
-        speed_min=0.5,
-        speed_max=2.0,
+        speed_min=0.5,  # espeak goes no slower than 80 words a minute
+        speed_max=4.0,
         pitch_min=-20.0,
         pitch_max=20.0,
     )

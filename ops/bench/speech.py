@@ -1,0 +1,154 @@
+"""What the platform leaves of an engine's speed, in a stack of the benchmark's own.
+
+`slow_engine_ratio`: jobs/s through POST /v1/tts ÷ the bare engine's loop, with an engine that takes its time
+(`paced.py`). `embedded_ratio`: the same with espeak, on the same cores; both sides in turns. `job_ms_p50`:
+from a POST's bytes sent to the job's `finished_at`, one client. `cpu_ms_*`: a job's CPU by process, of the
+espeak runs; the engine's own children are not counted.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+
+from ops.bench import BenchError, Figures, fund
+from ops.bench.own_stack import own_stack
+from ops.bench.paced import SLOTS, VOICE, PacedEngine
+from ops.bench.posting import Poster, ready
+from ops.stack import Stack
+from workers.engines import Engine, Utterance
+from workers.engines.espeak import EspeakEngine
+
+_TEXT = "The quick brown fox jumps over the lazy dog, and then it sleeps in the sun."
+_SLOW_JOBS = 16 * SLOTS
+_QUICK_JOBS = 200
+_ROUNDS = 3
+_SINGLE_JOBS = 50
+_CLIENTS = 8
+_DONE_S_MAX = 120
+
+
+def speech() -> Figures:
+    """Run all; raises BenchError where a job failed."""
+    with own_stack(engines="espeak,ops.bench.paced:engine") as stack:
+        fund(stack, credits=_SLOW_JOBS + (_ROUNDS + 1) * _QUICK_JOBS + _SINGLE_JOBS + 100)
+        for voice in (VOICE, "ryan"):
+            ready(stack, voice)
+        figures = _embedded(stack)
+        figures["job_ms_p50"] = statistics.median(_singles_ms(stack))
+        bare = _bare_rate(PacedEngine(), VOICE, _SLOW_JOBS)
+        figures["slow_engine_ratio"] = _platform_rate(stack, VOICE, _SLOW_JOBS) / bare
+    return figures
+
+
+def _embedded(stack: Stack) -> Figures:
+    engine = EspeakEngine()
+    try:
+        _platform_rate(stack, "ryan", _QUICK_JOBS)  # caches and plans are made
+        before, rounds = _cpu_ms(stack), list[tuple[float, float]]()
+        for _ in range(_ROUNDS):
+            rounds.append(
+                (_bare_rate(engine, "ryan", _QUICK_JOBS), _platform_rate(stack, "ryan", _QUICK_JOBS))
+            )
+        after = _cpu_ms(stack)
+    finally:
+        engine.close()
+    figures = {
+        "embedded_ratio": statistics.median(platform / bare for bare, platform in rounds),
+        "embedded_jobs_per_s": statistics.median(platform for _, platform in rounds),
+    }
+    jobs = _ROUNDS * _QUICK_JOBS
+    return figures | {f"cpu_ms_{part}": (after[part] - before[part]) / jobs for part in before}
+
+
+def _bare_rate(engine: Engine, voice: str, jobs: int) -> float:
+    """Utterances a second of the engine alone, all its slots kept busy."""
+
+    def say(_: int) -> None:
+        [spoken] = engine.begin([Utterance(job_id=uuid4(), text=_TEXT, voice=voice, language="en-US")])
+        for _pcm in spoken:
+            pass
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(engine.slots) as slots:
+        list(slots.map(say, range(jobs)))
+    return jobs / (time.monotonic() - began)
+
+
+def _platform_rate(stack: Stack, voice: str, jobs: int) -> float:
+    """Jobs a second from the first POST until the last is completed, with `_CLIENTS` clients."""
+
+    def post(share: int) -> None:
+        with Poster(stack) as poster:
+            for _ in range(share):
+                poster.post(_TEXT, voice)
+
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        done = _completed(connection)
+        began = time.monotonic()
+        with ThreadPoolExecutor(_CLIENTS) as clients:
+            list(clients.map(post, [jobs // _CLIENTS] * _CLIENTS))
+        deadline = began + _DONE_S_MAX
+        while (now := _completed(connection)) < done + jobs and time.monotonic() < deadline:
+            time.sleep(0.01)
+    if now < done + jobs:
+        raise BenchError(f"{done + jobs - now} of {jobs} jobs were not completed in {_DONE_S_MAX} s")
+    return jobs / (time.monotonic() - began)
+
+
+def _completed(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM cv.job WHERE state = 'completed'").fetchone()
+    return row[0] if row else 0
+
+
+def _singles_ms(stack: Stack) -> Sequence[float]:
+    """POST → completed of jobs one after the other."""
+    waits: list[float] = []
+    with Poster(stack) as poster, psycopg.connect(stack.database_url, autocommit=True) as connection:
+        for _ in range(_SINGLE_JOBS):
+            sent_at = time.time()
+            job = poster.post(_TEXT, "ryan")
+            time.sleep(0.03)  # out of its way
+            waits.append(1000 * (_finished_at(connection, job) - sent_at))
+    return waits
+
+
+def _finished_at(connection: psycopg.Connection, job: str) -> float:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        row = connection.execute("SELECT finished_at FROM cv.job WHERE id = %s", (job,)).fetchone()
+        if row and row[0]:
+            return row[0].timestamp()
+        time.sleep(0.005)
+    raise BenchError("a job was not completed within 10 s")
+
+
+def _cpu_ms(stack: Stack) -> dict[str, float]:
+    """CPU milliseconds so far of each part's process and its living children."""
+    parts: dict[str, Callable[[str], bool]] = {
+        "api": lambda name: name == "api",
+        "worker": lambda name: name == "worker",  # the first engine's
+        "postgres": lambda name: name == "postgres",
+        "valkey": lambda name: name == "valkey",
+    }
+    return {
+        part: sum(_family_ms(pid) for name, pid in stack.pids.items() if belongs(name))
+        for part, belongs in parts.items()
+    }
+
+
+def _family_ms(pid: int) -> float:
+    own = sum(_thread_ms(task) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    return own + sum(_family_ms(int(child)) for each in children for child in each.read_text().split())
+
+
+def _thread_ms(schedstat: Path) -> float:
+    try:
+        return int(schedstat.read_text().split()[0]) / 1e6
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
