@@ -4,16 +4,24 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import requests
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from db.log import hashed
+from ops.embedded import free_port
 from ops.home import home_of, secrets_of
+from tests.conftest import Need
+from tests.ops.rules import GPU, PROMETHEUS, drawn, everything, named
 
 from .clients import download, poll
 from .conftest import Stack
@@ -94,3 +102,74 @@ def test_no_log_holds_a_secret_and_each_job_can_be_followed(new_stack: NewStack)
     assert done["job"] == hashed(UUID(job))
     assert done["job"] in {line.get("job") for line in events(stack, "api", "request")}
     assert len(events(stack, "api", "unhandled")) == 0
+
+
+def busy(stack: Stack) -> None:
+    """A little of everything that is counted."""
+    jobs = [stack.speak(f"Counted, number {n}.") for n in range(4)]
+    assert {poll(stack, job)["status"] for job in jobs} == {"completed"}
+    requests.delete(f"{stack.url}/v1/jobs/{jobs[0]}", headers=stack.headers, timeout=10)
+    requests.get(f"{stack.url}/nowhere", timeout=10)
+
+
+def test_every_metric_that_rules_and_panels_name_is_scraped(new_stack: NewStack) -> None:
+    stack = new_stack(CODEVOICE_LOOK_S="0.5")
+    busy(stack)
+    wanted = {name for expr in everything() for name in named(expr) if not name.startswith(GPU)}
+    assert len(wanted) > 20
+    deadline = time.monotonic() + 20
+    while missing := wanted - set(scraped(stack.env()["metrics_url"])):
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.2)
+
+
+def scraped(url: str) -> Iterator[str]:
+    """Names of all samples."""
+    for family in text_string_to_metric_families(requests.get(url, timeout=10).text):
+        yield from (sample.name for sample in family.samples)
+
+
+def test_every_panel_has_data_in_a_real_prometheus(new_stack: NewStack, need: Need, tmp_path: Path) -> None:
+    stack = new_stack(CODEVOICE_LOOK_S="0.5")
+    with prometheus(need("prometheus"), tmp_path, stack.env()["metrics_url"]) as url:
+        busy(stack)
+        wanted = [expr for expr in drawn() if GPU not in expr]
+        deadline = time.monotonic() + 40
+        while empty := [expr for expr in wanted if not query(url, expr)]:
+            assert time.monotonic() < deadline, empty
+            time.sleep(0.5)
+        firing = query(url, 'ALERTS{alertstate="firing"}')
+    assert firing == []
+
+
+def query(url: str, expression: str) -> list[Any]:
+    """What Prometheus answers; nothing while it is starting."""
+    try:
+        answer = requests.get(f"{url}/api/v1/query", params={"query": expression}, timeout=10).json()
+    except requests.ConnectionError:
+        return []
+    assert answer["status"] == "success", answer
+    return answer["data"]["result"]
+
+
+@contextmanager
+def prometheus(program: str, folder: Path, scraped: str) -> Generator[str]:
+    """A Prometheus with our rules that scrapes one address each second."""
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(PROMETHEUS / file) for file in config["rule_files"]]
+    target = {"targets": [scraped.removeprefix("http://").partition("/")[0]]}
+    config["scrape_configs"] = [{"job_name": "codevoice", "static_configs": [target]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    address = f"127.0.0.1:{free_port()}"
+    with subprocess.Popen(
+        [
+            *(program, f"--config.file={folder / 'prometheus.yml'}", f"--web.listen-address={address}"),
+            *(f"--storage.tsdb.path={folder / 'tsdb'}", "--log.level=error"),
+        ],
+        cwd=folder,
+    ) as process:
+        try:
+            yield f"http://{address}"
+        finally:
+            process.terminate()
