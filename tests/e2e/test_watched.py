@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -112,13 +113,20 @@ def busy(stack: Stack) -> None:
     requests.get(f"{stack.url}/nowhere", timeout=10)
 
 
-def test_every_metric_that_rules_and_panels_name_is_scraped(new_stack: NewStack) -> None:
-    stack = new_stack(CODEVOICE_LOOK_S="0.5")
-    busy(stack)
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
+    """A stack with something to see."""
+    started = Stack(tmp_path_factory.mktemp("watched"), CODEVOICE_LOOK_S="0.5")
+    busy(started)
+    yield started
+    started.stop()
+
+
+def test_every_metric_that_rules_and_panels_name_is_scraped(watched: Stack) -> None:
     wanted = {name for expr in everything() for name in named(expr) if not name.startswith(GPU)}
     assert len(wanted) > 20
     deadline = time.monotonic() + 20
-    while missing := wanted - set(scraped(stack.env()["metrics_url"])):
+    while missing := wanted - set(scraped(watched.env()["metrics_url"])):
         assert time.monotonic() < deadline, missing
         time.sleep(0.2)
 
@@ -129,10 +137,8 @@ def scraped(url: str) -> Iterator[str]:
         yield from (sample.name for sample in family.samples)
 
 
-def test_every_panel_has_data_in_a_real_prometheus(new_stack: NewStack, need: Need, tmp_path: Path) -> None:
-    stack = new_stack(CODEVOICE_LOOK_S="0.5")
-    with prometheus(need("prometheus"), tmp_path, stack.env()["metrics_url"]) as url:
-        busy(stack)
+def test_every_panel_has_data_in_a_real_prometheus(watched: Stack, need: Need, tmp_path: Path) -> None:
+    with prometheus(need("prometheus"), tmp_path, watched.env()["metrics_url"]) as url:
         wanted = [expr for expr in drawn() if GPU not in expr]
         deadline = time.monotonic() + 40
         while empty := [expr for expr in wanted if not query(url, expr)]:
