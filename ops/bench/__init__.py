@@ -20,13 +20,14 @@ Figures = dict[str, float]
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["ledger", "speech", "wake"]))
+@click.argument("name", type=click.Choice(["ledger", "speech", "stream", "wake"]))
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def bench(name: str, as_json: bool) -> None:
     """Measure against a limit or a peer of the same run.
 
     ledger: hold and post against Postgres's own one-row UPDATE, in a throwaway Postgres.
     speech: what the platform leaves of an engine's speed, and how long a job takes, in a stack of its own.
+    stream: what the platform adds to an engine's first sound, in a stack of its own.
     wake: how long a job waits for an idle worker of the running stack, and what waiting costs in CPU.
     """
     with failing_on(BenchError):
@@ -59,6 +60,12 @@ def fund(stack: Stack, *, credits: int) -> None:
 def _benchmarks() -> dict[str, Callable[[], Figures]]:
     from ops.bench.ledger import ledger_share
     from ops.bench.speech import speech
+    from ops.bench.stream import stream
     from ops.bench.wake import wake
 
-    return {"ledger": ledger_share, "speech": speech, "wake": lambda: wake(running_stack(os.environ))}
+    return {
+        "ledger": ledger_share,
+        "speech": speech,
+        "stream": stream,
+        "wake": lambda: wake(running_stack(os.environ)),
+    }

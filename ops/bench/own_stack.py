@@ -17,8 +17,10 @@ _UNLIMITED = {"CODEVOICE_POSTS_PER_MINUTE": "1000000", "CODEVOICE_POSTS_BURST": 
 
 
 @contextmanager
-def own_stack(*, engines: str) -> Generator[Stack]:
-    """`codevoice up` in a new home with these engines on the CPU; stopped and removed at the end."""
+def own_stack(*, engines: str, **more: str) -> Generator[Stack]:
+    """`codevoice up` in a new home with these engines on the CPU; stopped and removed at the end. `more`:
+    into its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
         Path(folder).chmod(0o755)  # Postgres may run as another account
         environ = {"CODEVOICE_HOME": f"{folder}/home", "CODEVOICE_PORT": "0"} | _UNLIMITED
@@ -33,7 +35,7 @@ def own_stack(*, engines: str) -> Generator[Stack]:
                 "--engines",
                 engines,
             ],
-            env=kept | environ,
+            env=kept | environ | more,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )

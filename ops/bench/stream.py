@@ -1,0 +1,138 @@
+"""How long sound takes from engine to client: the first audio byte over HTTP − the engine's own first chunk.
+
+In a stack of the benchmark's own, with an engine that takes its time (`paced.py`); both times by the same
+clock, in the same run, and the median of `_PROBES`. `first_byte_extra_ms_idle` and `_8`: WAV, alone and while
+8 other streams run; `first_byte_extra_ms_mp3`: MP3, alone. `first_byte_ms_idle`: from the request.
+"""
+
+import json
+import re
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from ops.bench import BenchError, Figures, fund
+from ops.bench.own_stack import own_stack
+from ops.bench.paced import TRACE, VOICE
+from ops.bench.posting import ready
+from ops.stack import Stack
+
+_PROBES = 40
+_OTHERS = 8
+_LONG = "So on and on it goes. " * 45  # five seconds
+_PATH = "/api/v1/tts/generate/stream"
+
+
+class _Probe(Struct, frozen=True):
+    text: str
+    sent_at: float
+    heard_at: float
+
+
+def stream() -> Figures:
+    """Run all probes; raises BenchError where a stream failed."""
+    with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
+        trace = Path(folder) / "trace"
+        with own_stack(engines="ops.bench.paced:engine", **{TRACE: str(trace)}) as stack:
+            fund(stack, credits=10_000)
+            ready(stack, VOICE)
+            _probes(stack, "warm", "wav")
+            idle, mp3 = _probes(stack, "idle", "wav"), _probes(stack, "mp3", "mp3")
+            with _others(stack):
+                busy = _probes(stack, "busy", "wav")
+        said_at = dict(_times(trace))
+    return {
+        "first_byte_extra_ms_idle": _extra_ms(idle, said_at),
+        "first_byte_extra_ms_8": _extra_ms(busy, said_at),
+        "first_byte_extra_ms_mp3": _extra_ms(mp3, said_at),
+        "first_byte_ms_idle": statistics.median(1000 * (probe.heard_at - probe.sent_at) for probe in idle),
+    }
+
+
+def _times(trace: Path) -> Iterator[tuple[str, float]]:
+    for line in trace.read_text(encoding="utf-8").splitlines():
+        text, _, at = line.partition("\t")
+        yield text, float(at)
+
+
+def _extra_ms(probes: list[_Probe], said_at: dict[str, float]) -> float:
+    return statistics.median(1000 * (probe.heard_at - said_at[probe.text]) for probe in probes)
+
+
+def _probes(stack: Stack, name: str, form: str) -> list[_Probe]:
+    return [_probe(stack, f"{name} {n}", form) for n in range(_PROBES)]
+
+
+def _probe(stack: Stack, text: str, form: str) -> _Probe:
+    with _connected(stack) as api:
+        sent_at = time.monotonic()
+        api.sendall(_request(stack, text, form))
+        answer = b""
+        while not _has_audio(answer):
+            answer += _more(api)
+        heard_at = time.monotonic()
+        while not answer.endswith(b"0\r\n\r\n"):
+            answer = answer[-8:] + _more(api)
+    return _Probe(text, sent_at, heard_at)
+
+
+def _has_audio(answer: bytes) -> bool:
+    """Whether a byte of the body is there: a header of the format never comes alone."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if body and not head.startswith(b"HTTP/1.1 200"):
+        raise BenchError(f"POST {_PATH}: {answer[:300]!r}")
+    return re.match(rb"[0-9a-f]+\r\n.", body, re.DOTALL) is not None
+
+
+@contextmanager
+def _others(stack: Stack) -> Generator[None]:
+    """So many clients that listen to one long stream after another."""
+    stopping = threading.Event()
+
+    def listen() -> None:
+        while not stopping.is_set():
+            with _connected(stack) as api:
+                api.sendall(_request(stack, _LONG, "wav"))
+                end = b""
+                while not end.endswith(b"0\r\n\r\n") and not stopping.is_set():
+                    end = end[-8:] + _more(api)
+
+    clients = [threading.Thread(target=listen) for _ in range(_OTHERS)]
+    for client in clients:
+        client.start()
+    try:
+        time.sleep(1)
+        yield
+    finally:
+        stopping.set()
+        for client in clients:
+            client.join()
+
+
+def _connected(stack: Stack) -> socket.socket:
+    place = urlsplit(stack.url)
+    return socket.create_connection((place.hostname, place.port), timeout=30)
+
+
+def _request(stack: Stack, text: str, form: str) -> bytes:
+    body = json.dumps({"text": text, "voice": VOICE, "format": form}).encode()
+    head = (
+        f"POST {_PATH} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {stack.api_key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _more(api: socket.socket) -> bytes:
+    part = api.recv(65_536)
+    if not part:
+        raise BenchError(f"POST {_PATH}: the connection was broken off")
+    return part
