@@ -18,7 +18,7 @@ from app.api.health import health_routes
 from app.api.jobs import job_routes
 from app.api.keys import key_routes
 from app.api.live import live_routes
-from app.api.openapi import document_route
+from app.api.openapi import Document, document_route
 from app.api.passwords import password_routes
 from app.api.samples import sample_route
 from app.api.sound import EXPOSED, Sound
@@ -27,7 +27,9 @@ from app.api.yourvoic.lists import list_routes
 from app.api.yourvoic.speech import generate_routes
 from app.auth import Authenticator, middleware
 from app.clients import Clients, networks
+from app.dashboard.guide import Facts
 from app.dashboard.pages import Pages
+from app.dashboard.reference import Reference
 from app.dashboard.routes import DashboardParts, page_routes
 from app.dashboard.statics import Statics
 from app.domain.accounts import Accounts
@@ -42,6 +44,7 @@ from app.domain.live import LiveTranscripts
 from app.domain.mail import Mailer, open_mailer
 from app.domain.nudger import Nudger
 from app.domain.own_jobs import OwnJobs
+from app.domain.own_ledger import OwnLedger
 from app.domain.passwords import Passwords, argon2id
 from app.domain.principals import Principal, Principals
 from app.domain.record import Record
@@ -52,6 +55,7 @@ from app.domain.signals import Signals
 from app.domain.speech import Speech, SpeechLimits
 from app.domain.tokens import Tokens
 from app.domain.usage import UsageReports
+from app.domain.usage_rows import UsageRows
 from app.domain.watch import Watch
 from app.envelope import Envelope
 from app.gate import Gate, Limits
@@ -95,10 +99,11 @@ class Parts(NamedTuple):
 def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
     """The ASGI application. Raises StoreError where the store's URL makes no sense."""
     parts = build(settings, db)
-    shown = _dashboard(parts, settings)
-    routes = [*_routes(parts, body_bytes_max=settings.body_bytes_max), *page_routes(shown)]
+    routes = _routes(parts, body_bytes_max=settings.body_bytes_max)
+    document = Document(routes)
+    shown = _dashboard(parts, document, settings)
     app = Litestar(
-        route_handlers=[*routes, document_route(routes)],
+        route_handlers=[*routes, document_route(document), *page_routes(shown)],
         middleware=[middleware(parts.authenticator, parts.gate)],
         exception_handlers={Exception: shown.pages.answer_error},
         lifespan=[_running(parts)],
@@ -189,7 +194,7 @@ def _sessions(tokens: Tokens, principals: Principals, settings: AppSettings) -> 
     return Sessions(tokens, principals, bytes.fromhex(settings.jwt_secret), is_secure=is_secure)
 
 
-def _dashboard(parts: Parts, settings: AppSettings) -> DashboardParts:
+def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> DashboardParts:
     statics = Statics()
     return DashboardParts(
         pages=Pages(parts.sessions, parts.accounts, statics, low_credits=settings.low_credits),
@@ -204,8 +209,18 @@ def _dashboard(parts: Parts, settings: AppSettings) -> DashboardParts:
         history=History(parts.record),
         addresses=parts.addresses,
         store=parts.store,
-        public_url=settings.public_url,
-        characters_max=settings.text_characters_max,
+        ledger=OwnLedger(parts.record),
+        usage=UsageRows(parts.record),
+        desk=parts.desk,
+        reference=Reference(document.text),
+        facts=Facts(
+            public_url=settings.public_url,
+            text_characters_max=settings.text_characters_max,
+            posts_per_minute=settings.posts_per_minute,
+            posts_burst=settings.posts_burst,
+            jobs_waiting_max=settings.jobs_waiting_max,
+            price_micro=settings.price_micro,
+        ),
     )
 
 

@@ -35,15 +35,26 @@ def takes(body: type[msgspec.Struct]) -> type[Operation]:
     return Taking
 
 
-def document_route(routes: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
-    """GET /openapi.json of `routes`; made when first asked for."""
-    made: list[bytes] = []
+class Document:
+    """The OpenAPI document of `routes`, as JSON; made when first asked for."""
+
+    def __init__(self, routes: Sequence[HTTPRouteHandler]) -> None:
+        self._routes = routes
+        self._made: bytes | None = None
+
+    def text(self) -> bytes:
+        """The document."""
+        if self._made is None:
+            self._made = _document(self._routes)
+        return self._made
+
+
+def document_route(document: Document) -> HTTPRouteHandler:
+    """GET /openapi.json."""
 
     @get("/openapi.json", opt={"public": True}, include_in_schema=False, media_type="application/json")
     async def openapi() -> bytes:
-        if not made:
-            made.append(_document(routes))
-        return made[0]
+        return document.text()
 
     return openapi
 

@@ -155,7 +155,12 @@ def _facts(found: object) -> str:
     return msgspec.json.encode(found).decode()
 
 
+def _signed(micro: int) -> str:
+    return in_words(micro) if micro >= 0 else f"−{in_words(-micro)}"
+
+
 _FILTERS = {
+    "signed": _signed,
     "facts": _facts,
     "credits": in_words,
     "moment": _moment,

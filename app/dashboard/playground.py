@@ -9,6 +9,7 @@ from msgspec import Struct
 from app.api.bodies import AnyRequest
 from app.dashboard import snippets
 from app.dashboard.forms import read_form
+from app.dashboard.guide import Facts
 from app.dashboard.pages import PERSON, Pages, Told, to
 from app.domain.api_keys import ApiKeys
 from app.domain.catalog import Catalog, Catalogs, Offer
@@ -60,8 +61,7 @@ class Playground(Struct, frozen=True):
     catalogs: Catalogs
     speech: Speech
     keys: ApiKeys
-    public_url: str
-    characters_max: int
+    facts: Facts
 
     async def show(
         self, request: AnyRequest, form: SpeakForm, told: Told | DomainError | None
@@ -70,7 +70,7 @@ class Playground(Struct, frozen=True):
         choices = _choices(catalog)
         chosen = _chosen(choices, form.voice, request.headers.get("accept-language", ""))
         body = _body(form, chosen)
-        url = snippets.address(self.public_url, str(request.base_url))
+        url = snippets.address(self.facts.public_url, str(request.base_url))
         key = await self.keys.personal(request.scope["user"])
         return await self.pages.show(
             request,
@@ -90,7 +90,7 @@ class Playground(Struct, frozen=True):
         return {
             name: EngineFacts(
                 formats=engine.formats,
-                characters_max=min(self.characters_max, engine.characters_max),
+                characters_max=min(self.facts.text_characters_max, engine.characters_max),
                 speed_min=engine.speed_min,
                 speed_max=engine.speed_max,
             )

@@ -349,3 +349,20 @@ SELECT (SELECT count(*) FROM cv.recon) + (SELECT count(*) FROM cv.chain_breaks),
         ('issued'::cv.bucket, -w.issued), ('free', w.free), ('paid', w.paid), ('held', w.held), ('spent', w.spent),
         ('expired', w.expired)) x(bucket, kept)) movements
     GROUP BY bucket) totals)
+
+-- name: workers
+SELECT name AS engine, worker, capabilities ->> 'kind' AS kind, jsonb_array_length(capabilities -> 'voices') AS voices,
+  seen_at, clock_timestamp() - seen_at < interval '10 seconds' AS present
+FROM cv.engine ORDER BY seen_at DESC LIMIT 200
+
+-- name: room_queues
+SELECT engine, count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'processing') AS processing,
+  min(created_at) FILTER (WHERE state = 'queued') AS oldest
+FROM cv.job WHERE state IN ('queued', 'processing') GROUP BY engine ORDER BY engine
+
+-- name: usage_rows
+SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.kind, k.name AS key, k.prefix, count(*) AS requests,
+  count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
+  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, coalesce(sum(j.price), 0)::bigint AS spent
+FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key AND k.account = j.owner
+WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, k.id, k.name, k.prefix ORDER BY 1 DESC, 2, 3 NULLS FIRST

@@ -5,8 +5,7 @@ from html import unescape
 
 import httpx
 
-from .conftest import PASSWORD
-from .front import Front
+from .front import PASSWORD, Front
 
 _TOKEN = re.compile(r'<meta name="form-token" content="([0-9a-f]{64})">')
 

@@ -19,9 +19,10 @@ from db.objects import Objects, open_store
 from db.rows import Capabilities, Finished, Outcome, Voice
 from db.work import WorkerConnection, worker_connection
 
+from .browser import Browser
+from .front import PASSWORD as PASSWORD
 from .front import SECRETS, Front, running
 
-PASSWORD = "correct horse"
 AUDIO = bytes(range(256)) * 40
 Databases = Callable[[], tuple[str, str]]
 
@@ -210,6 +211,40 @@ def key_ring() -> KeyRing:
         pepper=bytes.fromhex(SECRETS["CODEVOICE_KEY_PEPPER"]),
         encryption_key=bytes.fromhex(SECRETS["CODEVOICE_KEY_ENCRYPTION_KEY"]),
     )
+
+
+NewBrowser = Callable[[], Browser]
+LogIn = Callable[[Person], Browser]
+
+
+@pytest.fixture
+def new_browser(front: Front) -> Generator[NewBrowser]:
+    opened: list[Browser] = []
+
+    def new() -> Browser:
+        opened.append(Browser(front))
+        return opened[-1]
+
+    yield new
+    for browser in opened:
+        browser.client.close()
+
+
+@pytest.fixture
+def log_in(new_browser: NewBrowser) -> LogIn:
+    return lambda person: new_browser().log_in(person.email)
+
+
+@pytest.fixture
+def browser(log_in: LogIn, person: Person) -> Browser:
+    return log_in(person)
+
+
+@pytest.fixture
+def admin(log_in: LogIn, sign_up: SignUp, owner: psycopg.Connection[Any]) -> Browser:
+    person = sign_up()
+    owner.execute("UPDATE cv.account SET admin = true WHERE id = %s", [person.id])
+    return log_in(person)
 
 
 Say = Callable[..., str]

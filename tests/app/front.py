@@ -15,6 +15,7 @@ import httpx
 from msgspec import Struct
 
 START_S = 20
+PASSWORD = "correct horse"
 SECRETS = {
     "CODEVOICE_KEY_PEPPER": "11" * 32,
     "CODEVOICE_KEY_ENCRYPTION_KEY": "22" * 32,

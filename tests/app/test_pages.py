@@ -3,7 +3,7 @@
 import re
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,8 +12,8 @@ import pytest
 
 from app.server import handlers
 
-from .browser import Browser, words
-from .conftest import PASSWORD, End, Person, Say, SignUp
+from .browser import Browser
+from .conftest import PASSWORD, End, LogIn, NewBrowser, Person, Say, SignUp
 from .front import Front
 
 ANYBODY, PERSON, ADMIN = "anybody", "person", "admin"
@@ -27,39 +27,6 @@ PAGES = {
 GETS = {path: who for (method, path), who in PAGES.items() if method == "GET"}
 POSTS = {path: who for (method, path), who in PAGES.items() if method == "POST"}
 TO_THEIR_OWN = {path for path, who in PAGES.items() if who == PERSON and "{" in path[1]}
-
-NewBrowser = Callable[[], Browser]
-LogIn = Callable[[Person], Browser]
-
-
-@pytest.fixture
-def new_browser(front: Front) -> Generator[NewBrowser]:
-    opened: list[Browser] = []
-
-    def new() -> Browser:
-        opened.append(Browser(front))
-        return opened[-1]
-
-    yield new
-    for browser in opened:
-        browser.client.close()
-
-
-@pytest.fixture
-def log_in(new_browser: NewBrowser) -> LogIn:
-    return lambda person: new_browser().log_in(person.email)
-
-
-@pytest.fixture
-def browser(log_in: LogIn, person: Person) -> Browser:
-    return log_in(person)
-
-
-@pytest.fixture
-def admin(log_in: LogIn, sign_up: SignUp, owner: psycopg.Connection[Any]) -> Browser:
-    person = sign_up()
-    owner.execute("UPDATE cv.account SET admin = true WHERE id = %s", [person.id])
-    return log_in(person)
 
 
 def place(path: str, **ids: object) -> str:
@@ -253,33 +220,6 @@ def test_what_is_anothers_is_not_found_on_any_page(
         assert "private words" not in page
         assert theirs.email not in page
         assert job not in page
-
-
-def test_history_shows_hears_and_cancels(browser: Browser, person: Person, say: Say, end: End) -> None:
-    done, waiting = say(person.key, text="Read me"), say(person.key)
-    end(done)
-
-    listed = browser.open("/history")
-    heard = browser.client.get(f"/history/{done}/peaks")
-    cancelled = browser.send(f"/history/{waiting}/cancel")
-
-    assert "Read me" in words(listed)
-    assert f"/tts/audio/{done}?expires=" in listed.text
-    assert heard.json() == {"peaks": []}  # this audio is no audio
-    assert "cancelled" in words(cancelled)
-    assert "Read me" not in words(browser.open("/history?state=cancelled"))
-
-
-def test_speech_is_queued_without_scripts_too(browser: Browser, person: Person) -> None:
-    browser.open("/playground")
-
-    answer = browser.send("/playground", text="Hello", voice="en-US ryan", format="wav", speed="1")
-    refused = browser.send("/playground", text="keep me", voice="en-US nobody")
-
-    assert re.fullmatch(r"/history/[0-9a-f-]{36}", answer.url.path)
-    assert "queued" in words(answer)
-    assert refused.status_code == 422
-    assert ">keep me</textarea>" in refused.text
 
 
 HOSTILE = "</textarea></script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}__BODY__"

@@ -1,0 +1,49 @@
+"""The documentation as pages: the guide, and the reference. Open to strangers too."""
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest
+from app.dashboard import snippets
+from app.dashboard.pages import ANYBODY, Pages
+from app.dashboard.reference import Reference
+from app.domain.api_keys import ApiKeys
+
+_BODY: dict[str, object] = {"text": "Hello world from CodeVoice", "voice": "ryan"}
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """Numbers the guide tells, as the operator has set them."""
+
+    public_url: str
+    text_characters_max: int
+    posts_per_minute: int
+    posts_burst: int
+    jobs_waiting_max: int
+    price_micro: int
+
+
+def guide_routes(pages: Pages, keys: ApiKeys, reference: Reference, facts: Facts) -> list[HTTPRouteHandler]:
+    """GET /docs and /docs/api."""
+
+    @get("/docs", opt=ANYBODY, include_in_schema=False)
+    async def guide_page(request: AnyRequest) -> Response[str]:
+        who = request.scope["user"]
+        url = snippets.address(facts.public_url, str(request.base_url))
+        key = await keys.personal(who) if who else None
+        return await pages.show(
+            request,
+            "docs.html",
+            url=url,
+            facts=facts,
+            speech=snippets.speech(url=url, key=key, body=_BODY),
+            has_key=key is not None,
+        )
+
+    @get("/docs/api", opt=ANYBODY, include_in_schema=False)
+    async def reference_page(request: AnyRequest) -> Response[str]:
+        url = snippets.address(facts.public_url, str(request.base_url))
+        return await pages.show(request, "reference.html", groups=reference.groups(url))
+
+    return [guide_page, reference_page]

@@ -1,0 +1,38 @@
+"""The machine room as operators see it: workers, and what waits for them."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from db.engine import Connection
+from db.queries import query
+
+
+class WorkerRow(Struct, frozen=True, kw_only=True):
+    """A worker and the engine it has loaded; `present`: heard of in the last seconds."""
+
+    engine: str
+    worker: str
+    kind: str
+    voices: int
+    seen_at: datetime
+    present: bool
+
+
+class QueueRow(Struct, frozen=True, kw_only=True):
+    """What an engine has before it."""
+
+    engine: str
+    queued: int
+    processing: int
+    oldest: datetime | None
+
+
+async def list_workers(connection: Connection) -> list[WorkerRow]:
+    """Every worker on record, the last heard of first."""
+    return [WorkerRow(**dict(row)) for row in await connection.fetch(query("workers"))]
+
+
+async def list_queues(connection: Connection) -> list[QueueRow]:
+    """Every engine with unfinished jobs."""
+    return [QueueRow(**dict(row)) for row in await connection.fetch(query("room_queues"))]
