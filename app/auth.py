@@ -42,6 +42,11 @@ class Authenticator:
         credential = find_credential(headers)
         return await (self._sessions.of_script(headers) if credential is None else self.who(credential))
 
+    async def of_listener(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
+        """As `of_headers`, but by a cookie alone too: players send no header of ours, and change nothing."""
+        credential = find_credential(headers)
+        return await (self._sessions.who(headers) if credential is None else self.who(credential))
+
     async def of_browser(self, scope: Scope) -> Principal | None:
         """Who looks at a page. Raises LoginNeeded where it is not for anybody, and MissingScope."""
         opt = scope["route_handler"].opt

@@ -86,7 +86,7 @@ async def _admit(
 async def _who(request: AnyRequest, authenticator: Authenticator) -> Principal | None:
     """The caller, where it says who it is; this route is public, so a wrong key is as good as none."""
     try:
-        return await authenticator.of_headers(request.scope["headers"])
+        return await authenticator.of_listener(request.scope["headers"])
     except Unauthenticated:
         return None
 

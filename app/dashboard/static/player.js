@@ -43,6 +43,11 @@ export class Player {
     this.audio.play().catch(() => {});
   }
 
+  stop() {
+    this.audio.removeAttribute("src");
+    this.audio.load();
+  }
+
   seek(event) {
     if (!Number.isFinite(this.audio.duration)) return;
     const { left, width } = this.wave.getBoundingClientRect();

@@ -85,6 +85,8 @@ async function speak() {
     const ticket = await ask("/v1/tts", { method: "POST", json: JSON.parse(asked), headers: { "Idempotency-Key": attempt.key } });
     running = { job: ticket.job_id };
     $("#cancel").hidden = false;
+    $("#result").hidden = false;
+    player.stream(`/tts/stream/${ticket.job_id}`);
     await follow_job(ticket);
     attempt = null;
   } catch (error) {
@@ -99,7 +101,7 @@ async function speak() {
 function begin() {
   tell($("#told"), "");
   $("#again").hidden = true;
-  $("#result").hidden = true;
+  $("#result").hidden = $("#take").hidden = true;
   $("#go").disabled = true;
   $("#working").hidden = false;
   $("#state").textContent = "Sending";
@@ -126,7 +128,7 @@ async function follow_job(ticket) {
 
 function done(ticket, status, tookMs) {
   const [path] = status.audio_url.split("?");
-  $("#result").hidden = false;
+  $("#take").hidden = false;
   $("#download").href = status.audio_url;
   $("#download").download = `codevoice.${format.value}`;
   const seconds = (status.duration_ms / 1000).toFixed(1);
@@ -136,6 +138,8 @@ function done(ticket, status, tookMs) {
 }
 
 function refuse(error) {
+  player.stop();
+  $("#result").hidden = true;
   tell($("#told"), error.message, true);
   $("#again").hidden = false;
 }

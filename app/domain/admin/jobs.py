@@ -136,7 +136,7 @@ async def _find(connection: Connection, job: str) -> JobRow:
 async def _again(connection: Connection, found: JobRow) -> NewJob:
     row = await connection.fetchrow(query("job_again"), found.job)
     assert row is not None
-    params = msgspec.Raw(row["params"].encode())  # as they are, of whatever kind
+    params = msgspec.json.decode(row["params"])  # as they are, of whatever kind
     return NewJob(
         id=uuid4(),
         owner=found.account,
