@@ -46,6 +46,7 @@ from app.domain.nudger import Nudger
 from app.domain.own_jobs import OwnJobs
 from app.domain.own_ledger import OwnLedger
 from app.domain.passwords import Passwords, argon2id
+from app.domain.prices import PriceBook
 from app.domain.principals import Principal, Principals
 from app.domain.record import Record
 from app.domain.remembered import KeyUses, Remembered
@@ -135,8 +136,8 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     principals = Principals(record, keys, tokens, remembered=remembered, uses=uses)
     sessions = _sessions(tokens, principals, settings)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
-    buckets, signals = Buckets(db.redis_url), Signals(db.redis_url)
-    speech = Speech(record, catalogs, nudger, signals, _speech_limits(settings))
+    buckets, signals, prices = Buckets(db.redis_url), Signals(db.redis_url), PriceBook(record)
+    speech = Speech(record, catalogs, prices, nudger, signals, _speech_limits(settings))
     accounts = Accounts(
         record,
         keys,
@@ -168,8 +169,8 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         jobs=OwnJobs(record, signals),
         live=LiveTranscripts(
             record,
+            prices,
             bytes.fromhex(settings.url_secret),
-            price_micro=settings.price_micro,
             characters_max=settings.transcript_characters_max,
         ),
         reports=UsageReports(record),
@@ -258,7 +259,7 @@ def _speech_limits(settings: AppSettings) -> SpeechLimits:
         text_characters_max=settings.text_characters_max,
         jobs_waiting_max=settings.jobs_waiting_max,
         queue_wait_s=settings.queue_wait_s,
-        price_micro=settings.price_micro,
+        audio_ms_per_character_max=settings.audio_ms_per_character_max,
     )
 
 

@@ -41,7 +41,7 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     transcript_characters_max: Limit = 100_000  # POST /api/stt/live/complete
     jobs_waiting_max: Limit = 1000  # unfinished jobs an account may have
     queue_wait_s: Limit = 3600  # a job still queued then expires
-    price_micro: Annotated[int, Meta(ge=0)] = 1_000_000  # micro-credits a request
+    audio_ms_per_character_max: Limit = 1000  # spoken at speed 1; held where audio is paid by the second
 
     body_bytes_max: Limit = 2_000_000
     header_bytes_max: Limit = 65_536

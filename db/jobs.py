@@ -21,8 +21,9 @@ async def submit(
     Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have.
     """
     lives, keys = [job.live for job in jobs], [job.api_key for job in jobs]
+    tariffs = [job.tariff for job in jobs]
     wait = timedelta(seconds=wait_s_max)
-    rows = await connection.fetch(query("submit"), *_columns(jobs), wait, open_max, lives, keys)
+    rows = await connection.fetch(query("submit"), *_columns(jobs), wait, open_max, lives, keys, tariffs)
     answers: list[Submitted | None] = [None] * len(jobs)
     for row in rows:
         answers[row["pos"] - 1] = Submitted(
@@ -69,6 +70,7 @@ async def charge(connection: Connection, wanted: NewCharge) -> Charged:
         wanted.fingerprint,
         None if wanted.key_s is None else timedelta(seconds=wanted.key_s),
         wanted.actor,
+        wanted.tariff,
     )
     charged = Charged(**dict(row))
     if charged.code == "charged":

@@ -69,6 +69,17 @@ class TranscriptionParams(Struct, frozen=True, kw_only=True):
 Params = SpeechParams | TranscriptionParams
 
 
+class Price(Struct, frozen=True, kw_only=True):
+    """A price in force: `amount` micro-credits a unit, for a kind and an engine; `*` is any."""
+
+    version: int
+    kind: str
+    engine: str
+    unit: Literal["request", "1000_characters", "audio_second"]
+    amount: int
+    valid_from: datetime
+
+
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to submit; `hold` is the most it may cost, in micro-credits."""
 
@@ -81,6 +92,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     hold: int
     characters: int
     cost_us: int  # expected engine time
+    tariff: int | None = None  # the price book's version; None: the hold is the price
     key: str | None = None  # Idempotency-Key
     fingerprint: bytes | None = None
     live: bool = False  # somebody will listen while it is made
@@ -110,6 +122,7 @@ class NewCharge(Struct, frozen=True, kw_only=True):
     characters: int
     duration_ms: int | None
     actor: str
+    tariff: int | None = None  # the price book's version
     key: str | None = None
     fingerprint: bytes | None = None
     key_s: int | None = None  # how long the key stands for this charge; None: as any other key
@@ -141,7 +154,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """How an attempt ended. `price` None: the whole hold."""
+    """How an attempt ended. `price` None: by the price book."""
 
     id: UUID
     attempt: int

@@ -34,6 +34,8 @@ _ELSEWHERE = {
     "keys list": ("ops.admin.keys:list_", "An account's keys."),
     "keys rotate": ("ops.admin.keys:rotate", "A new key in place of another."),
     "keys revoke": ("ops.admin.keys:revoke", "End a key."),
+    "prices list": ("ops.admin.prices:list_", "Every version of every price."),
+    "prices set": ("ops.admin.prices:set_", "A new price, from now or later."),
     "plans list": ("ops.admin.plans:list_", "Every plan, with its credits a month."),
     "plans set": ("ops.admin.plans:set_", "Put an account on a plan."),
     "jobs list": ("ops.admin.jobs:list_", "Jobs, the last first."),
@@ -103,6 +105,11 @@ def accounts_group() -> None:
 @codevoice.group("keys", cls=LazyGroup)
 def keys_group() -> None:
     """Accounts' API keys."""
+
+
+@codevoice.group("prices", cls=LazyGroup)
+def prices_group() -> None:
+    """What things cost."""
 
 
 @codevoice.group("plans", cls=LazyGroup)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from app.domain.credits import refusal, used
 from app.domain.errors import ConnectionLost, Invalid, MissingText, NotFound, TextTooLong
 from app.domain.plan import is_unicode
+from app.domain.prices import PriceBook, Quote
 from app.domain.principals import Principal
 from app.domain.record import Record
 from app.domain.speech import check_idempotency_key
@@ -48,10 +49,10 @@ class Receipt(Struct, frozen=True, kw_only=True):
 class LiveTranscripts:
     """Sessions begin here if their client likes, and are paid for here, once each."""
 
-    def __init__(self, record: Record, secret: bytes, *, price_micro: int, characters_max: int) -> None:
+    def __init__(self, record: Record, prices: PriceBook, secret: bytes, *, characters_max: int) -> None:
         self._record = record
+        self._prices = prices
         self._secret = secret
-        self._price = price_micro
         self._characters_max = characters_max
 
     def start(self, who: Principal) -> str:
@@ -65,14 +66,17 @@ class LiveTranscripts:
         """Take one session's price, once for its id, its key, or the same words within ten minutes."""
         check_idempotency_key(idempotency_key)
         self._check(heard)
-        charge = self._charge(who, heard, idempotency_key, route)
+        quote = await self._prices.quote(
+            _KIND, _ENGINE, characters=len(heard.transcript), audio_ms_max=heard.duration_ms or 0
+        )
+        charge = self._charge(who, heard, quote, idempotency_key, route)
         try:
             answer = await self._take(charge)
         except ConnectionLost:  # it may have been taken: the same id says so, and is never charged twice
             answer = await self._take(charge)
         if answer.price is None:
             remaining = answer.remaining or 0
-            raise refusal(answer.code, kind=who.user_type, price=self._price, remaining=remaining)
+            raise refusal(answer.code, kind=who.user_type, price=quote.hold, remaining=remaining)
         return Receipt(
             used=answer.price,
             remaining=answer.spendable,
@@ -84,7 +88,9 @@ class LiveTranscripts:
         async with self._record.connection() as connection:
             return await jobs.charge(connection, charge)
 
-    def _charge(self, who: Principal, heard: Transcript, key: str | None, route: str) -> NewCharge:
+    def _charge(
+        self, who: Principal, heard: Transcript, quote: Quote, key: str | None, route: str
+    ) -> NewCharge:
         """The transcript itself is not kept."""
         digest = sha256(heard.transcript.strip().encode())
         charge = NewCharge(
@@ -93,7 +99,8 @@ class LiveTranscripts:
             kind=_KIND,
             engine=_ENGINE,
             params={"language": heard.language, "transcript_sha256": digest.hexdigest()},
-            price=self._price,
+            price=quote.hold,
+            tariff=quote.tariff,
             characters=len(heard.transcript),
             duration_ms=heard.duration_ms,
             actor="api",

@@ -1,6 +1,7 @@
 """Speech jobs: submit, look, cancel. Money moves in the record; here are the rules and their words."""
 
 from hashlib import sha256
+from math import ceil
 from typing import NoReturn
 from uuid import UUID, uuid4
 
@@ -19,12 +20,14 @@ from app.domain.errors import (
 )
 from app.domain.nudger import Nudger
 from app.domain.plan import Plan, SpeechRequest, plan, unknown_voice
+from app.domain.prices import PriceBook, Quote
 from app.domain.principals import Principal
 from app.domain.record import Record
 from app.domain.signals import Signals
 from db import jobs
 from db.rows import JobStatus, NewJob, Submitted
 
+_KIND = "speech"
 _KEY_CHARACTERS_MAX = 255
 _WAITING_RETRY_S = 5
 _UUID_CHARACTERS = 36
@@ -36,7 +39,7 @@ class SpeechLimits(Struct, frozen=True, kw_only=True):
     text_characters_max: int
     jobs_waiting_max: int
     queue_wait_s: int
-    price_micro: int
+    audio_ms_per_character_max: int  # for what is paid by the audio's length: so much is held
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
@@ -52,9 +55,16 @@ class Speech:
     """What every dialect calls for speech."""
 
     def __init__(
-        self, record: Record, catalogs: Catalogs, nudger: Nudger, signals: Signals, limits: SpeechLimits
+        self,
+        record: Record,
+        catalogs: Catalogs,
+        prices: PriceBook,
+        nudger: Nudger,
+        signals: Signals,
+        limits: SpeechLimits,
     ) -> None:
         self._record = record
+        self._prices = prices
         self._catalogs = catalogs
         self._nudger = nudger
         self._signals = signals
@@ -76,12 +86,12 @@ class Speech:
         """
         check_idempotency_key(idempotency_key)
         planned = await self._plan(request, characters_max or self._limits.text_characters_max)
-        job = self._job(who, planned, live=live)
+        job = self._job(who, planned, await self._quote(planned), live=live)
         if idempotency_key is not None:
             job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=_fingerprint(route, request))
         answer = await self._queue(job)
         if answer.id is None or answer.code not in ("queued", "replayed"):
-            self._refuse(who, answer)
+            self._refuse(who, job, answer)
         if answer.code == "queued":
             self._nudger.nudge(job.engine)
         message = used(who.user_type, answer.bucket, answer.remaining)
@@ -139,15 +149,22 @@ class Speech:
             raise unknown_voice(request.voice, catalog)
         return plan(request, offer, characters_max=characters_max)
 
-    def _job(self, who: Principal, planned: Plan, *, live: bool) -> NewJob:
+    async def _quote(self, planned: Plan) -> Quote:
+        characters = len(planned.params.text)
+        audio_ms_max = characters * self._limits.audio_ms_per_character_max / min(planned.params.speed, 1.0)
+        engine = planned.offer.engine.engine
+        return await self._prices.quote(_KIND, engine, characters=characters, audio_ms_max=ceil(audio_ms_max))
+
+    def _job(self, who: Principal, planned: Plan, quote: Quote, *, live: bool) -> NewJob:
         return NewJob(
             id=uuid4(),
             owner=who.account,
-            kind="speech",
+            kind=_KIND,
             engine=planned.offer.engine.engine,
             lane=planned.params.voice,
             params=planned.params,
-            hold=self._limits.price_micro,
+            hold=quote.hold,
+            tariff=quote.tariff,
             characters=len(planned.params.text),
             cost_us=planned.cost_us,
             live=live,
@@ -168,13 +185,12 @@ class Speech:
             )
         return answer
 
-    def _refuse(self, who: Principal, answer: Submitted) -> NoReturn:
+    def _refuse(self, who: Principal, job: NewJob, answer: Submitted) -> NoReturn:
         if answer.code == "too_many_waiting":
             most = self._limits.jobs_waiting_max
             message = f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
             raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
-        price = self._limits.price_micro
-        raise refusal(answer.code, kind=who.user_type, price=price, remaining=answer.remaining)
+        raise refusal(answer.code, kind=who.user_type, price=job.hold, remaining=answer.remaining)
 
 
 def check_idempotency_key(key: str | None) -> None:

@@ -8,7 +8,7 @@
 CREATE FUNCTION cv.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engines text[], p_lanes text[],
   p_params text[], p_holds bigint[], p_characters int[], p_costs_us bigint[], p_keys text[],
   p_fingerprints bytea[], p_wait interval, p_open_max int, p_lives boolean[] DEFAULT '{}',
-  p_api_keys uuid[] DEFAULT '{}')
+  p_api_keys uuid[] DEFAULT '{}', p_tariffs int[] DEFAULT '{}')
 RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -16,8 +16,8 @@ DECLARE r record; k record; w cv.wallet; owner_now uuid;
 BEGIN
   -- Sorted, so that two batches never wait for each other.
   FOR r IN SELECT * FROM unnest(p_ids, p_owners, p_kinds, p_engines, p_lanes, p_params, p_holds, p_characters,
-      p_costs_us, p_keys, p_fingerprints, p_lives, p_api_keys) WITH ORDINALITY AS
-      t(id, owner, kind, engine, lane, params, hold, characters, cost_us, key, fingerprint, live, api_key, pos)
+      p_costs_us, p_keys, p_fingerprints, p_lives, p_api_keys, p_tariffs) WITH ORDINALITY AS
+      t(id, owner, kind, engine, lane, params, hold, characters, cost_us, key, fingerprint, live, api_key, tariff, pos)
       ORDER BY t.owner, t.pos LOOP
     IF owner_now IS DISTINCT FROM r.owner THEN
       IF w.owner IS NOT NULL THEN w := cv.save(w); END IF;
@@ -58,9 +58,9 @@ BEGIN
     code := 'queued'; id := r.id;
     remaining := CASE bucket WHEN 'free' THEN w.free WHEN 'paid' THEN w.paid ELSE 0 END;
     INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, bucket, remaining, fair_at, deadline,
-                        live, api_key)
+                        live, api_key, tariff)
       VALUES (r.id, r.owner, r.kind, r.engine, r.lane, r.params::jsonb, r.characters, r.hold, bucket, remaining,
-              w.next_at, clock_timestamp() + p_wait, coalesce(r.live, false), r.api_key);
+              w.next_at, clock_timestamp() + p_wait, coalesce(r.live, false), r.api_key, r.tariff);
     IF r.key IS NOT NULL THEN
       INSERT INTO cv.idempotency (owner, key, fingerprint, job) VALUES (r.owner, r.key, r.fingerprint, r.id);
     END IF;
@@ -144,7 +144,7 @@ BEGIN
     id := r.id; attempt := r.attempt;
     -- Only a job that is processing has a worker.
     IF r.outcome = 'done' THEN
-      UPDATE cv.job x SET state = 'completed', price = coalesce(r.price, x.hold), lease = NULL, worker = NULL,
+      UPDATE cv.job x SET state = 'completed', price = coalesce(r.price, cv.real_price(x.tariff, x.hold, r.duration_ms)), lease = NULL, worker = NULL,
         finished_at = clock_timestamp(), object = r.object, content_type = r.content_type, audio_bytes = r.bytes,
         duration_ms = r.duration_ms, sha256 = r.sha256, audio_until = clock_timestamp() + p_keep
         WHERE x.id = r.id AND x.attempt = r.attempt AND x.worker = p_worker RETURNING x.price INTO due;
@@ -250,7 +250,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 -- cv.submit is; a key older than `p_within` is free again. Codes: charged, replayed, or a refusal of cv.submit.
 -- `spendable`: all that was left then, kept with the job for replays; null where unlimited.
 CREATE FUNCTION cv.charge(p_id uuid, p_owner uuid, p_kind text, p_engine text, p_params text, p_price bigint,
-  p_characters int, p_duration_ms bigint, p_key text, p_fingerprint bytea, p_within interval, p_actor text)
+  p_characters int, p_duration_ms bigint, p_key text, p_fingerprint bytea, p_within interval, p_actor text,
+  p_tariff int DEFAULT NULL)
 RETURNS TABLE (code text, id uuid, bucket cv.bucket, remaining bigint, price bigint, spendable bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -261,7 +262,7 @@ BEGIN
   SELECT s.code, s.id, s.bucket, s.remaining INTO code, id, bucket, remaining
     FROM cv.submit(ARRAY[p_id], ARRAY[p_owner], ARRAY[p_kind], ARRAY[p_engine], ARRAY[''], ARRAY[p_params],
       ARRAY[p_price], ARRAY[p_characters], ARRAY[0::bigint], ARRAY[p_key], ARRAY[p_fingerprint],
-      interval '0', 2147483647) s;  -- ends at once, so it never waits among others
+      interval '0', 2147483647, p_tariffs => ARRAY[p_tariff]) s;  -- ends at once, so it never waits among others
   IF code NOT IN ('queued', 'replayed') THEN RETURN NEXT; RETURN; END IF;
   SELECT * INTO j FROM cv.job x WHERE x.id = charge.id;
   IF j.state = 'queued' THEN

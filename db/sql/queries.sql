@@ -2,7 +2,7 @@
 
 -- name: submit
 SELECT pos, code, id, bucket, remaining
-FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
 -- name: job_status
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
@@ -23,7 +23,7 @@ SELECT cv.hear($1)
 
 -- name: charge
 SELECT code, id, bucket, remaining, price, spendable
-FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: claim
 -- OFFSET 0 keeps the planner from joining the whole table.
@@ -179,6 +179,18 @@ FROM cv.api_key WHERE id = $1
 -- name: plans
 SELECT tier, name, monthly FROM cv.plan ORDER BY tier
 
+-- name: prices
+SELECT version, kind, engine, unit, amount, valid_from FROM cv.price_now ORDER BY kind, engine
+
+-- name: price_book
+SELECT p.version, p.kind, p.engine, p.unit, p.amount, p.valid_from, p.at, p.actor, p.reason,
+  n.version IS NOT NULL AS in_force
+FROM cv.price p LEFT JOIN cv.price_now n USING (version) WHERE $1::integer IS NULL OR p.version < $1
+ORDER BY p.version DESC LIMIT $2
+
+-- name: set_price
+SELECT code, version FROM cv.set_price($1, $2, $3, $4, $5, $6, $7, $8)
+
 -- name: admin_job
 SELECT id AS job, owner AS account, kind, engine, lane AS voice, state, code, characters, attempt, hold, price,
   duration_ms, created_at, started_at, finished_at FROM cv.job WHERE id = $1
@@ -191,7 +203,7 @@ WHERE ($1::uuid IS NULL OR owner = $1) AND ($2::text IS NULL OR state = $2)
 ORDER BY created_at DESC, id DESC LIMIT $4
 
 -- name: job_again
-SELECT j.params::text AS params, j.hold, j.lane, coalesce(j.characters *
+SELECT j.params::text AS params, j.hold, j.tariff, j.lane, coalesce(j.characters *
   (SELECT max((capabilities ->> 'cost_us_per_character')::bigint) FROM cv.engine WHERE name = j.engine), 0) AS cost_us
 FROM cv.job j WHERE j.id = $1
 

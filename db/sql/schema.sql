@@ -170,6 +170,22 @@ CREATE TABLE cv.admin_act (
 CREATE INDEX admin_act_at ON cv.admin_act (at DESC);
 CREATE INDEX admin_act_owner ON cv.admin_act (owner, at DESC);
 
+-- The price book. A version holds from `valid_from` until a later one for the same kind and engine; '*' is any.
+CREATE TABLE cv.price (
+  version integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind text NOT NULL CHECK (kind <> ''),
+  engine text NOT NULL CHECK (engine <> ''),
+  unit text NOT NULL CHECK (unit IN ('request', '1000_characters', 'audio_second')),
+  amount cv.micro NOT NULL,                    -- a unit
+  valid_from timestamptz NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  ref uuid NOT NULL UNIQUE,
+  actor cv.said NOT NULL,
+  reason cv.said NOT NULL
+);
+INSERT INTO cv.price (kind, engine, unit, amount, valid_from, ref, actor, reason)
+VALUES ('*', '*', 'request', 1000000, '2000-01-01Z', '00000000-0000-0000-0000-000000000000', 'migration', 'default');
+
 CREATE FUNCTION cv.deny() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'append-only: % on %.% refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
@@ -188,6 +204,11 @@ CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.admin_act
   FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
 ALTER TABLE cv.admin_act ENABLE ALWAYS TRIGGER append_only_rows;
 ALTER TABLE cv.admin_act ENABLE ALWAYS TRIGGER append_only_table;
+CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON cv.price
+  FOR EACH ROW EXECUTE FUNCTION cv.deny();
+CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.price FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
+ALTER TABLE cv.price ENABLE ALWAYS TRIGGER append_only_rows;
+ALTER TABLE cv.price ENABLE ALWAYS TRIGGER append_only_table;
 CREATE TRIGGER append_only_rows BEFORE DELETE ON cv.wallet FOR EACH ROW EXECUTE FUNCTION cv.deny();
 CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.wallet FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
 ALTER TABLE cv.wallet ENABLE ALWAYS TRIGGER append_only_rows;
@@ -205,6 +226,7 @@ CREATE TABLE cv.job (
   params jsonb NOT NULL,
   characters integer NOT NULL,
   hold cv.micro NOT NULL,
+  tariff integer,                              -- the version of the price book; null: the hold is the price
   price cv.micro,                              -- what was charged; null until settled
   bucket cv.bucket,                            -- the first answer, for replays: last bucket held from …
   remaining bigint NOT NULL,                   -- … and what it had left

@@ -39,7 +39,7 @@ class Answer(Protocol):
     @property
     def code(self) -> str: ...
     @property
-    def account(self) -> UUID: ...
+    def account(self) -> UUID | None: ...
 
 
 A = TypeVar("A", bound=Answer)
@@ -113,7 +113,8 @@ def settings() -> DbSettings:
 def _do(doing: Doing, run: Callable[[acts.Act, Check], Awaitable[A]], say: Callable[[A], str]) -> A | None:
     async def check(connection: Connection, answer: Answer) -> None:
         if doing.dry_run:
-            raise _Undone(answer, await legs_so_far(connection, answer.account))
+            entries = await legs_so_far(connection, answer.account) if answer.account else []
+            raise _Undone(answer, entries)
 
     async def act() -> A:
         key = doing.idempotency_key

@@ -2,6 +2,7 @@
 
 import io
 import secrets
+import time
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -138,6 +139,31 @@ def front_with(environ: dict[str, str], parrot: WorkerConnection, logs: Path) ->
             return running_ones[wanted]
 
         yield start
+
+
+SetPrice = Callable[[str, str, float], None]
+
+
+@pytest.fixture
+def set_price(front: Front, owner: psycopg.Connection[Any]) -> Generator[SetPrice]:
+    """Sets a kind's price in credits a unit; returns when every front door must know. Undone afterwards."""
+
+    def write(kind: str, unit: str, credits: float) -> None:
+        owner.execute(
+            "SELECT cv.set_price(gen_random_uuid(), %s, '*', %s, %s, NULL, 'test', 'test')",
+            [kind, unit, int(credits * 1_000_000)],
+        )
+        time.sleep(1.05)  # the promise: a new price holds within a second
+
+    changed = set[str]()
+
+    def set_price(kind: str, unit: str, credits: float) -> None:
+        changed.add(kind)
+        write(kind, unit, credits)
+
+    yield set_price
+    for kind in changed:
+        write(kind, "request", 1)
 
 
 SignUp = Callable[[], Person]

@@ -76,6 +76,8 @@ ROUTES = {
     ("POST", "/api/admin/expiries"): "admin",
     ("POST", "/api/admin/refunds"): "admin",
     ("GET", "/api/admin/plans"): "admin",
+    ("GET", "/api/admin/prices"): "admin",
+    ("POST", "/api/admin/prices"): "admin",
     ("GET", "/api/admin/jobs"): "admin",
     ("GET", "/api/admin/jobs/{job}"): "admin",
     ("POST", "/api/admin/jobs/{job}/retry"): "admin",

@@ -33,6 +33,8 @@ ROUTES = [
     ("POST", "/expiries"),
     ("POST", "/refunds"),
     ("GET", "/plans"),
+    ("GET", "/prices"),
+    ("POST", "/prices"),
     ("GET", "/jobs"),
     ("GET", "/jobs/x"),
     ("POST", "/jobs/x/retry"),
@@ -218,6 +220,20 @@ def test_users_are_listed_shown_suspended_and_put_on_plans(boss: Boss, person: P
     assert boss.done(f"/users/{person.id}/suspend")["suspended"]
     assert not boss.done(f"/users/{person.id}/suspend", undo=True)["suspended"]
     assert [plan["name"] for plan in boss.ask("/plans").json()["items"]] == ["free", "pro"]
+
+
+def test_the_price_book_is_written_once_a_key_and_listed(boss: Boss) -> None:
+    wanted = {"kind": "sample", "engine": "espeak", "unit": "1000_characters", "price": 0.25}
+    made = boss.done("/prices", "spring", **wanted)
+    again = boss.act("/prices", "spring", **wanted)
+    last = boss.ask("/prices", params={"limit": 1}).json()["items"][0]
+
+    assert (made["code"], again.json()) == ("set", {"code": "replayed", "version": made["version"]})
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert last.items() >= (wanted | {"version": made["version"], "in_force": True, "actor": boss.id}).items()
+    assert code(boss.act("/prices", "spring", **wanted | {"price": 1})) == (422, "idempotency_key_reused")
+    assert code(boss.act("/prices", **wanted | {"price": -1})) == (422, "validation_error")
+    assert code(boss.act("/prices", **wanted | {"valid_from": "2020-01-01T00:00:00Z"}))[0] == 422
 
 
 def test_an_accounts_keys_are_made_replaced_and_ended(front: Front, boss: Boss, person: Person) -> None:

@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from .conftest import OpenAccount, Person, Run, SignUp
+from .conftest import OpenAccount, Person, SetPrice, SignUp
 from .front import Front
 
 
@@ -179,7 +179,9 @@ def test_an_unlimited_account_is_told_so(front: Front, open_account: OpenAccount
     assert answer["message"] == "Unlimited account."
 
 
-def test_where_requests_cost_nothing_it_is_said(front_with: Run, person: Person) -> None:
-    answer = complete(front_with(CODEVOICE_PRICE_MICRO="0"), person.key).json()
+def test_where_requests_cost_nothing_it_is_said(front: Front, set_price: SetPrice, person: Person) -> None:
+    set_price("live_transcript", "request", 0)
+
+    answer = complete(front, person.key).json()
 
     assert answer["credits"] == {"used": 0, "remaining": 60}

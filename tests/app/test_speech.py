@@ -12,7 +12,7 @@ import pytest
 from db import work
 from db.work import WorkerConnection
 
-from .conftest import End, OpenAccount, Person, Run, Say, Take
+from .conftest import End, OpenAccount, Person, Run, Say, SetPrice, Take
 from .front import Front
 
 Ask = Callable[..., dict[str, Any]]
@@ -39,12 +39,12 @@ def test_ids_are_random_version_4(say: Say, person: Person) -> None:
 
 
 def test_paid_credits_are_used_when_the_free_ones_are(
-    front: Front, owner: psycopg.Connection[Any], front_with: Run, person: Person
+    front: Front, owner: psycopg.Connection[Any], set_price: SetPrice, person: Person
 ) -> None:
     give(owner, person.id, 40.5)
-    dear = front_with(CODEVOICE_PRICE_MICRO="30000000")
+    set_price("speech", "request", 30)
 
-    messages = [dear.call("POST", "/v1/tts", person.key, json=HELLO).json()["message"] for _ in range(3)]
+    messages = [front.call("POST", "/v1/tts", person.key, json=HELLO).json()["message"] for _ in range(3)]
 
     assert messages == [
         "Free credit used. 30 remaining.",
@@ -84,14 +84,28 @@ def test_an_unlimited_account_is_told_so(front: Front, open_account: OpenAccount
     assert front.call("POST", "/v1/tts", key, json=HELLO).json()["message"] == "Unlimited account."
 
 
-def test_a_person_without_credits_is_told_what_is_needed(front_with: Run, person: Person) -> None:
-    dear = front_with(CODEVOICE_PRICE_MICRO="60500000")
+def test_a_person_without_credits_is_told_what_is_needed(
+    front: Front, set_price: SetPrice, person: Person
+) -> None:
+    set_price("speech", "request", 60.5)
 
-    found = detail(dear, person.key, 402)
+    found = detail(front, person.key, 402)
 
     assert (found["error"], found["user_type"]) == ("insufficient_credits", "registered")
     assert (found["required"], found["remaining"]) == (60.5, 60)
     assert "needs 60.5, you have 60." in found["message"]
+
+
+def test_what_is_paid_by_the_second_holds_its_most_and_by_characters_its_price(
+    front: Front, set_price: SetPrice, person: Person
+) -> None:
+    held = []
+    for unit in ("audio_second", "1000_characters"):
+        set_price("speech", unit, 0.5)
+        front.call("POST", "/v1/tts", person.key, json={**HELLO, "text": "x" * 20})
+        held.append(front.call("GET", "/api/auth/me", person.key).json()["credits"]["free"]["remaining"])
+
+    assert held == [60 - 10, 60 - 10 - 0.01]
 
 
 def test_a_closed_account_is_refused(

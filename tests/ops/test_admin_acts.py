@@ -156,6 +156,17 @@ def test_plans_are_listed_and_set(told: Told, run: Run, ann: str) -> None:
     assert run("plans", "set", ann, "gold", *WHY).returncode == 4
 
 
+def test_prices_are_set_shown_and_only_tried(told: Told, run: Run, owner: Owner) -> None:
+    tried = told("prices", "set", "cloning", "request", "5", "--dry-run", *WHY)
+    made = told("prices", "set", "cloning", "request", "5", "--from", "2099-01-01", *WHY)
+    [last, *_] = told("prices", "list")["items"]
+    assert (tried["code"], tried["entries"]) == ("set", [])
+    assert (last["version"], last["price"], last["in_force"]) == (made["version"], 5, False)
+    assert len(acts_of(owner, "price")) == 1
+    assert run("prices", "set", "cloning", "hour", "5", *WHY).returncode == 2
+    assert run("prices", "set", "cloning", "request", "5", "--from", "2020-01-01", *WHY).returncode == 2
+
+
 def test_keys_are_made_replaced_and_ended(told: Told, run: Run, ann: str, owner: Owner) -> None:
     made = told("keys", "create", ann, "ci", "--scope", "speech", *WHY)
     new = told("keys", "rotate", made["id"], *WHY)

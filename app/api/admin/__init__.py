@@ -5,6 +5,7 @@ from litestar.handlers import HTTPRouteHandler
 from app.api.admin.desk import Desk
 from app.api.admin.keys import key_routes
 from app.api.admin.money import money_routes
+from app.api.admin.prices import price_routes
 from app.api.admin.record import record_routes
 from app.api.admin.users import user_routes
 
@@ -14,6 +15,7 @@ def admin_routes(desk: Desk, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
     return [
         *user_routes(desk, body_bytes_max),
         *money_routes(desk, body_bytes_max),
+        *price_routes(desk, body_bytes_max),
         *key_routes(desk, body_bytes_max),
         *record_routes(desk, body_bytes_max),
     ]

@@ -145,6 +145,7 @@ async def _again(connection: Connection, found: JobRow) -> NewJob:
         lane=row["lane"],
         params=cast("SpeechParams", params),
         hold=row["hold"],
+        tariff=row["tariff"],
         characters=found.characters,
         cost_us=row["cost_us"],
     )

@@ -32,7 +32,7 @@ async def page(
     """Rows of a statement whose last parameters are the cursor (of column `mark`) and the limit."""
     if not 1 <= limit <= PAGE_MAX:
         raise Invalid(f"A page has 1 to {PAGE_MAX} items.", field="limit", limit=[1, PAGE_MAX])
-    seen = None if cursor is None else _seen(cursor, int if mark == "seq" else UUID)
+    seen = None if cursor is None else _seen(cursor, int if mark in ("seq", "version") else UUID)
     rows = await connection.fetch(statement, *arguments, seen, limit + 1)
     items = [make(row) for row in rows[:limit]]
     return Page(items=items, next_cursor=str(rows[limit - 1][mark]) if len(rows) > limit else None)

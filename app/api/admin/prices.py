@@ -1,0 +1,65 @@
+"""Operators: the price book."""
+
+from datetime import datetime
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
+from msgspec import Struct
+
+from app.api.admin.desk import POST, READ, Desk, act_of, acted, shown
+from app.api.bodies import AnyRequest, read_json
+from app.api.openapi import takes
+from app.domain.admin import prices
+from app.domain.admin.credits import micro
+from app.domain.admin.pages import Page
+from app.domain.admin.prices import NewPrice, Priced, PriceRow, Unit
+
+
+class PriceBody(Struct, frozen=True, kw_only=True):
+    """POST /api/admin/prices: `price` in credits a unit; `*` is any kind or engine."""
+
+    kind: str
+    unit: Unit
+    price: int | float
+    reason: str
+    engine: str = "*"
+    valid_from: datetime | None = None
+
+
+_PRICE = msgspec.json.Decoder(PriceBody)
+
+
+def price_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+    """Prices shown, and set."""
+    return [_list_route(desk), _set_route(desk, bytes_max)]
+
+
+def _list_route(desk: Desk) -> HTTPRouteHandler:
+    @get("/api/admin/prices", opt=READ)
+    async def list_prices(
+        limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
+    ) -> Response[Page[PriceRow]]:
+        async with desk.moment() as connection:
+            return shown(await prices.list_prices(connection, limit=limit, cursor=cursor))
+
+    return list_prices
+
+
+def _set_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/prices", status_code=200, opt=POST, operation_class=takes(PriceBody))
+    async def set_price(request: AnyRequest) -> Response[Priced]:
+        body = await read_json(request, _PRICE, bytes_max=bytes_max)
+        wanted = NewPrice(
+            kind=body.kind,
+            engine=body.engine,
+            unit=body.unit,
+            amount=micro(body.price, field="price", zero=True),
+            valid_from=body.valid_from,
+        )
+        async with desk.connection() as connection:
+            done = await prices.set_price(connection, act_of(request, body.reason), wanted)
+        return acted(done)
+
+    return set_price

@@ -1,0 +1,99 @@
+"""The price book in operators' hands: what there is, and a new version of it."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from app.domain.admin.acts import Act, past
+from app.domain.admin.pages import Page, page
+from app.domain.admin.users import Amount
+from app.domain.credits import credits
+from app.domain.errors import Invalid
+from app.domain.prices import ANY
+from db.engine import Connection
+from db.queries import query
+
+Unit = Literal["request", "1000_characters", "audio_second"]
+UNITS: tuple[Unit, ...] = ("request", "1000_characters", "audio_second")
+_NAME_CHARACTERS_MAX = 100
+
+
+class PriceRow(Struct, frozen=True, kw_only=True):
+    """A version: `price` credits a unit, of a kind and an engine (`*`: any), from then on."""
+
+    version: int
+    kind: str
+    engine: str
+    unit: Unit
+    price: Amount
+    valid_from: datetime
+    in_force: bool
+    at: datetime
+    actor: str
+    reason: str
+
+
+class NewPrice(Struct, frozen=True, kw_only=True):
+    """What is to hold: `amount` micro-credits a unit, from `valid_from` (None: now)."""
+
+    kind: str
+    unit: Unit
+    amount: int
+    engine: str = ANY
+    valid_from: datetime | None = None
+
+
+class Priced(Struct, frozen=True, kw_only=True):
+    """The answer to a new price."""
+
+    code: str
+    version: int
+
+    @property
+    def account(self) -> None:
+        """It is on nobody's account."""
+
+
+async def list_prices(
+    connection: Connection, *, limit: int = 50, cursor: str | None = None
+) -> Page[PriceRow]:
+    """Every version, the last first, and whether it is in force."""
+    return await page(connection, query("price_book"), limit=limit, cursor=cursor, make=_row, mark="version")
+
+
+async def set_price(connection: Connection, act: Act, wanted: NewPrice) -> Priced:
+    """Write a new version: it holds within a second, or from its time. Raises Invalid and KeyReused."""
+    _check(wanted)
+    details = {"kind": wanted.kind, "engine": wanted.engine, "unit": wanted.unit, "amount": wanted.amount}
+    before = await past(connection, act, "price", None, details)
+    if before is not None:
+        return Priced(code="replayed", version=before.details["version"])
+    row = await connection.fetchrow(
+        query("set_price"),
+        act.ref,
+        wanted.kind,
+        wanted.engine,
+        wanted.unit,
+        wanted.amount,
+        wanted.valid_from,
+        act.actor,
+        act.reason,
+    )
+    if row is None or row["code"] == "past":
+        raise Invalid("A price holds from now or later, never from the past.", field="valid_from")
+    return Priced(code=row["code"], version=row["version"])
+
+
+def _check(wanted: NewPrice) -> None:
+    for field, name in (("kind", wanted.kind), ("engine", wanted.engine)):
+        if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not name.isprintable() or not name.isascii():
+            message = f"A name has 1 to {_NAME_CHARACTERS_MAX} printable ASCII characters; * is any."
+            raise Invalid(message, field=field, limit=[1, _NAME_CHARACTERS_MAX])
+    if wanted.valid_from is not None and wanted.valid_from.tzinfo is None:
+        raise Invalid("A time needs its zone, as in 2030-01-01T00:00:00Z.", field="valid_from")
+
+
+def _row(row: Any) -> PriceRow:
+    found: dict[str, Any] = dict(row)
+    return PriceRow(price=credits(found.pop("amount")), **found)

@@ -1,0 +1,70 @@
+"""What a request may cost: the price book as the front door reads it, a second old at most."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.record import Record
+from db.queries import query
+from db.rows import Price
+
+ANY = "*"
+_FRESH_S = 1.0
+
+
+class Quote(Struct, frozen=True):
+    """The most a request may cost, in micro-credits, and the version of the price book that says so."""
+
+    hold: int
+    tariff: int
+
+
+class PriceBook:
+    """Quotes by the prices in force; what is paid in the end the record works out."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._prices: tuple[Price, ...] = ()
+        self._read_at = -1e9
+        self._reading = asyncio.Lock()
+
+    async def quote(self, kind: str, engine: str, *, characters: int = 0, audio_ms_max: int = 0) -> Quote:
+        """The upper bound for so many characters, or so much audio at most. Raises Unavailable."""
+        price = in_force(await self._current(), kind, engine)
+        return Quote(bound(price, characters=characters, audio_ms_max=audio_ms_max), price.version)
+
+    async def _current(self) -> tuple[Price, ...]:
+        if time.monotonic() - self._read_at > _FRESH_S:
+            async with self._reading:
+                if time.monotonic() - self._read_at > _FRESH_S:
+                    await self._read()
+        return self._prices
+
+    async def _read(self) -> None:
+        asked_at = time.monotonic()
+        async with self._record.connection() as connection:
+            rows = await connection.fetch(query("prices"))
+        self._prices, self._read_at = tuple(msgspec.convert(dict(row), Price) for row in rows), asked_at
+
+
+def in_force(prices: Sequence[Price], kind: str, engine: str) -> Price:
+    """The price of this engine; else of the kind; else of anything, which the record always has."""
+    found = {(price.kind, price.engine): price for price in prices}
+    for name in ((kind, engine), (ANY, engine), (kind, ANY)):
+        if name in found:
+            return found[name]
+    return found[ANY, ANY]
+
+
+def bound(price: Price, *, characters: int, audio_ms_max: int) -> int:
+    """The most that is due, rounded up to a micro-credit."""
+    match price.unit:
+        case "request":
+            return price.amount
+        case "1000_characters":
+            return -(-price.amount * characters // 1000)
+        case "audio_second":
+            return -(-price.amount * audio_ms_max // 1000)

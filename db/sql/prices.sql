@@ -1,0 +1,32 @@
+-- The price book's rules: which price is in force, and what a job costs in the end. Applied anew whenever this
+-- text changes.
+
+-- The prices in force now: for each kind and engine the version whose time began last.
+CREATE VIEW cv.price_now AS
+SELECT DISTINCT ON (kind, engine) version, kind, engine, unit, amount, valid_from
+FROM cv.price WHERE valid_from <= cv.now() ORDER BY kind, engine, valid_from DESC, version DESC;
+
+-- What a job of that version costs: for audio by its length, rounded up, never above the hold; else the hold,
+-- which was the price. Also the hold where the length is not known.
+CREATE FUNCTION cv.real_price(p_version int, p_hold bigint, p_duration_ms bigint) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT least(p_hold, (SELECT ceil(amount::numeric * p_duration_ms / 1000)::bigint FROM cv.price
+    WHERE version = p_version AND unit = 'audio_second')) $$;
+
+-- Writes a new version, which holds from `p_from` (null: now) until a later one; none is ever changed. '*' is any
+-- kind or engine. Once a `ref`. Codes: set, replayed, past.
+CREATE FUNCTION cv.set_price(p_ref uuid, p_kind text, p_engine text, p_unit text, p_amount bigint,
+  p_from timestamptz, p_actor text, p_reason text)
+RETURNS TABLE (code text, version int) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  SELECT 'replayed', p.version INTO code, version FROM cv.price p WHERE p.ref = p_ref;
+  IF FOUND THEN RETURN NEXT; RETURN; END IF;
+  IF p_from < cv.now() THEN code := 'past'; RETURN NEXT; RETURN; END IF;
+  INSERT INTO cv.price AS p (ref, kind, engine, unit, amount, valid_from, actor, reason)
+    VALUES (p_ref, p_kind, p_engine, p_unit, p_amount, coalesce(p_from, cv.now()), p_actor, p_reason)
+    RETURNING p.version INTO version;
+  PERFORM cv.record_act(p_ref, p_actor, 'price', NULL, p_reason, jsonb_build_object('version', version,
+    'kind', p_kind, 'engine', p_engine, 'unit', p_unit, 'amount', p_amount, 'valid_from', p_from));
+  code := 'set';
+  RETURN NEXT;
+END $$;
