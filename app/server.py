@@ -220,7 +220,6 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
             posts_per_minute=settings.posts_per_minute,
             posts_burst=settings.posts_burst,
             jobs_waiting_max=settings.jobs_waiting_max,
-            price_micro=settings.price_micro,
         ),
     )
 

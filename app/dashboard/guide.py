@@ -21,7 +21,6 @@ class Facts(Struct, frozen=True, kw_only=True):
     posts_per_minute: int
     posts_burst: int
     jobs_waiting_max: int
-    price_micro: int
 
 
 def guide_routes(pages: Pages, keys: ApiKeys, reference: Reference, facts: Facts) -> list[HTTPRouteHandler]:
