@@ -17,7 +17,7 @@ from db.chunks import CANCEL, DONE, LISTEN, End, Live, Reader, connect, read_don
 from db.engine import Pool, transaction
 from db.formats import FORMATS
 from db.objects import open_store
-from db.rows import SpeechParams, Submitted
+from db.rows import Finished, SpeechParams, Submitted
 from tests.records import Submit, Wallet, new_job
 from tests.workers.conftest import SETTINGS, Room
 from tests.workers.test_runner import spent, until
@@ -245,6 +245,24 @@ async def test_without_redis_jobs_are_as_quick_and_as_good(
     assert time.monotonic() - began < 5
     assert await spent(pool, order.owner) == (10, 0)
     await asyncio.to_thread(room.close)
+
+
+def test_64_streams_at_once_are_never_mixed(redis_url: str) -> None:
+    lives = [Live(uuid.uuid4(), 1) for _ in range(64)]
+    parts = {live: [f"{n} of {live.key};".encode() * 20 for n in range(40)] for live in lives}
+    airing = Airing(connect(redis_url), keep_s=5, audio_bytes_max=1 << 20)
+    airing.start()
+    for n in range(40):
+        for live in lives:
+            airing.audio(live, parts[live][n])
+    ends = [Finished(id=live.job, attempt=1, outcome="done", audio_bytes=1) for live in lives]
+    airing.ended(ends, {(live.job, 1): "completed" for live in lives}, {(live.job, 1) for live in lives})
+    airing.stop()
+    with connect(redis_url) as client:
+        for live in lives:
+            *audio, last = [fields for _, fields in client.xrange(live.key)]
+            assert b"".join(fields[b"b"] for fields in audio) == b"".join(parts[live])
+            assert last[b"end"] == b"complete"
 
 
 def test_a_stream_never_has_a_hole(redis_url: str) -> None:
