@@ -22,6 +22,7 @@ from app.api.openapi import Document, document_route
 from app.api.passwords import password_routes
 from app.api.samples import sample_route
 from app.api.sound import EXPOSED, Sound
+from app.api.transcribe import UploadLimits, transcription_routes
 from app.api.yourvoic.account import credits_route, usage_route
 from app.api.yourvoic.lists import list_routes
 from app.api.yourvoic.speech import generate_routes
@@ -55,6 +56,7 @@ from app.domain.samples import Samples
 from app.domain.signals import Signals
 from app.domain.speech import Speech, SpeechLimits
 from app.domain.tokens import Tokens
+from app.domain.transcripts import TranscriptionLimits, Transcriptions
 from app.domain.usage import UsageReports
 from app.domain.usage_rows import UsageRows
 from app.domain.watch import Watch
@@ -90,6 +92,7 @@ class Parts(NamedTuple):
     samples: Samples
     jobs: OwnJobs
     live: LiveTranscripts
+    transcriptions: Transcriptions
     reports: UsageReports
     addresses: AudioAddresses
     health: Health
@@ -100,7 +103,7 @@ class Parts(NamedTuple):
 def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
     """The ASGI application. Raises StoreError where the store's URL makes no sense."""
     parts = build(settings, db)
-    routes = _routes(parts, body_bytes_max=settings.body_bytes_max)
+    routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=_upload_limits(settings))
     document = Document(routes)
     shown = _dashboard(parts, document, settings)
     app = Litestar(
@@ -172,6 +175,9 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
             prices,
             bytes.fromhex(settings.url_secret),
             characters_max=settings.transcript_characters_max,
+        ),
+        transcriptions=Transcriptions(
+            record, catalogs, prices, nudger, signals, store, _transcription_limits(settings)
         ),
         reports=UsageReports(record),
         addresses=AudioAddresses(bytes.fromhex(settings.url_secret), _audio_rules(settings)),
@@ -277,6 +283,19 @@ def _cors(settings: AppSettings) -> CORSConfig | None:
     return CORSConfig(allow_origins=origins, expose_headers=list(EXPOSED)) if origins else None
 
 
+def _transcription_limits(settings: AppSettings) -> TranscriptionLimits:
+    return TranscriptionLimits(
+        seconds_max=settings.upload_audio_s_max,
+        wait_s=settings.transcription_wait_s,
+        jobs_waiting_max=settings.jobs_waiting_max,
+        queue_wait_s=settings.queue_wait_s,
+    )
+
+
+def _upload_limits(settings: AppSettings) -> UploadLimits:
+    return UploadLimits(bytes_max=settings.upload_bytes_max, wait_s=settings.upload_wait_s)
+
+
 def _limits(settings: AppSettings) -> Limits:
     return Limits(
         posts_per_minute=settings.posts_per_minute,
@@ -302,10 +321,11 @@ def handlers() -> list[HTTPRouteHandler]:
     """Every route, not to be called: for whoever wants to know which there are."""
     nothing = cast("Parts", Parts(*[None] * len(Parts._fields)))  # type: ignore[arg-type]
     shown = DashboardParts(**dict.fromkeys(DashboardParts.__struct_fields__))  # type: ignore[arg-type]
-    return [*_routes(nothing, body_bytes_max=0), *page_routes(shown)]
+    uploads = UploadLimits(bytes_max=0, wait_s=0)
+    return [*_routes(nothing, body_bytes_max=0, uploads=uploads), *page_routes(shown)]
 
 
-def _routes(parts: Parts, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list[HTTPRouteHandler]:
     size = body_bytes_max
     return [
         submit_route(parts.speech, parts.authenticator, parts.gate, body_bytes_max=size),
@@ -323,6 +343,7 @@ def _routes(parts: Parts, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
         *auth_routes(parts.accounts, parts.gate, body_bytes_max=size),
         dashboard_route(parts.accounts, parts.reports, parts.addresses),
         credits_route(parts.accounts, parts.reports),
+        *transcription_routes(parts.transcriptions, uploads),
         *live_routes(parts.live, body_bytes_max=size),
         *password_routes(parts.resets, parts.gate, body_bytes_max=size),
         *key_routes(parts.keys, body_bytes_max=size),

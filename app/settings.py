@@ -43,6 +43,11 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     queue_wait_s: Limit = 3600  # a job still queued then expires
     audio_ms_per_character_max: Limit = 1000  # spoken at speed 1; held where audio is paid by the second
 
+    upload_bytes_max: Limit = 25_000_000  # POST /transcribe
+    upload_audio_s_max: Limit = 600
+    upload_wait_s: Seconds = 300.0  # for an upload to arrive
+    transcription_wait_s: Seconds = 600.0  # for its transcript, queue included, before 503
+
     body_bytes_max: Limit = 2_000_000
     header_bytes_max: Limit = 65_536
     database_wait_s: Seconds = 5.0  # for a free connection

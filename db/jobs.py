@@ -10,7 +10,7 @@ from db.engine import Connection
 from db.log import request_id
 from db.metrics import JOBS
 from db.queries import query
-from db.rows import Charged, JobStatus, NewCharge, NewJob, Submitted
+from db.rows import Charged, JobStatus, NewCharge, NewJob, Submitted, TranscriptionJob
 
 
 async def submit(
@@ -82,6 +82,12 @@ async def status(connection: Connection, job: UUID) -> JobStatus | None:
     """What may be told of a job to whoever knows its id."""
     row = await connection.fetchrow(query("job_status"), job)
     return JobStatus(**dict(row)) if row else None
+
+
+async def transcription(connection: Connection, job: UUID, *, owner: UUID) -> TranscriptionJob | None:
+    """An owner's own transcription."""
+    row = await connection.fetchrow(query("transcription_job"), job, owner)
+    return TranscriptionJob(**dict(row)) if row else None
 
 
 async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str, heard: bool = False) -> str:

@@ -7,9 +7,9 @@ import atexit
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -105,6 +105,24 @@ class Objects:
         key = f"probe/{secrets.token_hex(8)}"
         self.put(key, BytesIO(bytes(_PROBE_BYTES)))
         self.delete([key])
+
+    def fetch(self, key: str, to: BinaryIO) -> None:
+        """Copy an object into a file. Blocking. Raises FileNotFoundError and StoreError."""
+        try:
+            for chunk in obstore.get(self._store, key).stream(min_chunk_size=_READ_BYTES):
+                to.write(chunk)
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise StoreError(str(error)) from error
+
+    def found(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Key and time of every object below `prefix`. Blocking. Raises StoreError."""
+        try:
+            for page in obstore.list(self._store, prefix):
+                yield from ((meta["path"], meta["last_modified"]) for meta in page)
+        except (BaseError, OSError) as error:
+            raise StoreError(str(error)) from error
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes `start` to `end` (exclusive), in chunks. Raises FileNotFoundError and StoreError up front."""

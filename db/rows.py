@@ -40,6 +40,14 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     speed_max: float = 1.0
     pitch_min: float = 0.0
     pitch_max: float = 0.0
+    # Of a transcription engine:
+    description: str = ""
+    languages: tuple[str, ...] = ()  # BCP-47 tags, the default first
+    language_names: tuple[str, ...] = ()  # English, one for each of `languages`
+    seconds_max: int = 0  # of one recording
+    cost_us_per_second: int = 0  # of audio: expected engine time
+    detects_language: bool = False
+    translates: bool = False  # to English
 
 
 class SpeechParams(Struct, frozen=True, kw_only=True):
@@ -186,6 +194,19 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     sha256: bytes | None
     audio_gone: bool | None  # kept past its time
     format: str  # asked for
+
+
+class TranscriptionJob(Struct, frozen=True, kw_only=True):
+    """A transcription as its owner's request sees it; `object` is the transcript, where completed."""
+
+    id: UUID
+    state: State
+    code: str | None
+    engine: str
+    price: int | None
+    object: str | None
+    audio_bytes: int | None  # of the object
+    audio_gone: bool | None
 
 
 class Balance(Struct, frozen=True, kw_only=True):

@@ -115,6 +115,12 @@ def named_objects(connection: WorkerConnection, keys: Sequence[str]) -> set[str]
     return {row[0] for row in connection.execute(query("named_objects"), (list(keys),)).fetchall()}
 
 
+def upload_jobs(connection: WorkerConnection, jobs: Sequence[UUID], *, keep_s: int) -> dict[UUID, bool]:
+    """Those of `jobs` that are known, and whether each still needs its upload: open, or just ended."""
+    rows = connection.execute(query("upload_jobs"), (list(jobs), timedelta(seconds=keep_s))).fetchall()
+    return dict(rows)
+
+
 def forget_keys(connection: WorkerConnection, *, limit: int) -> None:
     """Forget Idempotency-Keys that are a day old."""
     connection.execute(query("forget_keys"), (limit,))

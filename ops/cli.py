@@ -128,7 +128,11 @@ def ledger_group() -> None:
 
 
 _ENGINES = click.option(
-    "--engines", envvar="CODEVOICE_ENGINES", default="espeak", show_default=True, help="Several with commas."
+    "--engines",
+    envvar="CODEVOICE_ENGINES",
+    default="espeak,pocketsphinx",
+    show_default=True,
+    help="What speaks and what hears; several with commas.",
 )
 _DEVICES = click.option(
     "--devices",

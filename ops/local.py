@@ -23,6 +23,7 @@ from ops.signals import Signals, Stop
 from ops.stack import Stack, read_stack, write_stack
 from ops.supervisor import Program, Supervisor
 from ops.welcome import voice_to_show, welcome
+from workers.engines.transcriber import TRANSCRIBERS
 
 DEMO_EMAIL = "demo@codevoice.local"
 _APP_ROLE = "codevoice_app"
@@ -124,7 +125,8 @@ class _Run:
                 key = demo_account(self._stack.database_url, self._secrets)
             self.supervisor.wait_ready("api", seconds=_API_READY_S)
         with step("worker"):
-            self.supervisor.wait_ready("worker", seconds=_WORKER_READY_S)
+            for name in self._worker_names():
+                self.supervisor.wait_ready(name, seconds=_WORKER_READY_S)
         with step("metrics"):
             self.supervisor.wait_ready("exporter", seconds=_EXPORTER_READY_S)
         self._stack = msgspec.structs.replace(self._stack, api_key=key)
@@ -214,22 +216,25 @@ class _Run:
         )
 
     def _workers(self) -> list[Program]:
-        """The first is `worker`; ready as soon as any of them is at work."""
+        """Ready as soon as any speaks, and as soon as any transcribes where one is to."""
         drain_s = self._environ.get("CODEVOICE_DRAIN_S") or _WORKER_DRAIN_S
         environ = {**self._shared_environ(), "CODEVOICE_DRAIN_S": drain_s}
-        names = ["worker", *(post.name for post in self._posts[1:])]
         return [
             msgspec.structs.replace(
                 workers.program(post, environ, log=self._home.log(name)),
                 name=name,
-                is_ready=self._has_worker,
+                is_ready=self._hears if post.engine in TRANSCRIBERS else self._has_worker,
                 death_signal=SIGKILL,
                 gives_up=True,
                 grace_s=5.0,
                 wave=_FRONT,
             )
-            for name, post in zip(names, self._posts, strict=True)
+            for name, post in zip(self._worker_names(), self._posts, strict=True)
         ]
+
+    def _worker_names(self) -> list[str]:
+        """The first is `worker`."""
+        return ["worker", *(post.name for post in self._posts[1:])]
 
     def _has_worker(self, _pid: int) -> bool:
         return get(self._listener.url, "/health/ready") is not None
@@ -252,6 +257,9 @@ class _Run:
 
     def _metrics_host(self) -> str:
         return self._environ.get("CODEVOICE_METRICS_HOST") or "127.0.0.1"
+
+    def _hears(self, _pid: int) -> bool:
+        return get(self._listener.url, "/api/stt/languages") is not None
 
     def _shared_environ(self) -> dict[str, str]:
         kept = {k: v for k, v in self._environ.items() if k not in _NOT_SHARED}

@@ -16,6 +16,7 @@ from db.settings import DbSettings, SettingsError, read
 from workers import devices, licence
 from workers.ending import Memory, wait
 from workers.engines import DeviceLost, Engine, load
+from workers.engines.transcriber import TRANSCRIBERS, Transcriber
 from workers.exits import Exit
 from workers.settings import WorkerSettings
 from workers.warmup import warm_up
@@ -55,31 +56,36 @@ def _show_metrics() -> None:
         raise SettingsError(f"CODEVOICE_METRICS_PORT cannot be listened on: {error}") from None
 
 
-def _ready_engine(settings: WorkerSettings) -> Engine:
+def _ready_engine(settings: WorkerSettings) -> Engine | Transcriber:
     """The engine, loaded and warm: only then does anybody hear of it."""
-    licence.stay_offline(os.environ)
+    if not settings.whisper_download:
+        licence.stay_offline(os.environ)
     if settings.engine == "xtts":
         structlog.get_logger().warning("licence_non_commercial", terms=licence.XTTS_TERMS)
-    engine = load(settings.engine)
-    warm_up(engine)
+    if settings.engine in TRANSCRIBERS:
+        engine = TRANSCRIBERS[settings.engine](settings)
+    else:
+        warm_up(engine := load(settings.engine))
     if excess := Memory(engine, settings).excess():
         raise SettingsError(f"{excess}, before the first job")
     return engine
 
 
-def _run(engine: Engine, settings: WorkerSettings, places: DbSettings, stopping: threading.Event) -> Exit:
+def _run(
+    engine: Engine | Transcriber, settings: WorkerSettings, places: DbSettings, stopping: threading.Event
+) -> Exit:
     os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
     import dramatiq
 
     from db import chunks
     from db.objects import open_store
-    from workers import actors, encode, metrics, wake
+    from workers import actors, metrics, wake
     from workers.airing import Airing
     from workers.calls import Calls
     from workers.connections import Link
+    from workers.craft import open_craft
     from workers.keeper import Keeper
     from workers.runner import Runner
-    from workers.speaking import Speaking
     from workers.timer import Timer
 
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -88,28 +94,27 @@ def _run(engine: Engine, settings: WorkerSettings, places: DbSettings, stopping:
     airing = Airing(
         chunks.connect(places.redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
     )
-    craft = Speaking(engine, store, settings, airing)
+    craft = open_craft(engine, store, settings, airing)
     runner = Runner(craft, store, settings, links, worker, airing)
     timer = Timer(runner, craft, store, settings, links("timer"), worker, airing)
     calls = Calls(chunks.connect(places.redis_url), runner.rows)
     keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
     broker = wake.broker(places.redis_url)
-    actors.declare(broker, engine.capabilities.engine, runner)
+    actors.declare(broker, craft.capabilities.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
-    encode.warm_up()
     airing.start()
     timer.start(stopping)
     keeper.start()
     calls.start()
     if settings.wake:
         consumer.start()
-    metrics.ready(engine.capabilities.engine, engine.capabilities.kind, engine.slots)
+    metrics.ready(craft.capabilities.engine, craft.capabilities.kind, craft.slots)
     structlog.get_logger().info(
         "worker_ready",
         engine=engine.capabilities.engine,
         device=settings.device,
         visible=os.environ["CUDA_VISIBLE_DEVICES"],
-        slots=engine.slots,
+        slots=craft.slots,
         worker=worker,
     )
     why = wait(stopping, runner, Memory(engine, settings))

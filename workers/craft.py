@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from db.rows import Capabilities, Claimed, Finished, Outcome, Params
 
 if TYPE_CHECKING:
+    from db.objects import Objects
+    from workers.airing import Airing
+    from workers.engines import Engine
+    from workers.engines.transcriber import Transcriber
     from workers.rows import Row
+    from workers.settings import WorkerSettings
 
 
 class Task(Protocol):
@@ -58,6 +63,21 @@ class Craft(Protocol):
     def close(self) -> None:
         """Stop the engine; idempotent."""
         ...
+
+
+def open_craft(
+    engine: "Engine | Transcriber", store: "Objects", settings: "WorkerSettings", airing: "Airing"
+) -> Craft:
+    """The engine at work on jobs of its kind."""
+    from workers import encode
+    from workers.engines.transcriber import Transcriber
+    from workers.speaking import Speaking
+    from workers.transcribing import Transcribing
+
+    if isinstance(engine, Transcriber):
+        return Transcribing(engine, store, settings)
+    encode.warm_up()
+    return Speaking(engine, store, settings, airing)
 
 
 def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:

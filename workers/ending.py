@@ -6,6 +6,7 @@ import threading
 import structlog
 
 from workers.engines import Engine, TellsMemory
+from workers.engines.transcriber import Transcriber
 from workers.exits import Exit
 from workers.runner import Runner
 from workers.settings import WorkerSettings
@@ -19,7 +20,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class Memory:
     """How much the process and its engine hold, against the limits set."""
 
-    def __init__(self, engine: Engine, settings: WorkerSettings) -> None:
+    def __init__(self, engine: Engine | Transcriber, settings: WorkerSettings) -> None:
         self._engine = engine
         self._process_mb_max = settings.worker_memory_max_mb
         self._device_mb_max = settings.worker_device_memory_max_mb

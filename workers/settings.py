@@ -20,6 +20,17 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     audio_keep_s: int = 7 * 24 * 3600
     audio_bytes_max: int = 1 << 30
     audio_s_max: int = 4 * 3600
+    transcript_keep_s: int = 24 * 3600  # as long as an Idempotency-Key asks for it again
+    upload_keep_s: int = 0  # 0: an upload goes when its job has ended
+    upload_sweep_s: float = 300.0  # between looks for uploads that nobody needs
+    decode_cpu_s: int = 60  # of one upload
+    decode_wall_s: int = 120
+    decode_memory_bytes: int = 512 << 20
+    whisper_model: str = ""  # a folder; or a name, where downloads are allowed
+    whisper_download: bool = False
+    whisper_compute_type: str = "default"  # int8, int8_float16, float16, float32 …
+    whisper_batch: int = 8  # 30-second windows at once
+    whisper_threads: int = 0  # 0: CTranslate2's choice
     spool_memory_bytes: int = 1 << 20
     live_keep_s: int = 120  # how long live audio waits in Redis for its reader
     live_bytes_max: int = 64 << 20  # of one job in Redis; whoever listens has the rest from the store

@@ -15,6 +15,7 @@ from workers import metrics
 from workers.airing import Airing
 from workers.connections import Link
 from workers.craft import Craft
+from workers.leftovers import sweep_uploads
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 
@@ -45,6 +46,7 @@ class Timer:
         self._worker = worker
         self._airing = airing
         self._stopping = threading.Event()
+        self._uploads_due = 0.0
         self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
 
     def start(self, giving_up: threading.Event) -> None:
@@ -69,6 +71,7 @@ class Timer:
                 self._forget_audio,
                 self._forget_keys,
                 self._probe_store,
+                self._sweep_uploads,
             ):
                 self._step(step)
             self._step(self._runner.drain)  # finds what no message told of
@@ -113,6 +116,15 @@ class Timer:
 
     def _forget_keys(self) -> None:
         self._link.run(work.forget_keys, limit=_SWEEP_MAX)
+
+    def _sweep_uploads(self) -> None:
+        """Now and then, and by who transcribes: the list of a large store is long."""
+        now = time.monotonic()
+        if self._craft.capabilities.kind == "transcription" and now >= self._uploads_due:
+            self._uploads_due = now + self._settings.upload_sweep_s
+            swept = sweep_uploads(self._store, self._link, keep_s=self._settings.upload_keep_s)
+            if swept:
+                log.info("uploads_swept", uploads=swept)
 
     def _probe_store(self) -> None:
         if self._runner.store_lost.is_set():

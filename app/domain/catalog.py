@@ -1,8 +1,8 @@
-"""What can be spoken now: the voices workers have published, seconds old at most."""
+"""What can be spoken and heard now: what workers have published, seconds old at most."""
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import asyncpg
 import msgspec
@@ -27,10 +27,11 @@ class Offer(Struct, frozen=True):
 
 
 class Catalog(Struct, frozen=True):
-    """Every voice once, in order; `by_name` has ids and names without case."""
+    """Every voice once, in order; `by_name` has ids and names without case. Then the recognisers."""
 
     offers: tuple[Offer, ...]
     by_name: Mapping[str, Offer]
+    transcribers: tuple[Capabilities, ...] = ()
 
     def find(self, voice: str) -> Offer | None:
         """The voice of that id or name."""
@@ -43,7 +44,7 @@ class Catalogs:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._catalog = Catalog((), {})
-        self._texts: tuple[str, ...] = ()
+        self._texts: tuple[tuple[str, ...], frozenset[str]] = (), frozenset()
         self._read_at = -1e9
         self._reading: asyncio.Task[None] | None = None
 
@@ -87,20 +88,22 @@ class Catalogs:
         async with self._record.connection() as connection:
             rows = await connection.fetch(query("engines"))
         texts = tuple(str(row["capabilities"]) for row in sorted(rows, key=_is_absent))
+        present = frozenset(str(row["capabilities"]) for row in rows if row["present"])
         self._read_at = time.monotonic()
-        if texts != self._texts:
-            self._catalog, self._texts = _catalog(texts), texts
+        if (texts, present) != self._texts:
+            self._catalog, self._texts = _catalog(texts, present), (texts, present)
 
 
 def _is_absent(row: asyncpg.Record) -> bool:
     return not row["present"]
 
 
-def _catalog(texts: Iterable[str]) -> Catalog:
+def _catalog(texts: Sequence[str], present: Container[str]) -> Catalog:
     """The voices of the speaking engines. Engines at work come first, so theirs is a name that two offer."""
     offers: dict[str, Offer] = {}
     by_name: dict[str, Offer] = {}
-    for engine in map(_capabilities, texts):
+    engines = {text: _capabilities(text) for text in texts}
+    for engine in engines.values():
         for voice in engine.voices if engine and engine.kind == "speech" else ():
             offer = Offer(voice, engine) if engine else None
             if offer and voice.languages:
@@ -109,7 +112,9 @@ def _catalog(texts: Iterable[str]) -> Catalog:
         by_name[identifier] = offer
     for offer in offers.values():
         by_name.setdefault(offer.voice.name.casefold(), offer)
-    return Catalog(tuple(offers.values()), by_name)
+    hearing = (engine for text, engine in engines.items() if text in present)
+    transcribers = tuple(engine for engine in hearing if engine and engine.kind == "transcription")
+    return Catalog(tuple(offers.values()), by_name, transcribers)
 
 
 def _capabilities(text: str) -> Capabilities | None:

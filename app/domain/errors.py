@@ -206,6 +206,10 @@ class InFlight(DomainError):
     retry_after_s = 1
 
 
+class Cancelled(DomainError):
+    status, code = 409, "job_cancelled"
+
+
 class TooLate(DomainError):
     status, code = 409, "too_late"
 
@@ -234,8 +238,16 @@ class BodyTooLarge(DomainError):
     status, code = 413, "body_too_large"
 
 
+class AudioTooLong(DomainError):
+    status, code = 413, "audio_too_long"
+
+
 class UnsupportedMediaType(DomainError):
     status, code = 415, "unsupported_media_type"
+
+
+class UnsupportedAudio(DomainError):
+    status, code = 415, "unsupported_audio"
 
 
 class RangeNotSatisfiable(DomainError):
@@ -266,6 +278,10 @@ class UnknownLanguage(Invalid):
 
 class UnknownFormat(Invalid):
     code = "unknown_format"
+
+
+class BrokenAudio(Invalid):
+    code = "broken_audio"
 
 
 class MissingText(Invalid):

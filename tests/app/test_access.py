@@ -27,6 +27,8 @@ ROUTES = {
     ("GET", "/v1/jobs/{job_id}/events"): "speech",
     ("DELETE", "/v1/jobs/{job_id}"): "speech",
     ("GET", "/v1/voices"): PUBLIC,
+    ("GET", "/api/stt/languages"): PUBLIC,
+    ("POST", "/transcribe"): "transcription",
     ("POST", "/api/stt/live/start"): "transcription",
     ("POST", "/api/stt/live/complete"): "transcription",
     ("POST", "/api/auth/register"): PUBLIC,

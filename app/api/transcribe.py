@@ -1,0 +1,113 @@
+"""Transcription in CodeVoice's dialect: rows 6 and 7."""
+
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import UNSET, Struct, UnsetType
+
+from app.api.bodies import AnyRequest
+from app.api.leaving import unless_left
+from app.api.live import UsedCredits
+from app.api.uploads import FRAMING_BYTES_MAX, received
+from app.domain.credits import credits
+from app.domain.scopes import TRANSCRIPTION
+from app.domain.transcripts import Transcribed, TranscriptionRequest, Transcriptions
+
+_ROUTE = "POST /transcribe"
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class LanguageView(Struct, frozen=True, kw_only=True):
+    """A language of the running engine."""
+
+    code: str
+    name: str
+
+
+class LanguageList(Struct, frozen=True, kw_only=True):
+    """GET /api/stt/languages. `engine` and `description` say who hears."""
+
+    languages: list[LanguageView]
+    engine: str
+    description: str
+    detects_language: bool
+
+
+class SegmentView(Struct, frozen=True, kw_only=True):
+    """What was said between two pauses; seconds."""
+
+    id: int
+    start: float
+    end: float
+    text: str
+
+
+class TranscriptView(Struct, frozen=True, kw_only=True):
+    """POST /transcribe. `warnings` are there where the file was not whole."""
+
+    text: str
+    language: str
+    duration: float
+    segments: list[SegmentView]
+    credits: UsedCredits
+    warnings: tuple[str, ...] | UnsetType = UNSET
+
+
+class UploadLimits(Struct, frozen=True, kw_only=True):
+    """The operator's choices for uploads."""
+
+    bytes_max: int
+    wait_s: float
+
+
+def transcription_routes(transcriptions: Transcriptions, limits: UploadLimits) -> list[HTTPRouteHandler]:
+    """Rows 6 and 7."""
+    return [_languages_route(transcriptions), _transcribe_route(transcriptions, limits)]
+
+
+def _languages_route(transcriptions: Transcriptions) -> HTTPRouteHandler:
+    @get("/api/stt/languages", opt={"public": True})
+    async def transcription_languages() -> LanguageList:
+        engine = await transcriptions.engine(TranscriptionRequest())
+        names = zip(engine.languages, engine.language_names, strict=True)
+        return LanguageList(
+            languages=[LanguageView(code=code, name=name) for code, name in names],
+            engine=engine.engine,
+            description=engine.description,
+            detects_language=engine.detects_language,
+        )
+
+    return transcription_languages
+
+
+def _transcribe_route(transcriptions: Transcriptions, limits: UploadLimits) -> HTTPRouteHandler:
+    @post(
+        "/transcribe",
+        status_code=200,
+        opt={"scope": TRANSCRIPTION, "limit": "post"},
+        request_max_body_size=limits.bytes_max + FRAMING_BYTES_MAX,
+    )
+    async def transcribe(request: AnyRequest) -> Response[TranscriptView]:
+        key = request.headers.get("idempotency-key")
+        async with received(
+            request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
+        ) as form:
+            wanted = TranscriptionRequest(language=form.fields.get("language"))
+            work = transcriptions.transcribe(request.scope["user"], form.upload, wanted, key, route=_ROUTE)
+            done = await unless_left(request.receive, work)
+        headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
+        return Response(_view(done), headers=_NO_STORE | headers)
+
+    return transcribe
+
+
+def _view(done: Transcribed) -> TranscriptView:
+    heard = done.transcript
+    remaining = None if done.remaining is None else credits(done.remaining)
+    return TranscriptView(
+        text=heard.text,
+        language=heard.language,
+        duration=heard.duration,
+        segments=[SegmentView(id=s.id, start=s.start, end=s.end, text=s.text) for s in heard.segments],
+        credits=UsedCredits(used=credits(done.used), remaining=remaining),
+        warnings=heard.warnings or UNSET,
+    )

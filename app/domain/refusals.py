@@ -1,0 +1,37 @@
+"""Why a transcription came to nothing, in words for whoever sent the file."""
+
+from app.domain.errors import AudioTooLong, BrokenAudio, Cancelled, DomainError, Unavailable, UnsupportedAudio
+from db.rows import TranscriptionJob
+from db.uploads import CONTAINERS
+
+_BROKEN = {
+    "broken_audio": "The file is damaged: no sound in it can be decoded.",
+    "no_audio": "The file has no audio.",
+    "sample_rate_not_supported": "The audio's sample rate must be from 4,000 to 192,000 Hz.",
+    "too_many_channels": "The audio has too many channels; at most 8 are taken.",
+    "audio_too_complex": "The file takes too much memory or time to decode.",
+}
+
+
+def unsupported() -> UnsupportedAudio:
+    """The refusal of what does not begin as any audio file we know."""
+    kinds = list(CONTAINERS)
+    return UnsupportedAudio(
+        f"This is not audio of a kind we take: {', '.join(kinds)}.", field="file", formats=kinds
+    )
+
+
+def of_transcription(job: TranscriptionJob, *, seconds_max: int) -> DomainError:
+    """The refusal for a job that has ended without a transcript."""
+    if job.state == "cancelled":
+        return Cancelled("The job was cancelled. Nothing was charged.")
+    if job.state == "expired":
+        return Unavailable("The job waited too long and has expired. Nothing was charged.")
+    if job.code == "audio_too_long":
+        message = f"The audio is longer than {seconds_max} seconds. Send it in parts."
+        return AudioTooLong(message, field="file", limit=seconds_max)
+    if job.code == "unsupported_audio":
+        return unsupported()
+    if job.code in _BROKEN:
+        return BrokenAudio(_BROKEN[job.code], field="file", reason=job.code)
+    return Unavailable("The transcript could not be made. Nothing was charged; please try again.")

@@ -1,0 +1,327 @@
+"""Transcription: an upload becomes a job, a worker hears it, and whoever asked waits for the transcript."""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from typing import BinaryIO, NoReturn
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.catalog import Catalogs
+from app.domain.credits import refusal, spendable
+from app.domain.errors import (
+    ConnectionLost,
+    DomainError,
+    InFlight,
+    Invalid,
+    TooManyWaiting,
+    Unavailable,
+    UnknownLanguage,
+)
+from app.domain.nudger import Nudger
+from app.domain.prices import PriceBook
+from app.domain.principals import Principal
+from app.domain.record import Record
+from app.domain.refusals import of_transcription, unsupported
+from app.domain.signals import Signals
+from app.domain.speech import check_idempotency_key
+from db import jobs, ledger
+from db.objects import Objects, StoreError
+from db.rows import Capabilities, NewJob, Submitted, TranscriptionJob, TranscriptionParams
+from db.transcripts import Transcript
+from db.uploads import container_of, upload_key
+
+_KIND = "transcription"
+_WAITING_RETRY_S = 5
+_UNKNOWN_S = 30  # of audio, for fair shares: nobody knows how long an upload is before it is decoded
+
+
+class TranscriptionLimits(Struct, frozen=True, kw_only=True):
+    """The operator's choices for transcription."""
+
+    seconds_max: int  # of audio
+    wait_s: float  # for the transcript, queue included
+    jobs_waiting_max: int
+    queue_wait_s: int
+
+
+class Upload(Struct, frozen=True, kw_only=True):
+    """A file as it arrived."""
+
+    file: BinaryIO
+    size_bytes: int
+    sha256: bytes
+
+
+class TranscriptionRequest(Struct, frozen=True, kw_only=True):
+    """What every dialect asks for. No language: the engine tells, or takes its first; no engine: the best."""
+
+    language: str | None = None
+    words: bool = False
+    translate: bool = False
+    engine: str | None = None
+
+
+class Transcribed(Struct, frozen=True, kw_only=True):
+    """A transcript and what it cost, in micro-credits; `remaining` of all buckets, None: unlimited."""
+
+    job_id: UUID
+    transcript: Transcript
+    used: int
+    remaining: int | None
+    replayed: bool
+
+
+class Transcriptions:
+    """What every dialect calls for transcription."""
+
+    def __init__(
+        self,
+        record: Record,
+        catalogs: Catalogs,
+        prices: PriceBook,
+        nudger: Nudger,
+        signals: Signals,
+        store: Objects,
+        limits: TranscriptionLimits,
+    ) -> None:
+        self._record = record
+        self._catalogs = catalogs
+        self._prices = prices
+        self._nudger = nudger
+        self._signals = signals
+        self._store = store
+        self._limits = limits
+
+    async def engine(self, request: TranscriptionRequest) -> Capabilities:
+        """The engine that will hear this: of those at work that know the language, the one that knows most.
+
+        Raises Unavailable, UnknownLanguage, Invalid.
+        """
+        found = (await self._catalogs.current()).transcribers or (await self._catalogs.renewed()).transcribers
+        if not found:
+            raise Unavailable("No transcription engine is ready yet. Try again in a moment.", retry_after_s=5)
+        named = [engine for engine in found if request.engine in (None, engine.engine)]
+        if not named:
+            names = [engine.engine for engine in found]
+            raise Invalid(f"Engines are {', '.join(names)}.", field="model", engines=names)
+        able = [engine for engine in named if engine.translates or not request.translate]
+        if not able:
+            raise Invalid("No engine here translates.", field="task")
+        knowing = [engine for engine in able if _language(engine, request.language) is not None]
+        if not knowing:
+            raise _unknown_language(able)
+        return max(knowing, key=lambda engine: len(engine.languages))
+
+    async def transcribe(
+        self,
+        who: Principal,
+        upload: Upload,
+        request: TranscriptionRequest,
+        idempotency_key: str | None,
+        *,
+        route: str,
+    ) -> Transcribed:
+        """Hold the price, queue the upload, wait for the transcript; charged when all of it is written.
+
+        Raises what refuses a request, and what is wrong with the file. Where the caller leaves (we are
+        cancelled), the job is cancelled too, unless it came with a key.
+        """
+        check_idempotency_key(idempotency_key)
+        engine = await self.engine(request)
+        check_upload(upload)
+        job = await self._job(who, upload, request, engine)
+        if idempotency_key is not None:
+            fingerprint = _fingerprint(route, upload, request)
+            job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=fingerprint)
+        answer = await self._queued(who, upload, job)
+        assert answer.id is not None
+        if answer.code != "replayed":
+            ended = await self._awaited(who, answer.id, is_keyed=idempotency_key is not None)
+        elif (ended := await self._ended(who, answer.id)) is None:
+            raise InFlight("This request came before and has not ended yet. Send it again later.")
+        return await self._transcribed(who, ended, replayed=answer.code == "replayed")
+
+    async def _job(
+        self, who: Principal, upload: Upload, request: TranscriptionRequest, engine: Capabilities
+    ) -> NewJob:
+        identifier, seconds_max = uuid4(), min(self._limits.seconds_max, engine.seconds_max)
+        quote = await self._prices.quote(_KIND, engine.engine, audio_ms_max=1000 * seconds_max)
+        params = TranscriptionParams(
+            object=upload_key(identifier),
+            sha256=upload.sha256.hex(),
+            language=_language(engine, request.language) or None,
+            words=request.words,
+            translate=request.translate,
+            seconds_max=seconds_max,
+        )
+        return NewJob(
+            id=identifier,
+            owner=who.account,
+            kind=_KIND,
+            engine=engine.engine,
+            lane=_KIND,
+            params=params,
+            hold=quote.hold,
+            tariff=quote.tariff,
+            characters=0,
+            cost_us=_UNKNOWN_S * engine.cost_us_per_second,
+            api_key=who.key,
+        )
+
+    async def _queued(self, who: Principal, upload: Upload, job: NewJob) -> Submitted:
+        """The job submitted; where the caller leaves meanwhile, it is submitted first and then cancelled."""
+        submitting = asyncio.ensure_future(self._submit(who, upload, job))
+        try:
+            return await asyncio.shield(submitting)
+        except asyncio.CancelledError:
+            self._signals.beside(self._leave(who, submitting, is_keyed=job.key is not None))
+            raise
+
+    async def _leave(
+        self, who: Principal, submitting: "asyncio.Future[Submitted]", *, is_keyed: bool
+    ) -> None:
+        with suppress(DomainError):
+            answer = await submitting
+            if answer.code == "queued" and answer.id is not None and not is_keyed:
+                await self._cancel(who, answer.id)
+
+    async def _submit(self, who: Principal, upload: Upload, job: NewJob) -> Submitted:
+        """Put the upload first, so that a worker finds it; drop it where the job is refused."""
+        await self._put(upload, job.id)
+        is_wanted = False
+        try:
+            try:
+                answer = await self._submit_once(job)
+            except ConnectionLost:  # it may have been queued: the same id says so, and is never charged twice
+                answer = await self._submit_once(job)
+            is_wanted = answer.code == "queued"
+        finally:
+            if not is_wanted:
+                await self._drop(job.id)
+        if answer.code == "queued":
+            self._nudger.nudge(job.engine)
+        elif answer.code != "replayed":
+            self._refuse(who, job, answer)
+        return answer
+
+    async def _submit_once(self, job: NewJob) -> Submitted:
+        limits = self._limits
+        async with self._record.connection() as connection:
+            (answer,) = await jobs.submit(
+                connection, [job], wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max
+            )
+        return answer
+
+    def _refuse(self, who: Principal, job: NewJob, answer: Submitted) -> NoReturn:
+        if answer.code == "too_many_waiting":
+            most = self._limits.jobs_waiting_max
+            message = f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
+            raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
+        raise refusal(answer.code, kind=who.user_type, price=job.hold, remaining=answer.remaining)
+
+    async def _ended(self, who: Principal, job: UUID) -> TranscriptionJob | None:
+        """The job where it is in its last state."""
+        async with self._record.connection() as connection:
+            found = await jobs.transcription(connection, job, owner=who.account)
+        is_over = found is not None and found.state not in ("queued", "processing")
+        return found if is_over else None
+
+    async def _awaited(self, who: Principal, job: UUID, *, is_keyed: bool) -> TranscriptionJob:
+        """The job when it has ended. Without a key, who leaves or waits too long has cancelled it."""
+        look = partial(self._ended, who, job)
+        try:
+            ended = await self._signals.until(job, look, within_s=self._limits.wait_s)
+        except BaseException:
+            if not is_keyed:
+                self._signals.beside(self._cancel(who, job))
+            raise
+        if ended is None and not is_keyed:
+            await self._cancel(who, job)
+            ended = await look()
+        if ended is not None and (is_keyed or ended.state != "cancelled"):
+            return ended
+        message = f"The transcript was not ready within {self._limits.wait_s:g} s. Please try again later."
+        raise Unavailable(message, retry_after_s=_WAITING_RETRY_S)
+
+    async def _transcribed(self, who: Principal, ended: TranscriptionJob, *, replayed: bool) -> Transcribed:
+        if ended.state != "completed":
+            raise of_transcription(ended, seconds_max=self._limits.seconds_max)
+        transcript = await self._read(ended)
+        async with self._record.connection() as connection:
+            balance = await ledger.balance(connection, who.account)
+        return Transcribed(
+            job_id=ended.id,
+            transcript=transcript,
+            used=ended.price or 0,
+            remaining=None if balance is None else spendable(balance),
+            replayed=replayed,
+        )
+
+    async def _read(self, ended: TranscriptionJob) -> Transcript:
+        try:
+            if ended.object is None or ended.audio_bytes is None:
+                raise FileNotFoundError
+            chunks = await self._store.read(ended.object, 0, ended.audio_bytes)
+            body = b"".join([chunk async for chunk in chunks])
+        except FileNotFoundError:
+            raise Unavailable("The transcript was kept for its time and is gone.") from None
+        except StoreError as error:
+            raise Unavailable("The store is out of reach. Try again in a moment.") from error
+        return msgspec.json.decode(body, type=Transcript)
+
+    async def _put(self, upload: Upload, job: UUID) -> None:
+        upload.file.seek(0)
+        try:
+            await asyncio.to_thread(self._store.put, upload_key(job), upload.file)
+        except (StoreError, ValueError) as error:  # a file is closed when its caller has left
+            raise Unavailable("The store is out of reach. Try again in a moment.") from error
+
+    async def _drop(self, job: UUID) -> None:
+        """What cannot be deleted now, the workers' sweep finds."""
+        with suppress(StoreError):
+            await asyncio.to_thread(self._store.delete, [upload_key(job)])
+
+    async def _cancel(self, who: Principal, job: UUID) -> None:
+        async with self._record.connection() as connection:
+            result = await jobs.cancel(connection, job, owner=who.account, actor=str(who.account))
+        if result == "cancelled":
+            self._signals.cancelled(job)
+            await self._drop(job)
+
+
+def check_upload(upload: Upload) -> None:
+    """Raise unless the file's first bytes are of a kind we take; nothing was held or charged yet."""
+    if upload.size_bytes == 0:
+        raise Invalid("The file is empty.", field="file", limit=[1, None])
+    if container_of(upload.file) is None:
+        raise unsupported()
+
+
+def _language(engine: Capabilities, asked: str | None) -> str | None:
+    """The engine's own tag for what was asked for, empty where it may tell by itself; None: it does not know.
+
+    A tag is matched whole, else by its language alone: en-GB is heard as en, or as en-US.
+    """
+    wanted = (asked or "").strip().replace("_", "-").casefold()
+    if wanted in ("", "auto"):
+        return "" if engine.detects_language else engine.languages[0]
+    tags = {tag.casefold(): tag for tag in reversed(engine.languages)}
+    by_language = {tag.casefold().partition("-")[0]: tag for tag in reversed(engine.languages)}
+    return tags.get(wanted) or by_language.get(wanted.partition("-")[0])
+
+
+def _unknown_language(engines: list[Capabilities]) -> UnknownLanguage:
+    known = list(dict.fromkeys(tag for engine in engines for tag in engine.languages))
+    return UnknownLanguage(
+        f"No engine here knows this language. They know {', '.join(known)}.",
+        field="language",
+        languages=known,
+    )
+
+
+def _fingerprint(route: str, upload: Upload, request: TranscriptionRequest) -> bytes:
+    return sha256(route.encode() + b"\0" + upload.sha256 + msgspec.json.encode(request)).digest()

@@ -1,0 +1,232 @@
+"""The process that opens strangers' audio files: forks a child for each, which may do almost nothing else.
+
+Codecs are large and their inputs hostile. So a file is decoded in a child of its own that can open no file
+and no socket (no new descriptor at all), and ends when it used up its memory, CPU or time. Started by path.
+
+Argument: the number of the inherited control socket. Control socket (packets): out, when ready, one packet;
+in, a JSON `limits` for each file, with three descriptors: the file, where its PCM goes, a stream socket.
+Stream socket: out, one JSON report, then its end. Without a report: the child broke down or was killed.
+PCM is signed 16-bit little-endian mono at 16 kHz. Nothing here is imported from CodeVoice.
+"""
+
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any, BinaryIO, NoReturn
+
+import av
+import av.error
+import av.logging
+
+RATE_HZ = 16_000
+_SAMPLE_BYTES = 2
+_REQUEST_BYTES_MAX = 4096
+_PACKETS_MAX = 10_000_000
+# libav's names of the containers; it is never left to guess.
+_DEMUXERS = {
+    "wav": "wav",
+    "mp3": "mp3",
+    "mp4": "mov",
+    "ogg": "ogg",
+    "flac": "flac",
+    "webm": "matroska",
+    "aac": "aac",
+}
+_OPTIONS = {"format_whitelist": "wav,mp3,mov,ogg,flac,matroska,aac", "protocol_whitelist": "pipe"}
+_SHORT_S = 0.5  # a file that ends so much earlier than it says is truncated
+
+
+class Refusal(Exception):
+    """The file will never be decoded; the message is a stable code."""
+
+
+def main(control: socket.socket) -> NoReturn:
+    """Say that we are ready, then serve until the worker is gone."""
+    os.setpgid(0, 0)  # our children end with us
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
+    av.logging.set_level(None)
+    _warm_up()
+    control.send(b"ready")
+    while True:
+        request, fds, _, _ = socket.recv_fds(control, _REQUEST_BYTES_MAX, 3)
+        if not request:
+            break
+        if os.fork() == 0:
+            control.close()
+            _answer(json.loads(request), *fds)
+        for fd in fds:
+            os.close(fd)
+    os.killpg(0, signal.SIGKILL)
+    raise SystemExit
+
+
+def _warm_up() -> None:
+    """Whatever is imported or opened late must be so before a child that can open nothing."""
+    silence = bytes(RATE_HZ // 10 * _SAMPLE_BYTES)
+    with BytesIO() as file:
+        with av.open(file, "w", format="wav") as container:
+            stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
+            frame = av.AudioFrame(format="s16", layout="mono", samples=len(silence) // _SAMPLE_BYTES)
+            frame.sample_rate = RATE_HZ
+            frame.planes[0].update(silence)
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        file.seek(0)
+        limits = {
+            "container": "wav",
+            "samples_max": RATE_HZ,
+            "channels_max": 1,
+            "rates_hz": (1, 10**6),
+            "errors_max": 1,
+        }
+        _Decoding(file, limits, _forget).report()
+
+
+def _forget(samples: bytes) -> None:
+    """Of the warm-up nothing is kept."""
+
+
+def _answer(limits: dict[str, Any], upload: int, pcm: int, stream: int) -> NoReturn:
+    """The child's whole life."""
+    try:
+        with socket.socket(fileno=stream) as answer, open(upload, "rb") as file:
+            file.seek(0)  # the descriptor's own place is wherever the worker's buffer left it
+            _confine(limits)
+
+            def take(samples: bytes) -> None:
+                _check_heard(answer)
+                while samples:
+                    samples = samples[os.write(pcm, samples) :]
+
+            answer.sendall(json.dumps(_report(file, limits, take)).encode())
+    except Exception as error:
+        sys.excepthook(type(error), error, None)  # nothing of the file in the log
+    finally:
+        os._exit(0)  # the server's own state is not ours to tidy
+
+
+def _confine(limits: dict[str, Any]) -> None:
+    """From here on: no new descriptor, so much memory more, so much CPU and time; more kills us."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        memory_now = int(statm.read().split()[0]) * resource.getpagesize()
+    bounds = {
+        resource.RLIMIT_AS: memory_now + limits["memory_bytes"],
+        resource.RLIMIT_CPU: limits["cpu_s"],
+        resource.RLIMIT_FSIZE: (limits["samples_max"] + RATE_HZ) * _SAMPLE_BYTES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: 0,
+    }
+    for kind, most in bounds.items():
+        resource.setrlimit(kind, (most, most))
+    signal.setitimer(signal.ITIMER_REAL, limits["wall_s"])
+
+
+def _check_heard(answer: socket.socket) -> None:
+    """End where nobody waits any more."""
+    try:
+        gone = not answer.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return
+    if gone:
+        os._exit(0)
+
+
+def _report(file: BinaryIO, limits: dict[str, Any], take: Any) -> dict[str, Any]:
+    try:
+        return _Decoding(file, limits, take).report()
+    except Refusal as refusal:
+        return {"refused": str(refusal)}
+    except MemoryError:
+        return {"refused": "audio_too_complex"}
+    except (av.error.FFmpegError, ValueError, AttributeError, OverflowError):  # of libav and its binding
+        return {"refused": "broken_audio"}
+
+
+class _Decoding:
+    """One file on its way to PCM."""
+
+    def __init__(self, file: BinaryIO, limits: dict[str, Any], take: Any) -> None:
+        self._file = file
+        self._limits = limits
+        self._take = take
+        self._resampler: Any = None
+        self._source: Any = None  # what the resampler was made for
+        self._samples = 0
+        self._errors = 0
+        self._good = 0
+
+    def report(self) -> dict[str, Any]:
+        demuxer = _DEMUXERS[self._limits["container"]]
+        with av.open(
+            self._file, format=demuxer, options=dict(_OPTIONS), metadata_errors="ignore"
+        ) as container:
+            if not container.streams.audio:
+                raise Refusal("no_audio")
+            stream = container.streams.audio[0]
+            stream.codec_context.thread_count = 1
+            expected_s = (
+                float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+            )
+            for frame in self._frames(container, stream):
+                self._resample(frame)
+        if self._resampler is not None:
+            self._keep(self._resampler.resample(None))
+        if self._errors > self._good or not self._samples:
+            raise Refusal("broken_audio")
+        seconds = self._samples / RATE_HZ
+        is_short = expected_s - seconds > max(_SHORT_S, expected_s / 20)
+        return {"samples": self._samples, "errors": self._errors, "truncated": is_short}
+
+    def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
+        """What can be decoded; a broken packet costs itself alone."""
+        packets = container.demux(stream)
+        for _ in range(_PACKETS_MAX):
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:  # the container cannot go on
+                self._errors += 1
+                return
+            try:
+                yield from packet.decode()
+                self._good += 1
+            except av.error.FFmpegError as error:
+                if not isinstance(error, av.error.EOFError):
+                    self._errors += 1
+            if self._errors > self._limits["errors_max"]:
+                return
+
+    def _resample(self, frame: Any) -> None:
+        source = frame.format.name, frame.layout.name, frame.sample_rate
+        if source != self._source:
+            self._check(frame)
+            if self._resampler is not None:
+                self._keep(self._resampler.resample(None))
+            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+            self._source = source
+        frame.pts = None
+        self._keep(self._resampler.resample(frame))
+
+    def _check(self, frame: Any) -> None:
+        least_hz, most_hz = self._limits["rates_hz"]
+        if not least_hz <= frame.sample_rate <= most_hz:
+            raise Refusal("sample_rate_not_supported")
+        if not 1 <= frame.layout.nb_channels <= self._limits["channels_max"]:
+            raise Refusal("too_many_channels")
+
+    def _keep(self, frames: Any) -> None:
+        for frame in frames:
+            self._samples += frame.samples
+            if self._samples > self._limits["samples_max"]:
+                raise Refusal("audio_too_long")
+            self._take(bytes(frame.planes[0])[: frame.samples * _SAMPLE_BYTES])
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
