@@ -83,13 +83,16 @@ choose_python() {
 
 works() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-# Sizes are those of the wheels for x86-64, measured; the first figure counts uv's own 20 MB.
+# Sizes are those of the wheels for x86-64, measured; the first figure counts uv's own 20 MB. PyTorch for
+# the CPU has 205 MB with what it needs; for NVIDIA GPUs, with CUDA's libraries, 2,730.
 announce() {
   local megabytes=25 extra
   for extra in ${1//,/ }; do
     case "$extra" in
       embedded) megabytes=$((megabytes + 145)) ;;
       test) megabytes=$((megabytes + 81)) ;;
+      xtts) if gpu_seen; then megabytes=$((megabytes + 2930)); else megabytes=$((megabytes + 400)); fi ;;
+      whisper) megabytes=$((megabytes + 77)) ;;
       dev) megabytes=$((megabytes + 84)) ;;
       *) megabytes=$((megabytes + 1000)) ;;
     esac
@@ -97,15 +100,40 @@ announce() {
   say "setting up .venv with [$1]: downloads at most about $megabytes MB of Python packages (less what is cached)"
 }
 
+gpu_seen() { command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU'; }
+
 with_uv() {
-  local uv="$TOOLS/bin/uv"
-  if [ ! -x "$uv" ]; then pip_to_tools 'uv>=0.5' || return 1; fi
+  local uv="$TOOLS/bin/uv" backend
+  if [ ! -x "$uv" ]; then pip_to_tools 'uv>=0.7' || return 1; fi
   (
     uv_settings
     cd "$ROOT" || exit 1
     if [ ! -d "$VENV" ]; then "$uv" venv -q --python "$(interpreter)" "$VENV" || exit 1; fi
-    "$uv" pip install -q --python "$VENV/bin/python" -c constraints.txt -e ".[$1]"
+    backend="$(torch_backend "$1")"
+    if [ -n "$backend" ]; then
+      if uv_install "$1" --torch-backend "$backend"; then exit; fi
+      say "PyTorch's own index did not do: going on with PyPI's build, for NVIDIA GPUs, of 2700 MB"
+    fi
+    uv_install "$1"
   )
+}
+
+# uv_install EXTRAS OPTION…
+uv_install() { "$uv" pip install -q --python "$VENV/bin/python" -c constraints.txt "${@:2}" -e ".[$1]"; }
+
+# Which of PyTorch's builds to take from its own index: that for the GPU seen, else the one for the CPU,
+# since PyPI's carries CUDA along. None where PyTorch is not wanted, or where what is configured for
+# packages (an index, find-links, UV_TORCH_BACKEND) has a CPU build already.
+torch_backend() {
+  local pin
+  case ",$1," in *,xtts,*) ;; *) return ;; esac
+  if [ -n "${UV_TORCH_BACKEND:-}" ]; then return; fi
+  if gpu_seen; then echo auto && return; fi
+  pin="$(grep '^torch==' constraints.txt)"
+  case "$("$uv" pip compile -q --no-deps --no-header --no-annotate --python "$VENV/bin/python" - <<<"$pin")" in
+    *+cpu*) ;;
+    *) echo cpu ;;
+  esac
 }
 
 # The interpreter itself, since a launcher (pyenv's) may answer otherwise in another folder.
@@ -154,6 +182,9 @@ with_pip() {
     rm -rf "$VENV"
     make_venv || return 1
   fi
+  case ",$1," in
+    *,xtts,*) say "pip knows no builds of PyTorch: unless its index has one for the CPU, 2700 MB come from PyPI" ;;
+  esac
   (cd "$ROOT" && PIP_USER=0 "$VENV/bin/python" -m pip install -qq --disable-pip-version-check \
     -c constraints.txt -e ".[$1]")
 }

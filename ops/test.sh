@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # All tests, or those the arguments (pytest's) choose: sets up `.venv`, runs pytest in the checkout and
-# exits as it does. The last line names what was left out on this machine, where something was.
+# exits as it does. The last line names what was left out, where something was.
+#
+# --without-models: without the engines that need PyTorch and the like, and without their tests.
 set -euo pipefail
 
 # shellcheck source=ops/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-set_up embedded test
+case " $* " in
+  *" --without-models "*) set_up embedded test ;;
+  *) set_up embedded test xtts whisper ;;
+esac
 
 cd "$ROOT"
 left_out=.pytest_cache/left-out.txt # written by tests/conftest.py

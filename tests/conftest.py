@@ -5,11 +5,13 @@ databases of its own there.
 """
 
 import os
+import re
 import secrets
 import shutil
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -26,7 +28,31 @@ if mutated := os.environ.get("CODEVOICE_TEST_SQL"):  # see tests/db/test_mutants
 
 Need = Callable[[str], str]
 LEFT_OUT = Path(".pytest_cache/left-out.txt")
+HOME = Path(__file__).parent
+_MODELS = {"xtts": "TTS", "whisper": "faster_whisper"}
 _lacks: dict[str, int] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-models", action="store_true", help="leave out engines that need PyTorch and the like"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Tests of an engine with a model (xtts, whisper: a word of the path) need its extra."""
+    at = collection_path.relative_to(HOME) if collection_path.is_relative_to(HOME) else Path()
+    named = _MODELS.keys() & set(re.split(r"[/_.]", at.as_posix()))
+    if config.getoption("--without-models"):
+        lack = "models (--without-models)"
+    else:
+        lack = ", ".join(f"the extra {name}" for name in sorted(named) if not find_spec(_MODELS[name]))
+    if not named or not lack:
+        return None
+    files = [collection_path] if collection_path.is_file() else collection_path.rglob("test_*.py")
+    left = sum(len(re.findall(r"^(?:async )?def test_", file.read_text(), re.MULTILINE)) for file in files)
+    _lacks[lack] = _lacks.get(lack, 0) + left
+    return True
 
 
 @pytest.fixture(scope="session")

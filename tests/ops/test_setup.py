@@ -12,6 +12,12 @@ CHECKOUT = Path(__file__).parents[2]
 RENEWED = "setting up .venv with [embedded]: downloads at most about 170 MB"
 
 UV = r"""#!/bin/bash
+if [ "$2" = compile ]; then
+  if [ -e "ROOT/cpu-build-at-hand" ]; then echo "torch==2.13.0+cpu"; else echo "torch==2.13.0"; fi
+  exit
+fi
+for argument; do if [ "$argument" = --torch-backend ]; then echo "$*" >>"ROOT/backend.log"; fi; done
+if [ -e "ROOT/no-way-to-pytorch" ] && [[ "$*" == *--torch-backend* ]]; then exit 1; fi
 echo "$1 ${*: -1} links=$UV_FIND_LINKS index=$UV_DEFAULT_INDEX cache=$UV_CACHE_DIR" >>"ROOT/uv.log"
 if [ -e "ROOT/uv-is-broken" ]; then exit 1; fi
 if [ "$1" = venv ]; then exec "PYTHON" -m venv --without-pip "${@: -1}"; fi
@@ -66,6 +72,9 @@ def python_with_pip(tmp_path: Path) -> Path:
     (folder / "lib" / "pip").mkdir(parents=True)
     (folder / "lib" / "pip" / "__init__.py").touch()
     (folder / "lib" / "pip" / "__main__.py").write_text(PIP)
+    gpus = folder / "nvidia-smi"  # as on a machine without any, whatever this one has
+    gpus.write_text('#!/bin/bash\necho "$GPUS"\n')
+    gpus.chmod(0o755)
     python = folder / "python3"
     python.write_text(f'#!/bin/bash\nPYTHONPATH="{folder}/lib" exec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
@@ -88,9 +97,55 @@ def test_up_sets_up_once_and_becomes_codevoice(ops: Ops, checkout: Path) -> None
 
 def test_extras_add_up(ops: Ops, checkout: Path) -> None:
     ops("up.sh")
-    assert "[embedded,test]" in ops("test.sh").stderr
+    assert "[embedded,test]" in ops("test.sh", "--without-models").stderr
     assert ops("up.sh").stderr == ""
     assert ".[embedded,test]" in calls(checkout)[-1]
+
+
+def backends(checkout: Path) -> list[str]:
+    log = checkout / "backend.log"
+    return [line.partition("--torch-backend ")[2] for line in log.read_text().splitlines()]
+
+
+def test_tests_bring_the_models_packages_on_a_cpu_build_and_say_the_size(ops: Ops, checkout: Path) -> None:
+    said = ops("test.sh").stderr
+    assert "[embedded,test,whisper,xtts]: downloads at most about 728 MB" in said
+    assert backends(checkout) == ["cpu -e .[embedded,test,whisper,xtts]"]
+
+
+def test_a_gpu_seen_gets_its_build(ops: Ops, checkout: Path) -> None:
+    said = ops("test.sh", GPUS="GPU 0: NVIDIA H200").stderr
+    assert "downloads at most about 3258 MB" in said
+    assert backends(checkout) == ["auto -e .[embedded,test,whisper,xtts]"]
+
+
+def test_a_cpu_build_that_pip_would_find_is_taken(ops: Ops, checkout: Path) -> None:
+    (checkout / "cpu-build-at-hand").touch()
+    assert ops("test.sh").returncode == 7
+    assert not (checkout / "backend.log").exists()
+
+
+def test_without_a_way_to_pytorchs_index_pypis_build_is_taken(ops: Ops, checkout: Path) -> None:
+    (checkout / "no-way-to-pytorch").touch()
+    done = ops("test.sh")
+    assert (done.returncode, len(backends(checkout))) == (7, 1)
+    assert "going on with PyPI's build, for NVIDIA GPUs, of 2700 MB" in done.stderr
+    assert ".[embedded,test,whisper,xtts]" in calls(checkout)[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "extras"),
+    [
+        ((), {}, "embedded"),
+        (("--engines", "espeak,xtts"), {}, "embedded,xtts"),
+        ((), {"CODEVOICE_ENGINES": "whisper"}, "embedded,whisper"),
+    ],
+)
+def test_up_brings_no_models_packages_but_of_engines_named(
+    ops: Ops, checkout: Path, arguments: tuple[str, ...], environ: dict[str, str], extras: str
+) -> None:
+    assert ops("up.sh", *arguments, **environ).stdout == " ".join(("codevoice up", *arguments)) + "\n"
+    assert f".[{extras}]" in calls(checkout)[-1]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
