@@ -56,7 +56,7 @@ def start(database: tuple[str, str], redis_url: str, tmp_path: Path) -> Generato
         "DATABASE_URL": database[1],
         "REDIS_URL": redis_url,
         "CODEVOICE_OBJECTS": (tmp_path / "objects").as_uri(),
-        "CODEVOICE_LEASE_S": "1",
+        "CODEVOICE_LEASE_S": "2",
         "CODEVOICE_SWEEP_S": "0.1",
         "SCRIPTED_FOLDER": str(tmp_path / "script"),
         "PYTHONPATH": str(LOOPBACK),
@@ -70,7 +70,7 @@ def start(database: tuple[str, str], redis_url: str, tmp_path: Path) -> Generato
     yield one
     for crew in crews:
         crew.process.terminate()
-        crew.process.communicate(timeout=20)
+        print(crew.process.communicate(timeout=20)[1])  # shown where a test fails
     assert not (tmp_path / "attempts").exists()
 
 
