@@ -41,10 +41,36 @@ async def balance(connection: Connection, owner: UUID) -> Balance | None:
 async def audit(connection: Connection) -> list[Finding]:
     """Every defect found in the whole record: sums, sequence, hash chain, jobs against credit, guards."""
     defects = [Finding(what=row["what"], id=row["id"]) for row in await connection.fetch(query("recon"))]
-    breaks = await connection.fetch(query("chain_breaks"))
-    return defects + [
-        Finding(what="hash chain broken", id=str(row["owner"]), detail={"seq": row["seq"]}) for row in breaks
-    ]
+    for what, name in (
+        ("hash chain broken", "chain_breaks"),
+        ("checkpoint differs from its transfer", "false_checkpoints"),
+    ):
+        rows = await connection.fetch(query(name))
+        defects += [Finding(what=what, id=str(row["owner"]), detail={"seq": row["seq"]}) for row in rows]
+    return defects
+
+
+async def defects_since_checkpoint(
+    connection: Connection, after: UUID | None = None, *, wallets_max: int = 1000
+) -> tuple[list[Finding], UUID | None]:
+    """Defects of the next wallets after `after`, by owner, read from their last checkpoint on; and the last.
+
+    The quick audit: its work is bounded by `wallets_max` and by what they moved since. Nothing is locked.
+    """
+    rows = await connection.fetch(query("defects_since_checkpoint"), after, wallets_max)
+    last = await connection.fetchval(query("last_of_wallets"), after, wallets_max)
+    return [Finding(what=row["what"], id=row["id"]) for row in rows], last
+
+
+async def checkpoint(
+    connection: Connection, after: UUID | None = None, *, wallets_max: int = 200
+) -> tuple[int, UUID | None]:
+    """Write down the next wallets as they stand, where nothing is wrong with them; how many, where to go on.
+
+    Locks them until the commit: a transaction a call.
+    """
+    written = int(await connection.fetchval(query("checkpoint"), after, wallets_max) or 0)
+    return written, await connection.fetchval(query("last_of_wallets"), after, wallets_max)
 
 
 async def totals(connection: Connection) -> dict[str, int]:

@@ -43,6 +43,7 @@ _ELSEWHERE = {
     "jobs retry": ("ops.admin.jobs:retry", "Queue a failed job anew; its price is held anew."),
     "jobs cancel": ("ops.admin.jobs:cancel", "Cancel a job on its owner's behalf."),
     "ledger audit": ("ops.admin.ledger:audit", "Check the whole ledger; exit status 0 only when clean."),
+    "ledger checkpoint": ("ops.admin.ledger:checkpoint", "Write down what is right, for quick audits."),
     "ledger heads": ("ops.admin.ledger:heads", "The last transfer of every wallet, to be kept elsewhere."),
     "ledger export": ("ops.admin.ledger:export", "Every transfer, as JSON lines or CSV."),
     "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),

@@ -327,6 +327,7 @@ UNION ALL SELECT 'open jobs differ', w.owner::text FROM cv.wallet w LEFT JOIN op
 UNION ALL SELECT 'append-only trigger is not always on', g.at::text || ' ' || g.name
   FROM (VALUES ('cv.transfer'::regclass, 'append_only_rows'), ('cv.transfer', 'append_only_table'),
                ('cv.wallet', 'append_only_rows'), ('cv.wallet', 'append_only_table'),
+               ('cv.checkpoint', 'append_only_rows'), ('cv.checkpoint', 'append_only_table'),
                ('cv.price', 'append_only_rows'), ('cv.price', 'append_only_table'),
                ('cv.admin_act', 'append_only_rows'), ('cv.admin_act', 'append_only_table')) g(at, name)
   WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = g.at AND tgname = g.name AND tgenabled = 'A');

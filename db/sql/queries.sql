@@ -119,6 +119,19 @@ SELECT what, id FROM cv.recon
 -- name: chain_breaks
 SELECT owner, seq FROM cv.chain_breaks ORDER BY owner, seq
 
+-- name: false_checkpoints
+SELECT owner, seq FROM cv.false_checkpoints ORDER BY owner, seq
+
+-- name: defects_since_checkpoint
+SELECT what, id FROM cv.defects_since_checkpoint($1, $2) ORDER BY what, id
+
+-- name: checkpoint
+SELECT cv.checkpoint($1, $2)
+
+-- name: last_of_wallets
+-- The last of the next $2 wallets after $1; none where there are fewer.
+SELECT owner FROM cv.wallet WHERE $1::uuid IS NULL OR owner > $1 ORDER BY owner OFFSET $2 - 1 LIMIT 1
+
 -- name: totals
 SELECT count(*) AS wallets, coalesce(sum(seq), 0)::bigint AS transfers, coalesce(sum(free), 0)::bigint AS free,
   coalesce(sum(paid), 0)::bigint AS paid, coalesce(sum(held), 0)::bigint AS held,

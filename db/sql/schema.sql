@@ -157,6 +157,21 @@ CREATE TABLE cv.transfer (
   CHECK (src <> dst)
 );
 
+-- Wallets as they stood when they were last found right: from there the quick audit goes on.
+CREATE TABLE cv.checkpoint (
+  owner uuid NOT NULL,
+  seq bigint NOT NULL,
+  head bytea NOT NULL,                         -- the transfer's hash, which binds all before it
+  issued bigint NOT NULL,
+  free bigint NOT NULL,
+  paid bigint NOT NULL,
+  held bigint NOT NULL,
+  spent bigint NOT NULL,
+  expired bigint NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (owner, seq)
+);
+
 -- What operators did, besides what the transfers say. `ref` makes an act happen at most once.
 CREATE TABLE cv.admin_act (
   ref uuid PRIMARY KEY,
@@ -209,6 +224,11 @@ CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON cv.price
 CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.price FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
 ALTER TABLE cv.price ENABLE ALWAYS TRIGGER append_only_rows;
 ALTER TABLE cv.price ENABLE ALWAYS TRIGGER append_only_table;
+CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON cv.checkpoint
+  FOR EACH ROW EXECUTE FUNCTION cv.deny();
+CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
+ALTER TABLE cv.checkpoint ENABLE ALWAYS TRIGGER append_only_rows;
+ALTER TABLE cv.checkpoint ENABLE ALWAYS TRIGGER append_only_table;
 CREATE TRIGGER append_only_rows BEFORE DELETE ON cv.wallet FOR EACH ROW EXECUTE FUNCTION cv.deny();
 CREATE TRIGGER append_only_table BEFORE TRUNCATE ON cv.wallet FOR EACH STATEMENT EXECUTE FUNCTION cv.deny();
 ALTER TABLE cv.wallet ENABLE ALWAYS TRIGGER append_only_rows;

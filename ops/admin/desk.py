@@ -104,6 +104,17 @@ def look(work: Callable[[Connection], Awaitable[T]]) -> T:
         return asyncio.run(run())
 
 
+def write(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """What `work` answers, which begins and commits by itself."""
+
+    async def run() -> T:
+        async with _connection() as connection:
+            return await work(connection)
+
+    with failing():
+        return asyncio.run(run())
+
+
 def settings() -> DbSettings:
     """The record and the queue to work on. Ends the program where there are none."""
     with failing_on():

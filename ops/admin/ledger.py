@@ -12,7 +12,7 @@ from app.domain.admin import ledger
 from app.domain.admin.ledger import Exported, Head
 from db.engine import Connection
 from ops.admin import told
-from ops.admin.desk import look
+from ops.admin.desk import look, write
 from ops.admin.options import json_option
 
 
@@ -20,14 +20,19 @@ from ops.admin.options import json_option
 @click.option(
     "--heads", "kept", type=click.File(), help="Also look whether the record still has these heads."
 )
+@click.option(
+    "--since-checkpoint",
+    is_flag=True,
+    help="Quickly: only what came after `ledger checkpoint`. An older entry changed since is not looked at.",
+)
 @json_option
-def audit(kept: TextIO | None, as_json: bool) -> None:
+def audit(kept: TextIO | None, since_checkpoint: bool, as_json: bool) -> None:
     """Recompute every balance, check every link of the hash chain, every job against its credit, every guard.
 
     Exit status 0 only when nothing is wrong.
     """
     before = _heads(kept) if kept else []
-    found = look(lambda connection: ledger.audit(connection, before))
+    found = look(lambda connection: ledger.audit(connection, before, since_checkpoint=since_checkpoint))
     if as_json:
         told.as_json(found)
     else:
@@ -36,6 +41,23 @@ def audit(kept: TextIO | None, as_json: bool) -> None:
         click.echo("clean" if found.clean else f"{len(found.findings)} defects")
     if not found.clean:
         raise SystemExit(1)
+
+
+@click.command()
+@json_option
+def checkpoint(as_json: bool) -> None:
+    """Write down every wallet that is found right, for `ledger audit --since-checkpoint` to go on from there.
+
+    Exit status 0 only when nothing is wrong.
+    """
+    found = look(lambda connection: ledger.audit(connection, since_checkpoint=True))
+    if not found.clean:
+        raise click.ClickException("the audit since the last checkpoint finds defects: see `ledger audit`")
+    written = write(ledger.checkpoint)
+    if as_json:
+        told.as_json(written)
+    else:
+        click.echo(f"{written.wallets} wallets written down")
 
 
 @click.command()
@@ -52,12 +74,12 @@ def heads(as_json: bool) -> None:  # noqa: ARG001
 @json_option
 def export(account: str | None, form: Literal["jsonl", "csv"], as_json: bool) -> None:
     """Every transfer, of ACCOUNT (e-mail or id) or of all, in micro-credits, by owner and sequence."""
-    write = told.as_json if as_json or form == "jsonl" else _csv()
+    put = told.as_json if as_json or form == "jsonl" else _csv()
 
     async def each(connection: Connection) -> None:
         rows: AsyncGenerator[Exported] = ledger.export(connection, account)
         async for row in rows:
-            write(row)
+            put(row)
 
     look(each)
 

@@ -156,6 +156,14 @@ def test_plans_are_listed_and_set(told: Told, run: Run, ann: str) -> None:
     assert run("plans", "set", ann, "gold", *WHY).returncode == 4
 
 
+def test_a_checkpoint_is_written_and_audited_from(told: Told, run: Run, ann: str) -> None:
+    assert told("ledger", "checkpoint") == {"wallets": 1}
+    told("credits", "grant", ann, "1", *WHY)
+    assert told("ledger", "audit", "--since-checkpoint")["clean"]
+    assert told("ledger", "checkpoint") == {"wallets": 1}
+    assert told("ledger", "checkpoint") == {"wallets": 0}
+
+
 def test_prices_are_set_shown_and_only_tried(told: Told, run: Run, owner: Owner) -> None:
     tried = told("prices", "set", "cloning", "request", "5", "--dry-run", *WHY)
     made = told("prices", "set", "cloning", "request", "5", "--from", "2099-01-01", *WHY)

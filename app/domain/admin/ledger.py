@@ -54,12 +54,21 @@ class Exported(Struct, frozen=True, kw_only=True):
     hash: str
 
 
-async def audit(connection: Connection, kept: Sequence[Head] = ()) -> Audit:
-    """Look at the whole book, and whether it still has the `kept` heads.
+class Checkpoint(Struct, frozen=True, kw_only=True):
+    """So many wallets were written down: those that had moved and in which nothing is wrong."""
+
+    wallets: int
+
+
+async def audit(
+    connection: Connection, kept: Sequence[Head] = (), *, since_checkpoint: bool = False
+) -> Audit:
+    """Look at the whole book, or at what came after its checkpoints; and whether it has the `kept` heads.
 
     In a repeatable-read transaction: one moment of all tables.
     """
-    findings = await ledger.audit(connection) + await _lost(connection, kept)
+    looked = await (_since_checkpoint(connection) if since_checkpoint else ledger.audit(connection))
+    findings = looked + await _lost(connection, kept)
     counts = await ledger.totals(connection)
     return Audit(
         clean=not findings,
@@ -68,6 +77,16 @@ async def audit(connection: Connection, kept: Sequence[Head] = ()) -> Audit:
         credits={bucket: credits(counts[bucket]) for bucket in ("free", "paid", "held", "spent")},
         findings=findings,
     )
+
+
+async def checkpoint(connection: Connection) -> Checkpoint:
+    """Write down every wallet as it stands, some at a time, each time in a transaction of its own."""
+    written, after, more = 0, None, True
+    while more:
+        async with connection.transaction():
+            count, after = await ledger.checkpoint(connection, after)
+        written, more = written + count, after is not None
+    return Checkpoint(wallets=written)
 
 
 async def heads(connection: Connection) -> list[Head]:
@@ -82,6 +101,14 @@ async def export(connection: Connection, account: str | None) -> AsyncGenerator[
     owner = await find(connection, account) if account else None
     async for row in connection.cursor(query("export"), owner, prefetch=_AT_ONCE):
         yield Exported(**dict(row))
+
+
+async def _since_checkpoint(connection: Connection) -> list[Finding]:
+    findings, after = await ledger.defects_since_checkpoint(connection)
+    while after is not None:
+        more, after = await ledger.defects_since_checkpoint(connection, after)
+        findings += more
+    return findings
 
 
 async def _lost(connection: Connection, kept: Sequence[Head]) -> list[Finding]:
