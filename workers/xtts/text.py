@@ -1,0 +1,88 @@
+"""A text as XTTS can speak it: cleaned, in pieces short enough, each with the longest it may sound."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from workers.split import split
+from workers.xtts.script import Piece
+
+# BCP-47 → the model's own names for the languages it was trained on.
+LANGUAGES = {
+    "en": "en", "es": "es", "fr": "fr", "de": "de", "it": "it", "pt": "pt", "pl": "pl", "tr": "tr", "ru": "ru",
+    "nl": "nl", "cs": "cs", "ar": "ar", "zh-CN": "zh", "hu": "hu", "ko": "ko", "ja": "ja", "hi": "hi",
+}  # fmt: skip
+# Read aloud as noise, or as words made up: upstream's issue 3516 and others.
+_QUOTES = str.maketrans("", "", "\"“”„‟«»‹›「」『』《》〝〞")
+_ENDS = ".!?…。！？؟।。"
+_FULL_STOPS = {"zh": "。", "ja": "。", "hi": "।"}
+# Audio tokens: 21.5 a second. Who speaks slowly needs about two a letter, seven a Chinese character.
+_CAP_AT_LEAST = 40
+_CAP_A_CHARACTER = {"zh": 9, "ja": 7, "ko": 6}
+_CAP_A_CHARACTER_ELSE = 3
+
+
+class Texts:
+    """Texts → pieces, with the model's own tokenizer. For any thread."""
+
+    def __init__(self, tokenizer: Any, *, text_tokens_max: int, audio_tokens_max: int) -> None:
+        self._tokenizer = tokenizer
+        self._text_tokens_max = text_tokens_max
+        self._audio_tokens_max = audio_tokens_max
+
+    def languages(self) -> tuple[str, ...]:
+        """What the tokenizer can read here: Chinese and Japanese need a library each."""
+        return tuple(tag for tag, language in LANGUAGES.items() if self._reads(language))
+
+    def pieces(self, text: str, language: str, voice: str) -> list[Piece]:
+        """In order; none where there is nothing to say. The same text, language and voice: the same seeds."""
+        name = LANGUAGES[language]
+        seeds = _seeds(f"{voice}\0{language}\0{text}")
+        found = split(text.translate(_QUOTES), language=language, fits=self._fits(name))
+        return [self._piece(part, name, seed) for part, seed in zip(found, seeds) if _says(part)]  # noqa: B905
+
+    def _fits(self, language: str) -> Callable[[str], bool]:
+        characters_max: int = self._tokenizer.char_limits[language]
+
+        def fits(part: str) -> bool:
+            return (
+                len(part) < characters_max  # a full stop may be added
+                and len(self._tokens(part, language)) <= self._text_tokens_max
+            )
+
+        return fits
+
+    def _piece(self, part: str, language: str, seed: int) -> Piece:
+        a_character = _CAP_A_CHARACTER.get(language, _CAP_A_CHARACTER_ELSE)
+        cap = min(self._audio_tokens_max, _CAP_AT_LEAST + a_character * len(part))
+        return Piece(tuple(self._tokens(part, language)), cap, seed)
+
+    def _tokens(self, part: str, language: str) -> list[int]:
+        return self._tokenizer.encode(finished(part, language).lower(), lang=language)
+
+    def _reads(self, language: str) -> bool:
+        try:
+            self._tokenizer.encode("1", lang=language)
+        except ImportError:
+            return False
+        return True
+
+
+def finished(part: str, language: str) -> str:
+    """With its white space plain, and punctuation at its end: without, the model goes on talking."""
+    part = " ".join(part.split())
+    if part.endswith(tuple(_ENDS)):
+        return part
+    return part.rstrip(",;:-–—، ") + _FULL_STOPS.get(language, ".")
+
+
+def _says(part: str) -> bool:
+    return any(letter.isalnum() for letter in part)
+
+
+def _seeds(text: str) -> Iterator[int]:
+    first = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+    number = 0
+    while True:
+        yield first + 1000 * number
+        number += 1
