@@ -108,4 +108,10 @@ def _espeak() -> Engine:
     return EspeakEngine()
 
 
-_LOADERS: dict[str, Callable[[], Engine]] = {"espeak": _espeak}
+def _xtts() -> Engine:
+    from workers.engines.xtts import from_environment
+
+    return from_environment()
+
+
+_LOADERS: dict[str, Callable[[], Engine]] = {"espeak": _espeak, "xtts": _xtts}

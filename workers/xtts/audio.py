@@ -108,7 +108,13 @@ class _Spectrogram(torch.nn.Module):
     def forward(self, wave: Tensor) -> Tensor:
         flat = wave.reshape(-1, wave.shape[-1])
         spectrum = torch.stft(
-            flat, self._n_fft, self._hop, len(self.window), self.window, pad_mode="reflect", return_complex=True
+            flat,
+            self._n_fft,
+            self._hop,
+            len(self.window),
+            self.window,
+            pad_mode="reflect",
+            return_complex=True,
         )
         if self._normalized:
             spectrum = spectrum / self.window.pow(2).sum().sqrt()

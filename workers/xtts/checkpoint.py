@@ -10,7 +10,9 @@ import torch
 from workers.xtts import audio
 
 SPEAKERS = ("Ann Random", "Bob Random")
-_LANGUAGES = "en es fr de it pt pl tr ru nl cs ar zh-cn hu ko ja hi".split()
+_LANGUAGES = (
+    "en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi",
+)  # fmt: skip
 _LETTERS = (
     "the quick brown fox jumps over a lazy dog while seven wizards mix jars of quartz.",
     "please hold the line; your audio file will be ready in a minute, won't it?",
@@ -83,13 +85,17 @@ def _model(folder: Path, size: Size) -> Any:
 
 
 def _enliven(gpt: Any, *, stops: bool) -> None:
-    """Wider than untrained layers are: those would say one token for ever."""
+    """Wider than untrained layers are: those would say the same whatever the text."""
     for table in (gpt.mel_embedding, gpt.text_embedding, gpt.mel_pos_embedding.emb):
         table.weight.normal_(0, 0.5)
+    for block in gpt.gpt.h:
+        for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj):
+            gain = 2 if layer is block.attn.c_attn else 1  # attention that chooses
+            layer.weight.normal_(0, gain / layer.weight.shape[0] ** 0.5)
     gpt.mel_head.weight.normal_(0, 1.6 / gpt.model_dim**0.5)
     if stops:
         gpt.mel_head.weight[gpt.stop_audio_token] *= 2.0
-        gpt.mel_head.bias[gpt.stop_audio_token] = 1.0
+        gpt.mel_head.bias[gpt.stop_audio_token] = 2.0
     else:
         gpt.mel_head.bias[gpt.stop_audio_token] = -1e4
 

@@ -42,17 +42,13 @@ class _State:
 
     def __init__(self, gpt: Gpt, rows: int) -> None:
         steps, tokens, device = gpt.audio_tokens_max, len(gpt.audio_embedding), gpt.device
-        whole = {"dtype": torch.long, "device": device}
-        self.alive = torch.zeros(rows, **whole)  # 1, or 0: the row's place is empty
-        self.token = torch.zeros(rows, **whole)
-        self.step = torch.zeros(rows, **whole)
-        self.slots = torch.zeros(rows, **whole)
+        self.alive = torch.zeros(rows, dtype=torch.long, device=device)  # 1, or 0: nobody has the place
+        self.token = torch.zeros_like(self.alive)
+        self.step = torch.zeros_like(self.alive)
+        self.slots = torch.zeros_like(self.alive)
         self.seen = torch.zeros(rows, tokens, dtype=torch.bool, device=device)
         self.noise = torch.ones(rows, steps, tokens, device=device)
         self.latents = torch.zeros(rows, steps, gpt.width, device=device, dtype=gpt.dtype)
-
-    def tensors(self) -> list[Tensor]:
-        return [self.alive, self.token, self.step, self.slots, self.seen, self.noise, self.latents]
 
 
 class Decoder:

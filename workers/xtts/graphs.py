@@ -1,4 +1,4 @@
-"""A decoding step as CUDA graphs: one for each number of rows and of slots attended to, all made at the start."""
+"""A decoding step as CUDA graphs: one for each number of rows and of slots, all made at the start."""
 
 from collections.abc import Callable
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -49,7 +50,7 @@ class _Sound:
     piece: int
     part: Part
     last: bool
-    made: torch.cuda.Event | None  # when the latents are there
+    made: Any  # torch.cuda.Event: the latents are there
 
 
 class Loop:
@@ -62,7 +63,7 @@ class Loop:
         speakers: Mapping[str, Speaker],
         *,
         tries: int = 2,
-        report: Report = lambda event, fields: None,
+        report: Report = lambda _event, _fields: None,
     ) -> None:
         self._decoder = decoder
         self._vocoder = vocoder

@@ -28,13 +28,17 @@ def voice_of(gpt: Gpt, latents: Tensor, embedding: Tensor) -> Voice:
     slots = latents.shape[1]
     cache = new_cache(gpt, 1, slots)
     x = latents.to(device=gpt.device, dtype=gpt.dtype)
-    forward(gpt, x, cache, lambda kept, new: kept.copy_(new), causal(gpt, slots, slots))
+
+    def put(kept: Tensor, new: Tensor) -> None:
+        kept.copy_(new)
+
+    forward(gpt, x, cache, put, causal(gpt, slots, slots))
     return Voice(cache, embedding.to(device=gpt.device, dtype=torch.float32))
 
 
 @torch.inference_mode()
 def add_texts(gpt: Gpt, cache: Tensor, texts: Sequence[Sequence[int]], voices: Sequence[Voice]) -> list[int]:
-    """Fill `cache` [layers, 2, rows, heads, slots, 64] with each row's voice and text; how many slots each took.
+    """Fill `cache` [layers, 2, rows, heads, slots, 64] with each row's voice and text; the slots each took.
 
     Shorter texts are padded at their right: nothing before it sees the padding, and decoding overwrites it.
     """

@@ -1,4 +1,4 @@
-"""From logits to the next token: repetition penalty, temperature, top k, top p, one draw with a row's own noise."""
+"""From logits to the next token: repetition penalty, temperature, top k, top p, one draw of the row's."""
 
 from dataclasses import dataclass
 

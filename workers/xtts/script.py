@@ -29,7 +29,9 @@ class Script:
     `live`: parts of a piece are given as they are made, so that a piece once begun cannot be tried anew.
     """
 
-    def __init__(self, pieces: Sequence[Piece], voice: str, *, speed: float = 1.0, live: bool = False) -> None:
+    def __init__(
+        self, pieces: Sequence[Piece], voice: str, *, speed: float = 1.0, live: bool = False
+    ) -> None:
         self.pieces = tuple(pieces)
         self.voice = voice
         self.speed = speed

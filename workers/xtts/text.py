@@ -1,25 +1,36 @@
 """A text as XTTS can speak it: cleaned, in pieces short enough, each with the longest it may sound."""
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from workers.numbers import spell
 from workers.split import split
 from workers.xtts.script import Piece
 
 # BCP-47 → the model's own names for the languages it was trained on.
 LANGUAGES = {
-    "en": "en", "es": "es", "fr": "fr", "de": "de", "it": "it", "pt": "pt", "pl": "pl", "tr": "tr", "ru": "ru",
-    "nl": "nl", "cs": "cs", "ar": "ar", "zh-CN": "zh", "hu": "hu", "ko": "ko", "ja": "ja", "hi": "hi",
+    "en": "en", "es": "es", "fr": "fr", "de": "de", "it": "it", "pt": "pt", "pl": "pl", "tr": "tr",
+    "ru": "ru", "nl": "nl", "cs": "cs", "ar": "ar", "zh-CN": "zh", "hu": "hu", "ko": "ko", "ja": "ja",
+    "hi": "hi",
 }  # fmt: skip
 # Read aloud as noise, or as words made up: upstream's issue 3516 and others.
-_QUOTES = str.maketrans("", "", "\"“”„‟«»‹›「」『』《》〝〞")
+_QUOTES = str.maketrans("", "", '"“”„‟«»‹›「」『』《》〝〞')
 _ENDS = ".!?…。！？؟।。"
 _FULL_STOPS = {"zh": "。", "ja": "。", "hi": "।"}
 # Audio tokens: 21.5 a second. Who speaks slowly needs about two a letter, seven a Chinese character.
 _CAP_AT_LEAST = 40
 _CAP_A_CHARACTER = {"zh": 9, "ja": 7, "ko": 6}
 _CAP_A_CHARACTER_ELSE = 3
+_SPELLED_HERE = {"hi", "zh"}  # the tokenizer's own speller knows no numbers of these
+_LONG_NUMBER = re.compile(r"\d{15,}")  # and fails at some of these
+_DIGIT = re.compile(r"\d")
+
+
+class Unreadable(Exception):
+    """The tokenizer cannot read this text."""
 
 
 class Texts:
@@ -35,10 +46,13 @@ class Texts:
         return tuple(tag for tag, language in LANGUAGES.items() if self._reads(language))
 
     def pieces(self, text: str, language: str, voice: str) -> list[Piece]:
-        """In order; none where there is nothing to say. The same text, language and voice: the same seeds."""
+        """In order; none where there is nothing to say. The same text, language and voice: the same seeds.
+
+        Raises Unreadable.
+        """
         name = LANGUAGES[language]
         seeds = _seeds(f"{voice}\0{language}\0{text}")
-        found = split(text.translate(_QUOTES), language=language, fits=self._fits(name))
+        found = split(cleaned(text, name), language=language, fits=self._fits(name))
         return [self._piece(part, name, seed) for part, seed in zip(found, seeds) if _says(part)]  # noqa: B905
 
     def _fits(self, language: str) -> Callable[[str], bool]:
@@ -58,14 +72,30 @@ class Texts:
         return Piece(tuple(self._tokens(part, language)), cap, seed)
 
     def _tokens(self, part: str, language: str) -> list[int]:
-        return self._tokenizer.encode(finished(part, language).lower(), lang=language)
+        part = finished(part, language).lower()
+        try:
+            return self._tokenizer.encode(part, lang=language)
+        except Exception:  # of whatever its rules for numbers stumble over
+            digits_apart = _DIGIT.sub(lambda digit: f" {spell(digit[0], language)} ", part)
+        try:
+            return self._tokenizer.encode(digits_apart, lang=language)
+        except Exception as error:
+            raise Unreadable(type(error).__name__) from error
 
     def _reads(self, language: str) -> bool:
         try:
-            self._tokenizer.encode("1", lang=language)
+            self._tokenizer.encode("a", lang=language)
         except ImportError:
             return False
         return True
+
+
+def cleaned(text: str, language: str) -> str:
+    """Without quotes and what is no letter at all; numbers in words where the tokenizer would fail."""
+    text = "".join(c for c in text.translate(_QUOTES) if c.isspace() or unicodedata.category(c)[0] != "C")
+    if language in _SPELLED_HERE:
+        return spell(text, language)
+    return _LONG_NUMBER.sub(lambda number: spell(number[0], language), text)
 
 
 def finished(part: str, language: str) -> str:

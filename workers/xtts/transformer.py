@@ -1,9 +1,9 @@
-"""The blocks of GPT-2 over a cache of keys and values that lies ready: one pass, for a prefix or for a step."""
+"""The blocks of GPT-2 over a cache of keys and values that lies ready: one pass, for a prefix or a step."""
 
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from workers.xtts.weights import Block, Gpt, Linear, Norm
