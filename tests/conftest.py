@@ -62,11 +62,16 @@ def need() -> Need:
     def find(program: str) -> str:
         path = shutil.which(program)
         if path is None:
-            _lacks[program] = _lacks.get(program, 0) + 1
+            left_out(program)
             pytest.skip(f"{program} is not on this machine")
         return path
 
     return find
+
+
+def left_out(lack: str, tests: int = 1) -> None:
+    """Have the last line say that tests were left out, and what they need."""
+    _lacks[lack] = _lacks.get(lack, 0) + tests
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

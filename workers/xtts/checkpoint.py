@@ -95,7 +95,7 @@ def _enliven(gpt: Any, *, stops: bool) -> None:
     gpt.mel_head.weight.normal_(0, 1.6 / gpt.model_dim**0.5)
     if stops:
         gpt.mel_head.weight[gpt.stop_audio_token] *= 2.0
-        gpt.mel_head.bias[gpt.stop_audio_token] = 2.0
+        gpt.mel_head.bias[gpt.stop_audio_token] = 3.0
     else:
         gpt.mel_head.bias[gpt.stop_audio_token] = -1e4
 

@@ -111,7 +111,7 @@ def _says(part: str) -> bool:
 
 
 def _seeds(text: str) -> Iterator[int]:
-    first = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+    first = int.from_bytes(hashlib.sha256(text.encode(errors="replace")).digest()[:6], "big")
     number = 0
     while True:
         yield first + 1000 * number
