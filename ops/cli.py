@@ -46,6 +46,7 @@ _ELSEWHERE = {
     "ledger checkpoint": ("ops.admin.ledger:checkpoint", "Write down what is right, for quick audits."),
     "ledger heads": ("ops.admin.ledger:heads", "The last transfer of every wallet, to be kept elsewhere."),
     "ledger export": ("ops.admin.ledger:export", "Every transfer, as JSON lines or CSV."),
+    "check xtts": ("ops.check:xtts", "Your own XTTS weights: exact, quick, intelligible?"),
     "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
 }
 
@@ -141,6 +142,11 @@ _DEVICES = click.option(
     default="",
     help="For engines that use a GPU: cuda:0,cuda:1 or cpu; by default every GPU there is, else the CPU.",
 )
+
+
+@codevoice.group("check", cls=LazyGroup)
+def check_group() -> None:
+    """What you bring, on this machine."""
 
 
 @codevoice.command()

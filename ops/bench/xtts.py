@@ -63,15 +63,22 @@ def xtts(*, size: Size = FULL, seconds: float = SECONDS) -> Figures:
     """All figures. Two cores need some ten minutes and 7 GB of memory."""
     began = time.monotonic()
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    _say(f"random weights are made, {size.layers} layers of {size.width}")
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), size, stops=False)
         model = load(Path(folder)).to(device)
-    bench = _Bench(model, device, began=began, seconds=seconds)
-    figures: Figures = {"gpu": float(device.type == "cuda"), "layers": size.layers, "width": size.width}
-    figures |= bench.parity()
-    figures |= bench.steps()
-    figures |= bench.texts()
-    return {**figures, "took_s": time.monotonic() - began}
+    return {**measured(model, device, seconds=seconds), "took_s": time.monotonic() - began}
+
+
+def measured(model: Any, device: torch.device, *, seconds: float) -> Figures:
+    """All figures of a model that is loaded at `device`."""
+    bench = _Bench(model, device, began=time.monotonic(), seconds=seconds)
+    gpt = model.args
+    shape = {"layers": float(gpt.gpt_layers), "width": float(gpt.gpt_n_model_channels)}
+    figures: Figures = {"gpu": float(device.type == "cuda"), **shape}
+    for measure in (bench.parity, bench.steps, bench.texts):
+        figures |= measure()
+    return figures
 
 
 class _Bench:
@@ -91,6 +98,7 @@ class _Bench:
 
     def parity(self) -> Figures:
         """Ours against upstream's, and against ourselves alone."""
+        _say("eight texts, by upstream and by us")
         upstream = [self._upstream(n) for n in range(len(TEXTS))]
         rows, waves = self._batch(self._exact)
         figures: Figures = {
@@ -106,6 +114,7 @@ class _Bench:
 
     def steps(self) -> Figures:
         """The decoding step alone, in turns of all numbers of rows."""
+        _say("the decoding step")
         decoders = {count: self._busy(count) for count in _STEP_ROWS}
         turns, a_turn = (40, 10) if self._is_gpu else (12, 1)
         took: dict[int, list[float]] = {count: [] for count in decoders}
@@ -137,6 +146,7 @@ class _Bench:
         for turn in range(5 if self._is_gpu else 3):
             if turn and self._late(1.0):
                 break
+            _say(f"whole texts, turn {turn + 1}")
             upstream.append(self._upstream_speed(tokens, texts=2))
             for count in _TEXT_ROWS:
                 ours[count].append(self._speed(loop, count, tokens))
@@ -278,6 +288,10 @@ def _decoded(gpt: Gpt, rows: Sequence[Row], how: Sampling) -> list[torch.Tensor]
             made[id(row)] = decoder.latents(row)
             decoder.leave(row)
     return [made[id(row)] for row in rows]
+
+
+def _say(line: str) -> None:
+    print(f"bench xtts: {line}", file=sys.stderr, flush=True)
 
 
 def _equal(rows: Sequence[Row], wanted: Sequence[list[int]]) -> float:

@@ -25,6 +25,7 @@ JOIN_TOGETHER = 8  # rows whose texts are read at once, while the others wait
 AHEAD_BYTES_MAX = 16 << 20  # a text whose reader is so far behind gets no new rows
 _FIRST_LATENTS, _MOST_LATENTS = 8, 64  # of a live row, sounded at once: soon at first, then seldom
 _FADE = 120  # samples, 5 ms: an end that is cut must not click
+_CLOSE_S_MAX = 5.0  # a thread that hangs in a kernel ends with the process
 _LOST = (torch.AcceleratorError, torch.OutOfMemoryError)
 
 Report = Callable[[str, dict[str, object]], None]
@@ -99,7 +100,7 @@ class Loop:
             self._closing = True
             self._come.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(_CLOSE_S_MAX)
 
     # The decoding thread
 

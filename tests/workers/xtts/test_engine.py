@@ -39,6 +39,12 @@ def utterance(text: str, **more: Any) -> Utterance:
     )
 
 
+def is_same(a: bytes, b: bytes) -> bool:
+    """But for the last bit: sums in a larger batch are taken in another order."""
+    one, other = (numpy.frombuffer(pcm, "<i2").astype(int) for pcm in (a, b))
+    return len(one) == len(other) and bool(numpy.abs(one - other).max() <= 1)
+
+
 def say(engine: XttsEngine, text: str, **more: Any) -> bytes:
     return b"".join(engine.begin([utterance(text, **more)])[0])
 
@@ -148,7 +154,7 @@ def test_four_clients_with_twelve_texts_at_once_get_48_right_answers(loop: Start
     with ThreadPoolExecutor(48) as clients:
         asked = list(clients.map(lambda k: ask(k // 12, k % 12), range(48)))
         got = list(clients.map(b"".join, asked))
-    assert sum(a == b for a, b in zip(alone, got, strict=True)) == 48
+    assert sum(is_same(a, b) for a, b in zip(alone, got, strict=True)) == 48
     assert len(set(alone)) == 48
 
 
@@ -159,7 +165,7 @@ def test_the_pieces_of_a_text_are_heard_in_order(loop: Starts) -> None:
     together = Script(pieces, "Ann Random")
     for each in (together, *apart):
         running.speak(each)
-    assert b"".join(together) == b"".join(b"".join(each) for each in apart)
+    assert is_same(b"".join(together), b"".join(b"".join(each) for each in apart))
 
 
 def test_a_live_listener_hears_early_what_the_store_gets(loop: Starts, gpt: Gpt, voices: list[Voice]) -> None:
@@ -175,11 +181,9 @@ def test_a_live_listener_hears_early_what_the_store_gets(loop: Starts, gpt: Gpt,
     stored, live = (Script([Piece((5, 6, 7), 40, seed)], "Ann Random", live=live) for live in (False, True))
     running.speak(stored)
     running.speak(live)
-    whole = numpy.frombuffer(b"".join(stored), "<i2").astype(int)
     parts = list(live)
-    heard = numpy.frombuffer(b"".join(parts), "<i2").astype(int)
     assert len(parts) > 1
-    assert numpy.abs(heard - whole).max() <= 1
+    assert is_same(b"".join(parts), b"".join(stored))
 
 
 def test_a_row_at_its_cap_is_tried_once_more_and_then_taken(loop: Starts) -> None:

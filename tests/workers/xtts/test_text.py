@@ -15,7 +15,8 @@ def test_quotes_are_not_read_and_every_piece_ends() -> None:
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_no_piece_is_beyond_what_the_model_takes(model: object, texts: Texts, language: str) -> None:
     if language not in texts.languages():
-        pytest.skip("its library is an extra")
+        assert language in ("zh-CN", "ja")  # a library each, which may be missing
+        return
     pieces = texts.pieces("Anna 3 oder 4, " * 60 + "x" * 700, language, "v")
     assert len(pieces) > 3
     assert all(0 < len(piece.text) <= texts._text_tokens_max for piece in pieces)
