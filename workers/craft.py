@@ -44,6 +44,11 @@ class Craft(Protocol):
         ...
 
     @property
+    def batched(self) -> bool:
+        """Whether jobs begun together, best of one lane, cost less than one by one."""
+        ...
+
+    @property
     def keep_s(self) -> int:
         """How long what it makes is kept."""
         ...

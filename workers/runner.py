@@ -97,7 +97,9 @@ class Runner:
                 wanted = self._plan()
             if not wanted.limit:
                 return
-            jobs = self._claim(wanted)
+            jobs = self._claim(wanted.limit, lane=wanted.lane, any_lane=wanted.any_lane)
+            if wanted.fill and 0 < len(jobs) < wanted.limit:
+                jobs += self._claim(wanted.limit - len(jobs), lane=None, any_lane=True)
             if jobs:
                 self._begin(self.rows.add(jobs))
             if len(jobs) < wanted.limit:
@@ -110,20 +112,21 @@ class Runner:
         load = Load(
             slots=self._craft.slots,
             mixed=self._craft.mixed_lanes,
+            batched=self._craft.batched,
             lanes=lanes,
             turn_s=time.monotonic() - self._turn_began,
         )
         return plan(load, linger_ms=self._settings.linger_ms, turn_s=self._settings.turn_s)
 
-    def _claim(self, wanted: Plan) -> list[Claimed]:
+    def _claim(self, limit: int, *, lane: str | None, any_lane: bool) -> list[Claimed]:
         try:
             return self._claims.run(
                 work.claim,
                 engine=self._craft.capabilities.engine,
                 params=self._craft.params,
-                lane=wanted.lane,
-                mixed=self._craft.mixed_lanes,
-                limit=wanted.limit,
+                lane=lane,
+                mixed=any_lane,
+                limit=limit,
                 worker=self._worker,
                 lease_s=self._settings.lease_s,
             )

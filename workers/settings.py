@@ -15,8 +15,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     tries_max: int = 3
     sweep_s: float = 1.0
     drain_s: float = 5.0  # how long running jobs may go on after TERM, before they are handed back
-    linger_ms: int = 5  # how long a busy one-voice engine waits for a fuller batch
-    turn_s: float = 10.0  # how long one voice may keep such an engine while another waits
+    linger_ms: int = 5  # how long a busy engine that batches waits for a fuller batch
+    turn_s: float = 10.0  # how long one voice may keep an engine that mixes none
     audio_keep_s: int = 7 * 24 * 3600
     audio_bytes_max: int = 1 << 30
     audio_s_max: int = 4 * 3600

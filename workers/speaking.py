@@ -30,6 +30,7 @@ class Speaking:
         self.capabilities = engine.capabilities
         self.slots = engine.slots
         self.mixed_lanes = engine.mixed_lanes
+        self.batched = engine.batched
         self.keep_s = settings.audio_keep_s
 
     def begin(self, jobs: Sequence[Claimed]) -> Sequence[Speech]:

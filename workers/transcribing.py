@@ -26,6 +26,7 @@ class Transcribing:
     params = TranscriptionParams
     slots = 2
     mixed_lanes = True
+    batched = False
 
     def __init__(self, transcriber: Transcriber, store: Objects, settings: WorkerSettings) -> None:
         self._transcriber = transcriber

@@ -33,6 +33,7 @@ class PacedEngine:
 
     slots = SLOTS
     mixed_lanes = True
+    batched = False
     capabilities = Capabilities(
         engine="paced",
         kind="speech",

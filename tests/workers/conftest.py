@@ -94,11 +94,13 @@ class ObedientEngine:
 
     slots = 4
     mixed_lanes = True
+    batched = False
 
     def __init__(self) -> None:
         self.begun: queue.Queue[str] = queue.Queue()
         self.steps: queue.Queue[str] = queue.Queue()  # "go", or anything else: break off
         self.batches: list[int] = []
+        self.asked: list[str] = []
         self.capabilities = Capabilities(
             engine="espeak",
             kind="speech",
@@ -111,6 +113,7 @@ class ObedientEngine:
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
         self.batches.append(len(batch))
+        self.asked += [utterance.text for utterance in batch]
         return [ObedientSpeech(utterance, self.begun, self.steps) for utterance in batch]
 
     def close(self) -> None: ...

@@ -33,6 +33,7 @@ def engine() -> "Scripted":
 class Scripted:
     slots = 4
     mixed_lanes = True
+    batched = False
     capabilities = Capabilities(
         engine="espeak",
         kind="speech",

@@ -7,6 +7,9 @@ import sys
 import uuid
 from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
 from db import jobs, ledger, work
 from db.engine import Pool, transaction
 from db.objects import open_store
@@ -16,7 +19,7 @@ from db.work import WorkerConnection
 from tests.records import Submit, Wallet, new_job
 from workers.settings import WorkerSettings
 
-from .conftest import Room
+from .conftest import ObedientEngine, Room
 
 
 def order(owner: uuid.UUID, text: str) -> NewJob:
@@ -93,6 +96,28 @@ async def test_slots_that_become_free_are_filled_again(
     await asyncio.to_thread(lambda: [room.engine.begun.get(timeout=20) for _ in range(23)])
     assert max(room.engine.batches) <= 4
     room.runner.rows.lose([(answer.id, 1) for answer in hanging if answer.id])
+
+
+async def test_an_engine_that_batches_gets_a_voice_together_then_others(
+    pool: Pool,
+    wallet: Wallet,
+    submit: Submit,
+    database: tuple[str, str],
+    redis_url: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ObedientEngine, "batched", True)
+    owner = await wallet()
+    lanes = ["emma", "ryan", "emma", "brian", "emma", "ryan"]
+    wanted = [replace(order(owner, f"say {n}"), lane=lane) for n, lane in enumerate(lanes, start=1)]
+    sent = await submit(*wanted)
+    room = Room(database[1], redis_url, open_store(folder.as_uri()), WorkerSettings(engine="espeak"))
+    room.runner.drain()
+    for answer in sent:
+        await until(pool, answer.id, "completed")
+    room.close()
+    assert room.engine.asked[:4] == ["say 1", "say 3", "say 5", "say 2"]
 
 
 async def test_a_cancelled_job_frees_its_slot(room: Room, pool: Pool, wallet: Wallet, submit: Submit) -> None:

@@ -70,6 +70,11 @@ class Engine(Protocol):
         """Whether utterances of different voices may be spoken at once."""
         ...
 
+    @property
+    def batched(self) -> bool:
+        """Whether utterances begun together, best of one voice, cost less than one by one."""
+        ...
+
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
         """Start a batch; one `Speech` for each utterance, in order. Rows may join while others run."""
         ...

@@ -68,6 +68,10 @@ class EspeakEngine:
     def mixed_lanes(self) -> bool:
         return True
 
+    @property
+    def batched(self) -> bool:
+        return False
+
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
         return [self._begin(utterance) for utterance in batch]
 
