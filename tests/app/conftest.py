@@ -15,7 +15,7 @@ import pytest
 from msgspec import Struct
 
 from app.domain.keys import KeyRing
-from db import work
+from db import chunks, work
 from db.objects import Objects, open_store
 from db.rows import Capabilities, Finished, Outcome, Voice
 from db.work import WorkerConnection, worker_connection
@@ -315,8 +315,9 @@ End = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def end(parrot: WorkerConnection, take: Take, store: Objects) -> End:
+def end(parrot: WorkerConnection, take: Take, store: Objects, redis_url: str) -> End:
     """Does a job as a worker does: with AUDIO by default, or with another outcome."""
+    redis = chunks.connect(redis_url)
 
     def end(
         job_id: str,
@@ -344,6 +345,7 @@ def end(parrot: WorkerConnection, take: Take, store: Objects) -> End:
                 sha256=sha256(audio).digest(),
             )
         work.finish(parrot, [ended], worker="w1", tries_max=3, keep_s=keep_s)
+        redis.publish(chunks.DONE, chunks.done_message(ended.id, "completed"))
 
     return end
 

@@ -1,0 +1,222 @@
+"""Speech in the answer on a whole stack: every format and way, many at once, leavers, a worker killed."""
+
+import io
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import requests
+
+from tests.conftest import Need
+
+from .clients import download, poll
+from .conftest import Stack
+
+WHOLE, STREAM = "/api/v1/tts/generate", "/api/v1/tts/generate/stream"
+TYPES = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "ogg": "audio/ogg",
+    "opus": "audio/ogg",
+    "flac": "audio/flac",
+    "aac": "audio/aac",
+    "pcm": "audio/pcm",
+}
+SENTENCE = "The quick brown fox jumps over the lazy dog, again and again. "
+TEXTS = ["one", "Hello, world!", SENTENCE * 8, (SENTENCE * 81)[:5000]]
+RATE_HZ = 22_050
+_TOLERANCE_S = 0.2
+
+
+def seconds_of(audio: bytes, kind: str) -> float:
+    """How long it sounds, by what a decoder makes of it."""
+    if kind == "pcm":
+        return len(audio) / 2 / RATE_HZ
+    with av.open(io.BytesIO(audio), format={"opus": "ogg"}.get(kind, kind)) as container:
+        return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+
+
+def ask(stack: Stack, path: str, text: str, kind: str, **more: Any) -> requests.Response:
+    body = {"text": text, "voice": "Peter", "language": "en-US", "format": kind}
+    return requests.post(stack.url + path, json=body, headers=stack.headers, timeout=120, **more)
+
+
+@pytest.fixture(scope="module")
+def funded(stack: Stack) -> Stack:
+    stack.grant(1000)
+    return stack
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=[str(len(text)) for text in TEXTS])
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_format_by_every_way(funded: Stack, kind: str, text: str) -> None:
+    whole, live = ask(funded, WHOLE, text, kind), ask(funded, STREAM, text, kind)
+    status = poll(funded, funded.speak(text, "Peter", format=kind, language="en-US"))
+    queued = requests.get(funded.url + status["audio_url"], timeout=30)
+
+    for answer in (whole, live, queued):
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"] == TYPES[kind]
+    seconds = int(whole.headers["X-Duration-Ms"]) / 1000
+    assert seconds == status["duration_ms"] / 1000 > 0.1
+    for answer in (whole, live, queued):
+        assert abs(seconds_of(answer.content, kind) - seconds) < _TOLERANCE_S
+    assert whole.headers["Content-Length"] == str(len(whole.content))
+    assert whole.headers["X-Credits-Used"] == "1"
+    assert "Content-Length" not in live.headers
+
+
+def test_what_is_streamed_is_what_is_stored(funded: Stack) -> None:
+    live = ask(funded, STREAM, TEXTS[2], "mp3")
+    job = requests.get(
+        f"{funded.url}/v1/jobs/{live.headers['X-Request-ID']}", headers=funded.headers, timeout=10
+    )
+    stored = requests.get(f"{funded.url}/tts/audio/{live.headers['X-Job-ID']}", timeout=10)
+
+    assert live.content == stored.content
+    assert (job.json()["audio_bytes"], job.json()["credits"]) == (len(live.content), 1)
+
+
+def test_raw_audio_by_the_alias_at_the_rate_asked_for(funded: Stack) -> None:
+    body = {"text": "Hello, world!", "voice": "Peter", "sample_rate": 16000}
+    answer = requests.post(f"{funded.url}/api/v1/tts/stream", json=body, headers=funded.headers, timeout=30)
+
+    told = [
+        answer.headers[name] for name in ("Content-Type", "X-Sample-Rate", "X-Bits-Per-Sample", "X-Channels")
+    ]
+    assert told == ["audio/pcm", "16000", "16", "1"]
+    assert 0.5 < len(answer.content) / 2 / 16000 < 2
+
+
+def test_a_python_program_saves_its_file_and_reads_the_headers(funded: Stack, tmp_path: Path) -> None:
+    response = requests.post(
+        f"{funded.url}/api/v1/tts/generate",
+        headers={"X-API-Key": funded.headers["X-API-Key"]},
+        json={"text": "Hello, world!", "voice": "Peter", "language": "en-US"},
+        timeout=30,
+    )
+    assert response.status_code == 200
+    (tmp_path / "output.mp3").write_bytes(response.content)
+
+    assert response.headers.get("X-Credits-Used") == "1"
+    assert int(response.headers["X-Duration-Ms"]) > 500
+    with av.open(tmp_path / "output.mp3") as container:
+        assert container.streams.audio[0].codec_context.name.startswith("mp3")
+
+
+def test_a_python_program_plays_chunks_as_they_come(funded: Stack) -> None:
+    response = requests.post(
+        f"{funded.url}/api/v1/tts/generate/stream",
+        headers={"X-API-Key": funded.headers["X-API-Key"]},
+        json={"text": "Streaming audio...", "voice": "Peter"},
+        stream=True,
+        timeout=30,
+    )
+    played = b"".join(chunk for chunk in response.iter_content(chunk_size=4096) if chunk)
+
+    assert seconds_of(played, "mp3") > 0.5
+
+
+def test_a_scripts_fetch_gets_a_blob_and_an_error(funded: Stack, need: Need, tmp_path: Path) -> None:
+    program = tmp_path / "client.mjs"
+    program.write_text(_SCRIPT)
+    told = subprocess.run(
+        [need("node"), program, funded.url, funded.headers["X-API-Key"]],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout.split()  # fmt: skip
+
+    assert told[0] == "1"
+    assert int(told[1]) > 500
+    assert int(told[2]) > 5000
+    assert told[3:] == ["audio/mpeg", "INVALID_VOICE", "true"]
+
+
+_SCRIPT = """
+const [base, key] = process.argv.slice(2);
+const say = (voice) => fetch(`${base}/api/v1/tts/generate`, {
+  method: 'POST',
+  headers: { 'X-API-Key': key, 'Content-Type': 'application/json' },
+  body: JSON.stringify({ text: 'Hello, world!', voice, language: 'en-US' }),
+});
+const good = await say('Peter');
+const blob = await good.blob();
+console.log(good.headers.get('X-Credits-Used'), good.headers.get('X-Duration-Ms'), blob.size, blob.type);
+const bad = await (await say('InvalidVoice')).json();
+console.log(bad.error.code, bad.error.details.available.includes('Peter'));
+"""
+
+
+def test_listeners_who_leave_near_the_end_pay_for_what_they_heard(funded: Stack) -> None:
+    before = funded.credits()["total_remaining"]
+    text = SENTENCE * 10
+    length = len(ask(funded, WHOLE, text, "mp3").content)
+    for _ in range(20):
+        with ask(funded, STREAM, text, "mp3", stream=True) as answer:
+            heard = 0
+            for chunk in answer.iter_content(1024):
+                heard += len(chunk)
+                if heard >= 0.9 * length:
+                    break
+    after = settled(funded)
+
+    assert before - after["total_remaining"] == 21
+    assert funded.audit_is_clean()
+
+
+def settled(stack: Stack) -> dict[str, Any]:
+    """The credits, once nothing is held."""
+    deadline = time.monotonic() + 20
+    while (found := stack.credits())["held"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def test_many_streams_at_once_are_never_mixed_and_memory_stays(funded: Stack) -> None:
+    api = funded.env()["pids"]["api"]
+
+    def listen(number: int) -> bool:
+        answer = ask(funded, STREAM, f"Number {number}. " + SENTENCE * 3, "mp3")
+        stored = requests.get(f"{funded.url}/tts/audio/{answer.headers['X-Job-ID']}", timeout=30)
+        return answer.status_code == 200 and answer.content == stored.content
+
+    with ThreadPoolExecutor(64) as listeners:
+        assert all(listeners.map(listen, range(64)))
+        before = _memory_kb(api)
+        assert all(listeners.map(listen, range(64)))
+    assert _memory_kb(api) < before * 1.10
+
+
+def _memory_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def test_a_worker_killed_in_mid_stream_is_an_error_never_a_short_file(
+    new_stack: Callable[..., Stack],
+) -> None:
+    stack = new_stack(CODEVOICE_LEASE_S="2")
+    worker = stack.env()["pids"]["worker"]
+    with ask(stack, STREAM, (SENTENCE * 81)[:5000], "mp3", stream=True) as answer:
+        chunks = answer.iter_content(1024)
+        heard = next(chunks)
+        os.kill(worker, signal.SIGKILL)
+        try:
+            heard += b"".join(chunks)
+        except requests.exceptions.ChunkedEncodingError:
+            heard = b""
+    status = poll(stack, answer.headers["X-Job-ID"])
+    after = settled(stack)
+
+    assert status["status"] == "completed", status
+    assert after["total_remaining"] == 59
+    if heard:  # all of it had been made before the worker died
+        assert heard == download(stack, status)
+    assert stack.audit_is_clean()
