@@ -1,148 +1,28 @@
 """Speech in the answer: whole or while it is made; who leaves, who waits, and what it costs."""
 
 import http.client
-import json
 import time
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
-from uuid import UUID
 
-import httpx
 import pytest
 
-from db import chunks, work
-from db.chunks import End as Ending
-from db.chunks import Live
-from db.rows import Finished
-from db.work import WorkerConnection
-
-from .conftest import AUDIO, End, Person, Run, Say, Take
+from .conftest import AUDIO, End, Person, Run
 from .front import Front
+from .listeners import (
+    STREAM,
+    WHOLE,
+    Answering,
+    Listen,
+    Mouth,
+    answering,
+    credits_of,
+    jobs_of,
+    listen,
+    mouth,
+    the_job,
+    until,
+)
 
-WHOLE, STREAM = "/api/v1/tts/generate", "/api/v1/tts/generate/stream"
-HELLO = {"text": "hello", "voice": "ryan", "format": "wav"}
-Answering = Callable[..., Future[httpx.Response]]
-
-
-@pytest.fixture
-def answering(front: Front, person: Person) -> Generator[Answering]:
-    """Sends a request for speech, and does not wait for the answer."""
-    with ThreadPoolExecutor(8) as threads:
-
-        def send(path: str = WHOLE, on: Front = front, **headers: str) -> Future[httpx.Response]:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            return threads.submit(on.call, "POST", path, person.key, json=HELLO, headers=named)
-
-        yield send
-
-
-def until(act: Callable[[], Any], seconds: float = 10) -> Any:
-    """What `act` finds, once it finds something."""
-    deadline = time.monotonic() + seconds
-    while not (found := act()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)
-    return found
-
-
-def jobs_of(front: Front, person: Person, status: str = "queued") -> list[str]:
-    found = front.call("GET", "/v1/jobs", person.key, params={"status": status}).json()["jobs"]
-    return [job["job_id"] for job in found]
-
-
-def the_job(front: Front, person: Person, status: str = "queued") -> str:
-    (found,) = until(lambda: jobs_of(front, person, status))
-    return found
-
-
-def credits_of(front: Front, person: Person) -> tuple[int, int]:
-    """(left, held)"""
-    found = front.call("GET", "/api/auth/me", person.key).json()["credits"]
-    return found["total_remaining"], found["held"]
-
-
-class Mouth:
-    """A worker's side of live audio, sound by sound."""
-
-    def __init__(self, redis_url: str, worker: WorkerConnection, take: Take, end: End) -> None:
-        self._redis = chunks.connect(redis_url)
-        self._worker = worker
-        self._take = take
-        self._finish = end
-        self._attempts: dict[str, int] = {}
-
-    def say(self, job: str, *audio: bytes) -> None:
-        if job not in self._attempts:
-            self._attempts[job] = self._take(job)
-        with self._redis.pipeline() as pipeline:
-            for part in audio:
-                chunks.append(pipeline, self._live(job), part, keep_s=60)
-            pipeline.execute()
-
-    def stop(self, job: str, ending: Any, **told: Any) -> None:
-        with self._redis.pipeline() as pipeline:
-            chunks.end(pipeline, self._live(job), Ending(ending=ending, **told))
-            pipeline.execute()
-
-    def again(self, job: str) -> None:
-        """The attempt comes to nothing; another is to follow."""
-        lost = Finished(id=UUID(job), attempt=self._attempts.pop(job), outcome="hand_back")
-        work.finish(self._worker, [lost], worker="w1", tries_max=3, keep_s=60)
-
-    def complete(self, job: str, audio: bytes) -> None:
-        self._finish(job, audio=audio, attempt=self._attempts[job])
-
-    def _live(self, job: str) -> Live:
-        return Live(UUID(job), self._attempts[job])
-
-
-@pytest.fixture
-def mouth(redis_url: str, parrot: WorkerConnection, take: Take, end: End) -> Mouth:
-    return Mouth(redis_url, parrot, take, end)
-
-
-class Listener:
-    """A client on a socket of its own, which reads as it likes and leaves when it likes."""
-
-    def __init__(self, front: Front, person: Person, path: str = STREAM, **headers: str) -> None:
-        self._connection = http.client.HTTPConnection(*front.address, timeout=10)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        sent = {"X-API-Key": person.key, "Content-Type": "application/json", **named}
-        method, body = ("POST", json.dumps(HELLO)) if path in (STREAM, WHOLE) else ("GET", None)
-        self._connection.request(method, path, body, sent)
-        self._answer: http.client.HTTPResponse | None = None
-
-    @property
-    def answer(self) -> http.client.HTTPResponse:
-        if self._answer is None:
-            self._answer = self._connection.getresponse()
-        return self._answer
-
-    def hear(self, length: int) -> bytes:
-        return self.answer.read(length)
-
-    def leave(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
-        self._connection.close()
-
-
-Listen = Callable[..., Listener]
-
-
-@pytest.fixture
-def listen(front: Front, person: Person) -> Generator[Listen]:
-    """Makes listeners; those that have not left by then leave at the end."""
-    made: list[Listener] = []
-
-    def listen(path: str = STREAM, on: Front = front, **headers: str) -> Listener:
-        made.append(Listener(on, person, path, **headers))
-        return made[-1]
-
-    yield listen
-    for listener in made:
-        listener.leave()
+__all__ = ["answering", "listen", "mouth"]  # fixtures
 
 
 def test_the_whole_audio_comes_with_all_its_headers(
@@ -390,62 +270,3 @@ def test_without_redis_the_audio_comes_a_little_later(
         end(job)
 
     assert [asked.result().content for asked in both] == [AUDIO, AUDIO]
-
-
-def test_anybody_with_the_id_hears_a_queued_job(
-    listen: Listen, front: Front, person: Person, say: Say, mouth: Mouth
-) -> None:
-    job = say(person.key)
-    listener = listen(f"/tts/stream/{job}")
-    mouth.say(job, b"first")
-    listener.hear(5)
-    listener.leave()
-    late = listen(f"/tts/stream/{job}")
-    assert late.hear(5) == b"first"
-    mouth.complete(job, AUDIO)
-    part = front.call("GET", f"/tts/stream/{job}", headers={"Range": "bytes=0-9"})
-
-    assert (part.status_code, part.content) == (206, AUDIO[:10])
-    assert credits_of(front, person) == (59, 0)
-
-
-def test_a_job_is_followed_to_its_end(
-    listen: Listen, front: Front, person: Person, say: Say, mouth: Mouth
-) -> None:
-    job = say(person.key)
-    listener = listen(f"/v1/jobs/{job}/events")
-    assert listener.answer.headers["Content-Type"].startswith("text/event-stream")
-    told = [event(listener)]
-    mouth.say(job)
-    told.append(event(listener))
-    mouth.complete(job, AUDIO)
-    told.append(event(listener))
-
-    assert [status for status, _ in told] == ["queued", "processing", "completed"]
-    assert told[-1][1]["duration_ms"] == 1234
-    assert listener.hear(1) == b""
-
-
-def event(listener: Listener) -> tuple[str, dict[str, Any]]:
-    name, data, blank = (listener.answer.readline().decode().rstrip("\n") for _ in range(3))
-    assert (name, blank) == ("event: status", "")
-    found = json.loads(data.removeprefix("data: "))
-    return found["status"], found
-
-
-def test_own_jobs_are_paged(front: Front, person: Person, say: Say) -> None:
-    made = [say(person.key) for _ in range(3)]
-    first = front.call("GET", "/v1/jobs", person.key, params={"limit": 2}).json()
-    second = front.call(
-        "GET", "/v1/jobs", person.key, params={"limit": 2, "cursor": first["next_cursor"]}
-    ).json()
-
-    assert [job["job_id"] for page in (first, second) for job in page["jobs"]] == made[::-1]
-    assert (first["has_more"], second["has_more"], second["next_cursor"]) == (True, False, None)
-
-
-@pytest.mark.parametrize("query", [{"status": "done"}, {"limit": 0}, {"limit": 101}, {"cursor": "x"}])
-def test_a_wrong_page_is_named(front: Front, person: Person, query: dict[str, Any]) -> None:
-    answer = front.call("GET", "/v1/jobs", person.key, params=query)
-
-    assert (answer.status_code, answer.json()["detail"]["field"]) == (422, next(iter(query)))

@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import AddKey, End, OpenAccount, Person, Run, Say
 from .front import Front
-from .test_answers import until
+from .listeners import until
 
 WHOLE = "/api/v1/tts/generate"
 HELLO = {"text": "hello", "voice": "ryan", "format": "wav"}

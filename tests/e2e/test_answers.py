@@ -156,11 +156,11 @@ console.log(bad.error.code, bad.error.details.available.includes('Peter'));
 def test_listeners_who_leave_near_the_end_pay_for_what_they_heard(funded: Stack) -> None:
     before = funded.credits()["total_remaining"]
     text = SENTENCE * 10
-    length = len(ask(funded, WHOLE, text, "mp3").content)
+    length = len(ask(funded, WHOLE, text, "pcm").content)
     for _ in range(20):
-        with ask(funded, STREAM, text, "mp3", stream=True) as answer:
+        with ask(funded, STREAM, text, "pcm", stream=True) as answer:
             heard = 0
-            for chunk in answer.iter_content(1024):
+            for chunk in answer.iter_content(4096):
                 heard += len(chunk)
                 if heard >= 0.9 * length:
                     break
@@ -183,7 +183,7 @@ def test_many_streams_at_once_are_never_mixed_and_memory_stays(funded: Stack) ->
     api = funded.env()["pids"]["api"]
 
     def listen(number: int) -> bool:
-        answer = ask(funded, STREAM, f"Number {number}. " + SENTENCE * 3, "mp3")
+        answer = ask(funded, STREAM, f"Number {number}. " + SENTENCE * 3, "pcm")
         stored = requests.get(f"{funded.url}/tts/audio/{answer.headers['X-Job-ID']}", timeout=30)
         return answer.status_code == 200 and answer.content == stored.content
 
