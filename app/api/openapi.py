@@ -89,5 +89,7 @@ def _schema(definition: dict[str, Any]) -> Schema:
 
 
 def _property(found: dict[str, Any]) -> Schema:
-    types = [part["type"] for part in found.get("anyOf", [found])]
-    return Schema(type=types if len(types) > 1 else types[0], default=found.get("default"))
+    types = [part.get("type", "string") for part in found.get("anyOf", [found])]  # choices are of strings
+    return Schema(
+        type=types if len(types) > 1 else types[0], enum=found.get("enum"), default=found.get("default")
+    )
