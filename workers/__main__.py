@@ -58,7 +58,7 @@ def _show_metrics() -> None:
 
 def _ready_engine(settings: WorkerSettings) -> Engine | Transcriber:
     """The engine, loaded and warm: only then does anybody hear of it."""
-    if not settings.whisper_download:
+    if not (settings.engine == "whisper" and settings.whisper_download):
         licence.stay_offline(os.environ)
     if settings.engine == "xtts":
         structlog.get_logger().warning("licence_non_commercial", terms=licence.XTTS_TERMS)

@@ -88,6 +88,10 @@ class XttsEngine:
     def mixed_lanes(self) -> bool:
         return True  # the voice is each row's own
 
+    @property
+    def batched(self) -> bool:
+        return True
+
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
         return [_XttsSpeech(self._loop, self._texts, u, self._speakers[u.voice]) for u in batch]
 
