@@ -15,6 +15,23 @@ from prometheus_client.registry import Collector
 
 LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_ROOM_BYTES = {"counter": 1 << 20, "gauge_livesum": 1 << 20, "histogram": 4 << 20}
+
+
+def _take_room(folder: str) -> None:
+    """Give this process's files all the room they will need, before they are mapped.
+
+    prometheus_client makes them with holes, and filling a hole when the disk is full is a SIGBUS: the end of
+    whoever counts. Raises OSError where the disk is full already.
+    """
+    for kind, size_bytes in _ROOM_BYTES.items():
+        with Path(folder, f"{kind}_{os.getpid()}.db").open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+
+
+# At import, since metrics map their files when they are made.
+if os.environ.get(FOLDER):
+    _take_room(os.environ[FOLDER])
 
 # Both rooms end jobs. No label may tell a user, a key, a job or a cloned voice.
 JOBS = Counter("codevoice_jobs", "Jobs that ended.", ["kind", "status"])

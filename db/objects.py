@@ -4,23 +4,31 @@ Content types, sizes and digests are in Postgres: folders keep none. Writers blo
 """
 
 import atexit
+import math
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import suppress
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.client import HTTPException
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
+from db.bucket import make_bucket, open_bucket
+from db.metrics import STORE_FAILURES
+
 _CHUNK_BYTES = 5 << 20  # S3's least part
 _READ_BYTES = 256 << 10
+_PAGE = 1000
 _PROBE = "probe/none"
 _PROBE_BYTES = 1 << 20
 
@@ -39,7 +47,9 @@ def open_store(url: str) -> "Objects":
     if parts.scheme == "file":
         return Objects(_folder(Path(unquote(parts.path))), root=Path(unquote(parts.path)))
     if parts.scheme == "s3":
-        return Objects(_bucket(parts.netloc, parts.path.strip("/"), dict(parse_qsl(parts.query))), root=None)
+        name, options = parts.netloc, dict(parse_qsl(parts.query))
+        store = open_bucket(name, parts.path.strip("/"), options)
+        return Objects(store, root=None, make=partial(make_bucket, name, options))
     raise StoreError(f"CODEVOICE_OBJECTS: {url!r} is neither file:///… nor s3://…")
 
 
@@ -51,52 +61,44 @@ def _folder(path: Path) -> LocalStore:
     return LocalStore(str(path))
 
 
-def _bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
-    endpoint = options.pop("endpoint", None)
-    config: dict[str, Any] = {"region": "us-east-1", **options}
-    if endpoint:
-        config["endpoint"] = endpoint
-    return S3Store(
-        name,
-        prefix=prefix or None,
-        virtual_hosted_style_request=False,
-        client_options={
-            "allow_http": (endpoint or "").startswith("http:"),
-            "connect_timeout": "2s",
-            "timeout": "30s",
-        },
-        retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=30)},
-        **config,
-    )
-
-
 class Objects:
     """Puts, reads and deletes objects by key. An object is visible only when it is whole."""
 
-    def __init__(self, store: LocalStore | S3Store, root: Path | None) -> None:
+    def __init__(
+        self, store: LocalStore | S3Store, root: Path | None, make: Callable[[], None] = lambda: None
+    ) -> None:
         self._store = store
         self._root = root
+        self._make = make  # what holds the objects, where it is missing
         _drain_at_exit()
 
     def put(self, key: str, source: BinaryIO) -> None:
         """Write everything `source` has, in a stream. Blocking. Raises StoreError."""
-        try:
-            obstore.put(self._store, key, source, chunk_size=_CHUNK_BYTES, max_concurrency=2)
-        except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
+        with _failing("put"):
+            try:
+                self._put(key, source)
+            except FileNotFoundError:  # no bucket
+                self._make()
+                source.seek(0)
+                self._put(key, source)
+
+    def _put(self, key: str, source: BinaryIO) -> None:
+        obstore.put(self._store, key, source, chunk_size=_CHUNK_BYTES, max_concurrency=2)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those already gone are fine. Blocking. Raises StoreError."""
         for key in keys:
-            try:
-                obstore.delete(self._store, key)
-            except FileNotFoundError:
-                pass
-            except (BaseError, OSError) as error:
-                raise StoreError(str(error)) from error
-            if self._root is not None:
-                with suppress(OSError):  # not empty, or gone already
-                    (self._root / key).parent.rmdir()
+            with _failing("delete"), suppress(FileNotFoundError):
+                self._delete(key)
+
+    def _delete(self, key: str) -> None:
+        if self._root is None:
+            obstore.delete(self._store, key)
+            return
+        path = self._root / key
+        path.unlink()  # obstore does not touch what a broken-off write left
+        with suppress(OSError):  # not empty, or gone already
+            path.parent.rmdir()
 
     def probe(self) -> None:
         """Return when the store takes an object of a sentence's size; blocking. Raises StoreError."""
@@ -108,47 +110,31 @@ class Objects:
 
     def fetch(self, key: str, to: BinaryIO) -> None:
         """Copy an object into a file. Blocking. Raises FileNotFoundError and StoreError."""
-        try:
+        with _failing("read", but=FileNotFoundError):
             for chunk in obstore.get(self._store, key).stream(min_chunk_size=_READ_BYTES):
                 to.write(chunk)
-        except FileNotFoundError:
-            raise
-        except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
 
     def found(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         """Key and time of every object below `prefix`. Blocking. Raises StoreError."""
-        try:
+        with _failing("read"):
             for page in obstore.list(self._store, prefix):
                 yield from ((meta["path"], meta["last_modified"]) for meta in page)
-        except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes `start` to `end` (exclusive), in chunks. Raises FileNotFoundError and StoreError up front."""
-        try:
-            found = await obstore.get_async(self._store, key, options={"range": (start, end)})
-        except FileNotFoundError:
-            raise
-        except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
-        return _chunks(found)
+        with _failing("read", but=FileNotFoundError):
+            return _chunks(await obstore.get_async(self._store, key, options={"range": (start, end)}))
 
     async def size(self, key: str) -> int | None:
         """How many bytes the object has; None where there is none. Raises StoreError."""
-        try:
+        with _failing("read"), suppress(FileNotFoundError):
             return int((await obstore.head_async(self._store, key))["size"])
-        except FileNotFoundError:
-            return None
-        except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
+        return None
 
     async def copy(self, source: str, target: str) -> None:
         """Copy an object within the store. Raises StoreError, also where there is no such source."""
-        try:
+        with _failing("put"):
             await obstore.copy_async(self._store, source, target)
-        except (BaseError, OSError) as error:  # FileNotFoundError is one
-            raise StoreError(str(error)) from error
 
     async def check(self) -> None:
         """Return when the store answers. Raises StoreError."""
@@ -156,20 +142,53 @@ class Objects:
             if not os.access(self._root, os.W_OK | os.X_OK):
                 raise StoreError(f"the folder {self._root} is gone or cannot be written")
             return
-        try:
+        with _failing("check"), suppress(FileNotFoundError):
             await obstore.head_async(self._store, _PROBE)
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
+
+    def old(self, prefix: str, older_s: float) -> Iterator[list[str]]:
+        """Keys below `prefix` that were not written to lately, a page at a time; what a write that was broken
+        off has left in a folder, too. Blocking. Raises StoreError.
+        """
+        until = datetime.now(UTC) - timedelta(seconds=older_s)
+        with _failing("read"):
+            if self._root is not None:
+                yield from _old_files(self._root, prefix, until.timestamp())
+                return
+            for page in obstore.list(self._store, prefix, chunk_size=_PAGE):
+                yield [str(found["path"]) for found in page if found["last_modified"] < until]
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
-    try:
+    with _failing("read"):
         async for chunk in found.stream(min_chunk_size=_READ_BYTES):
             yield bytes(chunk)
-    except (BaseError, OSError) as error:
-        raise StoreError(str(error)) from error
+
+
+def _old_files(root: Path, prefix: str, until: float) -> Iterator[list[str]]:
+    """obstore would not list what a broken-off write left (`name#1`)."""
+    files = (path for path in (root / prefix).rglob("*") if path.is_file())
+    while page := list(islice(files, _PAGE)):
+        yield [str(path.relative_to(root)) for path in page if _written_at(path) < until]
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # deleted while we looked
+        return math.inf
+
+
+@contextmanager
+def _failing(operation: str, *, but: type[Exception] | None = None) -> Generator[None]:
+    """Errors become a StoreError and are counted; those of the kind `but` go on as they are."""
+    try:
+        yield
+    except (BaseError, OSError, HTTPException) as error:
+        if but is not None and isinstance(error, but):
+            raise
+        STORE_FAILURES.labels(operation).inc()
+        # The first line, without the server's answer: it may quote a signature.
+        raise StoreError(str(error).partition("\n")[0].partition("<")[0]) from error
 
 
 _draining = False

@@ -121,6 +121,12 @@ def upload_jobs(connection: WorkerConnection, jobs: Sequence[UUID], *, keep_s: i
     return dict(rows)
 
 
+def orphans(connection: WorkerConnection, objects: Sequence[tuple[str, UUID]]) -> list[str]:
+    """Of `objects` (key, job), those that no job will ever name; of jobs not known here, nothing is said."""
+    keys, jobs = [key for key, _ in objects], [job for _, job in objects]
+    return [row[0] for row in connection.execute(query("orphans"), (keys, jobs)).fetchall()]
+
+
 def forget_keys(connection: WorkerConnection, *, limit: int) -> None:
     """Forget Idempotency-Keys that are a day old."""
     connection.execute(query("forget_keys"), (limit,))

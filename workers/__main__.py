@@ -85,6 +85,7 @@ def _run(
     from workers.connections import Link
     from workers.craft import open_craft
     from workers.keeper import Keeper
+    from workers.orphans import Orphans
     from workers.runner import Runner
     from workers.timer import Timer
 
@@ -99,12 +100,14 @@ def _run(
     timer = Timer(runner, craft, store, settings, links("timer"), worker, airing)
     calls = Calls(chunks.connect(places.redis_url), runner.rows)
     keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
+    orphans = Orphans(store, links("orphans"), settings)
     broker = wake.broker(places.redis_url)
     actors.declare(broker, craft.capabilities.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
     airing.start()
     timer.start(stopping)
     keeper.start()
+    orphans.start()
     calls.start()
     if settings.wake:
         consumer.start()
@@ -125,6 +128,7 @@ def _run(
     if settings.wake:
         consumer.stop(timeout=2000)
     runner.stop(drain_s)
+    orphans.stop()
     timer.stop()
     keeper.stop()
     calls.stop()

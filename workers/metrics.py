@@ -57,7 +57,7 @@ def ready(engine: str, kind: str, slots: int) -> None:
     """An engine is loaded. What may happen to it counts from zero: the first time must be seen as a rise."""
     for status in JOB_ENDS:
         JOBS.labels(kind, status)
-    for operation in ("put", "delete", "beat"):
+    for operation in ("put", "delete"):
         STORE_FAILURES.labels(operation)
     _SLOTS.labels(engine).set(slots)
     _AUDIO.labels(engine)

@@ -11,7 +11,6 @@ import structlog
 
 from db import work
 from db.log import hashed
-from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from db.rows import Claimed, Finished
 from workers import metrics
@@ -181,8 +180,7 @@ class Runner:
             return ended(row.job, "hand_back" if self._closing.is_set() else "retry", "engine_interrupted")
         except StoreError as error:
             self.store_lost.set()
-            STORE_FAILURES.labels("put").inc()
-            log.warning("store_lost", error=str(error).partition("\n")[0])
+            log.warning("store_lost", error=str(error))
             return ended(row.job, "hand_back", "store_lost")
         finally:
             task.close()
@@ -215,8 +213,7 @@ class Runner:
                 [end for end in ends if results[end.id, end.attempt] in ("completed", "failed")]
             )
         except StoreError as error:
-            STORE_FAILURES.labels("delete").inc()
-            log.warning("objects_not_deleted", error=str(error).partition("\n")[0])
+            log.warning("objects_not_deleted", error=str(error))
 
     def _ended(self, ends: Sequence[Finished]) -> None:
         attempts = [(end.id, end.attempt) for end in ends]

@@ -34,5 +34,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     spool_memory_bytes: int = 1 << 20
     live_keep_s: int = 120  # how long live audio waits in Redis for its reader
     live_bytes_max: int = 64 << 20  # of one job in Redis; whoever listens has the rest from the store
+    orphan_s: int = 3600  # an object this old that no job names is deleted
+    orphan_look_s: float = 60.0  # between looks at a thousand objects
     wake: bool = True  # false: found by the sweep only
     log_level: str = "info"

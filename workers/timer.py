@@ -9,7 +9,6 @@ import structlog
 
 from db import work
 from db.log import hashed
-from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from workers import metrics
 from workers.airing import Airing
@@ -82,8 +81,6 @@ class Timer:
             step()
         except (psycopg.Error, StoreError) as error:
             log.warning("beat_failed", step=name, error=type(error).__name__)
-            if isinstance(error, StoreError):
-                STORE_FAILURES.labels("beat").inc()
         except Exception:
             log.exception("beat_failed", step=name)
         else:

@@ -15,7 +15,6 @@ from app.domain.endings import gone
 from app.domain.errors import Unavailable
 from app.domain.plan import SpeechRequest
 from db.formats import FORMATS
-from db.metrics import STORE_FAILURES
 from db.objects import Objects, StoreError
 from db.rows import JobStatus
 
@@ -103,8 +102,7 @@ async def read_object(store: Objects, key: str | None, start: int, end: int) -> 
         structlog.get_logger().error("object_missing")
         raise gone("This audio is gone. Generate it anew.") from None
     except StoreError as error:
-        STORE_FAILURES.labels("read").inc()
-        structlog.get_logger().warning("store_away", reason=str(error)[:200])
+        structlog.get_logger().warning("store_away", reason=str(error))
         raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
     return _after(first, chunks)
 

@@ -59,6 +59,12 @@ SELECT cv.forget_audio($1)
 SELECT j.object FROM unnest($1::text[]) AS t(key) JOIN cv.job j
 ON j.id = split_part(t.key, '/', 2)::uuid AND j.object = t.key
 
+-- name: orphans
+-- Of objects (key, job), those no job will ever name: the job is known and over, and names another or none.
+SELECT t.key FROM unnest($1::text[], $2::uuid[]) t(key, job)
+CROSS JOIN LATERAL (SELECT state, object FROM cv.job WHERE id = t.job OFFSET 0) j
+WHERE j.state NOT IN ('queued', 'processing') AND j.object IS DISTINCT FROM t.key
+
 -- name: forget_keys
 SELECT cv.forget_keys($1)
 

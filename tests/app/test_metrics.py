@@ -56,6 +56,11 @@ def test_several_processes_answer_a_scrape_as_one(
                 assert front.call("GET", f"/nowhere/{uuid.uuid4()}").status_code == 404
                 assert front.call("PROPFIND", "/nowhere").status_code == 404
             everything = counted(port, COUNT, 11)
+            files = [path.stat() for path in folder.glob("*.db")]
+            assert len(files) >= 4
+            assert all(
+                file.st_blocks * 512 >= file.st_size for file in files
+            )  # a hole on a full disk: SIGBUS
             os.kill(one.pid, signal.SIGKILL)
             assert scraped(port, COUNT) == everything
     assert everything == {
