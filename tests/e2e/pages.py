@@ -1,0 +1,80 @@
+"""A real browser before a running stack, which notes whatever a page does that it should not."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+WAIT_MS = 20_000
+# Told by the page itself, since a report has no other way out of it.
+_WATCH = """addEventListener("securitypolicyviolation", (event) =>
+  console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));"""
+
+
+@contextmanager
+def chromium(program: str, *, voice: Path | None = None) -> Generator[Browser]:
+    """Debian's own; `voice`: what its microphone hears."""
+    ears = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    heard = [*ears, f"--use-file-for-fake-audio-capture={voice}"] if voice else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--autoplay-policy=no-user-gesture-required", *heard]
+        )
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page, and its sins: errors, refused code, requests that leave the server."""
+
+    def __init__(self, browser: Browser, url: str, *, theme: str = "light", width: int = 1280) -> None:
+        self.url = url
+        self.sins: list[str] = []
+        self.context = browser.new_context(
+            base_url=url,
+            color_scheme=theme,  # type: ignore[arg-type]
+            viewport={"width": width, "height": 900},
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        self.context.add_init_script(_WATCH)
+        self.context.set_default_timeout(WAIT_MS)
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda said: self._note(said.type, said.text))
+        self.page.on("pageerror", lambda error: self.sins.append(f"error {error}"))
+        self.page.on("request", lambda request: self._check(request.url))
+
+    def open(self, path: str) -> Page:
+        """The page at `path`, loaded."""
+        self.page.goto(path)
+        return self.page
+
+    def log_in(self, email: str, password: str) -> Page:
+        page = self.open("/login")
+        page.fill("#email", email)
+        page.fill("#password", password)
+        page.click("main button")
+        page.wait_for_url(f"{self.url}/")
+        return page
+
+    def forgive(self, part: str) -> None:
+        """A refusal of the server that the test asked for: the browser says it in its console too."""
+        self.sins = [sin for sin in self.sins if part not in sin]
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.sins.append(f"{kind} {text}")
+
+    def _check(self, url: str) -> None:
+        if urlsplit(url).scheme != "blob" and not url.startswith(f"{self.url}/"):
+            self.sins.append(f"request {url}")
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until a script's expression is true; Playwright's own way would need what our policy refuses."""
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)

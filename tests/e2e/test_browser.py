@@ -1,0 +1,232 @@
+"""A person in a browser: signs up, hears a sentence, takes the code home, runs out, is helped, reads on."""
+
+import json
+import subprocess
+import sys
+import wave
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.conftest import Need
+
+from .conftest import Stack
+from .pages import Watched, chromium, until
+
+PASSWORD = "correct horse"
+SEEN = Path(".pytest_cache/pages")  # a picture of every page, to be looked at
+PAGES = (
+    *("/", "/playground", "/voices", "/transcribe", "/history", "/credits", "/usage", "/docs", "/docs/api"),
+    *("/admin", "/admin/jobs", "/admin/workers", "/admin/acts"),
+)
+FOR_STRANGERS = ("/", "/signup", "/login", "/reset", "/reset/confirm", "/docs")
+LOOKS = [(theme, width) for theme in ("light", "dark") for width in (360, 1600)]
+OF_LOOKS = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
+AUDIO = "document.querySelector('audio')"
+Watch = Callable[..., Watched]
+
+
+@pytest.fixture(scope="module")
+def browser(need: Need) -> Generator[Browser]:
+    with chromium(need("chromium")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def watch(browser: Browser, stack: Stack) -> Generator[Watch]:
+    """Opens watched pages; in the end none has done what it should not."""
+    opened: list[Watched] = []
+
+    def open_one(**look: Any) -> Watched:
+        opened.append(Watched(browser, stack.url, **look))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.context.close()
+    assert [sin for one in opened for sin in one.sins] == []
+
+
+Login = tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def admin(stack: Stack) -> Login:
+    """An administrator's e-mail and password."""
+    email = "admin@example.org"
+    made = stack.run("users", "create", email, "--admin", "--yes", "--json")
+    assert made.returncode == 0, made.stderr
+    return email, json.loads(made.stdout)["password"]
+
+
+def sign_up(watched: Watched, email: str) -> Page:
+    page = watched.open("/")
+    page.click("text=Create an account")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    page.click("text=Create account")
+    page.wait_for_url("**/playground*")
+    return page
+
+
+def speak(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.click("#go")
+
+
+def credits_left(page: Page) -> str:
+    return page.locator("[data-left]").inner_text()
+
+
+@pytest.mark.timeout(90)
+def test_the_first_minutes_of_a_person(watch: Watch, stack: Stack, tmp_path: Path) -> None:
+    watched = watch()
+    page = sign_up(watched, "first@example.org")
+
+    page.select_option("#format", "wav")
+    page.click("#go")
+    expect(page.locator("#take")).to_be_visible()
+    until(page, f"{AUDIO}.currentTime > 0.5")
+    expect(page.locator("[data-left]")).to_have_text("59")
+    told_s = float(page.locator("#facts").inner_text().partition(" s")[0])
+    assert abs(page.evaluate(f"{AUDIO}.duration") - told_s) < 0.2
+    until(page, "document.querySelector('.wave .played').getAttribute('d').length > 100")
+
+    with page.expect_download() as download:
+        page.click("#download")
+    with wave.open(str(download.value.path())) as file:
+        assert abs(file.getnframes() / file.getframerate() - told_s) < 0.1
+
+    page.fill("#text", 'It\'s "mine" now: $5 & ümläut')
+    curl = copied(page, "curl")
+    python = copied(page, "Python")
+    run(["bash", "-euc", curl], tmp_path / "curl", told="RIFF")
+    run([sys.executable, "-c", python], tmp_path / "python", told="RIFF")
+    page.reload()
+    assert credits_left(page) == "57"
+
+    page.click("text=History")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.locator("a[data-play]").first.click()
+    until(page, f"{AUDIO}.currentTime > 0.1")
+    page.click("text=API & Credits")
+    page.click("text=Show the key")
+    expect(page.locator("#personal-key")).to_contain_text("cv_live_")
+
+
+def copied(page: Page, language: str) -> str:
+    """The text the page's button copies; what is shown is the same."""
+    page.locator(".tabs label", has_text=language).click()
+    page.click("[data-copy-panel]")
+    expect(page.locator("[data-copy-panel]")).to_have_text("Copied")
+    expect(page.locator("[data-copy-panel]")).to_have_text("Copy")
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text.strip() == page.locator(".tabs .panel:visible").inner_text().strip()
+    return str(text)
+
+
+def run(command: list[str], folder: Path, *, told: str) -> None:
+    folder.mkdir()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    (made,) = folder.iterdir()
+    assert made.read_bytes().startswith(told.encode())
+
+
+@pytest.mark.timeout(90)
+def test_who_has_no_credits_is_told_and_speaks_again_after_a_grant(
+    watch: Watch, stack: Stack, admin: Login
+) -> None:
+    poor, rich = watch(), watch()
+    spend_all(stack, "poor@example.org")
+    page = poor.log_in("poor@example.org", PASSWORD)
+    expect(page.locator(".told.warn")).to_contain_text("No credits are left")
+    page.click("text=Speak something")
+    speak(page, "Keep these words")
+    expect(page.locator("#told")).to_contain_text("Not enough credits")
+    poor.forgive("402")
+
+    office = rich.log_in(*admin)
+    office.click("text=Admin")
+    office.fill("#account", "poor@example.org")
+    office.click("text=Open")
+    office.fill("#grant-amount", "3")
+    office.fill("#grant-reason", "a good cause")
+    office.click("form[action$='/grant'] button")
+    expect(office.locator(".told")).to_contain_text("Done")
+
+    page.click("#again button")
+    expect(page.locator("#take")).to_be_visible()
+    assert page.input_value("#text") == "Keep these words"
+    expect(page.locator("[data-left]")).to_have_text("2")
+
+
+@pytest.mark.timeout(60)
+def test_a_lost_connection_keeps_the_words_and_repeats_for_nothing(watch: Watch, stack: Stack) -> None:
+    watched = watch()
+    page = sign_up(watched, "cut-off@example.org")
+    lost: list[str] = []
+
+    def lose_the_answer(route: Route) -> None:
+        lost.append(route.fetch().text())
+        route.abort()
+
+    page.route("**/v1/tts", lose_the_answer, times=1)
+    speak(page, "Keep these words")
+    expect(page.locator("#told")).to_contain_text("could not be reached")
+    watched.forgive("net::ERR_FAILED")
+    page.click("#again button")
+    expect(page.locator("#take")).to_be_visible()
+
+    assert "job_id" in lost[0]
+    assert page.input_value("#text") == "Keep these words"
+    expect(page.locator("[data-left]")).to_have_text("59")
+
+
+def spend_all(stack: Stack, email: str) -> None:
+    def post(path: str, key: str = "", **body: object) -> dict[str, Any]:
+        answer = requests.post(f"{stack.url}{path}", json=body, headers={"X-API-Key": key}, timeout=10)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    key = post("/api/auth/register", email=email, password=PASSWORD)["api_key"]
+    for n in range(60):
+        post("/api/stt/live/complete", key, transcript=f"word {n}")
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.parametrize("who", ["stranger", "administrator"])
+def test_every_page_is_open_to_everybody(watch: Watch, admin: Login, who: str) -> None:
+    """axe finds nothing, nothing is cut off, in both themes and widths; and a picture of each is kept."""
+    SEEN.mkdir(parents=True, exist_ok=True)
+    watched = watch()
+    if who == "administrator":
+        watched.log_in(*admin)
+
+    found = {
+        f"{path} {look}": wrong
+        for path in (PAGES if who == "administrator" else FOR_STRANGERS)
+        for look, wrong in seen_in_every_look(watched.open(path), f"{who}{path.replace('/', '-')}")
+    }
+
+    assert {where: wrong for where, wrong in found.items() if wrong} == {}
+
+
+def seen_in_every_look(page: Page, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Everything is looked at in the first look; in the others, what a look can change."""
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    for theme, width in LOOKS:
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.screenshot(path=SEEN / f"{name}-{theme}-{width}.png", full_page=True)
+        wrong = Axe().run(page, options=options).response["violations"]
+        told = [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in wrong]
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            told.append("is wider than the window")
+        yield f"{theme} {width}", told
+        options = {"resultTypes": ["violations"], "runOnly": OF_LOOKS}
