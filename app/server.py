@@ -40,6 +40,7 @@ from app.domain.audio import AudioAddresses, AudioRules
 from app.domain.catalog import Catalogs
 from app.domain.health import Health
 from app.domain.history import History
+from app.domain.intake import Intake, IntakeLimits
 from app.domain.keys import KeyRing
 from app.domain.live import LiveTranscripts
 from app.domain.mail import Mailer, open_mailer
@@ -140,7 +141,8 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     sessions = _sessions(tokens, principals, settings)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
     buckets, signals, prices = Buckets(db.redis_url), Signals(db.redis_url), PriceBook(record)
-    speech = Speech(record, catalogs, prices, nudger, signals, _speech_limits(settings))
+    intake = Intake(record, _intake_limits(settings))
+    speech = Speech(record, catalogs, prices, intake, nudger, signals, _speech_limits(settings))
     accounts = Accounts(
         record,
         keys,
@@ -263,8 +265,15 @@ def _speech_limits(settings: AppSettings) -> SpeechLimits:
     return SpeechLimits(
         text_characters_max=settings.text_characters_max,
         jobs_waiting_max=settings.jobs_waiting_max,
-        queue_wait_s=settings.queue_wait_s,
         audio_ms_per_character_max=settings.audio_ms_per_character_max,
+    )
+
+
+def _intake_limits(settings: AppSettings) -> IntakeLimits:
+    return IntakeLimits(
+        queue_wait_s=settings.queue_wait_s,
+        jobs_waiting_max=settings.jobs_waiting_max,
+        requests_waiting_max=settings.submits_waiting_max,
     )
 
 

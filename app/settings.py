@@ -52,6 +52,7 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     header_bytes_max: Limit = 65_536
     database_wait_s: Seconds = 5.0  # for a free connection
     database_waiting_max: Limit = 2000  # requests waiting for one, before 503
+    submits_waiting_max: Limit = 2000  # speech requests of a process whose job is not written yet, before 503
     principal_cache_s: Annotated[float, Meta(ge=0)] = 60.0  # unchanged; changes are heard within a second
     keys_max: Limit = 50  # working keys an account may have
 

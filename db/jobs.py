@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 
 from db.engine import Connection
-from db.log import request_id
 from db.metrics import JOBS
 from db.queries import query
 from db.rows import Charged, JobStatus, NewCharge, NewJob, Submitted, TranscriptionJob
@@ -33,14 +32,13 @@ async def submit(
 
 
 def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
-    origin = {"request_id": request_id()}  # it goes on into the worker's log
     return [
         [job.id for job in jobs],
         [job.owner for job in jobs],
         [job.kind for job in jobs],
         [job.engine for job in jobs],
         [job.lane for job in jobs],
-        [_params(job, origin) for job in jobs],
+        [_params(job) for job in jobs],
         [job.hold for job in jobs],
         [job.characters for job in jobs],
         [job.cost_us for job in jobs],
@@ -49,9 +47,9 @@ def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
     ]
 
 
-def _params(job: NewJob, origin: dict[str, str]) -> str:
+def _params(job: NewJob) -> str:
     given = msgspec.json.decode(msgspec.json.encode(job.params))  # those of an earlier job are JSON already
-    return msgspec.json.encode(given | origin).decode()
+    return msgspec.json.encode(given | {"request_id": job.request_id}).decode()
 
 
 async def charge(connection: Connection, wanted: NewCharge) -> Charged:

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from db.log import request_id
 
 State = Literal["queued", "processing", "completed", "failed", "cancelled", "expired"]
 Outcome = Literal["done", "retry", "refuse", "hand_back"]
@@ -105,6 +107,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     fingerprint: bytes | None = None
     live: bool = False  # somebody will listen while it is made
     api_key: UUID | None = None  # the key it came by
+    request_id: str = field(default_factory=request_id)  # of the request under way; into the worker's log
 
 
 class Submitted(Struct, frozen=True, kw_only=True):

@@ -11,13 +11,13 @@ from msgspec import Struct
 from app.domain.catalog import Catalogs
 from app.domain.credits import refusal, used
 from app.domain.errors import (
-    ConnectionLost,
     Invalid,
     NotFound,
     TooLate,
     TooManyWaiting,
     Unavailable,
 )
+from app.domain.intake import Intake
 from app.domain.nudger import Nudger
 from app.domain.plan import Plan, SpeechRequest, plan, unknown_voice
 from app.domain.prices import PriceBook, Quote
@@ -38,7 +38,6 @@ class SpeechLimits(Struct, frozen=True, kw_only=True):
 
     text_characters_max: int
     jobs_waiting_max: int
-    queue_wait_s: int
     audio_ms_per_character_max: int  # for what is paid by the audio's length: so much is held
 
 
@@ -59,11 +58,13 @@ class Speech:
         record: Record,
         catalogs: Catalogs,
         prices: PriceBook,
+        intake: Intake,
         nudger: Nudger,
         signals: Signals,
         limits: SpeechLimits,
     ) -> None:
         self._record = record
+        self._intake = intake
         self._prices = prices
         self._catalogs = catalogs
         self._nudger = nudger
@@ -80,7 +81,7 @@ class Speech:
         characters_max: int | None = None,
         live: bool = False,
     ) -> Ticket:
-        """Hold the price, queue the job, wake a worker. One statement; refused, it costs nothing.
+        """Hold the price, queue the job, wake a worker. One commit, shared; refused, it costs nothing.
 
         `live`: somebody will listen from the first sound on.
         """
@@ -89,7 +90,7 @@ class Speech:
         job = self._job(who, planned, await self._quote(planned), live=live)
         if idempotency_key is not None:
             job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=_fingerprint(route, request))
-        answer = await self._queue(job)
+        answer = await self._intake.submit(job)
         if answer.id is None or answer.code not in ("queued", "replayed"):
             self._refuse(who, job, answer)
         if answer.code == "queued":
@@ -170,20 +171,6 @@ class Speech:
             live=live,
             api_key=who.key,
         )
-
-    async def _queue(self, job: NewJob) -> Submitted:
-        try:
-            return await self._queue_once(job)
-        except ConnectionLost:  # it may have been queued: the same id says so, and is never charged twice
-            return await self._queue_once(job)
-
-    async def _queue_once(self, job: NewJob) -> Submitted:
-        limits = self._limits
-        async with self._record.connection() as connection:
-            (answer,) = await jobs.submit(
-                connection, [job], wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max
-            )
-        return answer
 
     def _refuse(self, who: Principal, job: NewJob, answer: Submitted) -> NoReturn:
         if answer.code == "too_many_waiting":
