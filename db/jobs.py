@@ -100,6 +100,14 @@ async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str, 
     return str(row["code"])
 
 
+async def break_off(connection: Connection, job: UUID, *, owner: UUID, actor: str) -> str:
+    """End a job whose listener was cut off by our fault: it costs nothing, even where it has completed.
+
+    Returns failed, refunded, too_late or not_found.
+    """
+    return str(await connection.fetchval(query("break_off"), job, owner, actor))
+
+
 async def listen(connection: Connection, job: UUID) -> None:
     """Say that somebody listens to an unfinished job, for whichever worker claims it."""
     await connection.execute(query("listen"), job)

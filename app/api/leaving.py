@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from app.domain.answers import Ending
 from app.domain.errors import BadRequest, DomainError
 from db.objects import StoreError
 
@@ -30,7 +31,7 @@ async def unless_left(receive: Receive, act: Coroutine[Any, Any, T]) -> T:
 
 
 class Live(Response[bytes]):
-    """An answer sent as it is made. `ended(left)` is called once, whatever happens.
+    """An answer sent as it is made. `ended` is called once, whatever happens.
 
     Where the chunks end in an error the connection is cut, without the end that says that all is there.
     """
@@ -41,7 +42,7 @@ class Live(Response[bytes]):
         *,
         headers: dict[str, str],
         media_type: str,
-        ended: Callable[[bool], None] = lambda _: None,
+        ended: Callable[[Ending], None] = lambda _: None,
     ) -> None:
         super().__init__(b"", headers=headers, media_type=media_type, status_code=200)
         self._chunks = chunks
@@ -56,7 +57,7 @@ class Live(Response[bytes]):
 class _Sending(ASGIResponse):
     _should_set_content_length = False
 
-    def __init__(self, chunks: AsyncIterator[bytes], ended: Callable[[bool], None], **given: Any) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], ended: Callable[[Ending], None], **given: Any) -> None:
         super().__init__(status_code=200, **given)
         self._chunks = chunks
         self._ended = ended
@@ -64,30 +65,29 @@ class _Sending(ASGIResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         sending, leaving = asyncio.create_task(self._send(send)), asyncio.create_task(_left(receive))
-        has_left = False
+        ending: Ending = "broken"
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            has_left = not sending.done()
-            if not has_left:
-                sending.result()
+            ending = sending.result() if sending.done() else "left"
         finally:
             self._is_over = True
-            self._ended(has_left)
+            self._ended(ending)
             await _end(sending, leaving)
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, send: Send) -> Ending:
         try:
             async with aclosing(cast("Any", self._chunks)) as chunks:
                 await self.start_response(send)
                 async for chunk in chunks:
                     if self._is_over:
-                        return
+                        return "left"
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except (DomainError, StoreError) as error:  # returning unfinished makes the server cut the connection
             reason = error.code if isinstance(error, DomainError) else "store_lost"
             structlog.get_logger().warning("answer_broken_off", reason=reason)
-            return
+            return "broken"
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return "whole"
 
 
 async def _left(receive: Receive) -> None:

@@ -125,5 +125,5 @@ def while_made(sounding: Sounding, headers: dict[str, str]) -> Response[Any]:
             **headers,
         },
         media_type=sounding.format.content_type,
-        ended=lambda left: sounding.close(left=left),
+        ended=sounding.close,
     )

@@ -5,9 +5,10 @@ A caller who leaves is a cancelled task: without an Idempotency-Key its job is c
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from typing import Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -35,7 +36,10 @@ from db.rows import JobStatus
 
 _SLACK = 2  # an engine may take so many times what it expects
 _RETRY_S = 1
-_CANCEL_TRIES = 3
+_RECORD_TRIES = 3
+
+
+Ending = Literal["whole", "left", "broken"]  # of a stream: given to its end, its caller gone, our own fault
 
 
 class AnswerLimits(Struct, frozen=True, kw_only=True):
@@ -76,9 +80,9 @@ class Sounding:
         async for chunk in self._rest:
             yield chunk
 
-    def close(self, *, left: bool) -> None:
-        """Listen no more. `left`: the caller went away before the end."""
-        self._answers.end_stream(self._call, left=left)
+    def close(self, ending: Ending) -> None:
+        """Listen no more."""
+        self._answers.end_stream(self._call, ending)
 
 
 class _Call(Struct, kw_only=True):
@@ -173,11 +177,15 @@ class Answers:
         """From now on the job costs its price, however it ends but by our fault."""
         self._signals.beside(self._speech.hear(job))
 
-    def end_stream(self, call: _Call, *, left: bool) -> None:
-        """The stream is over; a caller who left without a key has its job cancelled."""
+    def end_stream(self, call: _Call, ending: Ending) -> None:
+        """The stream is over. Without a key nobody comes back for the job: it is cancelled where its caller
+        left, and costs nothing where we broke off.
+        """
         self._free(call.slot)
-        if left:
+        if ending == "left":
             self._leave(call)
+        elif ending == "broken" and call.owner is not None:
+            self._signals.beside(self._break_off(call, call.owner))
 
     @contextmanager
     def _place(self) -> Generator[None]:
@@ -256,16 +264,15 @@ class Answers:
 
     async def _cancel(self, call: _Call, owner: Principal) -> None:
         """Cancel the job, unless it has ended."""
-        for tries_left in reversed(range(_CANCEL_TRIES)):
-            try:
-                with suppress(TooLate):
-                    await self._speech.cancel(owner, str(call.job_id), heard=call.heard)
-            except Unavailable:
-                if not tries_left:
-                    raise
-                await asyncio.sleep(_RETRY_S)
-            else:
-                return
+
+        async def cancel() -> None:
+            with suppress(TooLate):
+                await self._speech.cancel(owner, str(call.job_id), heard=call.heard)
+
+        await _insist(cancel)
+
+    async def _break_off(self, call: _Call, owner: Principal) -> None:
+        await _insist(lambda: self._speech.break_off(owner, call.job_id))
 
     async def _given_up(self, call: _Call) -> JobStatus:
         """Nobody waits any longer. The job, where it has ended just now; else raises Unavailable."""
@@ -302,6 +309,18 @@ class Answers:
             row = await connection.fetchrow(query("price_and_rest"), job.id)
         assert row is not None
         return Spoken(job=job, price=row["price"], spendable=row["spendable"], replayed=replayed)
+
+
+async def _insist(act: Callable[[], Awaitable[None]]) -> None:
+    """Do it, again where the record is out of reach."""
+    for tries_left in reversed(range(_RECORD_TRIES)):
+        try:
+            return await act()
+        except Unavailable:
+            if not tries_left:
+                raise
+            await asyncio.sleep(_RETRY_S)
+    return None
 
 
 def _slot(who: Principal) -> UUID:

@@ -127,6 +127,13 @@ class Speech:
         if result == "too_late":
             raise TooLate("This job has already ended; it cannot be cancelled any more.")
 
+    async def break_off(self, who: Principal, job: UUID) -> None:
+        """Give back what a job costs whose audio we could not give to its end, and stop it."""
+        async with self._record.connection() as connection:
+            result = await jobs.break_off(connection, job, owner=who.account, actor="api")
+        if result == "failed":
+            self._signals.cancelled(job)
+
     async def listen(self, job: UUID) -> None:
         """Somebody listens to an unfinished job: its worker, or whichever will be, is to let it be heard."""
         async with self._record.connection() as connection:

@@ -223,6 +223,21 @@ BEGIN
   RETURN 'cancelled';
 END $$;
 
+-- Our own fault broke off what an owner was listening to: an open job fails, a completed one is refunded.
+-- Codes: failed, refunded, too_late (it cost nothing, or was refunded before), not_found.
+CREATE FUNCTION cv.break_off(p_job uuid, p_owner uuid, p_actor text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE w cv.wallet := cv.take(p_owner); found_state text;
+BEGIN
+  SELECT state INTO found_state FROM cv.job WHERE id = p_job AND owner = p_owner FOR UPDATE;
+  IF NOT FOUND THEN RETURN 'not_found'; END IF;
+  IF found_state IN ('queued', 'processing') THEN
+    w := cv.save(cv.close_job(w, p_job, 'failed', 'broken_off', 0, p_actor));
+    RETURN 'failed';
+  END IF;
+  RETURN CASE WHEN cv.refund(p_job, p_actor, 'broken_off') = 'refunded' THEN 'refunded' ELSE 'too_late' END;
+END $$;
+
 -- Somebody listens to an open job from now on.
 CREATE FUNCTION cv.listen(p_job uuid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -23,6 +23,9 @@ FROM cv.job WHERE id = ANY($1::uuid[])
 -- name: cancel
 SELECT cv.cancel($1, $2, $3, $4) AS code, (SELECT kind FROM cv.job WHERE id = $1) AS kind
 
+-- name: break_off
+SELECT cv.break_off($1, $2, $3)
+
 -- name: listen
 SELECT cv.listen($1)
 

@@ -88,3 +88,23 @@ async def test_a_job_heard_in_part_that_we_failed_is_free(
     work.finish(worker, [end], worker="w1", tries_max=3, keep_s=60)
 
     assert await balances(owner) == (60, 0, 0)
+
+
+@pytest.mark.parametrize("completed", [False, True])
+async def test_what_we_broke_off_is_given_back_once(
+    pool: Pool, wallet: Wallet, submit: Submit, balances: Balances, worker: WorkerConnection, completed: bool
+) -> None:
+    owner = await wallet()
+    await submit(new_job(owner))
+    (job,) = claim(worker)
+    async with pool.acquire() as connection:
+        await jobs.hear(connection, job.id)
+        if completed:
+            end = work.Finished(id=job.id, attempt=job.attempt, outcome="done")
+            work.finish(worker, [end], worker="w1", tries_max=3, keep_s=60)
+        answers = [await jobs.break_off(connection, job.id, owner=owner, actor="api") for _ in range(2)]
+        stranger = await jobs.break_off(connection, job.id, owner=await wallet(), actor="api")
+
+    assert answers == ["refunded" if completed else "failed", "too_late"]
+    assert stranger == "not_found"
+    assert await balances(owner) == (60, 0, 0)

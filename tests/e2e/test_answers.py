@@ -215,8 +215,10 @@ def test_a_worker_killed_in_mid_stream_is_an_error_never_a_short_file(
     status = poll(stack, answer.headers["X-Job-ID"])
     after = settled(stack)
 
-    assert status["status"] == "completed", status
-    assert after["total_remaining"] == 59
     if heard:  # all of it had been made before the worker died
         assert heard == download(stack, status)
+        assert after["total_remaining"] == 59
+    else:  # broken off by our fault: it costs nothing, whether or not the next attempt was quicker to end
+        assert after["total_remaining"] == 60
+        assert status["status"] == "completed" or status["error"]
     assert stack.audit_is_clean()
