@@ -238,6 +238,29 @@ def say(text: str, file: Path, voice: str | None) -> None:
 
 
 @codevoice.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--language", help="By default the engine tells, or takes its first.")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer, as one JSON object.")
+def transcribe(file: Path, language: str | None, as_json: bool) -> None:
+    """Write down what is said in an audio FILE.
+
+    Asks the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
+    """
+    from ops.say import SayError, door
+    from ops.transcribe import TranscribeError
+    from ops.transcribe import transcribe as write_down
+
+    def report(line: str) -> None:
+        click.echo(line, err=True)
+
+    with failing_on(SayError, TranscribeError):
+        found = write_down(door(os.environ), file, language=language, report=report)
+    for warning in found.get("warnings", []):
+        report(f"warning: {warning}")
+    click.echo(json.dumps(found) if as_json else found["text"])
+
+
+@codevoice.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script that makes SHELL complete our commands: eval "$(codevoice completion bash)"."""

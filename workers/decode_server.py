@@ -27,6 +27,7 @@ RATE_HZ = 16_000
 _SAMPLE_BYTES = 2
 _REQUEST_BYTES_MAX = 4096
 _PACKETS_MAX = 10_000_000
+_BOXES_MAX, _MOOV_BYTES_MAX, _REFERENCES_MAX = 1000, 64 << 20, 100
 # libav's names of the containers; it is never left to guess.
 _DEMUXERS = {
     "wav": "wav",
@@ -147,6 +148,37 @@ def _report(file: BinaryIO, limits: dict[str, Any], take: Any) -> dict[str, Any]
         return {"refused": "broken_audio"}
 
 
+def _check_self_contained(file: BinaryIO) -> None:
+    """Refuse an MP4 whose tracks lie in other files. libav would not open them; its sender should know."""
+    for _ in range(_BOXES_MAX):
+        size, name, head_bytes = _box(file)
+        if name == b"moov":
+            moov = file.read(min(size - head_bytes, _MOOV_BYTES_MAX))
+            if any(not flags & 1 for flags in _reference_flags(moov)):
+                raise Refusal("external_reference")
+        elif size < head_bytes:  # the rest of the file, or nonsense
+            break
+        else:
+            file.seek(size - head_bytes, os.SEEK_CUR)
+    file.seek(0)
+
+
+def _box(file: BinaryIO) -> tuple[int, bytes, int]:
+    """Size of the box that begins here, its name, and the bytes read of it."""
+    head = file.read(8)
+    size, name = int.from_bytes(head[:4]), head[4:]
+    return (int.from_bytes(file.read(8)), name, 16) if size == 1 else (size, name, 8)
+
+
+def _reference_flags(moov: bytes) -> Iterator[int]:
+    """Of each entry of each table of data references; bit 0 means: in this file."""
+    for table in moov.split(b"dref")[1:]:
+        at = 8  # after version, flags and count
+        for _ in range(min(int.from_bytes(table[4:8]), _REFERENCES_MAX)):
+            yield int.from_bytes(table[at + 9 : at + 12])
+            at += max(12, int.from_bytes(table[at : at + 4]))
+
+
 class _Decoding:
     """One file on its way to PCM."""
 
@@ -161,6 +193,8 @@ class _Decoding:
         self._good = 0
 
     def report(self) -> dict[str, Any]:
+        if self._limits["container"] == "mp4":
+            _check_self_contained(self._file)
         demuxer = _DEMUXERS[self._limits["container"]]
         with av.open(
             self._file, format=demuxer, options=dict(_OPTIONS), metadata_errors="ignore"

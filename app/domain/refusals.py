@@ -7,6 +7,7 @@ from db.uploads import CONTAINERS
 _BROKEN = {
     "broken_audio": "The file is damaged: no sound in it can be decoded.",
     "no_audio": "The file has no audio.",
+    "external_reference": "The file refers to other files. Send one that holds its audio itself.",
     "sample_rate_not_supported": "The audio's sample rate must be from 4,000 to 192,000 Hz.",
     "too_many_channels": "The audio has too many channels; at most 8 are taken.",
     "audio_too_complex": "The file takes too much memory or time to decode.",

@@ -17,7 +17,7 @@ Figures = dict[str, float]
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["ledger", "speech", "stream", "wake", "xtts"]))
+@click.argument("name", type=click.Choice(["ledger", "speech", "stream", "stt", "wake", "xtts"]))
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def bench(name: str, as_json: bool) -> None:
     """Measure against a limit or a peer of the same run.
@@ -25,6 +25,7 @@ def bench(name: str, as_json: bool) -> None:
     ledger: hold and post against Postgres's own one-row UPDATE, in a throwaway Postgres.
     speech: what the platform leaves of an engine's speed, and how long a job takes, in a stack of its own.
     stream: what the platform adds to an engine's first sound, in a stack of its own.
+    stt: what the platform leaves of a recogniser's speed, in a stack of its own.
     wake: how long a job waits for an idle worker of the running stack, and what waiting costs in CPU.
     xtts: our decoding of XTTS against upstream's, on random weights of the real size; up to 20 minutes.
     """
@@ -80,6 +81,10 @@ def _measure(name: str) -> Figures:
         from ops.bench.speech import speech
 
         return speech()
+    if name == "stt":
+        from ops.bench.stt import stt
+
+        return stt()
     from ops.bench.stream import stream
 
     return stream()

@@ -1,0 +1,124 @@
+"""What the platform leaves of a recogniser's speed, in a stack of the benchmark's own.
+
+`platform_ratio`: clips/s through POST /transcribe, a few clients at once, ÷ clips/s of the same engine called
+in a loop with samples already decoded; both in turns, in one run, the median of the rounds. `clip_ms_p50`:
+one client, from the first byte sent to the transcript. `realtime_factor`: the bare engine's seconds a second
+of audio.
+"""
+
+import statistics
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ops.bench import BenchError, Figures, fund
+from ops.bench.own_stack import own_stack
+from ops.say import Door
+from ops.stack import Stack
+from ops.transcribe import TranscribeError, transcribe
+from workers.decoding import DecodeCall, DecodeLimits, Decoder
+from workers.encode import wav_header
+from workers.engines import Utterance
+from workers.engines.espeak import SAMPLE_RATE_HZ, EspeakEngine
+from workers.engines.pocketsphinx import PocketsphinxTranscriber
+from workers.engines.transcriber import Wish
+
+_SENTENCES = (
+    "We will meet at the station.",
+    "Please turn off the lights.",
+    "They bought fresh bread.",
+    "The doctor told him to rest.",
+)
+_ROUNDS = 3
+_CLIENTS = 4
+_TIMES = 2  # each clip a round
+
+
+def stt() -> Figures:
+    """Run all. Raises BenchError where a clip failed."""
+    with TemporaryDirectory() as folder, own_stack(engines="espeak,pocketsphinx") as stack:
+        clips = _spoken(Path(folder))
+        sounds = _decoded(clips)
+        fund(stack, credits=(_ROUNDS + 2) * _TIMES * len(clips))
+        bare = PocketsphinxTranscriber()
+        try:
+            _bare_rate(bare, sounds[:1])  # the models are loaded
+            _platform_rate(stack, clips)
+            rounds = [
+                (_bare_rate(bare, sounds * _TIMES), _platform_rate(stack, clips * _TIMES))
+                for _ in range(_ROUNDS)
+            ]
+        finally:
+            bare.close()
+        singles_ms = [1000 * _seconds(stack, clip) for clip in clips]
+    audio_s = sum(map(len, sounds)) / len(sounds) / 2 / 16_000
+    bare_rate = statistics.median(rate for rate, _ in rounds)
+    return {
+        "platform_ratio": statistics.median(platform / rate for rate, platform in rounds),
+        "bare_clips_per_s": bare_rate,
+        "platform_clips_per_s": statistics.median(platform for _, platform in rounds),
+        "clip_ms_p50": statistics.median(singles_ms),
+        "clip_audio_s": audio_s,
+        "realtime_factor": 1 / bare_rate / audio_s,
+    }
+
+
+def _spoken(folder: Path) -> list[Path]:
+    """The sentences as WAV files."""
+    engine, files = EspeakEngine(), list[Path]()
+    try:
+        for number, text in enumerate(_SENTENCES):
+            utterance = Utterance(job_id=uuid.uuid4(), text=text, voice="ryan", language="en-US")
+            [speech] = engine.begin([utterance])
+            pcm = b"".join(speech)
+            files.append(folder / f"{number}.wav")
+            files[-1].write_bytes(wav_header(len(pcm), SAMPLE_RATE_HZ) + pcm)
+    finally:
+        engine.close()
+    return files
+
+
+def _decoded(clips: Sequence[Path]) -> list[bytes]:
+    decoder, sounds = Decoder(), list[bytes]()
+    try:
+        for clip in clips:
+            with (
+                clip.open("rb") as file,
+                decoder.decoded(file, DecodeLimits(seconds_max=60), DecodeCall()) as pcm,
+            ):
+                sounds.append(bytes(pcm.samples))
+    finally:
+        decoder.close()
+    return sounds
+
+
+def _bare_rate(engine: PocketsphinxTranscriber, sounds: Sequence[bytes]) -> float:
+    began, never = time.monotonic(), threading.Event()
+    for sound in sounds:
+        for _ in engine.transcribe(memoryview(sound), Wish(), never).segments:
+            pass
+    return len(sounds) / (time.monotonic() - began)
+
+
+def _platform_rate(stack: Stack, clips: Sequence[Path]) -> float:
+    began = time.monotonic()
+    with ThreadPoolExecutor(_CLIENTS) as clients:
+        list(clients.map(lambda clip: _seconds(stack, clip), clips))
+    return len(clips) / (time.monotonic() - began)
+
+
+def _seconds(stack: Stack, clip: Path) -> float:
+    began = time.monotonic()
+    try:
+        transcribe(Door(url=stack.url, api_key=stack.api_key), clip, language=None, report=_unheard)
+    except TranscribeError as error:
+        raise BenchError(str(error)) from None
+    return time.monotonic() - began
+
+
+def _unheard(_line: str) -> None:
+    pass
