@@ -1,0 +1,59 @@
+"""Whisper by its real loading path, with random weights: what it says is noise, its shape is not."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from db.settings import SettingsError
+from tests.sounds import clips
+from workers.settings import WorkerSettings
+
+RECIPE = Path(__file__).with_name("tiny_whisper.py")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as CTranslate2's converter leaves it."""
+    for library in ("faster_whisper", "ctranslate2", "transformers", "torch"):
+        pytest.importorskip(library, reason="needs codevoice[whisper] and torch to make a model")
+    folder = tmp_path_factory.mktemp("whisper")
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, RECIPE, folder], check=True, env=environ, timeout=170)
+    return folder / "ct2"
+
+
+def test_a_recording_becomes_segments_with_words(model: Path) -> None:
+    from workers.engines.transcriber import TRANSCRIBERS, Wish
+
+    settings = WorkerSettings(engine="whisper", whisper_model=str(model), whisper_compute_type="int8")
+    engine = TRANSCRIBERS["whisper"](settings)
+    pcm, never = clips()["lights"][0][44:], threading.Event()
+    try:
+        known = engine.capabilities
+        heard = engine.transcribe(memoryview(pcm), Wish(language="en", words=True), never)
+        segments = list(heard.segments)
+        silence = list(engine.transcribe(memoryview(bytes(64_000)), Wish(language="en"), never).segments)
+        told = engine.transcribe(memoryview(pcm), Wish(), never).language
+    finally:
+        engine.close()
+
+    assert (known.detects_language, known.translates, known.languages[0]) == (True, True, "en")
+    assert (len(known.languages), len(known.language_names)) == (100, 100)
+    assert (heard.language, silence) == ("en", [])
+    assert told in known.languages
+    assert [segment.id for segment in segments] == list(range(len(segments)))
+    json.dumps([[segment.start, segment.end] for segment in segments])  # numpy's floats would not go
+
+
+def test_without_a_model_it_says_which_setting() -> None:
+    from workers.engines.transcriber import TRANSCRIBERS
+
+    with pytest.raises(SettingsError, match="CODEVOICE_WHISPER_MODEL"):
+        TRANSCRIBERS["whisper"](WorkerSettings(engine="whisper"))
+    with pytest.raises(SettingsError, match="CODEVOICE_WHISPER_DOWNLOAD"):
+        TRANSCRIBERS["whisper"](WorkerSettings(engine="whisper", whisper_model="tiny"))
