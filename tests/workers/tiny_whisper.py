@@ -66,17 +66,12 @@ def main(folder: Path) -> None:
     weights(tokens).save_pretrained(source)
     tokens.save(str(source / "tokenizer.json"))
     WhisperFeatureExtractor(feature_size=80).save_pretrained(source)
-    names = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END,
-        "eos_token": END,
-        "unk_token": END,
-    }
+    names = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END)
+    names["tokenizer_class"] = "PreTrainedTokenizerFast"
     (source / "tokenizer_config.json").write_text(json.dumps(names))
-    converter = Path(sys.executable).with_name("ct2-transformers-converter")
-    copied = ["--copy_files", "tokenizer.json", "preprocessor_config.json"]
-    asked = ["--model", source, "--output_dir", folder / "ct2", "--quantization", "int8", *copied]
-    subprocess.run([converter, *asked], check=True)
+    # What `ct2-transformers-converter` does, without importing PyTorch once more.
+    converter = TransformersConverter(str(source), copy_files=["tokenizer.json", "preprocessor_config.json"])
+    converter.convert(str(folder / "ct2"), quantization="int8")
 
 
 if __name__ == "__main__":
