@@ -119,7 +119,7 @@ class _Bench:
         turns, a_turn = (40, 10) if self._is_gpu else (12, 1)
         took: dict[int, list[float]] = {count: [] for count in decoders}
         for turn in range(turns):
-            if turn > 2 and self._late(0.5):
+            if turn > 5 and self._late(0.5):
                 break
             for count, decoder in decoders.items():
                 with self._timed(took[count]):
@@ -137,7 +137,7 @@ class _Bench:
 
     def texts(self) -> Figures:
         """Whole texts: upstream's one by one, ours many at once; and how soon the first sound comes."""
-        tokens = 200 if self._is_gpu else 24
+        tokens = 200 if self._is_gpu else 24 if len(self._gpt.blocks) > TINY.layers else 4
         upstream: list[float] = []
         ours: dict[int, list[float]] = {count: [] for count in _TEXT_ROWS}
         idle: list[float] = []

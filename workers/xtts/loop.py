@@ -25,7 +25,6 @@ JOIN_TOGETHER = 8  # rows whose texts are read at once, while the others wait
 AHEAD_BYTES_MAX = 16 << 20  # a text whose reader is so far behind gets no new rows
 _FIRST_LATENTS, _MOST_LATENTS = 8, 64  # of a live row, sounded at once: soon at first, then seldom
 _FADE = 120  # samples, 5 ms: an end that is cut must not click
-_CLOSE_S_MAX = 5.0  # a thread that hangs in a kernel ends with the process
 _LOST = (torch.AcceleratorError, torch.OutOfMemoryError)
 
 Report = Callable[[str, dict[str, object]], None]
@@ -95,12 +94,14 @@ class Loop:
                 self._come.put(script)
 
     def close(self) -> None:
-        """Stop everything; idempotent."""
+        """Stop everything; idempotent. Waits for the step and the sound under way: to end the process while
+        a thread is inside torch would be a crash.
+        """
         with self._lock:
             self._closing = True
             self._come.put(None)
         for thread in self._threads:
-            thread.join(_CLOSE_S_MAX)
+            thread.join()
 
     # The decoding thread
 
