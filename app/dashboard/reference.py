@@ -53,6 +53,10 @@ _PLACES = (
     ("/health", "Health"),
     ("", "Speech"),
 )
+_ORDER = (
+    *("Speech", "Transcription", "Accounts", "Keys"),
+    *("YourVoic’s dialect", "OpenAI’s dialect", "ElevenLabs’ dialect", "Operators", "Health"),
+)
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -93,7 +97,7 @@ class Reference:
 
 
 def _groups(document: Json, url: str) -> dict[str, list[Call]]:
-    found: dict[str, list[Call]] = {name: [] for _, name in [*_PLACES[-1:], *_PLACES[:-1]]}
+    found: dict[str, list[Call]] = {name: [] for name in _ORDER}
     for path, verbs in document["paths"].items():
         place = next(name for start, name in _PLACES if path.startswith(start))
         for verb in _VERBS:

@@ -15,14 +15,16 @@ _WATCH = """addEventListener("securitypolicyviolation", (event) =>
 
 
 @contextmanager
-def chromium(program: str, *, voice: Path | None = None) -> Generator[Browser]:
-    """Debian's own; `voice`: what its microphone hears."""
-    ears = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    heard = [*ears, f"--use-file-for-fake-audio-capture={voice}"] if voice else []
+def chromium(program: str, *, voice: Path) -> Generator[Browser]:
+    """Debian's own; `voice` is what its microphone hears, again and again."""
+    arguments = [
+        "--autoplay-policy=no-user-gesture-required",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={voice}",
+    ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--autoplay-policy=no-user-gesture-required", *heard]
-        )
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
         yield browser
         browser.close()
 
@@ -37,7 +39,7 @@ class Watched:
             base_url=url,
             color_scheme=theme,  # type: ignore[arg-type]
             viewport={"width": width, "height": 900},
-            permissions=["clipboard-read", "clipboard-write"],
+            permissions=["clipboard-read", "clipboard-write", "microphone"],
         )
         self.context.add_init_script(_WATCH)
         self.context.set_default_timeout(WAIT_MS)
@@ -48,7 +50,9 @@ class Watched:
 
     def open(self, path: str) -> Page:
         """The page at `path`, loaded."""
-        self.page.goto(path)
+        answer = self.page.goto(path)
+        assert answer is not None
+        assert answer.ok, f"{path}: {answer.status}"
         return self.page
 
     def log_in(self, email: str, password: str) -> Page:
