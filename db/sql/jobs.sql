@@ -72,7 +72,8 @@ END $$;
 -- Leases up to `p_limit` queued jobs, the fairest first: of `p_lane`, or of the first job's lane, or (mixed)
 -- of any. `= ANY(ARRAY(…))`, since a join over the limited rows was planned as a scan of all jobs.
 CREATE FUNCTION cv.claim(p_engine text, p_lane text, p_mixed boolean, p_limit int, p_worker text, p_lease interval)
-RETURNS TABLE (id uuid, attempt int, lane text, params text, fair_at timestamptz, live boolean)
+RETURNS TABLE (id uuid, attempt int, lane text, params text, fair_at timestamptz, live boolean, kind text,
+  waited_s float8)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE ids uuid[]; at timestamptz := clock_timestamp();
@@ -94,7 +95,8 @@ BEGIN
   END IF;
   RETURN QUERY UPDATE cv.job j SET state = 'processing', attempt = j.attempt + 1, tries = j.tries + 1,
       worker = p_worker, lease = at + p_lease, started_at = coalesce(j.started_at, at)
-    WHERE j.id = ANY(ids) RETURNING j.id, j.attempt, j.lane, j.params::text, j.fair_at, j.live;
+    WHERE j.id = ANY(ids) RETURNING j.id, j.attempt, j.lane, j.params::text, j.fair_at, j.live, j.kind,
+      extract(epoch FROM at - j.created_at)::float8;
 END $$;
 
 -- Renews the leases still held; a job not answered is no longer the caller's.
@@ -175,7 +177,8 @@ END $$;
 
 -- Rescues what nobody holds any more: leases run out (requeued, or failed after `p_tries_max`) and jobs
 -- that waited past their deadline (expired). Looks without locks, locks the wallet, looks again.
-CREATE FUNCTION cv.sweep(p_tries_max int, p_limit int) RETURNS TABLE (id uuid, engine text, result text)
+CREATE FUNCTION cv.sweep(p_tries_max int, p_limit int)
+RETURNS TABLE (id uuid, engine text, result text, kind text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE r record; w cv.wallet; j cv.job; at timestamptz := clock_timestamp();  -- a constant, so an index condition
@@ -191,7 +194,7 @@ BEGIN
     IF NOT FOUND THEN CONTINUE; END IF;
     w := cv.take(r.owner);
     SELECT * INTO j FROM cv.job x WHERE x.id = r.id FOR UPDATE;
-    id := j.id; engine := j.engine; result := NULL;
+    id := j.id; engine := j.engine; kind := j.kind; result := NULL;
     IF j.state = 'queued' AND j.deadline < clock_timestamp() THEN
       w := cv.close_job(w, j.id, 'expired', 'waited_too_long', CASE WHEN j.heard THEN j.hold ELSE 0 END, 'sweeper');
       result := 'expired';

@@ -37,10 +37,8 @@ SELECT code, id, bucket, remaining, price, spendable
 FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: claim
--- OFFSET 0 keeps the planner from joining the whole table.
-SELECT c.id, c.attempt, c.lane, c.params, c.live, j.kind, extract(epoch FROM clock_timestamp() - j.created_at)::float8
-FROM cv.claim($1, $2, $3, $4, $5, $6) c
-CROSS JOIN LATERAL (SELECT kind, created_at FROM cv.job WHERE id = c.id OFFSET 0) j ORDER BY c.fair_at
+-- From the function alone: this statement's own look at cv.job may be older than what the function claimed.
+SELECT id, attempt, lane, params, live, kind, waited_s FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
 
 -- name: renew
 SELECT cv.renew($1, $2, $3, $4)
@@ -49,7 +47,7 @@ SELECT cv.renew($1, $2, $3, $4)
 SELECT id, attempt, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: sweep
-SELECT s.id, s.engine, s.result, (SELECT kind FROM cv.job WHERE id = s.id) FROM cv.sweep($1, $2) s
+SELECT id, engine, result, kind FROM cv.sweep($1, $2)
 
 -- name: old_audio
 SELECT id, object FROM cv.job WHERE object IS NOT NULL AND audio_until < statement_timestamp()

@@ -17,11 +17,14 @@ Figures = dict[str, float]
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["ledger", "speech", "stream", "stt", "wake", "xtts"]))
+@click.argument(
+    "name", type=click.Choice(["duplicates", "ledger", "speech", "stream", "stt", "wake", "xtts"])
+)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def bench(name: str, as_json: bool) -> None:
     """Measure against a limit or a peer of the same run.
 
+    duplicates: 10,000 requests of 100 Idempotency-Keys at once, in a stack of its own: 100 jobs, 100 holds.
     ledger: hold and post against Postgres's own one-row UPDATE, in a throwaway Postgres.
     speech: what the platform leaves of an engine's speed, and how long a job takes, in a stack of its own.
     stream: what the platform adds to an engine's first sound, in a stack of its own.
@@ -73,6 +76,10 @@ def _measure(name: str) -> Figures:
         from ops.stack import running_stack
 
         return wake(running_stack(os.environ))
+    if name == "duplicates":
+        from ops.bench.duplicates import duplicates
+
+        return duplicates()
     if name == "ledger":
         from ops.bench.ledger import ledger_share
 

@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 from ops.bench import BenchError
@@ -30,9 +31,17 @@ class Poster:
 
     def post(self, text: str, voice: str) -> str:
         """Submit; the job's id. Raises BenchError where it is refused."""
+        return self._post(text, voice, "")[0]["job_id"]
+
+    def post_keyed(self, text: str, voice: str, key: str) -> tuple[str, bool]:
+        """Submit under an Idempotency-Key; the whole answer, and whether it was given before."""
+        answer, head = self._post(text, voice, f"Idempotency-Key: {key}\r\n")
+        return json.dumps(answer, sort_keys=True), b"idempotent-replayed: true" in head.lower()
+
+    def _post(self, text: str, voice: str, header: str) -> tuple[dict[str, Any], bytes]:
         body = json.dumps({"text": text, "voice": voice}).encode()
         head = (
-            f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {self._key}\r\n"
+            f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {self._key}\r\n{header}"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         self._api.sendall(head.encode() + body)
@@ -43,7 +52,7 @@ class Poster:
             answer += part
         if b" 200 " not in answer[:15]:
             raise BenchError(f"POST /v1/tts: {found[1].decode()}")
-        return json.loads(found[1])["job_id"]
+        return json.loads(found[1]), answer
 
 
 def ready(stack: Stack, voice: str) -> None:

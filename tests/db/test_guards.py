@@ -1,6 +1,7 @@
 """Each test here kills a mutant of the SQL that the stories in test_jobs and test_ledger let live."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncGenerator
 
@@ -9,6 +10,7 @@ import pytest
 
 from db import jobs, ledger, work
 from db.engine import Pool, transaction
+from db.queries import query
 from db.rows import MICRO, Finished
 from db.work import WorkerConnection, worker_connection
 from tests.db.test_jobs import claim, clean, finish, status
@@ -254,6 +256,12 @@ async def test_what_runs_as_the_owner_looks_nowhere_else(owner_of_all: asyncpg.C
         "SELECT DISTINCT proconfig FROM pg_proc WHERE pronamespace = 'cv'::regnamespace AND prosecdef"
     )
     assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in paths)
+
+
+@pytest.mark.parametrize("name", ["submit", "claim", "finish", "sweep", "charge"])
+def test_what_a_function_did_is_told_by_it_alone(name: str) -> None:
+    """A table beside it is read as it was before: a job claimed since then was lost to its worker."""
+    assert re.findall(r"(?:FROM|JOIN) (cv\.\w+)", query(name)) == [f"cv.{name}"]
 
 
 async def test_another_owners_job_id_is_refused(pool: Pool, wallet: Wallet, submit: Submit) -> None:

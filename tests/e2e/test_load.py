@@ -5,6 +5,8 @@ import struct
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+from ops.bench.duplicates import duplicates_in
+from ops.stack import running_stack
 from workers.encode import wav_header
 from workers.engines import Utterance
 from workers.engines.espeak import EspeakEngine
@@ -48,3 +50,10 @@ def test_200_jobs_of_20_clients_come_back_each_to_its_own(stack: Stack) -> None:
 
 def test_a_wav_header_tells_its_length() -> None:
     assert struct.unpack("<I", wav_header(100, 22050)[40:])[0] == 100
+
+
+def test_copies_of_a_request_sent_at_once_are_one_job_a_key(stack: Stack) -> None:
+    figures = duplicates_in(running_stack(stack.environ), keys=10, copies=20, clients=40)
+
+    assert (figures["requests"], figures["replayed"]) == (200, 190)
+    assert figures["answers"] == figures["jobs"] == figures["holds"] == 10
