@@ -104,6 +104,7 @@ def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
         Look("postgres", settings.look_s, looks.queues(link("queues"))),
         Look("credits", settings.look_s, looks.credits(link("credits"))),
         Look("ledger", settings.look_ledger_s, looks.ledger(link("ledger"))),
+        Look("imbalance", settings.look_ledger_s, looks.imbalance(link("imbalance"))),
         Look("redis", settings.look_s, looks.redis(places.redis_url)),
         Look("objects", settings.look_s, looks.objects(places.objects)),
     ]

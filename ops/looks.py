@@ -20,8 +20,9 @@ from db.rows import MICRO
 from db.work import WorkerConnection
 from workers.connections import Link
 
-__all__ = ["StoreError", "credits", "gpus", "ledger", "objects", "queues", "redis"]
+__all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis"]
 
+_WALLETS = 1000  # a statement
 See = Callable[[], Sequence[Metric]]
 
 
@@ -69,19 +70,30 @@ def credits(link: Link) -> See:
 
 
 def ledger(link: Link) -> See:
-    """Whether wallets, transfers and jobs agree."""
+    """Whether wallets, transfers and jobs agree: page by page, from each wallet's last checkpoint on."""
 
     def see() -> Sequence[Metric]:
-        [(defects, imbalance)] = link.run(_rows, "ledger_defects")
+        defects = len(link.run(_rows, "guards_down"))
+        after, page = None, [(None,)]
+        while page:
+            defects += len(link.run(_rows, "defects_since_checkpoint", after, _WALLETS))
+            page = link.run(_rows, "last_of_wallets", after, _WALLETS)
+            after = page[0][0] if page else None
         return (
             _value("codevoice_ledger_defects", "What an audit finds wrong.", defects),
-            _value(
-                "codevoice_ledger_imbalance_credits",
-                "By how much all wallets differ from all transfers.",
-                imbalance / MICRO,
-            ),
             _value("codevoice_ledger_audit_timestamp_seconds", "When that was looked at.", time.time()),
         )
+
+    return see
+
+
+def imbalance(link: Link) -> See:
+    """By how much the sums differ: one look at every transfer."""
+
+    def see() -> Sequence[Metric]:
+        [(micro,)] = link.run(_rows, "ledger_imbalance")
+        told = "By how much all wallets differ from all transfers."
+        return [_value("codevoice_ledger_imbalance_credits", told, micro / MICRO)]
 
     return see
 
@@ -144,8 +156,8 @@ def _disk(folder: Path) -> Sequence[Metric]:
     )
 
 
-def _rows(connection: WorkerConnection, name: str) -> list[tuple[Any, ...]]:
-    return connection.execute(query(name)).fetchall()
+def _rows(connection: WorkerConnection, name: str, *given: Any) -> list[tuple[Any, ...]]:
+    return connection.execute(query(name), given).fetchall()
 
 
 def _gauge(name: str, told: str, label: str) -> GaugeMetricFamily:

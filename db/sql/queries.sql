@@ -378,17 +378,19 @@ FULL JOIN (SELECT name AS engine, count(*) FILTER (WHERE seen_at > clock_timesta
 SELECT coalesce(sum(issued) FILTER (WHERE NOT unlimited), 0)::bigint, coalesce(sum(spent), 0)::bigint,
   coalesce(sum(free), 0)::bigint, coalesce(sum(paid), 0)::bigint, coalesce(sum(held), 0)::bigint FROM cv.wallet
 
--- name: ledger_defects
--- How many, and by how many micro-credits all wallets differ from all transfers.
-SELECT (SELECT count(*) FROM cv.recon) + (SELECT count(*) FROM cv.chain_breaks),
-  (SELECT coalesce(sum(abs(told - kept)), 0)::bigint FROM (
-    SELECT bucket, sum(told) AS told, sum(kept) AS kept FROM (
-      SELECT dst AS bucket, amount AS told, 0 AS kept FROM cv.transfer
-      UNION ALL SELECT src, -amount, 0 FROM cv.transfer
-      UNION ALL SELECT x.bucket, 0, x.kept FROM cv.wallet w CROSS JOIN LATERAL (VALUES
-        ('issued'::cv.bucket, -w.issued), ('free', w.free), ('paid', w.paid), ('held', w.held), ('spent', w.spent),
-        ('expired', w.expired)) x(bucket, kept)) movements
-    GROUP BY bucket) totals)
+-- name: guards_down
+SELECT what, id FROM cv.recon WHERE what = 'append-only trigger is not always on'
+
+-- name: ledger_imbalance
+-- By how many micro-credits all wallets differ from all transfers.
+SELECT coalesce(sum(abs(told - kept)), 0)::bigint FROM (
+  SELECT bucket, sum(told) AS told, sum(kept) AS kept FROM (
+    SELECT dst AS bucket, amount AS told, 0 AS kept FROM cv.transfer
+    UNION ALL SELECT src, -amount, 0 FROM cv.transfer
+    UNION ALL SELECT x.bucket, 0, x.kept FROM cv.wallet w CROSS JOIN LATERAL (VALUES
+      ('issued'::cv.bucket, -w.issued), ('free', w.free), ('paid', w.paid), ('held', w.held), ('spent', w.spent),
+      ('expired', w.expired)) x(bucket, kept)) movements
+  GROUP BY bucket) totals
 
 -- name: workers
 SELECT name AS engine, worker, capabilities ->> 'kind' AS kind, jsonb_array_length(capabilities -> 'voices') AS voices,

@@ -90,7 +90,10 @@ def test_credits_count_what_came_and_went_since_the_first_look(
 
 def test_a_ledger_out_of_balance_is_shown(link: Link, job: Job, owner: Owner) -> None:
     job("done")
-    see = looks.ledger(link)
+
+    def see() -> list[Metric]:
+        return [*looks.ledger(link)(), *looks.imbalance(link)()]
+
     clean = values(see())
     assert clean.pop("codevoice_ledger_audit_timestamp_seconds{}") > 1e9
     assert set(clean.values()) == {0}
@@ -98,6 +101,8 @@ def test_a_ledger_out_of_balance_is_shown(link: Link, job: Job, owner: Owner) ->
     wrong = values(see())
     assert wrong["codevoice_ledger_defects{}"] >= 1
     assert wrong["codevoice_ledger_imbalance_credits{}"] == 10  # 5 too many, from nowhere
+    owner.execute("ALTER TABLE cv.transfer DISABLE TRIGGER append_only_rows")
+    assert values(see())["codevoice_ledger_defects{}"] == wrong["codevoice_ledger_defects{}"] + 1
 
 
 def test_a_full_and_a_lost_folder_are_told_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
