@@ -30,6 +30,7 @@ from .conftest import Stack
 NewStack = Callable[..., Stack]
 PASSWORD, NEW_PASSWORD = "planted-password-1", "planted-password-2"
 TEXT = "Planted words that nobody else may read."
+IDLE_MB_MAX = 600  # without models; docs/operations.md tells what was measured
 JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -179,3 +180,22 @@ def prometheus(program: str, folder: Path, scraped: str) -> Generator[str]:
             yield f"http://{address}"
         finally:
             process.terminate()
+
+
+def resident_mb(pids: list[int]) -> float:
+    """Memory of these processes and their children, each page counted once."""
+    children = [
+        path.read_text().split() for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/children")
+    ]
+    own = sum(
+        int(line.split()[1])
+        for pid in pids
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        if line.startswith("Pss:")
+    )
+    below = [int(pid) for some in children for pid in some if int(pid) not in pids]
+    return own / 1024 + (resident_mb(below) if below else 0)
+
+
+def test_an_idle_stack_is_small(watched: Stack) -> None:
+    assert 100 < resident_mb(list(watched.env()["pids"].values())) < IDLE_MB_MAX
