@@ -57,7 +57,7 @@ async def _read(request: AnyRequest, boundary: str, parts: "_Parts") -> None:
     except MultipartError as error:
         raise BadRequest(f"The body is not multipart/form-data: {str(error).lower()}.") from None
     except UnicodeDecodeError:
-        raise BadRequest("A field of the form is not UTF-8.") from None
+        raise BadRequest("The heads of the form are not UTF-8.") from None
     except RequestEntityTooLarge:
         raise parts.too_large() from None
     except InternalServerException:  # what Litestar makes of a caller who left
@@ -83,7 +83,7 @@ class _Parts:
             self._begin(event.name or "")
         elif event is None:
             if self._name != self._file_field:
-                self._fields[self._name] = self._text.decode()
+                self._fields[self._name] = self._text.decode(errors="replace")
         elif self._name == self._file_field:
             self._write(event)
         elif len(self._text) + len(event) > _FIELD_BYTES_MAX:

@@ -83,6 +83,18 @@ def test_silence_is_heard_as_nothing_and_a_file_cut_short_says_so(stack: Stack) 
     assert short["duration"] < 3.8
 
 
+def test_the_command_line_writes_down_a_file(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "clip.flac").write_bytes(encoded(spoken(), "flac"))
+
+    done = stack.run("transcribe", str(tmp_path / "clip.flac"), "--language", "en")
+    refused = stack.run("transcribe", __file__)
+
+    assert (done.returncode, done.stdout) == (0, "please turn off the lights\n")
+    assert done.stderr.splitlines() == ["sent 100 %", "transcribing"]
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "not audio of a kind we take" in refused.stderr
+
+
 def memory_mb(stack: Stack) -> float:
     """What the API and the transcription worker, with its children, have for themselves."""
     pids = stack.env()["pids"]
