@@ -18,6 +18,8 @@ from app.api.health import health_routes
 from app.api.jobs import job_routes
 from app.api.keys import key_routes
 from app.api.live import live_routes
+from app.api.openai.models import model_routes
+from app.api.openai.speech import speech_route
 from app.api.openapi import Document, document_route
 from app.api.passwords import password_routes
 from app.api.samples import sample_route
@@ -34,6 +36,7 @@ from app.dashboard.reference import Reference
 from app.dashboard.routes import DashboardParts, page_routes
 from app.dashboard.statics import Statics
 from app.domain.accounts import Accounts
+from app.domain.aliases import Aliases, read_choices
 from app.domain.answers import AnswerLimits, Answers
 from app.domain.api_keys import ApiKeys
 from app.domain.audio import AudioAddresses, AudioRules
@@ -90,6 +93,7 @@ class Parts(NamedTuple):
     signals: Signals
     speech: Speech
     answers: Answers
+    aliases: Aliases
     samples: Samples
     jobs: OwnJobs
     live: LiveTranscripts
@@ -170,6 +174,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         signals=signals,
         speech=speech,
         answers=Answers(speech, record, signals, store, _answer_limits(settings)),
+        aliases=Aliases(catalogs, read_choices(settings.voice_aliases)),
         samples=Samples(record, catalogs, speech, signals, store, public_url=settings.public_url),
         jobs=OwnJobs(record, signals),
         live=LiveTranscripts(
@@ -347,6 +352,8 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
         *generate_routes(
             Sound(parts.answers, parts.store), parts.answers, parts.catalogs, body_bytes_max=size
         ),
+        speech_route(Sound(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
+        *model_routes(parts.aliases, parts.catalogs),
         *list_routes(parts.catalogs, parts.samples, parts.health),
         usage_route(parts.reports),
         *auth_routes(parts.accounts, parts.gate, body_bytes_max=size),

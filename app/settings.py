@@ -38,6 +38,7 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     answers_waiting_max: Limit = 2000  # requests of a process that wait for speech, before 503
     streams_max: Limit = 64  # at once, a key (an account, where a token is used), in a process
     cors_origins: str = "*"  # by commas, whose pages may call us; empty: none but our own
+    voice_aliases: str = ""  # alias=voice by commas: what OpenAI's names, or others, stand for
     transcript_characters_max: Limit = 100_000  # POST /api/stt/live/complete
     jobs_waiting_max: Limit = 1000  # unfinished jobs an account may have
     queue_wait_s: Limit = 3600  # a job still queued then expires

@@ -89,7 +89,12 @@ def _schema(definition: dict[str, Any]) -> Schema:
 
 
 def _property(found: dict[str, Any]) -> Schema:
-    types = [part.get("type", "string") for part in found.get("anyOf", [found])]  # choices are of strings
+    parts = found.get("anyOf", [found])
+    types = list(dict.fromkeys(_type(part) for part in parts))
     return Schema(
         type=types if len(types) > 1 else types[0], enum=found.get("enum"), default=found.get("default")
     )
+
+
+def _type(part: dict[str, Any]) -> Any:
+    return "object" if "$ref" in part else str(part.get("type", "string"))  # choices are of strings

@@ -63,7 +63,7 @@ def openai(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: ARG00
     body = {
         "message": error.message,
         "type": _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else _OPENAI_DEFAULT),
-        "param": error.fields.get("field"),
+        "param": _OPENAI_PARAMS.get(str(error.fields.get("field")), error.fields.get("field")),
         "code": error.code,
     }
     return error.status, {"error": body}
@@ -100,6 +100,8 @@ def _yourvoic_code(error: DomainError) -> str:
     return by_status.get(error.status) or error.code.upper()
 
 
+_OPENAI_PARAMS = {"text": "input", "format": "response_format", "sample_rate": "response_format",
+                  "task": "model"}  # fmt: skip
 _OPENAI_DEFAULT = "invalid_request_error"
 _OPENAI_TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error",
                  429: "rate_limit_error"}  # fmt: skip

@@ -1,11 +1,12 @@
 """Speech as bytes: finished, from the store; or live, as it is made. Headers that every dialect has."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
 from litestar import Response
 from litestar.response import Stream
+from msgspec import Struct
 
 from app.api.bodies import AnyRequest
 from app.api.leaving import Live, unless_left
@@ -41,6 +42,13 @@ EXPOSED = (
 _BITS, _CHANNELS = 16, 1
 
 
+class Dress(Struct, frozen=True):
+    """Another form for audio on its way out: its content type, and what makes it of the audio's chunks."""
+
+    content_type: str
+    wrap: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+
+
 class Sound:
     """Answers requests for speech with its bytes."""
 
@@ -54,13 +62,15 @@ class Sound:
         act = self._answers.whole(who, wanted, key, route=route)
         return await self._finished(await unless_left(request.receive, act))
 
-    async def live(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
+    async def live(
+        self, request: AnyRequest, wanted: SpeechRequest, *, route: str, dress: Dress | None = None
+    ) -> Response[Any]:
         """The speech from its first sound on; finished where the same request came before."""
         who, key = request.scope["user"], request.headers.get("idempotency-key")
         act = self._answers.live(who, wanted, key, route=route)
         found = await unless_left(request.receive, act)
         if isinstance(found, Spoken):
-            return await self._finished(found)
+            return await self._finished(found, dress)
         headers = {
             "X-Sample-Rate": str(found.rate_hz),
             "X-Bits-Per-Sample": str(_BITS),
@@ -68,13 +78,11 @@ class Sound:
         }
         if "x-request-id" not in request.headers:  # by which GET /v1/jobs/{id} tells the totals later
             headers["X-Request-ID"] = str(found.job_id)
-        return while_made(found, headers)
+        return while_made(found, headers, dress)
 
-    async def _finished(self, spoken: Spoken) -> Response[Any]:
+    async def _finished(self, spoken: Spoken, dress: Dress | None = None) -> Response[Any]:
         job, left = spoken.job, spoken.spendable
         headers = {
-            "Content-Length": str(job.audio_bytes or 0),
-            "Content-Disposition": disposition("attachment", job),
             "Cache-Control": "no-store",
             "X-Job-ID": str(job.id),
             "X-Credits-Used": in_words(spoken.price),
@@ -84,6 +92,10 @@ class Sound:
         if spoken.replayed:
             headers["Idempotent-Replayed"] = "true"
         chunks = await read_object(self._store, job.object, 0, job.audio_bytes or 0)
+        if dress is not None:
+            return Stream(dress.wrap(chunks), status_code=200, headers=headers, media_type=dress.content_type)
+        headers["Content-Length"] = str(job.audio_bytes or 0)
+        headers["Content-Disposition"] = disposition("attachment", job)
         return Stream(chunks, status_code=200, headers=headers, media_type=job.content_type)
 
 
@@ -113,10 +125,11 @@ async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield chunk
 
 
-def while_made(sounding: Sounding, headers: dict[str, str]) -> Response[Any]:
+def while_made(sounding: Sounding, headers: dict[str, str], dress: Dress | None = None) -> Response[Any]:
     """Live audio, with these headers besides its own."""
+    chunks = sounding.chunks()
     return Live(
-        sounding.chunks(),
+        chunks if dress is None else dress.wrap(chunks),
         headers={
             "Cache-Control": "no-store",
             "Referrer-Policy": "no-referrer",
@@ -124,6 +137,6 @@ def while_made(sounding: Sounding, headers: dict[str, str]) -> Response[Any]:
             "X-Job-ID": str(sounding.job_id),
             **headers,
         },
-        media_type=sounding.format.content_type,
+        media_type=sounding.format.content_type if dress is None else dress.content_type,
         ended=sounding.close,
     )

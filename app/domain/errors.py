@@ -187,6 +187,10 @@ class MethodNotAllowed(DomainError):
         return {"Allow": self._allowed}
 
 
+class UnknownModel(NotFound):
+    code = "model_not_found"
+
+
 class EmailTaken(DomainError):
     status, code = 409, "email_taken"
 

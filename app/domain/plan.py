@@ -121,6 +121,9 @@ def _language(asked: str | None, offer: Offer) -> str:
     for language in languages:
         if language.casefold() == wanted:
             return language
+    for language in languages:  # `de` is spoken by de-AT, the first such one
+        if language.casefold().startswith(f"{wanted}-"):
+            return language
     raise UnknownLanguage(
         f"The voice '{offer.voice.name}' speaks {', '.join(languages)}.",
         field="language",

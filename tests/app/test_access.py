@@ -48,6 +48,9 @@ ROUTES = {
     ("GET", "/api/v1/models"): "speech",
     ("GET", "/api/v1/health"): PUBLIC,
     ("GET", "/api/v1/usage"): "usage",
+    ("POST", "/v1/audio/speech"): "speech",
+    ("GET", "/v1/models"): "speech",
+    ("GET", "/v1/models/{model_id}"): "speech",
     ("GET", "/samples/{file}"): PUBLIC,
     ("HEAD", "/samples/{file}"): PUBLIC,
     ("GET", "/api/v1/credits"): "account",
@@ -88,7 +91,7 @@ ROUTES = {
     ("GET", "/api/admin/acts"): "admin",
 }
 PROTECTED = [(method, path, scope) for (method, path), scope in ROUTES.items() if scope != PUBLIC]
-OWNED = [(method, path) for method, path, scope in PROTECTED if "{" in path and scope != "admin"]
+OWNED = [(method, path) for method, path, _ in PROTECTED if "{job_id}" in path or "{key_id}" in path]
 OTHER_SCOPES = ("usage", "speech")
 
 
@@ -96,7 +99,18 @@ def call(front: Front, method: str, path: str, headers: dict[str, str], **ids: o
     """Without a body: whoever is let in is told what is wrong with it."""
     given = {
         name: uuid.uuid4()
-        for name in ("job_id", "key_id", "job", "key", "account", "version", "name", "file")
+        for name in (
+            "job_id",
+            "key_id",
+            "job",
+            "key",
+            "account",
+            "version",
+            "name",
+            "file",
+            "voice_id",
+            "model_id",
+        )
     } | ids
     return front.call(method, path.format(**given), headers=headers)
 
@@ -106,7 +120,8 @@ def refusal(answer: httpx.Response) -> tuple[int, str] | None:
     if answer.status_code not in (401, 403):
         return None
     found = answer.json()
-    return answer.status_code, found["detail"]["error"] if "detail" in found else found["error"]["code"]
+    detail = found.get("detail", {})
+    return answer.status_code, detail.get("error") or detail.get("status") or found["error"]["code"]
 
 
 def in_shape(path: str, code: str) -> str:

@@ -28,8 +28,8 @@ from .conftest import Person
 from .front import Front
 
 YOURVOIC = ["/api/v1", "/api/v1/tts/nothing", "/api/v1/nothing"]
-OPENAI = ["/v1/audio/speech", "/v1/audio/nothing", "/v1/models", "/v1/models/tts-1"]
-ELEVENLABS = ["/v1/text-to-speech/anna", "/v1/user/subscription", "/v2/voices", "/v2/nothing"]
+OPENAI = ["/v1/audio", "/v1/audio/nothing", "/v1/audio/speech/nothing", "/v1/models/tts-1/nothing"]
+ELEVENLABS = ["/v1/text-to-speech", "/v1/user", "/v1/user/nothing", "/v2", "/v2/nothing"]
 CODEVOICE = [
     "/nothing",
     "/api/nothing",
@@ -129,7 +129,7 @@ def test_openais_errors_name_the_parameter_and_a_kind() -> None:
     assert shaped("/v1/audio/speech", MissingText("Say something.", field="text"))[2]["error"] == {
         "message": "Say something.",
         "type": "invalid_request_error",
-        "param": "text",
+        "param": "input",
         "code": "missing_text",
     }
     assert shaped("/v1/audio/speech", Internal())[2]["error"]["type"] == "server_error"

@@ -1,0 +1,1 @@
+"""ElevenLabs' dialect: its SDKs work here unchanged, by their base URL."""

@@ -1,0 +1,46 @@
+"""The models as ElevenLabs' callers read them: a bare array (row 30)."""
+
+from msgspec import Struct
+
+from app.domain.catalog import Catalog, Offer
+from db.rows import Capabilities
+
+
+class LanguageView(Struct, frozen=True):
+    """A language of a model."""
+
+    language_id: str
+    name: str
+
+
+class ModelView(Struct, frozen=True, kw_only=True):
+    """A speaking engine."""
+
+    model_id: str
+    name: str
+    can_do_text_to_speech: bool = True
+    can_do_voice_conversion: bool = False
+    can_be_finetuned: bool = False
+    can_use_style: bool = False
+    can_use_speaker_boost: bool = False
+    maximum_text_length_per_request: int
+    languages: list[LanguageView]
+
+
+def elevenlabs_models(catalog: Catalog) -> list[ModelView]:
+    """Every speaking engine."""
+    engines = {offer.engine.engine: offer.engine for offer in catalog.offers}
+    return [_view(engine, catalog.offers) for _, engine in sorted(engines.items())]
+
+
+def _view(engine: Capabilities, offers: tuple[Offer, ...]) -> ModelView:
+    names: dict[str, str] = {}
+    for offer in offers:
+        if offer.engine.engine == engine.engine:
+            names |= dict(zip(offer.voice.languages, offer.voice.language_names, strict=False))
+    return ModelView(
+        model_id=engine.engine,
+        name=engine.engine,
+        maximum_text_length_per_request=engine.characters_max,
+        languages=[LanguageView(tag, name) for tag, name in sorted(names.items())],
+    )

@@ -1,0 +1,1 @@
+"""OpenAI's dialect: its SDKs work here unchanged, by their base URL."""

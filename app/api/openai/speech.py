@@ -1,0 +1,101 @@
+"""OpenAI's speech: bytes as they are made, or the same as events (row 24)."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import msgspec
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest, read_json
+from app.api.openai.events import EVENT_STREAM, event
+from app.api.openapi import takes
+from app.api.sound import Dress, Sound
+from app.domain.aliases import Aliases
+from app.domain.plan import SpeechRequest
+from app.domain.scopes import SPEECH
+
+_ROUTE = "POST /v1/audio/speech"
+_PCM_RATE_HZ = 24_000  # raw samples say no rate: OpenAI's callers play them at this one
+
+
+class VoiceById(Struct, frozen=True):
+    """How OpenAI names voices of one's own."""
+
+    id: str
+
+
+class SpeechBody(Struct, frozen=True, kw_only=True):
+    """POST /v1/audio/speech. `instructions` are read, and change nothing."""
+
+    input: str | None = None
+    voice: str | VoiceById | None = None
+    model: str | None = None
+    response_format: str | None = None
+    speed: float | None = None
+    stream_format: Literal["audio", "sse"] | None = None
+    instructions: str | None = None
+
+
+class Delta(Struct, frozen=True, tag_field="type", tag="speech.audio.delta"):
+    """A piece of the audio, in base64."""
+
+    audio: str
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """We count no tokens: credits are in the job."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Done(Struct, frozen=True, tag_field="type", tag="speech.audio.done"):
+    """That was all of it."""
+
+    usage: Usage
+
+
+_BODY = msgspec.json.Decoder(SpeechBody)
+
+
+def speech_route(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> HTTPRouteHandler:
+    """Row 24."""
+
+    @post(
+        "/v1/audio/speech",
+        status_code=200,
+        opt={"scope": SPEECH, "limit": "post"},
+        operation_class=takes(SpeechBody),
+    )
+    async def openai_speech(request: AnyRequest) -> Response[Any]:
+        body = await read_json(request, _BODY, bytes_max=body_bytes_max)
+        await aliases.engine(body.model, "speech")  # a voice has one engine: the model chooses nothing
+        wanted = await _wanted(body, aliases)
+        dress = _EVENTS if body.stream_format == "sse" else None
+        return await sound.live(request, wanted, route=_ROUTE, dress=dress)
+
+    return openai_speech
+
+
+async def _wanted(body: SpeechBody, aliases: Aliases) -> SpeechRequest:
+    voice = body.voice.id if isinstance(body.voice, VoiceById) else body.voice
+    return SpeechRequest(
+        text=body.input or "",
+        voice=await aliases.voice(voice or ""),
+        format=body.response_format or "mp3",
+        speed=body.speed,
+        sample_rate=_PCM_RATE_HZ if body.response_format == "pcm" else None,
+    )
+
+
+async def _as_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield event(Delta(b64encode(chunk).decode()))
+    yield event(Done(Usage()))
+
+
+_EVENTS = Dress(EVENT_STREAM, _as_events)
