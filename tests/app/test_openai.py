@@ -196,7 +196,8 @@ def test_openais_voices_stand_for_ours(
     chosen = front_with(CODEVOICE_VOICE_ALIASES="nova=Anna, gail=ryan")
 
     def spoken(voice: str, on: Front = front) -> str:
-        answer = threads.submit(lambda: sdk(on=on).audio.speech.create(**HELLO | {"voice": voice}))
+        wanted: dict[str, Any] = HELLO | {"voice": voice}
+        answer = threads.submit(lambda: sdk(on=on).audio.speech.create(**wanted))
         job = the_job(front, person)
         end(job)
         answer.result()
