@@ -20,6 +20,7 @@ from app.api.keys import key_routes
 from app.api.live import live_routes
 from app.api.openai.models import model_routes
 from app.api.openai.speech import speech_route
+from app.api.openai.transcriptions import openai_transcription_routes
 from app.api.openapi import Document, document_route
 from app.api.passwords import password_routes
 from app.api.samples import sample_route
@@ -360,6 +361,7 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
         dashboard_route(parts.accounts, parts.reports, parts.addresses),
         credits_route(parts.accounts, parts.reports),
         *transcription_routes(parts.transcriptions, uploads),
+        *openai_transcription_routes(parts.transcriptions, parts.aliases, uploads),
         *live_routes(parts.live, body_bytes_max=size),
         *password_routes(parts.resets, parts.gate, body_bytes_max=size),
         *key_routes(parts.keys, body_bytes_max=size),

@@ -1,7 +1,7 @@
 """Multipart uploads: read part by part, limited while they arrive; one file, and a few short fields."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
@@ -23,10 +23,19 @@ FRAMING_BYTES_MAX = 1 << 20  # what a body may have besides the file
 
 
 class Form(Struct, frozen=True):
-    """A file and the fields beside it; of a field sent twice the last."""
+    """A file and the fields beside it, in their order."""
 
     upload: Upload
-    fields: Mapping[str, str]
+    pairs: Sequence[tuple[str, str]]
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The fields; of one sent twice the last."""
+        return dict(self.pairs)
+
+    def every(self, name: str) -> Sequence[str]:
+        """All values of a field that may be sent more than once."""
+        return [value for other, value in self.pairs if other == name]
 
 
 @asynccontextmanager
@@ -73,7 +82,7 @@ class _Parts:
         self._file_bytes_max = file_bytes_max
         self._file_bytes: int | None = None
         self._digest = sha256()
-        self._fields: dict[str, str] = {}
+        self._fields: list[tuple[str, str]] = []
         self._name = ""
         self._text = bytearray()
 
@@ -83,7 +92,7 @@ class _Parts:
             self._begin(event.name or "")
         elif event is None:
             if self._name != self._file_field:
-                self._fields[self._name] = self._text.decode(errors="replace")
+                self._fields.append((self._name, self._text.decode(errors="replace")))
         elif self._name == self._file_field:
             self._write(event)
         elif len(self._text) + len(event) > _FIELD_BYTES_MAX:

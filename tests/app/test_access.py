@@ -49,6 +49,8 @@ ROUTES = {
     ("GET", "/api/v1/health"): PUBLIC,
     ("GET", "/api/v1/usage"): "usage",
     ("POST", "/v1/audio/speech"): "speech",
+    ("POST", "/v1/audio/transcriptions"): "transcription",
+    ("POST", "/v1/audio/translations"): "transcription",
     ("GET", "/v1/models"): "speech",
     ("GET", "/v1/models/{model_id}"): "speech",
     ("GET", "/samples/{file}"): PUBLIC,

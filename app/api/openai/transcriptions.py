@@ -1,0 +1,108 @@
+"""OpenAI's transcriptions, and translations to English (rows 25 and 26)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest
+from app.api.leaving import unless_left
+from app.api.openai.transcripts import FORMS, as_events, rendered
+from app.api.transcribe import UploadLimits
+from app.api.uploads import FRAMING_BYTES_MAX, Form, received
+from app.domain.aliases import Aliases
+from app.domain.errors import Invalid
+from app.domain.scopes import TRANSCRIPTION
+from app.domain.transcripts import TranscriptionRequest, Transcriptions
+from db.transcripts import Transcript
+
+_OPT = {"scope": TRANSCRIPTION, "limit": "post"}
+_GRANULARITIES = ("segment", "word")
+_TEMPERATURE_MAX = 1.0
+
+
+class _Wanted(Struct, frozen=True, kw_only=True):
+    form: str
+    granularities: Sequence[str]
+    stream: bool
+    request: TranscriptionRequest
+
+
+def openai_transcription_routes(
+    transcriptions: Transcriptions, aliases: Aliases, limits: UploadLimits
+) -> list[HTTPRouteHandler]:
+    """Rows 25 and 26."""
+    size = limits.bytes_max + FRAMING_BYTES_MAX
+
+    async def hear(request: AnyRequest, route: str, *, translate: bool) -> Response[Any]:
+        key = request.headers.get("idempotency-key")
+        async with received(
+            request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
+        ) as form:
+            engine = await aliases.engine(form.fields.get("model"), "transcription")
+            wanted = _wanted(form, engine, translate=translate)
+            who = request.scope["user"]
+            work = transcriptions.transcribe(who, form.upload, wanted.request, key, route=route)
+            done = await unless_left(request.receive, work)
+        answer = _answer(wanted, done.transcript)
+        answer.headers["Cache-Control"] = "no-store"
+        if done.replayed:
+            answer.headers["Idempotent-Replayed"] = "true"
+        return answer
+
+    @post("/v1/audio/transcriptions", status_code=200, opt=_OPT, request_max_body_size=size)
+    async def openai_transcription(request: AnyRequest) -> Response[Any]:
+        return await hear(request, "POST /v1/audio/transcriptions", translate=False)
+
+    @post("/v1/audio/translations", status_code=200, opt=_OPT, request_max_body_size=size)
+    async def openai_translation(request: AnyRequest) -> Response[Any]:
+        return await hear(request, "POST /v1/audio/translations", translate=True)
+
+    return [openai_transcription, openai_translation]
+
+
+def _wanted(form: Form, engine: str | None, *, translate: bool) -> _Wanted:
+    """What the fields ask for; those that are read and change nothing are checked too."""
+    kind = form.fields.get("response_format", "json")
+    stream = _choice("stream", form.fields.get("stream", "false").lower(), ("true", "false")) == "true"
+    _choice("response_format", kind, ("json",) if stream else FORMS)
+    granularities = form.every("timestamp_granularities[]") or form.every("timestamp_granularities")
+    for granularity in granularities:
+        _choice("timestamp_granularities[]", granularity, _GRANULARITIES)
+    _check_temperature(form.fields.get("temperature", "0"))
+    return _Wanted(
+        form=kind,
+        granularities=granularities or ("segment",),
+        stream=stream,
+        request=TranscriptionRequest(
+            language=None if translate else form.fields.get("language"),
+            words=kind == "verbose_json" and "word" in granularities,
+            translate=translate,
+            engine=engine,
+        ),
+    )
+
+
+def _answer(wanted: _Wanted, heard: Transcript) -> Response[Any]:
+    if wanted.stream:
+        return as_events(heard)
+    translated = wanted.request.translate
+    return rendered(heard, wanted.form, granularities=wanted.granularities, translated=translated)
+
+
+def _choice(field: str, asked: str, known: Sequence[str]) -> str:
+    if asked not in known:
+        raise Invalid(f"The {field} is one of {', '.join(known)}.", field=field, limit=list(known))
+    return asked
+
+
+def _check_temperature(asked: str) -> None:
+    try:
+        is_within = 0 <= float(asked) <= _TEMPERATURE_MAX
+    except ValueError:
+        is_within = False
+    if not is_within:
+        message = f"The temperature must be from 0 to {_TEMPERATURE_MAX:g}."
+        raise Invalid(message, field="temperature", limit=[0, _TEMPERATURE_MAX])
