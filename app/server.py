@@ -253,6 +253,7 @@ def _desk(
         nudger,
         signals,
         keep_sealed=settings.reveal == "always",
+        keys_max=settings.keys_max,
         queue_wait_s=settings.queue_wait_s,
         jobs_waiting_max=settings.jobs_waiting_max,
     )

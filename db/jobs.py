@@ -17,12 +17,14 @@ async def submit(
 ) -> list[Submitted]:
     """Hold the price of each job and queue it, in one statement; an answer for each, in order.
 
-    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have.
+    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. One that cannot be written
+    is malformed among others; alone it raises.
     """
     lives, keys = [job.live for job in jobs], [job.api_key for job in jobs]
     tariffs = [job.tariff for job in jobs]
     wait = timedelta(seconds=wait_s_max)
-    rows = await connection.fetch(query("submit"), *_columns(jobs), wait, open_max, lives, keys, tariffs)
+    name = "submit" if len(jobs) == 1 else "submit_batch"
+    rows = await connection.fetch(query(name), *_columns(jobs), wait, open_max, lives, keys, tariffs)
     answers: list[Submitted | None] = [None] * len(jobs)
     for row in rows:
         answers[row["pos"] - 1] = Submitted(

@@ -114,7 +114,14 @@ class Submitted(Struct, frozen=True, kw_only=True):
     """The answer to one submitted job. Balances are after the hold, in micro-credits."""
 
     code: Literal[
-        "queued", "replayed", "key_reused", "insufficient_credits", "closed", "too_many_waiting", "no_wallet"
+        "queued",
+        "replayed",
+        "key_reused",
+        "insufficient_credits",
+        "closed",
+        "too_many_waiting",
+        "no_wallet",
+        "malformed",
     ]
     id: UUID | None  # of the first job where replayed
     bucket: str | None  # the last bucket held from: free, paid or issued (unlimited)

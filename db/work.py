@@ -127,6 +127,11 @@ def orphans(connection: WorkerConnection, objects: Sequence[tuple[str, UUID]]) -
     return [row[0] for row in connection.execute(query("orphans"), (keys, jobs)).fetchall()]
 
 
+def forget_texts(connection: WorkerConnection, *, keep_s: int, limit: int) -> None:
+    """Forget the texts of jobs that came to nothing `keep_s` ago."""
+    connection.execute(query("forget_texts"), (timedelta(seconds=keep_s), limit))
+
+
 def forget_keys(connection: WorkerConnection, *, limit: int) -> None:
     """Forget Idempotency-Keys that are a day old."""
     connection.execute(query("forget_keys"), (limit,))

@@ -68,6 +68,7 @@ class Timer:
                 self._publish,
                 self._sweep,
                 self._forget_audio,
+                self._forget_texts,
                 self._forget_keys,
                 self._probe_store,
                 self._sweep_uploads,
@@ -110,6 +111,9 @@ class Timer:
                 return
             self._store.delete(key for _, key in old)
             self._link.run(work.forget_audio, [job for job, _ in old])
+
+    def _forget_texts(self) -> None:
+        self._link.run(work.forget_texts, keep_s=self._settings.audio_keep_s, limit=_SWEEP_MAX)
 
     def _forget_keys(self) -> None:
         self._link.run(work.forget_keys, limit=_SWEEP_MAX)

@@ -97,11 +97,7 @@ class ApiKeys:
         wanted = _checked(wanted)
         scopes.check_within(wanted.scopes, own=who.scopes, is_admin=who.admin)
         async with self._record.session() as session:
-            from db.repos import count_working_keys
-
-            if await count_working_keys(session, who.account) >= self._keys_max:
-                message = f"An account has at most {self._keys_max} keys. Revoke one you no longer need."
-                raise TooManyKeys(message, limit=self._keys_max)
+            await check_room(session, who.account, self._keys_max)
             return await self._add(session, who.account, wanted, is_personal=False)
 
     async def rotate(self, who: Principal, key_id: str, *, grace_s: int) -> Key:
@@ -152,11 +148,26 @@ class ApiKeys:
         return _key(await add_key(session, row), made.text)
 
 
-def _checked(wanted: NewKey) -> NewKey:
-    name = wanted.name.strip()
+async def check_room(session: "AsyncSession", account: UUID, keys_max: int) -> None:
+    """Raise TooManyKeys where there are as many working keys as there may be; two at once never both pass."""
+    from db.repos import count_working_keys
+
+    if await count_working_keys(session, account) >= keys_max:
+        message = f"An account has at most {keys_max} keys. Revoke one you no longer need."
+        raise TooManyKeys(message, limit=keys_max)
+
+
+def named(name: str) -> str:
+    """A key's name, trimmed. Raises Invalid."""
+    name = name.strip()
     if not 0 < len(name) <= _NAME_CHARACTERS_MAX or "\0" in name or not is_unicode(name):
         limit = [1, _NAME_CHARACTERS_MAX]
         raise Invalid(f"A key's name has 1 to {_NAME_CHARACTERS_MAX} characters.", field="name", limit=limit)
+    return name
+
+
+def _checked(wanted: NewKey) -> NewKey:
+    name = named(wanted.name)
     now = datetime.now(UTC)
     if wanted.expires_at and not now < wanted.expires_at <= now + timedelta(days=_LIFE_DAYS_MAX):
         message = f"A key expires within the next {_LIFE_DAYS_MAX} days, or never."

@@ -31,6 +31,8 @@ async def create_invite(
         raise Invalid(f"An invitation has 1 to {_USES_MAX} uses.", field="uses", limit=[1, _USES_MAX])
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise Invalid("An invitation cannot end in the past.", field="expires_at")
+    if await connection.fetchval("SELECT true FROM cv.plan WHERE tier = $1", tier) is None:
+        raise Invalid(f"There is no plan of tier {tier}.", field="tier")
     code = _PREFIX + secrets.token_urlsafe(_CODE_BYTES)
     await connection.execute(query("add_invite"), keys.digest(code), created_by, tier, uses, expires_at)
     return code

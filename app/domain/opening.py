@@ -31,13 +31,20 @@ async def open_account(
     name: str | None,
     keep_sealed: bool,
     tier: int = FREE_TIER,
+    admin: bool = False,
 ) -> tuple["Account", str]:
     """Account, wallet and personal key in the session's transaction; the account and the key's text."""
     from db.models import Account
     from db.repos import EmailTakenError, add_account
 
     row = Account(
-        id=uuid4(), kind="registered", email=email, name=name, password_hash=password_hash, tier=tier
+        id=uuid4(),
+        kind="registered",
+        email=email,
+        name=name,
+        password_hash=password_hash,
+        tier=tier,
+        admin=admin,
     )
     try:
         account = await add_account(session, row)

@@ -69,6 +69,32 @@ BEGIN
   IF w.owner IS NOT NULL THEN w := cv.save(w); END IF;
 END $$;
 
+-- cv.submit of many, where a row that cannot be written fails alone: its code is malformed. First all in one go;
+-- only if that fails each by itself, by owner as ever.
+CREATE FUNCTION cv.submit_batch(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engines text[], p_lanes text[],
+  p_params text[], p_holds bigint[], p_characters int[], p_costs_us bigint[], p_keys text[],
+  p_fingerprints bytea[], p_wait interval, p_open_max int, p_lives boolean[] DEFAULT '{}',
+  p_api_keys uuid[] DEFAULT '{}', p_tariffs int[] DEFAULT '{}')
+RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE i bigint;
+BEGIN
+  RETURN QUERY SELECT * FROM cv.submit(p_ids, p_owners, p_kinds, p_engines, p_lanes, p_params, p_holds,
+    p_characters, p_costs_us, p_keys, p_fingerprints, p_wait, p_open_max, p_lives, p_api_keys, p_tariffs);
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+  FOR i IN SELECT t.n FROM unnest(p_owners) WITH ORDINALITY AS t(owner, n) ORDER BY t.owner, t.n LOOP
+    BEGIN
+      RETURN QUERY SELECT i, s.code, s.id, s.bucket, s.remaining FROM cv.submit(p_ids[i:i], p_owners[i:i],
+        p_kinds[i:i], p_engines[i:i], p_lanes[i:i], p_params[i:i], p_holds[i:i], p_characters[i:i],
+        p_costs_us[i:i], p_keys[i:i], p_fingerprints[i:i], p_wait, p_open_max, p_lives[i:i], p_api_keys[i:i],
+        p_tariffs[i:i]) s;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+      pos := i; code := 'malformed'; id := NULL; bucket := NULL; remaining := NULL;
+      RETURN NEXT;
+    END;
+  END LOOP;
+END $$;
+
 -- Leases up to `p_limit` queued jobs, the fairest first: of `p_lane`, or of the first job's lane, or (mixed)
 -- of any. `= ANY(ARRAY(…))`, since a join over the limited rows was planned as a scan of all jobs.
 CREATE FUNCTION cv.claim(p_engine text, p_lane text, p_mixed boolean, p_limit int, p_worker text, p_lease interval)
@@ -256,6 +282,13 @@ CREATE FUNCTION cv.forget_audio(p_jobs uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UPDATE cv.job SET object = NULL, params = jsonb_set(params, '{text}', '""')
   WHERE id = ANY(p_jobs) AND audio_until < clock_timestamp() $$;
+
+-- Forgets texts of jobs that came to nothing `p_keep` ago: they have no audio to go with.
+CREATE FUNCTION cv.forget_texts(p_keep interval, p_limit int) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE cv.job SET params = jsonb_set(params, '{text}', '""') WHERE id = ANY(ARRAY(
+    SELECT id FROM cv.job WHERE code IS NOT NULL AND params ->> 'text' <> ''
+      AND finished_at < statement_timestamp() - p_keep ORDER BY finished_at LIMIT p_limit FOR UPDATE SKIP LOCKED)) $$;
 
 -- Forgets keys that are a day old.
 CREATE FUNCTION cv.forget_keys(p_limit int) RETURNS void

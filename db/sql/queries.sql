@@ -4,6 +4,10 @@
 SELECT pos, code, id, bucket, remaining
 FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
+-- name: submit_batch
+SELECT pos, code, id, bucket, remaining
+FROM cv.submit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+
 -- name: job_status
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
   j.audio_bytes, j.duration_ms, j.sha256, j.audio_until < clock_timestamp() AS audio_gone,
@@ -65,6 +69,9 @@ ON j.id = split_part(t.key, '/', 2)::uuid AND j.object = t.key
 SELECT t.key FROM unnest($1::text[], $2::uuid[]) t(key, job)
 CROSS JOIN LATERAL (SELECT state, object FROM cv.job WHERE id = t.job OFFSET 0) j
 WHERE j.state NOT IN ('queued', 'processing') AND j.object IS DISTINCT FROM t.key
+
+-- name: forget_texts
+SELECT cv.forget_texts($1, $2)
 
 -- name: forget_keys
 SELECT cv.forget_keys($1)

@@ -277,6 +277,7 @@ CREATE INDEX job_lane ON cv.job (engine, lane, fair_at) WHERE state = 'queued';
 CREATE INDEX job_deadline ON cv.job (deadline) WHERE state = 'queued';
 CREATE INDEX job_lease ON cv.job (lease) WHERE state = 'processing';
 CREATE INDEX job_owner ON cv.job (owner, created_at DESC) INCLUDE (kind, state, price);  -- usage is read from it alone
+CREATE INDEX job_text ON cv.job (finished_at) WHERE code IS NOT NULL AND params ->> 'text' <> '';
 CREATE INDEX job_audio ON cv.job (audio_until) WHERE object IS NOT NULL;
 
 CREATE TABLE cv.idempotency (

@@ -23,6 +23,7 @@ class KeySettings(Struct, frozen=True, kw_only=True):
     key_pepper: Secret
     key_encryption_key: Secret
     reveal: Literal["always", "once"] = _FRONT["reveal"]
+    keys_max: int = _FRONT["keys_max"]
 
     @property
     def ring(self) -> KeyRing:

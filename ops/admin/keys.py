@@ -23,7 +23,14 @@ def create(doing: Doing, account: str, name: str, scopes: tuple[str, ...]) -> No
     do_in_session(
         doing,
         lambda session, act: keys.create_key(
-            session, act, made.ring, account, name=name, wanted=scopes, keep_sealed=made.keep_sealed
+            session,
+            act,
+            made.ring,
+            account,
+            name=name,
+            wanted=scopes,
+            keep_sealed=made.keep_sealed,
+            keys_max=made.keys_max,
         ),
         _in_words,
     )

@@ -109,6 +109,7 @@ async def test_where_nobody_may_an_invitation_does_not_help(front_with: Run, dat
     [
         ({"uses": 0}, "uses"),
         ({"uses": 100_001}, "uses"),
+        ({"tier": 99}, "tier"),
         ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "expires_at"),
     ],
 )

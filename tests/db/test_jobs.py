@@ -48,6 +48,17 @@ async def test_a_batch_answers_each_item(pool: Pool, wallet: Wallet, submit: Sub
     assert await clean(pool)
 
 
+async def test_a_malformed_row_fails_alone(pool: Pool, wallet: Wallet, submit: Submit) -> None:
+    owner, other = await wallet(), await wallet()
+    [taken] = await submit(new_job(other))
+    answers = await submit(
+        new_job(owner), new_job(owner, id=taken.id), new_job(owner, hold=-1), new_job(other)
+    )
+    assert [answer.code for answer in answers] == ["queued", "malformed", "malformed", "queued"]
+    assert await pool.fetchval("SELECT count(*) FROM cv.job") == 3
+    assert await clean(pool)
+
+
 async def test_a_batch_updates_each_wallet_once(pool: Pool, wallet: Wallet) -> None:
     owners = [await wallet() for _ in range(3)]
     async with pool.acquire() as connection:
@@ -247,6 +258,25 @@ async def test_old_audio_is_forgotten_and_its_objects_named(
     gone = await status(pool, sent.id)
     assert (gone.object, gone.audio_gone) == (None, True)
     assert await pool.fetchval("SELECT params->>'text' FROM cv.job") == ""
+
+
+async def test_texts_of_jobs_that_came_to_nothing_are_forgotten_in_time(
+    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
+) -> None:
+    owner = await wallet()
+    cancelled, failed, waiting = await submit(*(new_job(owner, cost_us=n) for n in (2, 1, 3)))
+    assert cancelled.id is not None
+    assert failed.id is not None
+    claim(worker, limit=2)
+    finish(worker, Finished(id=failed.id, attempt=1, outcome="refuse"))
+    async with transaction(pool) as connection:
+        await jobs.cancel(connection, cancelled.id, owner=owner, actor="owner")
+    statement = "SELECT id FROM cv.job WHERE params ->> 'text' = ''"
+    work.forget_texts(worker, keep_s=60, limit=10)
+    assert await pool.fetch(statement) == []
+    work.forget_texts(worker, keep_s=-1, limit=10)
+    assert {row["id"] for row in await pool.fetch(statement)} == {cancelled.id, failed.id}
+    assert (await status(pool, waiting.id or owner)).state == "queued"
 
 
 async def test_claims_read_an_index_however_long_the_queue(

@@ -176,6 +176,8 @@ async def test_the_application_cannot_shift_the_ledgers_clock(pool: Pool) -> Non
         "SELECT cv.save(cv.take('00000000-0000-0000-0000-000000000000'))",
         "SELECT cv.settle(NULL, '00000000-0000-0000-0000-000000000000', 0, 'me')",
         "DELETE FROM cv.idempotency",
+        "UPDATE cv.account SET admin = true",
+        "UPDATE cv.account SET tier = 2",
         "SET ROLE cv_owner",
     ],
 )

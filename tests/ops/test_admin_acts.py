@@ -175,6 +175,12 @@ def test_prices_are_set_shown_and_only_tried(told: Told, run: Run, owner: Owner)
     assert run("prices", "set", "cloning", "request", "5", "--from", "2020-01-01", *WHY).returncode == 2
 
 
+def test_an_account_has_only_so_many_keys_whoever_makes_them(told: Told, run: Run, ann: str) -> None:
+    told("keys", "create", ann, "second", *WHY)
+    refused = run("keys", "create", ann, "third", *WHY, CODEVOICE_KEYS_MAX="2")
+    assert (refused.returncode, "at most 2 keys" in refused.stderr) == (5, True)
+
+
 def test_keys_are_made_replaced_and_ended(told: Told, run: Run, ann: str, owner: Owner) -> None:
     made = told("keys", "create", ann, "ci", "--scope", "speech", *WHY)
     new = told("keys", "rotate", made["id"], *WHY)

@@ -48,6 +48,7 @@ class Desk(NamedTuple):
     nudger: Nudger
     signals: Signals
     keep_sealed: bool
+    keys_max: int
     queue_wait_s: int
     jobs_waiting_max: int
 

@@ -68,6 +68,7 @@ def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
                 name=body.name,
                 wanted=body.scopes,
                 keep_sealed=desk.keep_sealed,
+                keys_max=desk.keys_max,
             )
         return acted(made, 201)
 

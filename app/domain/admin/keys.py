@@ -11,16 +11,15 @@ from msgspec import UNSET, Struct, UnsetType
 from app.domain import scopes
 from app.domain.admin.acts import Act, find, identifier, joined, past, record
 from app.domain.admin.pages import Page, page
+from app.domain.api_keys import check_room, named
 from app.domain.errors import Invalid, NotFound, TooLate
 from app.domain.keys import KeyRing
-from app.domain.plan import is_unicode
 from db.engine import Connection
 from db.queries import query
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-_NAME_CHARACTERS_MAX = 100
 _GRACE_S_MAX = 24 * 3600
 
 
@@ -65,14 +64,16 @@ async def create_key(
     name: str,
     wanted: Sequence[str],
     keep_sealed: bool,
+    keys_max: int,
 ) -> KeyActed:
-    """One more key of an account, confined to scopes; none: all that the account may do."""
+    """One more key of an account, confined to scopes; none: all the account may do. Raises TooManyKeys."""
     connection = await joined(session)
-    owner, name, allowed = await find(connection, account), _named(name), scopes.checked(wanted)
+    owner, name, allowed = await find(connection, account), named(name), scopes.checked(wanted)
     details = {"name": name, "scopes": allowed}
     before = await past(connection, act, "create_key", owner, details)
     if before:
         return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
+    await check_room(session, owner, keys_max)
     made = await _add(session, keys, owner, name, allowed, keep_sealed=keep_sealed)
     await record(connection, act, "create_key", owner, {**details, "key": str(made[0])})
     return await _acted(connection, made[0], "created", key=made[1])
@@ -122,14 +123,6 @@ async def revoke_key(session: "AsyncSession", act: Act, key: str) -> KeyActed:
     await repos.revoke_key(session, found.account, found.id)
     await record(connection, act, "revoke_key", found.account, details)
     return await _acted(connection, found.id, "revoked")
-
-
-def _named(name: str) -> str:
-    name = name.strip()
-    if not 0 < len(name) <= _NAME_CHARACTERS_MAX or "\0" in name or not is_unicode(name):
-        limit = [1, _NAME_CHARACTERS_MAX]
-        raise Invalid(f"A key's name has 1 to {_NAME_CHARACTERS_MAX} characters.", field="name", limit=limit)
-    return name
 
 
 async def _find(connection: Connection, key: str) -> KeyRow:

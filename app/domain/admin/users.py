@@ -109,10 +109,14 @@ async def create_user(
     if before and before.account:
         return await _reopened(connection, before.account, email)
     account, key = await open_account(
-        session, keys, email=email, password_hash=password_hash, name=name, keep_sealed=keep_sealed
+        session,
+        keys,
+        email=email,
+        password_hash=password_hash,
+        name=name,
+        keep_sealed=keep_sealed,
+        admin=admin,
     )
-    account.admin = admin
-    await session.flush()
     await record(connection, act, "create_user", account.id, details)
     return await _opened(connection, account.id, "created", key)
 
