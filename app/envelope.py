@@ -14,7 +14,7 @@ from app import metrics
 from app.api.fallback import shaped
 from app.domain.errors import Internal
 from app.gate import STATE
-from db.log import hashed
+from db.log import hashed, request_done
 
 _KEPT_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -54,7 +54,7 @@ def _tell(scope: Scope, path: str, out: "_Outgoing") -> None:
     found = _JOB_ID.search(path)
     job = {"job": hashed(UUID(found[0]))} if found else {}
     ms = round(seconds * 1000, 1)
-    structlog.get_logger().info("request", method=method, route=route, status=out.status, ms=ms, **job)
+    request_done(method=method, route=route, status=out.status, ms=ms, **job)
 
 
 def _route(scope: Scope) -> str:

@@ -80,8 +80,15 @@ async def charge(connection: Connection, wanted: NewCharge) -> Charged:
 
 async def status(connection: Connection, job: UUID) -> JobStatus | None:
     """What may be told of a job to whoever knows its id."""
-    row = await connection.fetchrow(query("job_status"), job)
-    return JobStatus(**dict(row)) if row else None
+    (found,) = await statuses(connection, [job])
+    return found
+
+
+async def statuses(connection: Connection, wanted: Sequence[UUID]) -> list[JobStatus | None]:
+    """The status of each, in order, in one round trip."""
+    rows = await connection.fetch(query("job_status"), wanted)
+    found = {row["id"]: JobStatus(**dict(row)) for row in rows}
+    return [found.get(job) for job in wanted]
 
 
 async def transcription(connection: Connection, job: UUID, *, owner: UUID) -> TranscriptionJob | None:

@@ -20,6 +20,7 @@ from ops.signals import Signals
 from ops.supervisor import Program, Supervisor, die_with_us
 
 OWNER = "codevoice"  # Postgres's superuser
+CONNECTIONS_MAX = 100
 READY_S = 60.0  # recovery after a crash may take this long
 _ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 _SLACK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -31,14 +32,18 @@ class EmbeddedError(Exception):
 
 
 @contextmanager
-def postgres(folder: Path, *, password: str, durable: bool = True) -> Generator[str]:
+def postgres(
+    folder: Path, *, password: str, durable: bool = True, connections_max: int = CONNECTIONS_MAX
+) -> Generator[str]:
     """A Postgres of its own in `folder`, stopped at the end; gives its owner's URL.
 
     Without `durable` it is quicker and a power cut may lose all: for tests.
     """
     port = free_port()
     account = prepare_postgres(folder, password=password, durable=durable)
-    program = postgres_program(folder, account, port=port, log=_log_beside(folder), durable=durable)
+    program = postgres_program(
+        folder, account, port=port, log=_log_beside(folder), durable=durable, connections_max=connections_max
+    )
     with _running(program):
         yield postgres_url(OWNER, password, port)
 
@@ -98,12 +103,20 @@ def prepare_postgres(folder: Path, *, password: str, durable: bool = True) -> Ac
         ) from None
 
 
-def postgres_program(folder: Path, account: Account, *, port: int, log: Path, durable: bool) -> Program:
+def postgres_program(
+    folder: Path,
+    account: Account,
+    *,
+    port: int,
+    log: Path,
+    durable: bool,
+    connections_max: int = CONNECTIONS_MAX,
+) -> Program:
     """Postgres on that port of 127.0.0.1, without a Unix socket: a socket's path is short by law."""
     settings = (
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
-        "max_connections=100",
+        f"max_connections={connections_max}",
         "timezone=UTC",
         "log_timezone=UTC",
         "log_error_verbosity=terse",  # details quote rows, and rows hold people's e-mail

@@ -10,6 +10,7 @@ from dramatiq.errors import DramatiqError
 
 from db import nudge
 
+_PAUSE_S = 0.002
 _UNREAD_MAX = 16  # nudges of an engine that nobody takes: no worker is there
 
 
@@ -39,6 +40,10 @@ class Nudger:
         self._sending.add_done_callback(self._sent)
 
     def _sent(self, _done: "asyncio.Future[None]") -> None:
+        """A pause follows, or under load the thread would take the requests' time from them."""
+        asyncio.get_running_loop().call_later(_PAUSE_S, self._go_on)
+
+    def _go_on(self) -> None:
         self._sending = None
         if self._waiting:
             self._start()

@@ -1,5 +1,6 @@
 """Speech jobs: submit, look, cancel. Money moves in the record; here are the rules and their words."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from math import ceil
 from typing import NoReturn
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.catalog import Catalogs
+from app.domain.coalesced import Coalesced
 from app.domain.credits import refusal, used
 from app.domain.errors import (
     Invalid,
@@ -30,6 +32,7 @@ from db.rows import JobStatus, NewJob, Submitted
 _KIND = "speech"
 _KEY_CHARACTERS_MAX = 255
 _WAITING_RETRY_S = 5
+_LOOKS_WAITING_MAX = 10_000
 _UUID_CHARACTERS = 36
 
 
@@ -70,6 +73,7 @@ class Speech:
         self._nudger = nudger
         self._signals = signals
         self._limits = limits
+        self._statuses = Coalesced(self._look, waiting_max=_LOOKS_WAITING_MAX)
 
     async def submit(
         self,
@@ -101,11 +105,14 @@ class Speech:
     async def status(self, job_id: str) -> JobStatus:
         """What may be told of a job to whoever knows its id. Raises NotFound, in words pollers stop on."""
         identifier = read_job_id(job_id)
-        async with self._record.connection() as connection:
-            found = await jobs.status(connection, identifier) if identifier else None
+        found = await self._statuses.ask(identifier) if identifier else None
         if found is None:
             raise _no_job()
         return found
+
+    async def _look(self, identifiers: Sequence[UUID]) -> Sequence[JobStatus | None]:
+        async with self._record.connection() as connection:
+            return await jobs.statuses(connection, identifiers)
 
     async def cancel(self, who: Principal, job_id: str, *, heard: bool = False) -> None:
         """Cancel the account's own unfinished job: its credit returns unless any of its audio was heard.

@@ -14,7 +14,8 @@ SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j
   coalesce(j.params ->> 'format', '') AS format,
   CASE WHEN j.state = 'queued' THEN (SELECT count(*) FROM (SELECT FROM cv.job a WHERE a.engine = j.engine
     AND a.state = 'queued' AND a.fair_at < j.fair_at ORDER BY a.fair_at LIMIT 1000) ahead) END AS position
-FROM cv.job j WHERE j.id = $1 AND j.kind <> 'transcription'  -- what was heard is its owner's alone
+FROM unnest($1::uuid[]) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
+WHERE j.kind <> 'transcription'  -- what was heard is its owner's alone
 
 -- name: transcription_job
 SELECT id, state, code, engine, price, object, audio_bytes, audio_until < clock_timestamp() AS audio_gone

@@ -18,12 +18,13 @@ Figures = dict[str, float]
 
 @click.command()
 @click.argument(
-    "name", type=click.Choice(["duplicates", "ledger", "speech", "stream", "stt", "wake", "xtts"])
+    "name", type=click.Choice(["api", "duplicates", "ledger", "speech", "stream", "stt", "wake", "xtts"])
 )
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def bench(name: str, as_json: bool) -> None:
     """Measure against a limit or a peer of the same run.
 
+    api: POST /v1/tts against pgbench calling the same function, and FastAPI peers; about five minutes.
     duplicates: 10,000 requests of 100 Idempotency-Keys at once, in a stack of its own: 100 jobs, 100 holds.
     ledger: hold and post against Postgres's own one-row UPDATE, in a throwaway Postgres.
     speech: what the platform leaves of an engine's speed, and how long a job takes, in a stack of its own.
@@ -71,6 +72,10 @@ def _measure(name: str) -> Figures:
         from ops.bench.xtts import xtts
 
         return xtts()
+    if name == "api":
+        from ops.bench.api import api
+
+        return api()
     if name == "wake":
         from ops.bench.wake import wake
         from ops.stack import running_stack

@@ -1,0 +1,244 @@
+"""What the request path leaves of Postgres's own speed, and of its peers': one run, in turns.
+
+One API process with all its middleware, durable commits, 64 connections, a thousand accounts. `post_vs_…`
+are jobs a second of POST /v1/tts ÷ those of: `pgbench` calling the same function, one job a transaction with
+64 clients, or 32 jobs a transaction with 2 (`_batch`); `peer`: FastAPI, Pydantic, SQLAlchemy's ORM;
+`fastapi_same`: FastAPI on the same function. Each is the median of the rounds' own ratios, with its least and
+most. `cpu_us_…`: CPU a request of application, database and load generator. Fails where any answer was not
+200, or where the audit finds a defect afterwards.
+"""
+
+import asyncio
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+from psycopg.conninfo import conninfo_to_dict
+
+from db import ledger
+from db.rows import SpeechParams
+from ops import embedded
+from ops.bench import BenchError, Figures
+from ops.bench.cpu import family_s
+from ops.bench.field import ACCOUNTS, Field, field
+from ops.bench.load import Load, Loaded
+from ops.bench.paced import VOICE
+
+CONNECTIONS = 64
+_TEXT = "The quick brown fox jumps over the lazy dog."
+_PARAMS = {
+    **msgspec.to_builtins(SpeechParams(text=_TEXT, voice=VOICE, language="en-US")),
+    "request_id": "0" * 32,
+}
+_ONE_CALL = """\\set id random(1, %d)
+SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[gen_random_uuid()], ARRAY[public.owner_of(:id)],
+  '{speech}', '{paced}', '{paced}', ARRAY['%s'], '{1000000}', '{%d}', '{44000}', '{NULL}', ARRAY[NULL::bytea],
+  interval '1 hour', 1000000000);
+"""
+_POLLED = 64
+_BATCH = 32
+_BATCH_CLIENTS = 2
+_PGBENCH_S_MIN = 3  # its 64 connections take one to open, of a busy machine
+_PLACE = ("host", "port", "user", "password")
+_RATIOS = {  # figure: dividend, divisor
+    "post_vs_pgbench": ("post", "pgbench"),
+    "post_vs_pgbench_batch": ("post", "pgbench_batch"),
+    "post_vs_peer": ("post", "peer"),
+    "post_vs_fastapi_same": ("post", "same"),
+    "hot_vs_spread": ("hot", "post"),
+    "status_vs_health": ("status", "health"),
+}
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """One side's turn in a round; CPU in microseconds a request (pgbench has no application)."""
+
+    rate: float
+    cpu_app: float = 0.0
+    cpu_database: float = 0.0
+    cpu_generator: float = 0.0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+
+
+def api(*, rounds: int = 5, seconds: float = 2.0) -> Figures:
+    """Run all; raises BenchError where a request failed, or the audit finds a defect."""
+    missing = [name for name in ("fastapi", "sqlalchemy") if find_spec(name) is None]
+    if missing:
+        raise BenchError(f"{' and '.join(missing)} not installed: pip install 'codevoice[bench,embedded]'")
+    with field() as place:
+        sides = _sides(place, seconds)
+        for side in sides.values():
+            side()  # caches, plans and connections are made
+        figures = _figures(_rounds(sides, rounds))
+        figures["defects"] = asyncio.run(_defects(place.app_url))
+    if figures["defects"]:
+        raise BenchError(f"the audit found {figures['defects']:g} defects after the run")
+    return figures | {"rounds": rounds, "load_average": os.getloadavg()[0], "errors": 0}
+
+
+def _sides(place: Field, seconds: float) -> dict[str, Callable[[], Turn]]:
+    spread = [_post(key) for key in place.keys]
+    polled = [_get(f"/tts/status/{job}") for job in _jobs(place)]
+
+    def http(name: str, requests: Sequence[str]) -> Callable[[], Turn]:
+        return lambda: _http_turn(place, name, requests, seconds)
+
+    return {
+        "post": http("app", spread),
+        "pgbench": lambda: _pgbench_turn(place, _one_call(), CONNECTIONS, 1, seconds),
+        "same": http("same", spread),
+        "bare": http("bare", spread),
+        "peer": http("orm", spread),
+        "hot": http("app", spread[:1]),
+        "pgbench_batch": lambda: _pgbench_turn(place, _batch_call(), _BATCH_CLIENTS, _BATCH, seconds),
+        "health": http("app", [_get("/health/live")]),
+        "status": http("app", polled),
+    }
+
+
+def _rounds(sides: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[Turn]]:
+    """Each round in another order: begun one further, and backwards every second time."""
+    names, turns = list(sides), dict[str, list[Turn]]()
+    for number in range(rounds):
+        order = names[number % len(names) :] + names[: number % len(names)]
+        for name in order if number % 2 == 0 else reversed(order):
+            turns.setdefault(name, []).append(sides[name]())
+    return turns
+
+
+def _figures(turns: Mapping[str, Sequence[Turn]]) -> Figures:
+    figures: Figures = {}
+    for figure, (dividend, divisor) in _RATIOS.items():
+        pairs = zip(turns[dividend], turns[divisor], strict=True)
+        figures |= _spread(figure, [one.rate / other.rate for one, other in pairs])
+    pairs = zip(turns["post"], turns["bare"], strict=True)
+    figures |= _spread("middleware_cpu_ratio", [one.cpu_app / other.cpu_app for one, other in pairs])
+    figures |= _spread("p99_vs_p50", [turn.p99_ms / turn.p50_ms for turn in turns["post"]])
+    for name, side in turns.items():
+        for field_name in Turn.__struct_fields__:
+            if value := statistics.median(getattr(turn, field_name) for turn in side):
+                figures[f"{name}_{_SHOWN.get(field_name, field_name)}"] = round(value, 2)
+    return figures
+
+
+_SHOWN = {
+    "rate": "per_s",
+    "cpu_app": "cpu_us_app",
+    "cpu_database": "cpu_us_database",
+    "cpu_generator": "cpu_us_generator",
+}
+
+
+def _spread(figure: str, values: Sequence[float]) -> Figures:
+    return {figure: statistics.median(values), f"{figure}_min": min(values), f"{figure}_max": max(values)}
+
+
+def _http_turn(place: Field, name: str, requests: Sequence[str], seconds: float) -> Turn:
+    app, database = place.pids[name], place.pids["postgres"]
+    before = family_s(app), family_s(database)
+    done = _load(place.ports[name], requests, seconds)
+    if done.errors or not done.done:
+        raise BenchError(f"{name}: {done.errors} of {sum(done.answers.values())} failed: {done.first_error}")
+    return Turn(
+        rate=done.done / done.seconds,
+        cpu_app=1e6 * (family_s(app) - before[0]) / done.done,
+        cpu_database=1e6 * (family_s(database) - before[1]) / done.done,
+        cpu_generator=done.cpu_us / done.done,
+        p50_ms=done.latencies_ms[50],
+        p99_ms=done.latencies_ms[99],
+    )
+
+
+def _load(port: int, requests: Sequence[str], seconds: float, connections: int = CONNECTIONS) -> Loaded:
+    load = Load(
+        host="127.0.0.1", port=port, connections=connections, seconds=seconds, requests=list(requests)
+    )
+    argv = [sys.executable, "-m", "ops.bench.load"]
+    run = subprocess.run(argv, input=msgspec.json.encode(load), capture_output=True, check=False)
+    if run.returncode:
+        raise BenchError(f"the load generator: {run.stderr.decode()[-300:]}")
+    return msgspec.json.decode(run.stdout, type=Loaded)
+
+
+def _pgbench_turn(place: Field, script: str, clients: int, jobs: int, seconds: float) -> Turn:
+    """`jobs` a transaction."""
+    at, path = conninfo_to_dict(place.owner_url), place.folder / "script"
+    path.write_text(script)
+    before = family_s(place.pids["postgres"])
+    options = [
+        "-n",
+        "-M",
+        "prepared",
+        "-c",
+        str(clients),
+        "-j",
+        "2",
+        "-T",
+        str(max(_PGBENCH_S_MIN, round(seconds))),
+    ]
+    done = subprocess.run(
+        [str(embedded.postgres_binary("pgbench")), *options, "-f", str(path), str(at["dbname"])],
+        env={"PATH": os.defpath}
+        | {f"PG{k.upper()}": str(at[k]) for k in ("host", "port", "user", "password")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rate = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
+    count = re.search(r"transactions actually processed: (\d+)", done.stdout)
+    failed = re.search(r"number of failed transactions: (\d+)", done.stdout)
+    if done.returncode or not rate or not count or (failed and int(failed[1])):
+        raise BenchError(f"pgbench: {done.stderr.strip()[-300:] or done.stdout[-300:]}")
+    cpu = 1e6 * (family_s(place.pids["postgres"]) - before) / (int(count[1]) * jobs)
+    return Turn(rate=float(rate[1]) * jobs, cpu_database=cpu)
+
+
+def _one_call() -> str:
+    return _ONE_CALL % (ACCOUNTS, json.dumps(_PARAMS), len(_TEXT))
+
+
+def _batch_call() -> str:
+    asked = f"public.submit_many({_BATCH}, {ACCOUNTS}, '{json.dumps(_PARAMS)}')"
+    return f"SELECT 1 / ({asked} = {_BATCH})::int;\n"
+
+
+def _jobs(place: Field) -> Sequence[str]:
+    """Some jobs to ask about."""
+    _load(place.ports["app"], [_post(key) for key in place.keys[:_POLLED]], 0.2)
+
+    async def find() -> Sequence[str]:
+        connection = await asyncpg.connect(place.owner_url)
+        try:
+            rows = await connection.fetch("SELECT id FROM cv.job ORDER BY created_at LIMIT $1", _POLLED)
+        finally:
+            await connection.close()
+        return [str(row["id"]) for row in rows]
+
+    return asyncio.run(find())
+
+
+def _post(key: str) -> str:
+    body = json.dumps({"text": _TEXT, "voice": VOICE})
+    head = f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+def _get(path: str) -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n"
+
+
+async def _defects(app_url: str) -> int:
+    connection = await asyncpg.connect(app_url)
+    try:
+        return len(await ledger.audit(connection))
+    finally:
+        await connection.close()
