@@ -92,6 +92,7 @@ class Parts(NamedTuple):
     watch: Watch
     resets: Resets
     signals: Signals
+    prices: PriceBook
     speech: Speech
     answers: Answers
     aliases: Aliases
@@ -173,6 +174,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         keys=ApiKeys(record, keys, principals, keys_max=settings.keys_max, reveal=settings.reveal),
         watch=Watch(record, remembered, uses),
         signals=signals,
+        prices=prices,
         speech=speech,
         answers=Answers(speech, record, signals, store, _answer_limits(settings)),
         aliases=Aliases(catalogs, read_choices(settings.voice_aliases)),
@@ -220,6 +222,7 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
         keys=parts.keys,
         speech=parts.speech,
         catalogs=parts.catalogs,
+        prices=parts.prices,
         reports=parts.reports,
         history=History(parts.record),
         addresses=parts.addresses,
@@ -234,6 +237,8 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
             posts_per_minute=settings.posts_per_minute,
             posts_burst=settings.posts_burst,
             jobs_waiting_max=settings.jobs_waiting_max,
+            upload_bytes_max=settings.upload_bytes_max,
+            upload_audio_s_max=settings.upload_audio_s_max,
         ),
     )
 

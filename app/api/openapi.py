@@ -21,7 +21,7 @@ from litestar.openapi.spec import (
 _TITLE, _VERSION = "CodeVoice", "1"
 
 
-def takes(body: type[msgspec.Struct]) -> type[Operation]:
+def takes(body: type[msgspec.Struct], *, media_type: str = "application/json") -> type[Operation]:
     """For a route that decodes its own body: the operation that says what is in it."""
     schema = msgspec.json.schema(body)
     (definition,) = [found for name, found in schema["$defs"].items() if name == body.__name__]
@@ -29,7 +29,7 @@ def takes(body: type[msgspec.Struct]) -> type[Operation]:
     @dataclass
     class Taking(Operation):
         def __post_init__(self) -> None:
-            content = {"application/json": OpenAPIMediaType(schema=_schema(definition))}
+            content = {media_type: OpenAPIMediaType(schema=_schema(definition))}
             self.request_body = RequestBody(content=content, required=True)
 
     return Taking
@@ -92,7 +92,10 @@ def _property(found: dict[str, Any]) -> Schema:
     parts = found.get("anyOf", [found])
     types = list(dict.fromkeys(_type(part) for part in parts))
     return Schema(
-        type=types if len(types) > 1 else types[0], enum=found.get("enum"), default=found.get("default")
+        type=types if len(types) > 1 else types[0],
+        format=found.get("format"),
+        enum=found.get("enum"),
+        default=found.get("default"),
     )
 
 

@@ -1,12 +1,15 @@
 """Transcription in CodeVoice's dialect: rows 6 and 7."""
 
+from typing import Annotated
+
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.api.bodies import AnyRequest
 from app.api.leaving import unless_left
 from app.api.live import UsedCredits
+from app.api.openapi import takes
 from app.api.uploads import FRAMING_BYTES_MAX, received
 from app.domain.credits import credits
 from app.domain.scopes import TRANSCRIPTION
@@ -52,6 +55,13 @@ class TranscriptView(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] | UnsetType = UNSET
 
 
+class RecordingBody(Struct, frozen=True, kw_only=True):
+    """POST /transcribe."""
+
+    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+    language: str | None = None
+
+
 class UploadLimits(Struct, frozen=True, kw_only=True):
     """The operator's choices for uploads."""
 
@@ -84,6 +94,7 @@ def _transcribe_route(transcriptions: Transcriptions, limits: UploadLimits) -> H
         "/transcribe",
         status_code=200,
         opt={"scope": TRANSCRIPTION, "limit": "post"},
+        operation_class=takes(RecordingBody, media_type="multipart/form-data"),
         request_max_body_size=limits.bytes_max + FRAMING_BYTES_MAX,
     )
     async def transcribe(request: AnyRequest) -> Response[TranscriptView]:

@@ -17,6 +17,7 @@ from app.gate import Gate
 
 Page = Response[str] | Response[None]
 _LOGIN = ANYBODY | {"limit": "login"}
+_CHANGED = "The password is changed. Every other browser is logged out; keys work on."
 _MAIL_SENT = "If this e-mail has an account, a mail with a token is on its way. It is good for an hour."
 
 
@@ -42,6 +43,11 @@ class ConfirmForm(Struct, frozen=True, kw_only=True):
     password: str = ""
 
 
+class PasswordForm(Struct, frozen=True, kw_only=True):
+    current_password: str = ""
+    new_password: str = ""
+
+
 class NoForm(Struct, frozen=True):
     """A form that is only a button."""
 
@@ -53,6 +59,7 @@ def entry_routes(pages: Pages, accounts: Accounts, resets: Resets, gate: Gate) -
         *_log_in_routes(pages, accounts, gate),
         *_reset_routes(pages, resets, gate),
         *_confirm_routes(pages, resets),
+        *_password_routes(pages, resets, gate),
         _log_out_route(pages, accounts),
     ]
 
@@ -120,8 +127,8 @@ def _reset_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHan
 
 def _confirm_routes(pages: Pages, resets: Resets) -> list[HTTPRouteHandler]:
     @get("/reset/confirm", opt=ANYBODY, include_in_schema=False)
-    async def confirm_page(request: AnyRequest) -> Page:
-        return await pages.show(request, "confirm.html", form=ConfirmForm())
+    async def confirm_page(request: AnyRequest, token: FromQuery[str] = "") -> Page:
+        return await pages.show(request, "confirm.html", form=ConfirmForm(token=token))
 
     @post("/reset/confirm", opt=_LOGIN, include_in_schema=False)
     async def confirm(request: AnyRequest) -> Page:
@@ -133,6 +140,26 @@ def _confirm_routes(pages: Pages, resets: Resets) -> list[HTTPRouteHandler]:
         return to("/", cookie=pages.sessions.begin(found))
 
     return [confirm_page, confirm]
+
+
+def _password_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
+    @get("/password", opt=PERSON, include_in_schema=False)
+    async def password_page(request: AnyRequest) -> Page:
+        told = Told(text=_CHANGED) if "changed" in request.query_params else None
+        return await pages.show(request, "password.html", told=told)
+
+    @post("/password", opt=PERSON | {"limit": "login"}, include_in_schema=False)
+    async def change_password(request: AnyRequest) -> Page:
+        form = await read_form(request, PasswordForm, pages.sessions)
+        who = request.scope["user"]
+        try:
+            await gate.login(request.scope, str(who.account))
+            found = await resets.change(who, form.current_password, form.new_password)
+        except DomainError as refused:
+            return await pages.show(request, "password.html", told=refused)
+        return to("/password?changed=1", cookie=pages.sessions.begin(found))
+
+    return [password_page, change_password]
 
 
 def _log_out_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:

@@ -21,6 +21,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     posts_per_minute: int
     posts_burst: int
     jobs_waiting_max: int
+    upload_bytes_max: int
+    upload_audio_s_max: int
 
 
 def guide_routes(pages: Pages, keys: ApiKeys, reference: Reference, facts: Facts) -> list[HTTPRouteHandler]:

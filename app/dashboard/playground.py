@@ -15,6 +15,8 @@ from app.domain.api_keys import ApiKeys
 from app.domain.catalog import Catalog, Catalogs, Offer
 from app.domain.errors import DomainError, Unavailable
 from app.domain.plan import SpeechRequest
+from app.domain.prices import PriceBook
+from app.domain.prices import told as told_price
 from app.domain.principals import Principal
 from app.domain.speech import Speech
 
@@ -52,6 +54,7 @@ class EngineFacts(Struct, frozen=True, kw_only=True):
     characters_max: int
     speed_min: float
     speed_max: float
+    price: str
 
 
 class Playground(Struct, frozen=True):
@@ -59,6 +62,7 @@ class Playground(Struct, frozen=True):
 
     pages: Pages
     catalogs: Catalogs
+    prices: PriceBook
     speech: Speech
     keys: ApiKeys
     facts: Facts
@@ -81,11 +85,11 @@ class Playground(Struct, frozen=True):
                 (name, list(found)) for name, found in groupby(choices, lambda choice: choice.language)
             ],
             chosen=chosen,
-            engines=self._engines(catalog),
+            engines=await self._engines(catalog),
             snippets=snippets.speech(url=url, key=key, body=body),
         )
 
-    def _engines(self, catalog: Catalog) -> dict[str, EngineFacts]:
+    async def _engines(self, catalog: Catalog) -> dict[str, EngineFacts]:
         found = {offer.engine.engine: offer.engine for offer in catalog.offers}
         return {
             name: EngineFacts(
@@ -93,6 +97,7 @@ class Playground(Struct, frozen=True):
                 characters_max=min(self.facts.text_characters_max, engine.characters_max),
                 speed_min=engine.speed_min,
                 speed_max=engine.speed_max,
+                price=told_price(await self.prices.price("speech", name), of="A request"),
             )
             for name, engine in found.items()
         }

@@ -164,7 +164,7 @@ def _kind(schema: Json) -> str:
         return " or ".join(dict.fromkeys(_kind(option) for option in options))
     if "const" in schema or "enum" in schema:
         return " or ".join(f"“{value}”" for value in schema.get("enum", [schema.get("const")]))
-    kind = schema.get("type", "anything")
+    kind = "file" if schema.get("format") == "binary" else schema.get("type", "anything")
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 

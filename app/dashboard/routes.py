@@ -23,6 +23,7 @@ from app.domain.audio import AudioAddresses
 from app.domain.catalog import Catalogs
 from app.domain.history import History
 from app.domain.own_ledger import OwnLedger
+from app.domain.prices import PriceBook
 from app.domain.resets import Resets
 from app.domain.speech import Speech
 from app.domain.usage import UsageReports
@@ -42,6 +43,7 @@ class DashboardParts(Struct, frozen=True, kw_only=True):
     keys: ApiKeys
     speech: Speech
     catalogs: Catalogs
+    prices: PriceBook
     reports: UsageReports
     history: History
     addresses: AudioAddresses
@@ -56,14 +58,14 @@ class DashboardParts(Struct, frozen=True, kw_only=True):
 def page_routes(parts: DashboardParts) -> list[HTTPRouteHandler]:
     """The dashboard, from `/` down."""
     pages = parts.pages
-    playground = Playground(pages, parts.catalogs, parts.speech, parts.keys, parts.facts)
+    playground = Playground(pages, parts.catalogs, parts.prices, parts.speech, parts.keys, parts.facts)
     return [
         static_route(parts.statics),
         overview_route(pages, parts.reports, parts.catalogs),
         *entry_routes(pages, parts.accounts, parts.resets, parts.gate),
         *playground_routes(playground),
         voices_route(pages, parts.catalogs),
-        transcribe_route(pages),
+        transcribe_route(pages, parts.catalogs, parts.prices, parts.facts),
         *credits_routes(CreditsPage(pages, parts.keys, parts.ledger)),
         *usage_routes(pages, parts.usage),
         *guide_routes(pages, parts.keys, parts.reference, parts.facts),

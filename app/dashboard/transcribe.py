@@ -4,14 +4,34 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from app.api.bodies import AnyRequest
+from app.dashboard.guide import Facts
 from app.dashboard.pages import PERSON, Pages
+from app.domain.catalog import Catalogs
+from app.domain.errors import Unavailable
+from app.domain.prices import ANY, PriceBook, told
 
 
-def transcribe_route(pages: Pages) -> HTTPRouteHandler:
+def transcribe_route(pages: Pages, catalogs: Catalogs, prices: PriceBook, facts: Facts) -> HTTPRouteHandler:
     """GET /transcribe."""
 
     @get("/transcribe", opt=PERSON, include_in_schema=False)
     async def transcribe_page(request: AnyRequest) -> Response[str]:
-        return await pages.show(request, "transcribe.html")
+        engine = await _engine(catalogs)
+        return await pages.show(
+            request,
+            "transcribe.html",
+            facts=facts,
+            file_price=told(await prices.price("transcription", engine), of="A recording"),
+            talk_price=told(await prices.price("live_transcript", "browser"), of="A live talk"),
+        )
 
     return transcribe_page
+
+
+async def _engine(catalogs: Catalogs) -> str:
+    """The one that hears where no language is asked for."""
+    try:
+        found = (await catalogs.current()).transcribers
+    except Unavailable:
+        return ANY
+    return max(found, key=lambda engine: len(engine.languages)).engine if found else ANY

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from app.domain.credits import in_words
 from app.domain.record import Record
 from db.queries import query
-from db.rows import Price
+from db.rows import MICRO, Price
 
 ANY = "*"
 _FRESH_S = 1.0
@@ -33,8 +34,12 @@ class PriceBook:
 
     async def quote(self, kind: str, engine: str, *, characters: int = 0, audio_ms_max: int = 0) -> Quote:
         """The upper bound for so many characters, or so much audio at most. Raises Unavailable."""
-        price = in_force(await self._current(), kind, engine)
+        price = await self.price(kind, engine)
         return Quote(bound(price, characters=characters, audio_ms_max=audio_ms_max), price.version)
+
+    async def price(self, kind: str, engine: str) -> Price:
+        """What is asked for a kind of work by an engine now. Raises Unavailable."""
+        return in_force(await self._current(), kind, engine)
 
     async def _current(self) -> tuple[Price, ...]:
         if time.monotonic() - self._read_at > _FRESH_S:
@@ -57,6 +62,18 @@ def in_force(prices: Sequence[Price], kind: str, engine: str) -> Price:
         if name in found:
             return found[name]
     return found[ANY, ANY]
+
+
+def told(price: Price, *, of: str) -> str:
+    """The price as a sentence; `of` is what is bought, with its article."""
+    amount = in_words(price.amount) + (" credit" if price.amount == MICRO else " credits")
+    match price.unit:
+        case "request":
+            return f"{of} costs {amount}"
+        case "1000_characters":
+            return f"{of} costs {amount} for 1,000 characters"
+        case "audio_second":
+            return f"{of} costs {amount} a second of audio"
 
 
 def bound(price: Price, *, characters: int, audio_ms_max: int) -> int:

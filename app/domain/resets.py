@@ -118,11 +118,14 @@ class Resets:
             structlog.get_logger().warning("reset_not_sent", reason=str(error) or type(error).__name__)
 
     def _mail(self, address: str, token: str) -> Mail:
-        where = f"{self._public_url}/api/auth/password/reset/confirm"
+        page, call = f"{self._public_url}/reset/confirm", "/api/auth/password/reset/confirm"
+        choose = f"{page}?token={token}" if self._public_url else f"the page {page}"
         text = (
             "Somebody, probably you, asked for a new password for your CodeVoice account.\n\n"
+            f"Choose it here:\n\n{choose}\n\n"
             f"Your token, good once and for an hour:\n\n{token}\n\n"
-            f'Send it with the new password, as {{"token": …, "password": …}}, to\nPOST {where}\n\n'
+            f'A program sends it with the new password, as {{"token": …, "password": …}}, to\n'
+            f"POST {self._public_url}{call}\n\n"
             "If it was not you, you need not do anything: your password stays as it is.\n"
         )
         return Mail(to=address, subject="Your new CodeVoice password", text=text)

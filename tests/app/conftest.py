@@ -239,7 +239,7 @@ def key_ring() -> KeyRing:
     )
 
 
-NewBrowser = Callable[[], Browser]
+NewBrowser = Callable[..., Browser]
 LogIn = Callable[[Person], Browser]
 
 
@@ -247,8 +247,8 @@ LogIn = Callable[[Person], Browser]
 def new_browser(front: Front) -> Generator[NewBrowser]:
     opened: list[Browser] = []
 
-    def new() -> Browser:
-        opened.append(Browser(front))
+    def new(at: Front = front) -> Browser:
+        opened.append(Browser(at))
         return opened[-1]
 
     yield new

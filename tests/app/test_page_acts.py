@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,9 @@ from app.dashboard.snippets import speech
 from app.server import handlers
 
 from .browser import Browser, words
-from .conftest import End, NewBrowser, Person, Say
+from .conftest import PASSWORD, End, NewBrowser, Person, Run, Say
 from .front import Front
+from .mailbox import in_folder, mail_to
 
 
 def test_history_shows_hears_and_cancels(browser: Browser, person: Person, say: Say, end: End) -> None:
@@ -176,3 +178,65 @@ def test_snippets_carry_any_words(words_sent: str) -> None:
     assert json.loads(shlex.split(sent)[0]) == body
     (literal,) = re.findall(r'ask\("/v1/tts", (.*)\)\)\["job_id"\]', python.text)
     assert ast.literal_eval(literal) == body
+
+
+def test_what_work_costs_and_may_be_is_told_from_the_price_book_and_the_settings(
+    new_browser: NewBrowser, person: Person, front_with: Run
+) -> None:
+    front = front_with(CODEVOICE_UPLOAD_BYTES_MAX="7500000", CODEVOICE_UPLOAD_AUDIO_S_MAX="90")
+    browser = new_browser(front).log_in(person.email)
+
+    page = words(browser.open("/transcribe"))
+
+    assert "up to 7.5 MB and 1.5 minutes. A recording costs 1 credit." in page
+    assert "A live talk costs 1 credit." in page
+    assert "A request costs 1 credit" in words(browser.open("/playground"))
+
+
+def test_a_password_is_changed_and_other_browsers_are_logged_out(
+    browser: Browser, new_browser: NewBrowser, person: Person
+) -> None:
+    other = new_browser().log_in(person.email)
+    browser.open("/password")
+    wrong = browser.send("/password", current_password="not it", new_password="battery staple")
+    short = browser.send("/password", current_password=PASSWORD, new_password="short")
+    done = browser.send("/password", current_password=PASSWORD, new_password="battery staple")
+
+    assert (wrong.status_code, short.status_code, done.status_code) == (401, 422, 200)
+    assert "The password is changed." in words(done)
+    assert "battery staple" not in wrong.text + short.text + done.text
+    assert other.open("/history").status_code == 303
+    assert browser.open("/history").status_code == 200
+
+
+def test_a_mail_leads_to_the_page_that_sets_another_password(
+    new_browser: NewBrowser, person: Person, front_with: Run, tmp_path: Path
+) -> None:
+    front = front_with(CODEVOICE_MAIL_FOLDER=str(tmp_path), CODEVOICE_PUBLIC_URL="http://voice.example")
+    browser = new_browser(front)
+    browser.open("/reset")
+    browser.send("/reset", email=person.email)
+    mail = mail_to(person.email, lambda: in_folder(tmp_path))
+    text = bytes(mail.get_payload(decode=True)).decode()  # type: ignore[arg-type]
+    (path,) = re.findall(r"^http://voice\.example(/reset/confirm\?token=cvr_\S+)$", text, re.MULTILINE)
+
+    page = browser.open(path)
+    (token,) = re.findall(r'name="token"[^>]* value="(cvr_[\w-]+)"', page.text)
+    answer = browser.send("/reset/confirm", token=token, password="battery staple")
+
+    assert path.endswith(token)
+    assert answer.status_code == 200
+    assert person.email in words(answer)
+
+
+def test_the_reference_tells_what_an_upload_is_made_of(browser: Browser) -> None:
+    document = browser.client.get("/openapi.json").json()
+    (content,) = document["paths"]["/transcribe"]["post"]["requestBody"]["content"].items()
+
+    assert content[0] == "multipart/form-data"
+    assert content[1]["schema"]["properties"]["file"] == {"type": "string", "format": "binary"}
+    assert content[1]["schema"]["required"] == ["file"]
+    page = browser.open("/docs/api").text
+    section = re.findall(r'<section class="card" id="post-transcribe".*?</section>', page, re.DOTALL)[0]
+    assert "<td>form</td><td>file</td><td>yes</td>" in section
+    assert "-F file=@recording.wav" in section

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from app.domain.prices import bound, in_force
+from app.domain.prices import bound, in_force, told
 from db.rows import Price
 
 Unit = Literal["request", "1000_characters", "audio_second"]
@@ -35,3 +35,15 @@ def test_the_nearest_price_is_in_force(kind: str, engine: str, version: int) -> 
 @pytest.mark.parametrize(("unit", "due"), [("request", 7), ("1000_characters", 11), ("audio_second", 19)])
 def test_the_bound_is_rounded_up(unit: Unit, due: int) -> None:
     assert bound(price(1, "*", "*", unit), characters=1500, audio_ms_max=2600) == due
+
+
+@pytest.mark.parametrize(
+    ("unit", "amount", "words"),
+    [
+        ("request", 1_000_000, "A request costs 1 credit"),
+        ("1000_characters", 2_500_000, "A request costs 2.5 credits for 1,000 characters"),
+        ("audio_second", 100_000, "A request costs 0.1 credits a second of audio"),
+    ],
+)
+def test_a_price_is_told_as_a_sentence(unit: Unit, amount: int, words: str) -> None:
+    assert told(price(1, "*", "*", unit, amount), of="A request") == words

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 import requests
+from playwright.sync_api import Browser
 
+from tests.conftest import Need
+
+from .pages import Watched, chromium
+
+Watch = Callable[..., Watched]
+Login = tuple[str, str]
 CODEVOICE = Path(sys.executable).with_name("codevoice")
 
 
@@ -92,3 +99,42 @@ def new_stack(tmp_path: Path) -> Generator[Callable[..., Stack]]:
             started.stop()
         elif started.process.stdout:
             started.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def talk(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of somebody counting."""
+    file = tmp_path_factory.mktemp("talk") / "talk.wav"
+    done = stack.run("say", "one two three four five", "-o", str(file))
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser(need: Need, talk: Path) -> Generator[Browser]:
+    with chromium(need("chromium"), voice=talk) as opened:
+        yield opened
+
+
+@pytest.fixture
+def watch(browser: Browser, stack: Stack) -> Generator[Watch]:
+    """Opens watched pages; in the end none has done what it should not."""
+    opened: list[Watched] = []
+
+    def open_one(**look: Any) -> Watched:
+        opened.append(Watched(browser, stack.url, **look))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.context.close()
+    assert [sin for one in opened for sin in one.sins] == []
+
+
+@pytest.fixture(scope="module")
+def admin(stack: Stack) -> Login:
+    """An administrator's e-mail and password."""
+    email = "admin@example.org"
+    made = stack.run("users", "create", email, "--admin", "--yes", "--json")
+    assert made.returncode == 0, made.stderr
+    return email, json.loads(made.stdout)["password"]

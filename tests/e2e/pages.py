@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 WAIT_MS = 20_000
+PASSWORD = "correct horse"
 # Told by the page itself, since a report has no other way out of it.
 _WATCH = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));"""
@@ -23,6 +24,7 @@ def chromium(program: str, *, voice: Path) -> Generator[Browser]:
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={voice}",
     ]
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
         yield browser
@@ -82,3 +84,13 @@ def until(page: Page, expression: str) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(50)
+
+
+def sign_up(watched: Watched, email: str) -> Page:
+    page = watched.open("/")
+    page.click("text=Create an account")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    page.click("text=Create account")
+    page.wait_for_url("**/playground*")
+    return page

@@ -1,97 +1,20 @@
 """A person in a browser: signs up, hears a sentence, takes the code home, runs out, is helped, reads on."""
 
-import json
 import re
 import subprocess
 import sys
 import wave
-from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.conftest import Need
+from .conftest import Login, Stack, Watch
+from .pages import PASSWORD, sign_up, until
 
-from .conftest import Stack
-from .pages import Watched, chromium, until
-
-PASSWORD = "correct horse"
-SEEN = Path(".pytest_cache/pages")  # a picture of every page, to be looked at
-PAGES = (
-    *(
-        "/",
-        "/playground",
-        "/voices?language=en",
-        "/transcribe",
-        "/history",
-        "/credits",
-        "/usage",
-        "/docs",
-        "/docs/api",
-    ),
-    *("/admin", "/admin/jobs", "/admin/workers", "/admin/acts"),
-)
-FOR_STRANGERS = ("/", "/signup", "/login", "/reset", "/reset/confirm", "/docs")
-LOOKS = [(theme, width) for theme in ("light", "dark") for width in (360, 1600)]
-OF_LOOKS = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
 AUDIO = "document.querySelector('audio')"
-Watch = Callable[..., Watched]
-
-
-@pytest.fixture(scope="module")
-def talk(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording of somebody counting."""
-    file = tmp_path_factory.mktemp("talk") / "talk.wav"
-    done = stack.run("say", "one two three four five", "-o", str(file))
-    assert done.returncode == 0, done.stderr
-    return file
-
-
-@pytest.fixture(scope="module")
-def browser(need: Need, talk: Path) -> Generator[Browser]:
-    with chromium(need("chromium"), voice=talk) as opened:
-        yield opened
-
-
-@pytest.fixture
-def watch(browser: Browser, stack: Stack) -> Generator[Watch]:
-    """Opens watched pages; in the end none has done what it should not."""
-    opened: list[Watched] = []
-
-    def open_one(**look: Any) -> Watched:
-        opened.append(Watched(browser, stack.url, **look))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.context.close()
-    assert [sin for one in opened for sin in one.sins] == []
-
-
-Login = tuple[str, str]
-
-
-@pytest.fixture(scope="module")
-def admin(stack: Stack) -> Login:
-    """An administrator's e-mail and password."""
-    email = "admin@example.org"
-    made = stack.run("users", "create", email, "--admin", "--yes", "--json")
-    assert made.returncode == 0, made.stderr
-    return email, json.loads(made.stdout)["password"]
-
-
-def sign_up(watched: Watched, email: str) -> Page:
-    page = watched.open("/")
-    page.click("text=Create an account")
-    page.fill("#email", email)
-    page.fill("#password", PASSWORD)
-    page.click("text=Create account")
-    page.wait_for_url("**/playground*")
-    return page
 
 
 def speak(page: Page, text: str) -> None:
@@ -124,14 +47,15 @@ def test_the_first_minutes_of_a_person(watch: Watch, stack: Stack, tmp_path: Pat
 
     page.fill("#text", 'It\'s "mine" now: $5 & ümläut')
     curl = copied(page, "curl")
-    python = copied(page, "Python")
+    python, javascript = copied(page, "Python"), copied(page, "JavaScript")
     run(["bash", "-euc", curl], tmp_path / "curl", told="RIFF")
     run([sys.executable, "-c", python], tmp_path / "python", told="RIFF")
+    run(["node", "--input-type=module", "-e", javascript], tmp_path / "javascript", told="RIFF")
     page.reload()
-    assert credits_left(page) == "57"
+    assert credits_left(page) == "56"
 
     page.click("text=History")
-    expect(page.locator("tbody tr")).to_have_count(3)
+    expect(page.locator("tbody tr")).to_have_count(4)
     page.locator("a[data-play]").first.click()
     until(page, f"{AUDIO}.currentTime > 0.1")
     page.click("text=API & Credits")
@@ -184,6 +108,26 @@ def test_who_has_no_credits_is_told_and_speaks_again_after_a_grant(
     expect(page.locator("#take")).to_be_visible()
     assert page.input_value("#text") == "Keep these words"
     expect(page.locator("[data-left]")).to_have_text("2")
+
+
+@pytest.mark.timeout(60)
+def test_a_voice_is_heard_before_it_is_chosen(watch: Watch) -> None:
+    page = sign_up(watch(), "chooser@example.org")
+    page.click("nav >> text=Voices")
+    page.select_option("#gender", "male")
+    page.wait_for_url("**gender=male*")
+    row = page.locator("tbody tr").first
+    name = row.locator("b").inner_text()
+
+    row.locator("a[data-sample]").click()
+    until(page, f"{AUDIO}.currentTime > 0.2")
+    expect(page.locator("#heard")).to_have_text(f"Playing {name}")
+    row.locator("a[data-sample]").click()
+    until(page, f"{AUDIO}.paused")
+
+    row.locator("text=Use").click()
+    expect(page.locator("#voice option:checked")).to_contain_text(name)
+    assert credits_left(page) == "60"
 
 
 @pytest.mark.timeout(60)
@@ -273,38 +217,3 @@ def spend_all(stack: Stack, email: str) -> None:
     key = post("/api/auth/register", email=email, password=PASSWORD)["api_key"]
     for n in range(60):
         post("/api/stt/live/complete", key, transcript=f"word {n}")
-
-
-@pytest.mark.timeout(170)
-@pytest.mark.parametrize("who", ["stranger", "administrator"])
-def test_every_page_is_open_to_everybody(watch: Watch, admin: Login, who: str) -> None:
-    """axe finds nothing, nothing is cut off, in both themes and widths; and a picture of each is kept."""
-    SEEN.mkdir(parents=True, exist_ok=True)
-    watched = watch()
-    if who == "administrator":
-        watched.log_in(*admin)
-
-    found = {
-        f"{path} {look}": wrong
-        for path in (PAGES if who == "administrator" else FOR_STRANGERS)
-        for look, wrong in seen_in_every_look(
-            watched.open(path), f"{who}{path.partition('?')[0].replace('/', '-')}"
-        )
-    }
-
-    assert {where: wrong for where, wrong in found.items() if wrong} == {}
-
-
-def seen_in_every_look(page: Page, name: str) -> Iterator[tuple[str, list[str]]]:
-    """A picture in each look; axe on everything in the first, in its opposite on what a look changes."""
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
-    for theme, width in LOOKS:
-        page.emulate_media(color_scheme=theme)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.screenshot(path=SEEN / f"{name}-{theme}-{width}.png", full_page=True)
-        told = [] if page.evaluate("document.documentElement.scrollWidth") <= width else ["is cut off"]
-        if (theme, width) in (LOOKS[0], LOOKS[-1]):
-            wrong = Axe().run(page, options=options).response["violations"]
-            told += [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in wrong]
-            options["runOnly"] = OF_LOOKS
-        yield f"{theme} {width}", told

@@ -1,6 +1,11 @@
 // What every page can do: copy, ask before what cannot be undone, filter without a button.
 import { copy } from "./dom.js";
 
+// On narrow screens the ways scroll: the one we are on is to be seen.
+const ways = document.querySelector(".ways");
+const here = ways?.querySelector("[aria-current]");
+if (here) ways.scrollLeft = here.offsetLeft - (ways.clientWidth - here.offsetWidth) / 2;
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;

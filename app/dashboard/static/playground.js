@@ -33,7 +33,7 @@ function engine() {
 }
 
 function fit() {
-  const { formats, speed_min, speed_max } = engine();
+  const { formats, speed_min, speed_max, price } = engine();
   if ([...format.options].map((option) => option.value).join() !== formats.join()) {
     const wanted = format.value;
     format.replaceChildren(...formats.map((name) => new Option(name)));
@@ -41,6 +41,7 @@ function fit() {
   }
   [speed.min, speed.max] = [speed_min, speed_max];
   speed.disabled = speed_min === speed_max;
+  if (price) $("#price").textContent = price;
 }
 
 function body() {
@@ -102,14 +103,14 @@ function begin() {
   tell($("#told"), "");
   $("#again").hidden = true;
   $("#result").hidden = $("#take").hidden = true;
-  $("#go").disabled = true;
+  $("#go").ariaDisabled = "true"; // truly disabled it would lose the focus
   $("#working").hidden = false;
   $("#state").textContent = "Sending";
 }
 
 function end() {
   running = null;
-  $("#go").disabled = false;
+  $("#go").ariaDisabled = null;
   $("#working").hidden = true;
   $("#cancel").hidden = true;
 }
@@ -144,7 +145,7 @@ function refuse(error) {
   $("#again").hidden = false;
 }
 
-form.addEventListener("submit", (event) => { event.preventDefault(); if (!running) speak(); });
+form.addEventListener("submit", (event) => { event.preventDefault(); if (!$("#go").ariaDisabled) speak(); });
 form.addEventListener("input", (event) => { if (event.target.id.startsWith("by-")) narrow(); else follow(); });
 $("#again button").addEventListener("click", () => form.requestSubmit());
 $("#cancel").addEventListener("click", () => {
