@@ -14,6 +14,8 @@ from app.api.audio import audio_route, stream_route
 from app.api.auth import auth_routes
 from app.api.codevoice import status_route, submit_route, voices_route
 from app.api.dashboard import dashboard_route
+from app.api.elevenlabs.account import subscription_route, voice_search_route
+from app.api.elevenlabs.speech import convert_routes
 from app.api.health import health_routes
 from app.api.jobs import job_routes
 from app.api.keys import key_routes
@@ -360,6 +362,9 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
             Sound(parts.answers, parts.store), parts.answers, parts.catalogs, body_bytes_max=size
         ),
         speech_route(Sound(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
+        *convert_routes(Sound(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
+        voice_search_route(parts.catalogs, parts.samples),
+        subscription_route(parts.accounts, parts.reports),
         *model_routes(parts.aliases, parts.catalogs),
         *list_routes(parts.catalogs, parts.samples, parts.health),
         usage_route(parts.reports),

@@ -154,14 +154,15 @@ class _WholeList:
 def _page(catalog: Catalog, wanted: VoiceFilter, samples: Samples) -> VoiceList:
     page = list_voices(catalog, wanted)
     return VoiceList(
-        voices=[_view(offer, samples.address(offer.voice)) for offer in page.offers],
+        voices=[voice_view(offer, samples.address(offer.voice)) for offer in page.offers],
         has_more=page.has_more,
         total_count=page.total,
         next_cursor=page.offers[-1].voice.id if page.has_more else None,
     )
 
 
-def _view(offer: Offer, sample_url: str) -> VoiceView:
+def voice_view(offer: Offer, sample_url: str) -> VoiceView:
+    """A voice, with every dialect's fields."""
     voice = offer.voice
     return VoiceView(
         name=voice.name,

@@ -1,0 +1,114 @@
+"""ElevenLabs' second list of voices, and its subscription, counted in credits (row 30)."""
+
+from math import ceil
+from typing import Literal
+
+import msgspec
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest
+from app.api.codevoice import voice_view
+from app.api.wire import VoiceView
+from app.domain.accounts import Accounts
+from app.domain.catalog import Catalogs, Offer
+from app.domain.credits import credits as in_credits
+from app.domain.credits import spendable
+from app.domain.errors import Invalid
+from app.domain.samples import Samples
+from app.domain.scopes import ACCOUNT
+from app.domain.usage import UsageReports
+from app.domain.voices import VoiceFilter, list_voices
+
+_PAGE_MAX = 100
+_UNLIMITED = 2**31 - 1  # the SDK reads an integer
+
+
+class VoicePage(Struct, frozen=True, kw_only=True):
+    """GET /v2/voices."""
+
+    voices: list[VoiceView]
+    has_more: bool
+    total_count: int
+    next_page_token: str | None
+
+
+class Subscription(Struct, frozen=True, kw_only=True):
+    """GET /v1/user/subscription. Its characters are our credits; what we have not is 0 or false."""
+
+    tier: str
+    character_count: int  # credits used this month
+    character_limit: int  # these, and all that can be spent now
+    next_character_count_reset_unix: int
+    status: Literal["active"] = "active"
+    max_credit_limit_extension: int = 0
+    can_extend_character_limit: bool = False
+    allowed_to_extend_character_limit: bool = False
+    voice_slots_used: int = 0
+    professional_voice_slots_used: int = 0
+    professional_voice_slots_used_in_workspace: int = 0
+    voice_limit: int = 0
+    voice_add_edit_counter: int = 0
+    professional_voice_limit: int = 0
+    can_extend_voice_limit: bool = False
+    can_use_instant_voice_cloning: bool = False
+    can_use_professional_voice_cloning: bool = False
+    current_overage: dict[str, str] = msgspec.field(
+        default_factory=lambda: {"amount": "0", "currency": "usd"}
+    )
+    open_invoices: tuple[str, ...] = ()
+    has_open_invoices: bool = False
+
+
+def voice_search_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
+    """Row 30's voices."""
+
+    @get("/v2/voices", opt={"public": True})
+    async def search_voices(
+        page_size: FromQuery[int] = 10,
+        next_page_token: FromQuery[str | None] = None,
+        search: FromQuery[str] = "",
+    ) -> VoicePage:
+        if not 1 <= page_size <= _PAGE_MAX:
+            raise Invalid(f"The page_size must be from 1 to {_PAGE_MAX}.", field="page_size")
+        catalog = await catalogs.current()
+        if search:
+            words = search.casefold().split()
+            offers = tuple(offer for offer in catalog.offers if _matches(offer, words))
+            catalog = msgspec.structs.replace(catalog, offers=offers)
+        page = list_voices(catalog, VoiceFilter(limit=page_size, cursor=next_page_token))
+        return VoicePage(
+            voices=[voice_view(offer, samples.address(offer.voice)) for offer in page.offers],
+            has_more=page.has_more,
+            total_count=page.total,
+            next_page_token=page.offers[-1].voice.id if page.has_more else None,
+        )
+
+    return search_voices
+
+
+def _matches(offer: Offer, words: list[str]) -> bool:
+    voice = offer.voice
+    told = " ".join((voice.name, voice.gender, voice.description, *voice.languages, *voice.language_names))
+    return all(word in told.casefold() for word in words)
+
+
+def subscription_route(accounts: Accounts, reports: UsageReports) -> HTTPRouteHandler:
+    """Row 30's subscription."""
+
+    @get("/v1/user/subscription", opt={"scope": ACCOUNT})
+    async def subscription(request: AnyRequest) -> Response[Subscription]:
+        who = request.scope["user"]
+        _, balance = await accounts.me(who)
+        left, used = spendable(balance), ceil(in_credits(await reports.spent_this_month(who)))
+        view = Subscription(
+            tier=balance.plan,
+            character_count=used,
+            character_limit=_UNLIMITED if left is None else used + int(in_credits(left)),
+            next_character_count_reset_unix=int(balance.resets_at.timestamp()),
+        )
+        return Response(view, headers={"Cache-Control": "no-store"})
+
+    return subscription

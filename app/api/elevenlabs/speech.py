@@ -1,0 +1,99 @@
+"""ElevenLabs' speech, whole and as it is made (row 29)."""
+
+import re
+from typing import Any
+
+import msgspec
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from msgspec import Struct
+
+from app.api.bodies import AnyRequest, read_json
+from app.api.openapi import takes
+from app.api.sound import Sound
+from app.domain.aliases import Aliases
+from app.domain.errors import UnknownFormat
+from app.domain.plan import SpeechRequest
+from app.domain.scopes import SPEECH
+
+_OPT = {"scope": SPEECH, "limit": "post"}
+_ROUTE = "POST /v1/text-to-speech"
+_DEFAULT_FORMAT = "mp3_44100_128"
+_FORMAT = re.compile(r"(mp3|opus)_(\d{1,6})_(\d{1,4})|(pcm|wav)_(\d{1,6})", re.ASCII)
+
+
+class VoiceSettings(Struct, frozen=True, kw_only=True):
+    """Only the speed changes anything."""
+
+    speed: float | None = None
+
+
+class ConvertBody(Struct, frozen=True, kw_only=True):
+    """POST /v1/text-to-speech/{voice_id}. Other fields are not looked at."""
+
+    text: str | None = None
+    model_id: str | None = None
+    language_code: str | None = None
+    voice_settings: VoiceSettings | None = None
+
+
+_BODY = msgspec.json.Decoder(ConvertBody)
+
+
+def convert_routes(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+    """Row 29."""
+
+    async def asked(request: AnyRequest, voice: str, output_format: str) -> SpeechRequest:
+        body = await read_json(request, _BODY, bytes_max=body_bytes_max)
+        await aliases.engine(body.model_id, "speech")
+        return _wanted(body, await aliases.voice(voice), output_format)
+
+    @post("/v1/text-to-speech/{voice_id:str}", status_code=200, opt=_OPT, operation_class=takes(ConvertBody))
+    async def convert(
+        request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT
+    ) -> Response[Any]:
+        wanted = await asked(request, voice_id, output_format)
+        return await sound.whole(request, wanted, route=_ROUTE)
+
+    @post(
+        "/v1/text-to-speech/{voice_id:str}/stream",
+        status_code=200,
+        opt=_OPT,
+        operation_class=takes(ConvertBody),
+    )
+    async def convert_stream(
+        request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT
+    ) -> Response[Any]:
+        wanted = await asked(request, voice_id, output_format)
+        return await sound.live(request, wanted, route=f"{_ROUTE}/stream")
+
+    return [convert, convert_stream]
+
+
+def _wanted(body: ConvertBody, voice: str, output_format: str) -> SpeechRequest:
+    name, rate_hz, kbps = _format(output_format)
+    return SpeechRequest(
+        text=body.text or "",
+        voice=voice,
+        language=body.language_code,
+        format=name,
+        speed=body.voice_settings.speed if body.voice_settings else None,
+        sample_rate=rate_hz,
+        bitrate_kbps=kbps,
+    )
+
+
+def _format(asked: str) -> tuple[str, int, int | None]:
+    """Format, rate and bitrate, of `mp3_44100_128` or `pcm_16000`."""
+    found = _FORMAT.fullmatch(asked)
+    if found is None:
+        known = ["mp3_44100_128", "opus_48000_32", "pcm_16000", "wav_44100"]
+        raise UnknownFormat(
+            f"The output_format is codec_rate_bitrate or codec_rate: {', '.join(known)} and the like.",
+            field="output_format",
+            formats=known,
+        )
+    if found[1]:
+        return found[1], int(found[2]), int(found[3])
+    return found[4], int(found[5]), None

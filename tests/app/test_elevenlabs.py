@@ -1,0 +1,84 @@
+"""ElevenLabs' dialect through its own SDK (rows 29 to 31)."""
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from elevenlabs.client import ElevenLabs
+from elevenlabs.core.api_error import ApiError
+from elevenlabs.errors import UnprocessableEntityError
+
+from .conftest import AUDIO, End, OpenAccount, Person
+from .front import Front
+from .listeners import the_job
+
+
+@pytest.fixture
+def connection() -> Generator[httpx.Client]:
+    with httpx.Client(timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def sdk(front: Front, person: Person, connection: httpx.Client) -> ElevenLabs:
+    return ElevenLabs(base_url=front.url, api_key=person.key, httpx_client=connection)
+
+
+@pytest.fixture
+def threads() -> Generator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+@pytest.mark.parametrize("way", ["convert", "stream"])
+def test_speech(
+    sdk: ElevenLabs, front: Front, person: Person, end: End, threads: ThreadPoolExecutor, way: str
+) -> None:
+    say = getattr(sdk.text_to_speech, way)
+    wanted = {"text": "hello", "model_id": "eleven_v3", "language_code": "en"}
+    heard = threads.submit(lambda: b"".join(say("ryan", **wanted)))
+    end(the_job(front, person))
+
+    assert heard.result() == AUDIO
+    subscription = sdk.user.subscription.get()
+    assert (subscription.character_count, subscription.character_limit) == (1, 60)
+
+
+def test_lists(sdk: ElevenLabs) -> None:
+    assert [model.model_id for model in sdk.models.list()] == ["parrot"]
+    assert {voice.voice_id for voice in sdk.voices.get_all().voices} == {"ryan", "anna", "zoë"}
+    first = sdk.voices.search(page_size=2)
+    second = sdk.voices.search(page_size=2, next_page_token=first.next_page_token)
+    assert (len(first.voices), first.has_more, len(second.voices), second.has_more) == (2, True, 1, False)
+    assert [voice.name for voice in sdk.voices.search(search="ann").voices] == ["Anna"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"output_format": "ulaw_8000"},
+        {"output_format": "mp3_44101_128"},
+        {"voice_id": "nobody"},
+        {"text": ""},
+    ],
+)
+def test_what_is_wrong_is_said_and_free(sdk: ElevenLabs, wanted: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"voice_id": "ryan", "text": "hello"} | wanted
+    with pytest.raises(UnprocessableEntityError) as refused:
+        list(sdk.text_to_speech.convert(**asked))
+
+    assert refused.value.status_code == 422
+    assert sdk.user.subscription.get().character_count == 0
+
+
+def test_who_may_not_is_told(front: Front, connection: httpx.Client, open_account: OpenAccount) -> None:
+    def refusal(key: str) -> tuple[int | None, str]:
+        client = ElevenLabs(base_url=front.url, api_key=key, httpx_client=connection)
+        with pytest.raises(ApiError) as refused:
+            list(client.text_to_speech.convert("ryan", text="hello"))
+        return refused.value.status_code, refused.value.body["detail"]["status"]
+
+    assert refusal("wrong") == (401, "invalid_api_key")
+    assert refusal(open_account(monthly=0)) == (402, "insufficient_credits")
