@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple, cast
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.handlers import HTTPRouteHandler
 
+from app import choices
 from app.api.admin import admin_routes
 from app.api.admin.desk import Desk
 from app.api.audio import audio_route, stream_route
@@ -26,7 +26,7 @@ from app.api.openai.transcriptions import openai_transcription_routes
 from app.api.openapi import Document, document_route
 from app.api.passwords import password_routes
 from app.api.samples import sample_route
-from app.api.sound import EXPOSED, Sound
+from app.api.sound import Sound
 from app.api.transcribe import UploadLimits, transcription_routes
 from app.api.yourvoic.account import credits_route, usage_route
 from app.api.yourvoic.lists import list_routes
@@ -40,16 +40,15 @@ from app.dashboard.routes import DashboardParts, page_routes
 from app.dashboard.statics import Statics
 from app.domain.accounts import Accounts
 from app.domain.aliases import Aliases, read_choices
-from app.domain.answers import AnswerLimits, Answers
+from app.domain.answers import Answers
 from app.domain.api_keys import ApiKeys
-from app.domain.audio import AudioAddresses, AudioRules
+from app.domain.audio import AudioAddresses
 from app.domain.catalog import Catalogs
 from app.domain.health import Health
 from app.domain.history import History
-from app.domain.intake import Intake, IntakeLimits
+from app.domain.intake import Intake
 from app.domain.keys import KeyRing
 from app.domain.live import LiveTranscripts
-from app.domain.mail import Mailer, open_mailer
 from app.domain.nudger import Nudger
 from app.domain.own_jobs import OwnJobs
 from app.domain.own_ledger import OwnLedger
@@ -61,14 +60,14 @@ from app.domain.remembered import KeyUses, Remembered
 from app.domain.resets import Resets
 from app.domain.samples import Samples
 from app.domain.signals import Signals
-from app.domain.speech import Speech, SpeechLimits
+from app.domain.speech import Speech
 from app.domain.tokens import Tokens
-from app.domain.transcripts import TranscriptionLimits, Transcriptions
+from app.domain.transcripts import Transcriptions
 from app.domain.usage import UsageReports
 from app.domain.usage_rows import UsageRows
 from app.domain.watch import Watch
 from app.envelope import Envelope
-from app.gate import Gate, Limits
+from app.gate import Gate
 from app.sessions import Sessions
 from app.settings import AppSettings
 from db.buckets import Buckets
@@ -112,7 +111,7 @@ class Parts(NamedTuple):
 def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
     """The ASGI application. Raises StoreError where the store's URL makes no sense."""
     parts = build(settings, db)
-    routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=_upload_limits(settings))
+    routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=choices.upload_limits(settings))
     document = Document(routes)
     shown = _dashboard(parts, document, settings)
     app = Litestar(
@@ -121,7 +120,7 @@ def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
         exception_handlers={Exception: shown.pages.answer_error},
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
-        cors_config=_cors(settings),
+        cors_config=choices.cors(settings),
         openapi_config=None,
         logging_config=None,
     )
@@ -149,8 +148,8 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     sessions = _sessions(tokens, principals, settings)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
     buckets, signals, prices = Buckets(db.redis_url), Signals(db.redis_url), PriceBook(record)
-    intake = Intake(record, _intake_limits(settings))
-    speech = Speech(record, catalogs, prices, intake, nudger, signals, _speech_limits(settings))
+    intake = Intake(record, choices.intake_limits(settings))
+    speech = Speech(record, catalogs, prices, intake, nudger, signals, choices.speech_limits(settings))
     accounts = Accounts(
         record,
         keys,
@@ -167,18 +166,26 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         store=store,
         passwords=passwords,
         buckets=buckets,
-        gate=Gate(_limits(settings), buckets, Clients(networks(settings.trusted_proxies)), keys.digest),
+        gate=Gate(
+            choices.gate_limits(settings), buckets, Clients(networks(settings.trusted_proxies)), keys.digest
+        ),
         authenticator=Authenticator(principals, sessions),
         accounts=accounts,
         resets=Resets(
-            record, keys, passwords, principals, accounts, _mailer(settings), public_url=settings.public_url
+            record,
+            keys,
+            passwords,
+            principals,
+            accounts,
+            choices.mailer(settings),
+            public_url=settings.public_url,
         ),
         keys=ApiKeys(record, keys, principals, keys_max=settings.keys_max, reveal=settings.reveal),
         watch=Watch(record, remembered, uses),
         signals=signals,
         prices=prices,
         speech=speech,
-        answers=Answers(speech, record, signals, store, _answer_limits(settings)),
+        answers=Answers(speech, record, signals, store, choices.answer_limits(settings)),
         aliases=Aliases(catalogs, read_choices(settings.voice_aliases)),
         samples=Samples(record, catalogs, speech, signals, store, public_url=settings.public_url),
         jobs=OwnJobs(record, signals),
@@ -189,10 +196,10 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
             characters_max=settings.transcript_characters_max,
         ),
         transcriptions=Transcriptions(
-            record, catalogs, prices, nudger, signals, store, _transcription_limits(settings)
+            record, catalogs, prices, nudger, signals, store, choices.transcription_limits(settings)
         ),
         reports=UsageReports(record),
-        addresses=AudioAddresses(bytes.fromhex(settings.url_secret), _audio_rules(settings)),
+        addresses=AudioAddresses(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),
         health=Health(record, store, redis_url=db.redis_url),
         desk=_desk(record, keys, passwords, nudger, signals, settings),
         sessions=sessions,
@@ -263,80 +270,6 @@ def _desk(
         keys_max=settings.keys_max,
         queue_wait_s=settings.queue_wait_s,
         jobs_waiting_max=settings.jobs_waiting_max,
-    )
-
-
-def _mailer(settings: AppSettings) -> Mailer:
-    return open_mailer(
-        smtp_url=settings.smtp_url,
-        folder=settings.mail_folder,
-        sender=settings.mail_from,
-        is_text_logged=settings.mail_text_logged,
-    )
-
-
-def _speech_limits(settings: AppSettings) -> SpeechLimits:
-    return SpeechLimits(
-        text_characters_max=settings.text_characters_max,
-        jobs_waiting_max=settings.jobs_waiting_max,
-        audio_ms_per_character_max=settings.audio_ms_per_character_max,
-    )
-
-
-def _intake_limits(settings: AppSettings) -> IntakeLimits:
-    return IntakeLimits(
-        queue_wait_s=settings.queue_wait_s,
-        jobs_waiting_max=settings.jobs_waiting_max,
-        requests_waiting_max=settings.submits_waiting_max,
-    )
-
-
-def _answer_limits(settings: AppSettings) -> AnswerLimits:
-    return AnswerLimits(
-        characters_max=settings.answer_characters_max,
-        first_audio_wait_s=settings.first_audio_wait_s,
-        waiting_max=settings.answers_waiting_max,
-        streams_max=settings.streams_max,
-    )
-
-
-def _cors(settings: AppSettings) -> CORSConfig | None:
-    """Scripts of these origins may call us; none is ever given our cookies."""
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    return CORSConfig(allow_origins=origins, expose_headers=list(EXPOSED)) if origins else None
-
-
-def _transcription_limits(settings: AppSettings) -> TranscriptionLimits:
-    return TranscriptionLimits(
-        seconds_max=settings.upload_audio_s_max,
-        wait_s=settings.transcription_wait_s,
-        jobs_waiting_max=settings.jobs_waiting_max,
-        queue_wait_s=settings.queue_wait_s,
-    )
-
-
-def _upload_limits(settings: AppSettings) -> UploadLimits:
-    return UploadLimits(bytes_max=settings.upload_bytes_max, wait_s=settings.upload_wait_s)
-
-
-def _limits(settings: AppSettings) -> Limits:
-    return Limits(
-        posts_per_minute=settings.posts_per_minute,
-        posts_burst=settings.posts_burst,
-        status_polls_per_s=settings.status_polls_per_s,
-        account_logins_per_15min=settings.account_logins_per_15min,
-        address_logins_per_15min=settings.address_logins_per_15min,
-        address_registrations_per_hour=settings.address_registrations_per_hour,
-        without_store=settings.limits_without_redis,
-        wait_s=settings.limits_wait_ms / 1000,
-    )
-
-
-def _audio_rules(settings: AppSettings) -> AudioRules:
-    return AudioRules(
-        url_s=settings.audio_url_s,
-        bare_hours=settings.bare_audio_hours,
-        require_owner=settings.require_owner,
     )
 
 

@@ -1,0 +1,96 @@
+"""What each part is told of the operator's settings."""
+
+from litestar.config.cors import CORSConfig
+
+from app.api.sound import EXPOSED
+from app.api.transcribe import UploadLimits
+from app.domain.answers import AnswerLimits
+from app.domain.audio import AudioRules
+from app.domain.intake import IntakeLimits
+from app.domain.mail import Mailer, open_mailer
+from app.domain.speech import SpeechLimits
+from app.domain.transcripts import TranscriptionLimits
+from app.gate import Limits
+from app.settings import AppSettings
+
+
+def mailer(settings: AppSettings) -> Mailer:
+    """How mail goes out."""
+    return open_mailer(
+        smtp_url=settings.smtp_url,
+        folder=settings.mail_folder,
+        sender=settings.mail_from,
+        is_text_logged=settings.mail_text_logged,
+    )
+
+
+def speech_limits(settings: AppSettings) -> SpeechLimits:
+    """For speech."""
+    return SpeechLimits(
+        text_characters_max=settings.text_characters_max,
+        jobs_waiting_max=settings.jobs_waiting_max,
+        audio_ms_per_character_max=settings.audio_ms_per_character_max,
+    )
+
+
+def intake_limits(settings: AppSettings) -> IntakeLimits:
+    """For the queue before the record."""
+    return IntakeLimits(
+        queue_wait_s=settings.queue_wait_s,
+        jobs_waiting_max=settings.jobs_waiting_max,
+        requests_waiting_max=settings.submits_waiting_max,
+    )
+
+
+def answer_limits(settings: AppSettings) -> AnswerLimits:
+    """For speech in the answer."""
+    return AnswerLimits(
+        characters_max=settings.answer_characters_max,
+        first_audio_wait_s=settings.first_audio_wait_s,
+        waiting_max=settings.answers_waiting_max,
+        streams_max=settings.streams_max,
+    )
+
+
+def cors(settings: AppSettings) -> CORSConfig | None:
+    """Scripts of these origins may call us; none is ever given our cookies."""
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    return CORSConfig(allow_origins=origins, expose_headers=list(EXPOSED)) if origins else None
+
+
+def transcription_limits(settings: AppSettings) -> TranscriptionLimits:
+    """For transcription."""
+    return TranscriptionLimits(
+        seconds_max=settings.upload_audio_s_max,
+        wait_s=settings.transcription_wait_s,
+        jobs_waiting_max=settings.jobs_waiting_max,
+        queue_wait_s=settings.queue_wait_s,
+    )
+
+
+def upload_limits(settings: AppSettings) -> UploadLimits:
+    """For uploads while they arrive."""
+    return UploadLimits(bytes_max=settings.upload_bytes_max, wait_s=settings.upload_wait_s)
+
+
+def gate_limits(settings: AppSettings) -> Limits:
+    """For the gate: how often somebody may ask."""
+    return Limits(
+        posts_per_minute=settings.posts_per_minute,
+        posts_burst=settings.posts_burst,
+        status_polls_per_s=settings.status_polls_per_s,
+        account_logins_per_15min=settings.account_logins_per_15min,
+        address_logins_per_15min=settings.address_logins_per_15min,
+        address_registrations_per_hour=settings.address_registrations_per_hour,
+        without_store=settings.limits_without_redis,
+        wait_s=settings.limits_wait_ms / 1000,
+    )
+
+
+def audio_rules(settings: AppSettings) -> AudioRules:
+    """For addresses of audio."""
+    return AudioRules(
+        url_s=settings.audio_url_s,
+        bare_hours=settings.bare_audio_hours,
+        require_owner=settings.require_owner,
+    )
