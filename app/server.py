@@ -129,13 +129,7 @@ def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
 
 def build(settings: AppSettings, db: DbSettings) -> Parts:
     """Every part, not started yet."""
-    record = Record(
-        db.database_url,
-        connections_max=db.pool_connections,
-        statement_timeout_ms=db.statement_timeout_ms,
-        wait_s=settings.database_wait_s,
-        waiting_max=settings.database_waiting_max,
-    )
+    record = _record(settings, db)
     keys = KeyRing(
         pepper=bytes.fromhex(settings.key_pepper), encryption_key=bytes.fromhex(settings.key_encryption_key)
     )
@@ -166,9 +160,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         store=store,
         passwords=passwords,
         buckets=buckets,
-        gate=Gate(
-            choices.gate_limits(settings), buckets, Clients(networks(settings.trusted_proxies)), keys.digest
-        ),
+        gate=_gate(settings, buckets, keys),
         authenticator=Authenticator(principals, sessions),
         accounts=accounts,
         resets=Resets(
@@ -204,6 +196,21 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         desk=_desk(record, keys, passwords, nudger, signals, settings),
         sessions=sessions,
     )
+
+
+def _record(settings: AppSettings, db: DbSettings) -> Record:
+    return Record(
+        db.database_url,
+        connections_max=db.pool_connections,
+        statement_timeout_ms=db.statement_timeout_ms,
+        wait_s=settings.database_wait_s,
+        waiting_max=settings.database_waiting_max,
+    )
+
+
+def _gate(settings: AppSettings, buckets: Buckets, keys: KeyRing) -> Gate:
+    clients = Clients(networks(settings.trusted_proxies))
+    return Gate(choices.gate_limits(settings), buckets, clients, keys.digest)
 
 
 def _tokens(settings: AppSettings) -> Tokens:
