@@ -163,7 +163,7 @@ def _password_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRoute
 
 
 def _log_out_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
-    @post("/logout", opt=PERSON, include_in_schema=False)
+    @post("/logout", opt=PERSON | {"limit": "post"}, include_in_schema=False)
     async def log_out(request: AnyRequest) -> Page:
         await read_form(request, NoForm, pages.sessions)
         await accounts.logout(request.scope["user"])

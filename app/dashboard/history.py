@@ -87,7 +87,7 @@ def _peaks_route(history: History, store: Objects) -> HTTPRouteHandler:
 
 
 def _cancel_route(pages: Pages, speech: Speech) -> HTTPRouteHandler:
-    @post("/history/{job_id:str}/cancel", opt=PERSON, include_in_schema=False)
+    @post("/history/{job_id:str}/cancel", opt=PERSON | {"limit": "post"}, include_in_schema=False)
     async def cancel(request: AnyRequest, job_id: FromPath[str]) -> Response[None]:
         await read_form(request, NoForm, pages.sessions)
         with suppress(TooLate):  # its page says how it ended

@@ -110,8 +110,9 @@ def test_whoever_is_not_known_is_counted_nowhere(front_with: Run) -> None:
 
 def test_every_post_has_a_limit() -> None:
     posts = {path: route for route in handlers() if "POST" in route.http_methods for path in route.paths}
-    wanted = {path: "login" if path.startswith("/api/auth/") else "post" for path in posts}
-    wanted["/api/auth/register"] = "register"
+    passwords = ("/api/auth/", "/login", "/reset", "/password")  # guessed at, or made anew
+    wanted = {path: "login" if path.startswith(passwords) else "post" for path in posts}
+    wanted |= {"/api/auth/register": "register", "/signup": "register"}
 
     assert {path: route.opt.get("limit") for path, route in posts.items()} == wanted
 
