@@ -95,6 +95,7 @@ def test_env_tells_of_the_running_stack_but_not_its_key(run: Run, stack: dict[st
         "objects": "file:///objects",
         "url": "http://127.0.0.1:1",
         "pids": {"supervisor": 1},
+        "metrics_url": "",
     }
 
 
