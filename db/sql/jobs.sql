@@ -12,57 +12,68 @@ CREATE FUNCTION cv.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engin
 RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
-DECLARE r record; k record; w cv.wallet; owner_now uuid;
+DECLARE k record; w cv.wallet; owner_now uuid; n int; due_at timestamptz; places int[] := ARRAY[1];
 BEGIN
-  -- Sorted, so that two batches never wait for each other.
-  FOR r IN SELECT * FROM unnest(p_ids, p_owners, p_kinds, p_engines, p_lanes, p_params, p_holds, p_characters,
-      p_costs_us, p_keys, p_fingerprints, p_lives, p_api_keys, p_tariffs) WITH ORDINALITY AS
-      t(id, owner, kind, engine, lane, params, hold, characters, cost_us, key, fingerprint, live, api_key, tariff, pos)
-      ORDER BY t.owner, t.pos LOOP
-    IF owner_now IS DISTINCT FROM r.owner THEN
+  -- Sorted, so that two batches never wait for each other. One alone is not worth a query over its arrays.
+  IF cardinality(p_ids) <> 1 THEN
+    places := ARRAY(SELECT t.n FROM unnest(p_owners) WITH ORDINALITY AS t(owner, n) ORDER BY t.owner, t.n);
+  END IF;
+  FOREACH n IN ARRAY places LOOP
+    IF owner_now IS DISTINCT FROM p_owners[n] THEN
       IF w.owner IS NOT NULL THEN w := cv.save(w); END IF;
-      w := cv.take(r.owner);
-      owner_now := r.owner;
+      w := cv.take(p_owners[n]);
+      owner_now := p_owners[n];
     END IF;
-    pos := r.pos; id := NULL; bucket := NULL; remaining := NULL;
+    pos := n; id := NULL; bucket := NULL; remaining := NULL;
     code := CASE WHEN w.owner IS NULL THEN 'no_wallet' WHEN w.closed THEN 'closed' END;
     IF code IS NOT NULL THEN RETURN NEXT; CONTINUE; END IF;
 
-    SELECT x.id, x.bucket, x.remaining INTO id, bucket, remaining FROM cv.job x
-      WHERE x.id = r.id AND x.owner = r.owner;
-    IF FOUND THEN code := 'queued'; RETURN NEXT; CONTINUE; END IF;
-    IF r.key IS NOT NULL THEN
+    IF p_keys[n] IS NOT NULL THEN
       SELECT i.fingerprint, x.id, x.bucket, x.remaining,
         x.state IN ('failed', 'cancelled', 'expired') OR i.at < clock_timestamp() - interval '24 hours' AS over
-        INTO k FROM cv.idempotency i JOIN cv.job x ON x.id = i.job WHERE i.owner = r.owner AND i.key = r.key;
-      IF k.over THEN  -- a key whose job came to nothing, or that is a day old, is free again
-        DELETE FROM cv.idempotency i WHERE i.owner = r.owner AND i.key = r.key;
+        INTO k FROM cv.idempotency i JOIN cv.job x ON x.id = i.job
+        WHERE i.owner = p_owners[n] AND i.key = p_keys[n];
+      IF k.over AND k.id <> p_ids[n] THEN  -- a key whose job came to nothing, or that is a day old, is free again
+        DELETE FROM cv.idempotency i WHERE i.owner = p_owners[n] AND i.key = p_keys[n];
       ELSIF FOUND THEN
-        code := CASE WHEN k.fingerprint = r.fingerprint THEN 'replayed' ELSE 'key_reused' END;
+        code := CASE WHEN k.id = p_ids[n] THEN 'queued' WHEN k.fingerprint = p_fingerprints[n] THEN 'replayed'
+                     ELSE 'key_reused' END;
         id := k.id; bucket := k.bucket; remaining := k.remaining;
         RETURN NEXT; CONTINUE;
       END IF;
     END IF;
-    code := CASE WHEN NOT w.unlimited AND w.free + w.paid < r.hold THEN 'insufficient_credits'
+    code := CASE WHEN NOT w.unlimited AND w.free + w.paid < p_holds[n] THEN 'insufficient_credits'
                  WHEN w.open_jobs >= p_open_max THEN 'too_many_waiting' END;
-    IF code IS NOT NULL THEN
-      remaining := w.free + w.paid;
+    IF code IS NULL THEN
+      bucket := CASE WHEN w.unlimited THEN 'issued'::cv.bucket WHEN w.free >= p_holds[n] THEN 'free' ELSE 'paid' END;
+      -- Fair queueing: each job is due when all its owner's earlier ones would be done.
+      INSERT INTO cv.job AS x (id, owner, kind, engine, lane, params, characters, hold, tariff, bucket, remaining, live,
+                               api_key, fair_at, deadline)
+        VALUES (p_ids[n], p_owners[n], p_kinds[n], p_engines[n], p_lanes[n], p_params[n]::jsonb, p_characters[n],
+                p_holds[n], p_tariffs[n], bucket, CASE bucket WHEN 'free' THEN w.free - p_holds[n]
+                  WHEN 'paid' THEN w.free + w.paid - p_holds[n] ELSE 0 END,
+                coalesce(p_lives[n], false), p_api_keys[n],
+                greatest(clock_timestamp(), w.next_at) + p_costs_us[n] * interval '1 microsecond',
+                clock_timestamp() + p_wait)
+        ON CONFLICT DO NOTHING RETURNING 'queued', x.id, x.remaining, x.fair_at INTO code, id, remaining, due_at;
+    END IF;
+    IF id IS NULL THEN  -- refused, unless it is there already
+      SELECT x.id, x.bucket, x.remaining INTO id, bucket, remaining FROM cv.job x
+        WHERE x.id = p_ids[n] AND x.owner = p_owners[n];
+      IF FOUND THEN code := 'queued';
+      ELSIF code IS NULL THEN
+        RAISE EXCEPTION 'job % is another owner''s', p_ids[n] USING ERRCODE = 'unique_violation';
+      ELSE remaining := w.free + w.paid;
+      END IF;
       RETURN NEXT; CONTINUE;
     END IF;
 
-    bucket := CASE WHEN w.unlimited THEN 'issued' WHEN w.free >= r.hold THEN 'free' ELSE 'paid' END;
-    w := cv.hold(w, r.id, r.hold);
+    w := cv.hold(w, p_ids[n], p_holds[n]);  -- leaves what the job says remains
     w.open_jobs := w.open_jobs + 1;
-    -- Fair queueing: each job is due when all its owner's earlier ones would be done.
-    w.next_at := greatest(clock_timestamp(), w.next_at) + r.cost_us * interval '1 microsecond';
-    code := 'queued'; id := r.id;
-    remaining := CASE bucket WHEN 'free' THEN w.free WHEN 'paid' THEN w.paid ELSE 0 END;
-    INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, bucket, remaining, fair_at, deadline,
-                        live, api_key, tariff)
-      VALUES (r.id, r.owner, r.kind, r.engine, r.lane, r.params::jsonb, r.characters, r.hold, bucket, remaining,
-              w.next_at, clock_timestamp() + p_wait, coalesce(r.live, false), r.api_key, r.tariff);
-    IF r.key IS NOT NULL THEN
-      INSERT INTO cv.idempotency (owner, key, fingerprint, job) VALUES (r.owner, r.key, r.fingerprint, r.id);
+    w.next_at := due_at;
+    IF p_keys[n] IS NOT NULL THEN
+      INSERT INTO cv.idempotency (owner, key, fingerprint, job)
+        VALUES (p_owners[n], p_keys[n], p_fingerprints[n], p_ids[n]);
     END IF;
     RETURN NEXT;
   END LOOP;
@@ -158,43 +169,50 @@ CREATE FUNCTION cv.finish(p_ids uuid[], p_attempts int[], p_outcomes text[], p_c
 RETURNS TABLE (id uuid, attempt int, result text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
-DECLARE r record; w cv.wallet; owner_now uuid; tries int; due bigint;
+DECLARE w cv.wallet; owner_now uuid; owners uuid[]; places int[] := ARRAY[1]; n int; tries int; due bigint;
 BEGIN
-  FOR r IN SELECT t.*, x.owner FROM unnest(p_ids, p_attempts, p_outcomes, p_codes, p_prices, p_objects,
-      p_content_types, p_bytes, p_durations_ms, p_sha256s)
-      AS t(id, attempt, outcome, code, price, object, content_type, bytes, duration_ms, sha256)
-      JOIN cv.job x ON x.id = t.id ORDER BY x.owner, t.id LOOP
-    IF owner_now IS DISTINCT FROM r.owner THEN
+  IF cardinality(p_ids) = 1 THEN  -- as in cv.submit
+    owners := ARRAY(SELECT x.owner FROM cv.job x WHERE x.id = p_ids[1]);
+  ELSE
+    SELECT array_agg(t.n ORDER BY x.owner, t.id), array_agg(x.owner ORDER BY x.owner, t.id) INTO places, owners
+      FROM unnest(p_ids) WITH ORDINALITY AS t(id, n) JOIN cv.job x ON x.id = t.id;
+  END IF;
+  FOR at IN 1..coalesce(cardinality(owners), 0) LOOP
+    n := places[at];
+    IF owner_now IS DISTINCT FROM owners[at] THEN
       IF owner_now IS NOT NULL THEN w := cv.save(w); END IF;
-      w := cv.take(r.owner);
-      owner_now := r.owner;
+      w := cv.take(owners[at]);
+      owner_now := owners[at];
     END IF;
-    id := r.id; attempt := r.attempt;
+    id := p_ids[n]; attempt := p_attempts[n];
     -- Only a job that is processing has a worker.
-    IF r.outcome = 'done' THEN
-      UPDATE cv.job x SET state = 'completed', price = coalesce(r.price, cv.real_price(x.tariff, x.hold, r.duration_ms)), lease = NULL, worker = NULL,
-        finished_at = clock_timestamp(), object = r.object, content_type = r.content_type, audio_bytes = r.bytes,
-        duration_ms = r.duration_ms, sha256 = r.sha256, audio_until = clock_timestamp() + p_keep
-        WHERE x.id = r.id AND x.attempt = r.attempt AND x.worker = p_worker RETURNING x.price INTO due;
+    IF p_outcomes[n] = 'done' THEN
+      UPDATE cv.job x SET state = 'completed', lease = NULL, worker = NULL, finished_at = clock_timestamp(),
+        -- Audio sold by its length costs that, rounded up, within the hold; all else was quoted as the hold.
+        price = coalesce(p_prices[n], least(x.hold, (SELECT ceil(t.amount::numeric * p_durations_ms[n] / 1000)::bigint
+          FROM cv.price t WHERE t.version = x.tariff AND t.unit = 'audio_second'))),
+        object = p_objects[n], content_type = p_content_types[n], audio_bytes = p_bytes[n],
+        duration_ms = p_durations_ms[n], sha256 = p_sha256s[n], audio_until = clock_timestamp() + p_keep
+        WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker RETURNING x.price INTO due;
       IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
-      w := cv.settle(w, r.id, due, p_worker);
+      w := cv.settle(w, p_ids[n], due, p_worker);
       w.open_jobs := w.open_jobs - 1;
       result := 'completed'; RETURN NEXT; CONTINUE;
     END IF;
     SELECT x.tries INTO tries FROM cv.job x
-      WHERE x.id = r.id AND x.attempt = r.attempt AND x.worker = p_worker FOR UPDATE;
+      WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker FOR UPDATE;
     IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
-    IF r.outcome = 'refuse' OR (r.outcome = 'retry' AND tries >= p_tries_max) THEN
-      w := cv.close_job(w, r.id, 'failed', coalesce(r.code, 'failed'), 0, p_worker);
+    IF p_outcomes[n] = 'refuse' OR (p_outcomes[n] = 'retry' AND tries >= p_tries_max) THEN
+      w := cv.close_job(w, p_ids[n], 'failed', coalesce(p_codes[n], 'failed'), 0, p_worker);
       result := 'failed';
-    ELSIF r.outcome = 'retry' THEN
-      PERFORM cv.requeue(r.id, 0, 0.2 * 2 ^ tries * interval '1 second');
+    ELSIF p_outcomes[n] = 'retry' THEN
+      PERFORM cv.requeue(p_ids[n], 0, 0.2 * 2 ^ tries * interval '1 second');
       result := 'queued';
-    ELSIF r.outcome = 'hand_back' THEN
-      PERFORM cv.requeue(r.id, 1, interval '0');
+    ELSIF p_outcomes[n] = 'hand_back' THEN
+      PERFORM cv.requeue(p_ids[n], 1, interval '0');
       result := 'queued';
     ELSE
-      RAISE EXCEPTION 'unknown outcome %', r.outcome USING ERRCODE = 'invalid_parameter_value';
+      RAISE EXCEPTION 'unknown outcome %', p_outcomes[n] USING ERRCODE = 'invalid_parameter_value';
     END IF;
     RETURN NEXT;
   END LOOP;

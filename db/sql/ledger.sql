@@ -5,7 +5,7 @@ CREATE FUNCTION cv.now() RETURNS timestamptz LANGUAGE sql AS
 $$ SELECT clock_timestamp() + shift FROM cv.clock $$;
 
 CREATE FUNCTION cv.month() RETURNS date LANGUAGE sql AS
-$$ SELECT date_trunc('month', cv.now() AT TIME ZONE 'UTC')::date $$;
+$$ SELECT date_trunc('month', (clock_timestamp() + shift) AT TIME ZONE 'UTC')::date FROM cv.clock $$;
 
 -- What the chain binds. Lengths come before free text, so that no two rows read the same. STABLE, as
 -- concat_ws is: declared anything stricter it would not be inlined.
@@ -14,25 +14,24 @@ CREATE FUNCTION cv.link(prev bytea, t cv.transfer) RETURNS bytea LANGUAGE sql ST
     t.bucket, t.period - date '2000-01-01', (extract(epoch FROM t.at) * 1000000)::bigint,
     length(t.actor), t.actor, length(t.reason), t.reason), 'UTF8')) $$;
 
--- The single writer of transfers: appends one, and gives back the wallet as it then stands.
--- The caller holds the wallet's lock and saves the result.
+-- The single writer of transfers: appends one, and gives back the wallet as it then stands. In one statement,
+-- since every expression of PL/pgSQL is set up anew in each transaction. The caller holds the wallet's lock and
+-- saves the result.
 CREATE FUNCTION cv.enter(w cv.wallet, p_ref uuid, p_slot int, p_src cv.bucket, p_dst cv.bucket,
   p_amount bigint, p_bucket cv.bucket, p_actor text, p_reason text) RETURNS cv.wallet LANGUAGE plpgsql AS $$
-DECLARE t cv.transfer;
+DECLARE at timestamptz := cv.now();
 BEGIN
-  t := ROW(w.owner, w.seq + 1, p_ref, p_slot, p_src, p_dst, p_amount, p_bucket, w.period, p_actor, p_reason,
-           cv.now(), NULL);
-  t.hash := cv.link(w.head, t);
-  INSERT INTO cv.transfer VALUES (t.*);
-  w.seq := t.seq; w.head := t.hash;
-  CASE p_src WHEN 'issued' THEN w.issued := w.issued + p_amount;
-    WHEN 'free' THEN w.free := w.free - p_amount; WHEN 'paid' THEN w.paid := w.paid - p_amount;
-    WHEN 'held' THEN w.held := w.held - p_amount; WHEN 'spent' THEN w.spent := w.spent - p_amount;
-    ELSE w.expired := w.expired - p_amount; END CASE;
-  CASE p_dst WHEN 'issued' THEN w.issued := w.issued - p_amount;
-    WHEN 'free' THEN w.free := w.free + p_amount; WHEN 'paid' THEN w.paid := w.paid + p_amount;
-    WHEN 'held' THEN w.held := w.held + p_amount; WHEN 'spent' THEN w.spent := w.spent + p_amount;
-    ELSE w.expired := w.expired + p_amount; END CASE;
+  INSERT INTO cv.transfer VALUES (w.owner, w.seq + 1, p_ref, p_slot, p_src, p_dst, p_amount, p_bucket, w.period,
+    p_actor, p_reason, at, cv.link(w.head, ROW(w.owner, w.seq + 1, p_ref, p_slot, p_src, p_dst, p_amount, p_bucket,
+    w.period, p_actor, p_reason, at, NULL)::cv.transfer))
+  RETURNING seq, hash,
+    w.issued + amount * ((src = 'issued')::int - (dst = 'issued')::int),
+    w.free + amount * ((dst = 'free')::int - (src = 'free')::int),
+    w.paid + amount * ((dst = 'paid')::int - (src = 'paid')::int),
+    w.held + amount * ((dst = 'held')::int - (src = 'held')::int),
+    w.spent + amount * ((dst = 'spent')::int - (src = 'spent')::int),
+    w.expired + amount * ((dst = 'expired')::int - (src = 'expired')::int)
+    INTO w.seq, w.head, w.issued, w.free, w.paid, w.held, w.spent, w.expired;
   RETURN w;
 END $$;
 

@@ -1,17 +1,10 @@
--- The price book's rules: which price is in force, and what a job costs in the end. Applied anew whenever this
--- text changes.
+-- The price book: which price is in force, and a new one. What a job costs in the end is in cv.finish (jobs.sql).
+-- Applied anew whenever this text changes.
 
 -- The prices in force now: for each kind and engine the version whose time began last.
 CREATE VIEW cv.price_now AS
 SELECT DISTINCT ON (kind, engine) version, kind, engine, unit, amount, valid_from
 FROM cv.price WHERE valid_from <= cv.now() ORDER BY kind, engine, valid_from DESC, version DESC;
-
--- What a job of that version costs: for audio by its length, rounded up, never above the hold; else the hold,
--- which was the price. Also the hold where the length is not known.
-CREATE FUNCTION cv.real_price(p_version int, p_hold bigint, p_duration_ms bigint) RETURNS bigint
-LANGUAGE sql STABLE AS $$
-  SELECT least(p_hold, (SELECT ceil(amount::numeric * p_duration_ms / 1000)::bigint FROM cv.price
-    WHERE version = p_version AND unit = 'audio_second')) $$;
 
 -- Writes a new version, which holds from `p_from` (null: now) until a later one; none is ever changed. '*' is any
 -- kind or engine. Once a `ref`. Codes: set, replayed, past.

@@ -1,5 +1,5 @@
--- For `codevoice bench ledger`, in its throwaway database: wallets, a plain table, and two calls.
--- The ledger's part of each call is the shipped one; claim and finish of one known job are joined into `post`.
+-- For `codevoice bench ledger`, in its throwaway database: wallets, a plain table, and the second call. The first
+-- is cv.submit itself; here the claim of one known job, as short as can be, and cv.finish are joined into one.
 
 CREATE TABLE public.plain (id int PRIMARY KEY, n bigint NOT NULL) WITH (fillfactor = 70);
 INSERT INTO public.plain SELECT n, 0 FROM generate_series(1, 5000) n;
@@ -9,12 +9,6 @@ $$ SELECT md5('w' || n)::uuid $$;
 
 SELECT cv.open_wallet(public.owner_of(n), 'registered', 2, 1000000000000000, false)
 FROM generate_series(1, 5000) n;
-
-CREATE FUNCTION public.hold(p_wallet int, p_job bigint) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off AS $$
-BEGIN
-  RETURN (SELECT code FROM cv.submit(ARRAY[md5(p_job::text)::uuid], ARRAY[public.owner_of(p_wallet)], '{speech}', '{none}',
-    '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}', '{NULL}', ARRAY[NULL::bytea], interval '1 hour', 1000000));
-END $$;
 
 CREATE FUNCTION public.post(p_job bigint) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN

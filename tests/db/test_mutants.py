@@ -34,15 +34,15 @@ MUTANTS = [
     Mutant(
         "no fencing by attempt",
         "jobs",
-        "AND x.attempt = r.attempt AND x.worker = p_worker",
+        "AND x.attempt = p_attempts[n] AND x.worker = p_worker",
         "AND x.worker = p_worker",
         "test_guards.py::test_a_workers_own_earlier_attempt_is_fenced_too",
     ),
     Mutant(
         "no fencing by worker",
         "jobs",
-        "AND x.attempt = r.attempt AND x.worker = p_worker",
-        "AND x.attempt = r.attempt",
+        "AND x.attempt = p_attempts[n] AND x.worker = p_worker",
+        "AND x.attempt = p_attempts[n]",
         "test_guards.py::test_a_job_can_be_renewed_and_finished_only_by_its_worker",
     ),
     Mutant(
@@ -55,15 +55,15 @@ MUTANTS = [
     Mutant(
         "wallets locked in another order",
         "jobs",
-        "JOIN cv.job x ON x.id = t.id ORDER BY x.owner, t.id LOOP",
-        "JOIN cv.job x ON x.id = t.id ORDER BY x.owner DESC, t.id LOOP",
+        "ORDER BY x.owner, t.id",
+        "ORDER BY x.owner DESC, t.id",
         "test_guards.py::test_finish_locks_wallets_by_owner_and_jobs_after_them",
     ),
     Mutant(
         "no look at the key",
         "jobs",
-        "      ELSIF FOUND THEN\n        code := CASE WHEN k.fingerprint",
-        "      ELSIF false THEN\n        code := CASE WHEN k.fingerprint",
+        "      ELSIF FOUND THEN\n        code := CASE WHEN k.id",
+        "      ELSIF false THEN\n        code := CASE WHEN k.id",
         "test_jobs.py::test_a_key_used_twice_in_one_batch_gives_one_job",
     ),
     Mutant(
@@ -90,8 +90,8 @@ MUTANTS = [
     Mutant(
         "handing back costs a try",
         "jobs",
-        "PERFORM cv.requeue(r.id, 1, interval '0');",
-        "PERFORM cv.requeue(r.id, 0, interval '0');",
+        "PERFORM cv.requeue(p_ids[n], 1, interval '0');",
+        "PERFORM cv.requeue(p_ids[n], 0, interval '0');",
         "test_jobs.py::test_a_job_handed_back_loses_no_try",
     ),
     Mutant(
