@@ -131,7 +131,7 @@ def watch(browser: Browser, stack: Stack) -> Generator[Watch]:
     assert [sin for one in opened for sin in one.sins] == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def admin(stack: Stack) -> Login:
     """An administrator's e-mail and password."""
     email = "admin@example.org"
