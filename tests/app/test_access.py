@@ -11,7 +11,7 @@ import pytest
 
 from app.server import handlers
 
-from .conftest import AddKey, Person, Say, SignUp
+from .conftest import AddKey, Person
 from .front import Front
 
 PUBLIC = "public"
@@ -97,7 +97,6 @@ ROUTES = {
     ("GET", "/api/admin/acts"): "admin",
 }
 PROTECTED = [(method, path, scope) for (method, path), scope in ROUTES.items() if scope != PUBLIC]
-OWNED = [(method, path) for method, path, _ in PROTECTED if "{job_id}" in path or "{key_id}" in path]
 OTHER_SCOPES = ("usage", "speech")
 
 
@@ -204,22 +203,3 @@ def test_a_key_and_a_token_are_let_in(
 @pytest.mark.parametrize(("method", "path"), [(m, p) for m, p, scope in PROTECTED if scope == "admin"])
 def test_only_administrators_are_let_in(front: Front, person: Person, method: str, path: str) -> None:
     assert refusal(call(front, method, path, {"X-API-Key": person.key})) == (403, "missing_scope")
-
-
-@pytest.mark.parametrize(("method", "path"), OWNED)
-def test_what_is_anothers_is_not_found(
-    front: Front, sign_up: SignUp, say: Say, owner: psycopg.Connection[Any], method: str, path: str
-) -> None:
-    other = sign_up()
-    job = say(other.key)
-    key = front.call("GET", "/api/keys", other.key).json()["keys"][0]["id"]
-
-    answers = [
-        call(front, method, path, headers, job_id=job, key_id=key)
-        for person in [sign_up()]
-        for headers in ({"X-API-Key": person.key}, {"Authorization": f"Bearer {person.token}"})
-    ]
-
-    assert [answer.status_code for answer in answers] == [404, 404]
-    assert front.call("GET", f"/tts/status/{job}").json()["status"] == "queued"
-    assert front.call("GET", "/api/keys", other.key).json()["keys"][0]["revoked_at"] is None
