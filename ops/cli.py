@@ -47,6 +47,7 @@ _ELSEWHERE = {
     "ledger heads": ("ops.admin.ledger:heads", "The last transfer of every wallet, to be kept elsewhere."),
     "ledger export": ("ops.admin.ledger:export", "Every transfer, as JSON lines or CSV."),
     "check xtts": ("ops.check:xtts", "Your own XTTS weights: exact, quick, intelligible?"),
+    "storm": ("ops.storm.command:storm", "Everything breaks, over and over: is every promise kept?"),
     "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
 }
 

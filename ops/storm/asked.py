@@ -1,0 +1,136 @@
+"""What the clients asked and were told, gathered from the histories by request, job and account."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct, field
+
+from ops.storm.history import Event
+
+
+class Request(Struct):
+    """One request as its caller means it: sent once, or several times under one key."""
+
+    owner: str
+    key: str
+    sends: int = 0
+    refusals: int = 0  # sends that certainly did nothing
+    answers: set[tuple[str, str]] = field(default_factory=set)  # job, message
+
+
+class Grant(Struct):
+    """One grant as the operator means it."""
+
+    owner: str
+    amount: int
+    oks: int = 0
+    balances: list[tuple[str, tuple[int, int, int]]] = field(default_factory=list)  # code, and what there was
+
+
+class Look(Struct, frozen=True):
+    """A look at something, asked for before line `since` and answered at line `n`."""
+
+    n: int
+    since: int
+    said: str
+
+
+class Sight(Struct, frozen=True):
+    """A look at an account's balances."""
+
+    since: int
+    balance: tuple[int, int, int]
+
+
+class Asked(Struct):
+    """Everything the checker needs of the histories."""
+
+    requests: dict[str, Request] = field(default_factory=dict)  # by text
+    grants: dict[str, Grant] = field(default_factory=dict)  # by reason
+    cancelled: dict[str, int] = field(default_factory=dict)  # job → line of the answer
+    over: dict[str, int] = field(default_factory=dict)  # job too late to be cancelled → line of the answer
+    refunded: set[str] = field(default_factory=set)
+    looks: dict[str, list[Look]] = field(default_factory=dict)  # by job
+    sights: dict[str, list[Sight]] = field(default_factory=dict)  # by owner
+    told: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # owner → line and job of each ack
+    strange: list[tuple[str, int, str]] = field(
+        default_factory=list
+    )  # op, status, code: nobody promised these
+
+
+# Every answer the storm's requests may get: anything else is a broken promise.
+_PROMISED = {
+    "submit": {200, 402, 429, 503, 0},
+    "cancel": {200, 409, 503, 0},
+    "grant": {200, 503, 0},
+    "refund": {200, 503, 0},
+}
+_MISUSED = 422  # a key with another request
+
+
+def gather(events: Iterable[Event]) -> Asked:
+    """Read the histories through, once."""
+    asked = Asked()
+    invokes: dict[int, Event] = {}
+    for event in events:
+        if event.kind == "invoke":
+            invokes[event.n] = event
+            _invoked(asked, event)
+        elif event.kind == "saw":
+            _saw(asked, event)
+        elif event.kind != "fault":
+            _ended(asked, invokes.pop(event.of), event)
+    return asked
+
+
+def _invoked(asked: Asked, event: Event) -> None:
+    if event.op == "submit":
+        asked.requests.setdefault(event.text, Request(event.owner, event.key)).sends += 1
+    elif event.op == "grant":
+        asked.grants.setdefault(event.text, Grant(event.owner, event.amount))
+
+
+def _saw(asked: Asked, event: Event) -> None:
+    if event.op == "status":
+        asked.looks.setdefault(event.job, []).append(Look(event.n, event.since, event.said))
+    elif event.balance is not None:
+        asked.sights.setdefault(event.owner, []).append(Sight(event.since, event.balance))
+
+
+def _ended(asked: Asked, invoke: Event, event: Event) -> None:
+    if event.http not in _PROMISED[invoke.op] and not (invoke.op == "submit" and _is_misuse(event)):
+        asked.strange.append((invoke.op, event.http, event.said))
+    match invoke.op:
+        case "submit":
+            _submitted(asked, invoke, event)
+        case "grant" if event.kind == "ok":
+            grant = asked.grants[invoke.text]
+            grant.oks += 1
+            if event.balance is not None:
+                grant.balances.append((event.said, event.balance))
+        case "cancel" if event.kind == "ok":
+            asked.cancelled.setdefault(invoke.job, event.n)
+        case "cancel" if event.http == 409:
+            asked.over.setdefault(invoke.job, event.n)
+        case "refund" if event.kind == "ok":
+            asked.refunded.add(invoke.job)
+        case _:
+            pass
+
+
+def _is_misuse(event: Event) -> bool:
+    return (event.http, event.said) == (_MISUSED, "idempotency_key_reused")
+
+
+def _submitted(asked: Asked, invoke: Event, event: Event) -> None:
+    request = asked.requests[invoke.text]
+    if event.kind == "ok":
+        request.answers.add((event.job, event.said))
+        asked.told.setdefault(invoke.owner, []).append((event.n, event.job))
+    elif event.kind == "fail":
+        request.refusals += 1
+
+
+def micro(balance: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Credits as people read them, in micro-credits."""
+    free, paid, held = (round(part * 1_000_000) for part in balance)
+    return free, paid, held

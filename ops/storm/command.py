@@ -1,0 +1,108 @@
+"""`codevoice storm`: the whole stack under load and faults, and the verdict on every answer it gave."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from ops.cli import failing_on
+
+if TYPE_CHECKING:
+    from ops.storm.run import Verdict
+
+
+@click.command()
+@click.option("--seconds", default=7200.0, show_default=True, help="At most this long.")
+@click.option("--acks", default=100_000, show_default=True, help="Goal: submits acknowledged.")
+@click.option("--process-kills", default=1000, show_default=True, help="Goal: API, worker or Redis killed.")
+@click.option("--postgres-kills", default=100, show_default=True, help="Goal: Postgres killed, all of it.")
+@click.option("--redis-flushes", default=20, show_default=True, help="Goal: Redis emptied.")
+@click.option(
+    "--resume",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Rage on in the folder of an earlier one.",
+)
+@click.option(
+    "--detach", is_flag=True, help="In the background; prints the folder, which will hold storm.json."
+)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def storm(
+    seconds: float,
+    acks: int,
+    process_kills: int,
+    postgres_kills: int,
+    redis_flushes: int,
+    resume: Path | None,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Kill -9, freeze, flush and cut off everything, while clients submit; then check every answer.
+
+    In a folder of its own, with a stack of its own. Ends when all goals are reached or the time is up. Exit
+    status 1 where a promise was broken. Interrupted, it can be resumed.
+    """
+    from ops.embedded import EmbeddedError
+    from ops.home import HomeError
+    from ops.local import UpError
+    from ops.signals import Stop
+    from ops.storm.accounts import NoAccounts
+    from ops.storm.run import Goals, StormError
+    from ops.storm.run import storm as rage
+
+    folder = (resume or Path(tempfile.mkdtemp(prefix="codevoice-storm-"))).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # Postgres may run as another account
+    if detach:
+        _detach(folder)
+        return
+    click.echo(f"codevoice: storm in {folder}", err=True)
+    goals = Goals(
+        seconds=seconds,
+        acks=acks,
+        process_kills=process_kills,
+        postgres_kills=postgres_kills,
+        redis_flushes=redis_flushes,
+    )
+    with failing_on(StormError, NoAccounts, EmbeddedError, HomeError, UpError):
+        try:
+            verdict = rage(folder, goals, lambda line: click.echo(f"codevoice: {line}", err=True))
+        except Stop:
+            click.echo(f"codevoice: stopped; go on with: codevoice storm --resume {folder}", err=True)
+            raise SystemExit(1) from None
+    _say(verdict, folder, as_json=as_json)
+    if verdict.violations:
+        raise SystemExit(1)
+
+
+def _say(verdict: "Verdict", folder: Path, *, as_json: bool) -> None:
+    told = {
+        "storm": folder.name,
+        "figures": verdict.figures,
+        "violations": [{"what": one.what, "id": one.id} for one in verdict.violations],
+    }
+    (folder / "storm.json").write_text(json.dumps(told, indent=1) + "\n")
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    click.echo("\n".join(f"{name} {value:g}" for name, value in verdict.figures.items()))
+    click.echo("\n".join(f"violation: {one.what}: {one.id}" for one in verdict.violations) or "no violations")
+
+
+def _detach(folder: Path) -> None:
+    """The same command again, in a session of its own."""
+    arguments = [one for one in sys.argv[1:] if one != "--detach"]
+    if "--resume" not in arguments:
+        arguments += ["--resume", str(folder)]
+    with (folder / "storm.log").open("ab") as log:
+        subprocess.Popen(
+            [Path(sys.executable).with_name("codevoice"), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    click.echo(str(folder))

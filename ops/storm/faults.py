@@ -1,0 +1,156 @@
+"""What breaks next, and how: every fault strikes only what the storm itself has started."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import psycopg
+import redis
+
+from db import nudge
+from ops.storm.engine import ENGINE
+from ops.storm.history import History
+from ops.storm.processes import Processes
+from ops.storm.stack import APIS, LEASE_S, WORKERS, StormStack
+
+_WEIGHTS = {
+    "kill_api": 20,
+    "kill_worker": 26,
+    "kill_redis": 10,
+    "kill_postgres": 6,
+    "kill_backend": 2,
+    "flush_redis": 2,
+    "flush_redis_file": 1,
+    "freeze_worker": 5,
+    "freeze_api": 2,
+    "store_away": 2,
+    "duplicate_nudges": 4,
+    "month_end": 1,
+}
+_PAUSE_S = (0.1, 0.8)
+_STORE_AWAY_S = (0.5, 2.5)
+_NUDGES = 30
+PROCESS_KILLS = ("kill_api", "kill_worker", "kill_redis", "flush_redis_file")
+FLUSHES = ("flush_redis", "flush_redis_file")
+
+
+class Faults:
+    """Strikes now and then, whenever `tend` is called; `counts` says what came to pass, over all lives."""
+
+    def __init__(
+        self, stack: StormStack, processes: Processes, history: History, counts: Mapping[str, int]
+    ) -> None:
+        self.counts = Counter(counts)
+        self._stack = stack
+        self._processes = processes
+        self._history = history
+        self._next_at = 0.0
+        self._store_back_at = 0.0
+        self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in _WEIGHTS}
+
+    def tend(self) -> None:
+        """Mend what is due, and break something where it is time."""
+        now = time.monotonic()
+        if self._store_back_at and now >= self._store_back_at:
+            self._mend_store()
+        if now >= self._next_at:
+            self._next_at = now + random.uniform(*_PAUSE_S)
+            (name,) = random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+            self._strike(name)
+
+    def end(self) -> None:
+        """Whole again: the rest is for the stack to mend."""
+        self._mend_store()
+        self._processes.thaw()
+
+    def _strike(self, name: str) -> None:
+        if self._acts[name]():
+            self.counts[name] += 1
+            self._history.add("fault", name)
+
+    def _kill_api(self) -> bool:
+        return self._kill(*APIS)
+
+    def _kill_worker(self) -> bool:
+        return self._kill(*WORKERS)
+
+    def _kill_redis(self) -> bool:
+        return self._kill("valkey")
+
+    def _kill_postgres(self) -> bool:
+        return self._kill("postgres")
+
+    def _kill(self, *names: str) -> bool:
+        """One that is up: a death during its start would prove little."""
+        up = [name for name in names if self._processes.is_up(name)]
+        if up:
+            self._processes.kill(random.choice(up))
+        return bool(up)
+
+    def _kill_backend(self) -> bool:
+        """One connection's process: Postgres itself then ends all others and recovers."""
+        statement = (
+            "SELECT pid FROM pg_stat_activity WHERE usename = 'codevoice_app' ORDER BY random() LIMIT 1"
+        )
+        return self._as_owner(statement, lambda row: self._processes.kill_child("postgres", row[0]))
+
+    def _flush_redis(self) -> bool:
+        with suppress(redis.RedisError):
+            with nudge.connect(self._stack.addresses.redis_url) as client:
+                return bool(client.flushall())
+        return False
+
+    def _flush_redis_file(self) -> bool:
+        if not self._processes.is_up("valkey"):
+            return False
+        self._processes.kill("valkey", clean=self._stack.forget_redis)
+        return True
+
+    def _freeze_worker(self) -> bool:
+        """Past its lease: it comes back as a zombie, with attempts that are others' by then."""
+        return self._freeze(WORKERS, LEASE_S * random.uniform(1.2, 2.2))
+
+    def _freeze_api(self) -> bool:
+        return self._freeze(APIS, random.uniform(0.5, 2.0))
+
+    def _freeze(self, names: tuple[str, ...], seconds: float) -> bool:
+        up = [name for name in names if self._processes.is_up(name)]
+        if up:
+            self._processes.freeze(random.choice(up), seconds)
+        return bool(up)
+
+    def _store_away(self) -> bool:
+        if self._store_back_at:
+            return False
+        self._stack.take_store_away()
+        self._store_back_at = time.monotonic() + random.uniform(*_STORE_AWAY_S)
+        return True
+
+    def _mend_store(self) -> None:
+        self._store_back_at = 0.0
+        self._stack.bring_store_back()
+
+    def _duplicate_nudges(self) -> bool:
+        with suppress(redis.RedisError):
+            broker = nudge.producer(self._stack.addresses.redis_url)
+            for _ in range(_NUDGES):
+                nudge.send(broker, ENGINE)
+            broker.client.close()
+            return True
+        return False
+
+    def _month_end(self) -> bool:
+        """The ledger's clock goes on by 31 days: always another month."""
+        return self._as_owner(
+            "UPDATE cv.clock SET shift = shift + interval '31 days' RETURNING 1", lambda _: True
+        )
+
+    def _as_owner(self, statement: str, then: Callable[[tuple[int, ...]], bool]) -> bool:
+        with suppress(psycopg.Error):
+            url = self._stack.addresses.database_owner_url
+            with psycopg.connect(url, autocommit=True, connect_timeout=2) as connection:
+                row = connection.execute(statement.encode()).fetchone()
+                return row is not None and then(row)
+        return False
