@@ -1,11 +1,11 @@
-"""`python -m app`: the front door as a process. TERM and INT end it within five seconds."""
+"""`python -m app`: the front door as a process. TERM and INT drain it for CODEVOICE_API_DRAIN_S and end it;
+USR1 ends it in its own time, for when another serves already.
+"""
 
-import asyncio
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from types import FrameType
 
 import structlog
@@ -13,14 +13,13 @@ import uvicorn
 
 from app.http import protocol
 from app.server import create_app
+from app.serving import SHUTDOWN_S, Server
 from app.settings import AppSettings, read_settings
 from db.log import configure
 from db.metrics import MetricsSettings, serve
 from db.objects import StoreError
 from db.settings import DbSettings, SettingsError, read
 
-_SHUTDOWN_S = 3
-_DRAIN_S = 1.0  # what wants to end by itself has so long
 _KEEP_ALIVE_S = 30
 
 
@@ -45,25 +44,15 @@ def main() -> None:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
     )
+    server = Server(config, drain_s=settings.api_drain_s, end_waits=app.drain, ready_fd=settings.ready_fd)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it has ended
         signal.signal(number, _end)
+    signal.signal(signal.SIGUSR1, server.renew)
     host, port = listening.getsockname()[:2]
     structlog.get_logger().info("listening", host=host, port=port)
-    _Server(config, app.drain).run(sockets=[listening])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's; where requests wait or sound on for long when it stops, they are told to end."""
-
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._drain = drain
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().call_later(_DRAIN_S, self._drain)
-        await super().shutdown(sockets)
+    server.run(sockets=[listening])
 
 
 def _show_metrics(settings: MetricsSettings) -> None:

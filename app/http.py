@@ -20,6 +20,22 @@ class Protocol(HttpToolsProtocol):
     _head_bytes = 0  # received of a head not complete yet
     _is_head_too_large = False
     _has_refused = False
+    _is_lingering = False
+
+    def linger(self, seconds: float) -> None:
+        """The server is to end: the answer to come is the last here; one that nobody asks for is awaited so
+        long. An answer under way cannot say that it is the last: another one follows, if asked for.
+        """
+        if self._is_lingering:
+            return
+        self._is_lingering = True
+        self.timeout_keep_alive = seconds
+        cycle = self._unanswered()
+        if cycle is None:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+        elif not cycle.response_started:
+            cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Parse; a head that goes on and on is refused before it is complete."""
@@ -44,6 +60,8 @@ class Protocol(HttpToolsProtocol):
             self._is_head_too_large = True
             raise ValueError("head too large")
         super().on_headers_complete()
+        if self._is_lingering:
+            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """What uvicorn calls for everything the parser refuses."""

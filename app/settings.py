@@ -21,6 +21,8 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     url_secret: Secret  # signs audio URLs and live sessions
 
     listen_fd: int | None = None  # a listening socket handed over; host and port are then not used
+    ready_fd: int | None = None  # a descriptor that gets a line when the process serves
+    api_drain_s: Seconds = 2.5  # after TERM, for requests under way
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any free
     public_url: str = ""  # where callers find us; empty where no absolute URL is needed

@@ -48,6 +48,7 @@ _ELSEWHERE = {
     "ledger export": ("ops.admin.ledger:export", "Every transfer, as JSON lines or CSV."),
     "check xtts": ("ops.check:xtts", "Your own XTTS weights: exact, quick, intelligible?"),
     "storm": ("ops.storm.command:storm", "Everything breaks, over and over: is every promise kept?"),
+    "restart": ("ops.restart:restart", "New processes for the running stack, without a failed request."),
     "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
 }
 

@@ -1,5 +1,7 @@
 """`codevoice up`: the whole stack on one machine, from an empty folder to ready, until a signal.
 
+USR1 renews all but the stores, without a failed request.
+
 Order: home and port, Postgres and Valkey, migrations, API and worker together, the demo account, ready.
 """
 
@@ -10,7 +12,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from signal import SIGKILL
+from signal import SIGKILL, SIGUSR1
 
 import msgspec
 
@@ -213,6 +215,11 @@ class _Run:
             fds=(self._listener.fd,),
             grace_s=5.0,
             wave=_FRONT,
+            planned=frozenset({0}),  # by TERM
+            tells_ready=True,
+            renewed="beside",
+            leave_signal=SIGUSR1,
+            leave_s=workers.LEAVE_S,
         )
 
     def _workers(self) -> list[Program]:
@@ -253,6 +260,9 @@ class _Run:
             is_ready=lambda _: get(self._stack.metrics_url, "/metrics") is not None,
             gives_up=False,
             wave=_FRONT,
+            planned=frozenset({0}),
+            renewed="after",
+            leave_s=2.0,
         )
 
     def _metrics_host(self) -> str:

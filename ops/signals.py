@@ -1,4 +1,4 @@
-"""INT, TERM and HUP as something to wait for, so that a stop is clean whatever it interrupts."""
+"""INT, TERM, HUP and USR1 as something to wait for, so that a stop is clean whatever it interrupts."""
 
 import select
 import signal
@@ -16,13 +16,14 @@ class Stop(BaseException):
 
 
 class Signals:
-    """Counts the requests to stop, and wakes `wait` for them and for the end of a child.
+    """Counts the requests to stop, notes one to renew (USR1); wakes `wait` for them and for a child's end.
 
     A context manager for the main thread. Outside of `with` it counts nothing and `wait` only sleeps.
     """
 
     def __init__(self) -> None:
         self.asked = 0
+        self.renewal_asked = False
         self._raising = False
         self._wake: socket.socket | None = None
 
@@ -32,6 +33,7 @@ class Signals:
         self._waker.setblocking(False)
         self._old_fd = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         self._old = {number: signal.signal(number, self._ask) for number in _STOPPING}
+        self._old[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._ask_renewal)
         # Python writes to the waking socket only for signals that have a handler.
         self._old[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, _do_nothing)
         return self
@@ -72,6 +74,9 @@ class Signals:
         if self._raising:
             self._raising = False  # the next one must not interrupt the cleaning up
             raise Stop
+
+    def _ask_renewal(self, _number: int, _frame: FrameType | None) -> None:
+        self.renewal_asked = True
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

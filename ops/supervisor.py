@@ -14,13 +14,17 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
+from ops.readiness import Readiness
 from ops.signals import Signals
 
 DEATHS_A_MINUTE_MAX = 5
 BACKOFF_S_MAX = 30.0
+RENEWAL_S_MAX = 120.0  # for a successor to be ready
 LOG_BYTES_MAX = 10_000_000
 _BACKOFF_S = 0.1  # after the first death in a while, doubled for each further one
 _REMEMBERED_S = 60.0  # a death; where nobody gives up, each for longer than the longest pause
@@ -46,6 +50,12 @@ class Program(Struct, frozen=True, kw_only=True):
     gives_up: bool = True  # false: one that keeps dying is started again for ever, ever more slowly
     final: frozenset[int] = frozenset()  # exit statuses that starting again would not mend
     planned: frozenset[int] = frozenset()  # those that ask for it, at once
+    tells_ready: bool = False  # by a line on the descriptor CODEVOICE_READY_FD
+    renewed: Literal["never", "beside", "after"] = (
+        "never"  # whether its successor starts before or after its end
+    )
+    leave_signal: signal.Signals = signal.SIGTERM  # tells one that is renewed to end in its own time
+    leave_s: float = 0.0  # it has so long, then it is stopped
 
 
 class Crashed(Exception):
@@ -70,6 +80,7 @@ class Supervisor:
         self._changed = changed
         self._report = report
         self._children: dict[str, _Child] = {}
+        self._leaving: list[_Child] = []
 
     def start(self, program: Program) -> None:
         """Start `program`, and again whenever it dies while this supervisor waits or watches."""
@@ -84,30 +95,80 @@ class Supervisor:
         """Return when that program is ready; raises Crashed after `seconds`, Stop on a signal."""
         child = self._children[name]
         deadline = time.monotonic() + seconds
-        while not (child.process and child.program.is_ready(child.process.pid)):
+        while not child.is_ready():
             if time.monotonic() > deadline:
                 raise Crashed(f"{name} was not ready within {seconds:.0f} s{_end_of(child.program.log)}")
-            self._signals.check()
-            self.mend()
-            self._signals.wait(_POLL_S)
+            self._look()
 
     def watch(self) -> None:
-        """Restart what dies, until a signal raises Stop or a program that keeps dying raises Crashed."""
+        """Restart what dies, renew all when asked. A signal raises Stop; one that keeps dying, Crashed."""
         while True:
             self._signals.check()
             self.mend()
+            if self._signals.renewal_asked:
+                self._signals.renewal_asked = False
+                self.renew()
             for child in self._children.values():
                 trim(child.program.log)
             due = [child.restart_at for child in self._children.values() if not child.process]
             wait_s = min(due) - time.monotonic() if due else _TRIM_S
             self._signals.wait(max(0.0, wait_s))
 
+    def renew(self) -> None:
+        """Put a new process in the place of each that may be renewed, one after the other.
+
+        Where a new one does not become ready the old one stays, those after it too, and that is reported.
+        """
+        for name, child in list(self._children.items()):
+            if child.program.renewed == "never":
+                continue
+            renew = self._renew_beside if child.program.renewed == "beside" else self._renew_after
+            if not renew(child):
+                self._report(f"{name} was not ready within {RENEWAL_S_MAX:.0f} s: nothing more is renewed")
+                return
+            self._report(f"{name} is renewed")
+
+    def _renew_beside(self, old: "_Child") -> bool:
+        new, deadline = _Child(old.program), time.monotonic() + RENEWAL_S_MAX
+        try:
+            while not new.is_ready():
+                if new.has_ended() or time.monotonic() > deadline:
+                    new.kill()
+                    return False
+                self._look()
+        except BaseException:
+            new.kill()
+            raise
+        self._children[old.program.name] = new
+        self._leaving.append(old)
+        old.leave()
+        self._changed(self.pids())
+        return True
+
+    def _renew_after(self, child: "_Child") -> bool:
+        old, deadline = child.process, time.monotonic() + child.program.leave_s + RENEWAL_S_MAX
+        child.leave()
+        while child.process is old or not child.is_ready():
+            if time.monotonic() > deadline:
+                return False
+            if child.process is old:
+                child.hurry()
+            self._look()
+        return True
+
+    def _look(self) -> None:
+        """What is to be done while something is waited for."""
+        self._signals.check()
+        self.mend()
+        self._signals.wait(_POLL_S)
+
     def stop(self) -> None:
         """End all programs, wave by wave, each within its grace; then kill what is left of it."""
-        children = [child for child in reversed(self._children.values()) if child.process]
+        children = [child for child in (*reversed(self._children.values()), *self._leaving) if child.process]
         for wave in sorted({child.program.wave for child in children}, reverse=True):
             self._end([child for child in children if child.program.wave == wave])
         self._children.clear()
+        self._leaving.clear()
 
     def mend(self) -> None:
         """Note who died, start whose time has come; raises Crashed for what keeps dying. Does not wait."""
@@ -118,6 +179,9 @@ class Supervisor:
             elif not child.process and time.monotonic() >= child.restart_at:
                 child.restart()
                 self._changed(self.pids())
+        for child in self._leaving:
+            child.hurry()
+        self._leaving = [child for child in self._leaving if not child.is_gone()]
 
     def _end(self, children: "list[_Child]") -> None:
         asked_at = time.monotonic()
@@ -139,10 +203,48 @@ class _Child:
         self.program = program
         self.restart_at = 0.0
         self._deaths: list[float] = []
-        self.process: subprocess.Popen[bytes] | None = spawn(program)
+        self._left_at = 0.0
+        self._ready = Readiness()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.restart()
 
     def restart(self) -> None:
-        self.process = spawn(self.program)
+        if not self.program.tells_ready:
+            self.process = spawn(self.program)
+            return
+        self._ready.close()
+        self._ready = Readiness()
+        with self._ready.telling() as fd:
+            env = {**self.program.env, "CODEVOICE_READY_FD": str(fd)}
+            told = msgspec.structs.replace(self.program, env=env, fds=(*self.program.fds, fd))
+            self.process = spawn(told)
+
+    def is_ready(self) -> bool:
+        told = self._ready.is_told() or not self.program.tells_ready
+        return bool(told and self.process and self.program.is_ready(self.process.pid))
+
+    def has_ended(self) -> bool:
+        return self.process is None or has_ended(self.process)
+
+    def leave(self) -> None:
+        """End, in your own time."""
+        self._left_at = time.monotonic()
+        self.send(self.program.leave_signal)
+
+    def hurry(self) -> None:
+        """Insist where one that is to leave takes too long."""
+        late_s = time.monotonic() - self._left_at - self.program.leave_s
+        if late_s > self.program.grace_s:
+            self.kill()
+        elif late_s > 0:
+            self.send(self.program.stop_signal)
+
+    def is_gone(self) -> bool:
+        """Whether it has ended, with all it started."""
+        if not self.has_ended():
+            return False
+        self.kill()
+        return True
 
     def send(self, number: signal.Signals) -> None:
         if self.process:
@@ -154,6 +256,7 @@ class _Child:
         return not self.process or waited_s > grace_s or has_ended(self.process)
 
     def kill(self) -> None:
+        self._ready.close()
         if self.process:
             kill_group(self.process)
 

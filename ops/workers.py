@@ -1,4 +1,4 @@
-"""`codevoice worker`: one worker process an engine and device, kept running until a signal."""
+"""`codevoice worker`: a worker process an engine and device, kept running; USR1 renews them."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGTERM, SIGUSR1
 from tempfile import TemporaryDirectory
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from workers.engines import CPU_ONLY
 from workers.exits import Exit
 from workers.settings import WorkerSettings
 
+LEAVE_S = 620.0  # for what a renewed process still has to do; it ends by itself before that
 _GRACE_S = 5.0  # beyond the drain
 # What only the API and migrations may see.
 NOT_FOR_WORKERS = (
@@ -75,7 +76,12 @@ def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Prog
         grace_s=settings.drain_s + _GRACE_S,
         gives_up=False,
         final=frozenset({Exit.SETTING}),
-        planned=frozenset({Exit.RECYCLED}),
+        planned=frozenset({Exit.DRAINED, Exit.RECYCLED}),
+        tells_ready=True,
+        # Two of an engine with a model may be more than the device's memory.
+        renewed="beside" if post.engine in CPU_ONLY else "after",
+        leave_signal=SIGUSR1,
+        leave_s=LEAVE_S,
     )
 
 

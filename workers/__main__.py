@@ -1,8 +1,9 @@
-"""`python -m workers`: one process, one engine, one device. TERM drains it; its status says why it ended."""
+"""`python -m workers`: one process, one engine, one device. TERM drains it, USR1 lets its jobs end first; its
+status says why it ended.
+"""
 
 import os
 import secrets
-import signal
 import socket
 import sys
 import threading
@@ -12,9 +13,10 @@ import structlog
 
 from db.log import configure
 from db.metrics import MetricsSettings, serve
+from db.ready import tell_ready
 from db.settings import DbSettings, SettingsError, read
 from workers import devices, licence
-from workers.ending import Memory, wait
+from workers.ending import Asked, Memory, wait
 from workers.engines import DeviceLost, Engine, load
 from workers.engines.transcriber import TRANSCRIBERS, Transcriber
 from workers.exits import Exit
@@ -27,20 +29,14 @@ _LOST_GRACE_S = 8.0  # nobody waits for it, and handing back must not fail for w
 
 def main() -> int:
     """Run until INT or TERM, until the device is lost or the process has grown too large."""
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: object) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    asked = Asked()
     try:
         settings, places = read(WorkerSettings, os.environ), read(DbSettings, os.environ)
         devices.pin(settings.device)
         licence.require(settings.engine, declared=settings.xtts_licence, environ=os.environ)
         _show_metrics()
         configure(settings.log_level)
-        return _run(_ready_engine(settings), settings, places, stopping)
+        return _run(_ready_engine(settings), settings, places, asked)
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return Exit.SETTING
@@ -71,9 +67,7 @@ def _ready_engine(settings: WorkerSettings) -> Engine | Transcriber:
     return engine
 
 
-def _run(
-    engine: Engine | Transcriber, settings: WorkerSettings, places: DbSettings, stopping: threading.Event
-) -> Exit:
+def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSettings, asked: Asked) -> Exit:
     os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
     import dramatiq
 
@@ -105,7 +99,7 @@ def _run(
     actors.declare(broker, craft.capabilities.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
     airing.start()
-    timer.start(stopping)
+    timer.start(asked.to_stop)
     keeper.start()
     orphans.start()
     calls.start()
@@ -120,7 +114,8 @@ def _run(
         slots=craft.slots,
         worker=worker,
     )
-    why = wait(stopping, runner, Memory(engine, settings))
+    tell_ready(settings.ready_fd)
+    why = wait(asked, runner, Memory(engine, settings))
     is_lost = why is Exit.DEVICE_LOST
     drain_s = 0.0 if is_lost else settings.drain_s
     _end_for_certain(_LOST_GRACE_S if is_lost else drain_s + _GRACE_S, why or Exit.FAILED)

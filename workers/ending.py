@@ -1,7 +1,9 @@
 """How a worker process notices that it should end: told to, its device lost, grown too large."""
 
 import os
+import signal
 import threading
+from types import FrameType
 
 import structlog
 
@@ -37,18 +39,33 @@ class Memory:
         return ""
 
 
-def wait(stopping: threading.Event, runner: Runner, memory: Memory) -> Exit:
+class Asked:
+    """What signals ask of the process: to end (TERM, INT), or to let its jobs end and be replaced (USR1)."""
+
+    def __init__(self) -> None:
+        self.to_stop = threading.Event()
+        self.to_renew = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        (self.to_renew if number == signal.SIGUSR1 else self.to_stop).set()
+
+
+def wait(asked: Asked, runner: Runner, memory: Memory) -> Exit:
     """Return when the process is to end, with nothing claimed any more, and why.
 
-    One that has grown too large first lets its jobs end.
+    One that is to be replaced first lets its jobs end.
     """
-    while not stopping.wait(_LOOK_S):
+    while not asked.to_stop.wait(_LOOK_S):
         if runner.device_lost.is_set():
             log.error("device_lost")
             return Exit.DEVICE_LOST
         if excess := memory.excess():
             log.info("memory_high", excess=excess)
-            return _emptied(stopping, runner)
+            return _emptied(asked.to_stop, runner)
+        if asked.to_renew.is_set():
+            return _emptied(asked.to_stop, runner)
     return Exit.DRAINED
 
 

@@ -10,4 +10,4 @@ class Exit(IntEnum):
     FAILED = 1
     SETTING = 2  # starting it again would mend nothing
     DEVICE_LOST = 3  # a new process may find the device well again
-    RECYCLED = 4  # it had grown: to be started again at once
+    RECYCLED = 4  # it had grown, or was asked to: to be started again at once

@@ -36,5 +36,6 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     live_bytes_max: int = 64 << 20  # of one job in Redis; whoever listens has the rest from the store
     orphan_s: int = 3600  # an object this old that no job names is deleted
     orphan_look_s: float = 60.0  # between looks at a thousand objects
+    ready_fd: int | None = None  # a descriptor that gets a line when the worker is at work
     wake: bool = True  # false: found by the sweep only
     log_level: str = "info"

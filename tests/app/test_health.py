@@ -1,5 +1,6 @@
 """What the front door needs, and how it says what is missing: row 32. And how it starts and ends."""
 
+import http.client
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from db.work import WorkerConnection
 
 from .conftest import ENGINE, Person, Run
 from .front import SECRETS, Front, running
+from .listeners import until
 
 HELLO = {"text": "hello", "voice": "ryan"}
 
@@ -82,6 +84,23 @@ def test_told_to_end_it_ends_at_once(environ: dict[str, str], tmp_path: Path, nu
             time.sleep(0.02)
 
     assert "Traceback" not in front.log.read_text()
+
+
+def test_told_to_end_it_answers_once_more_where_a_caller_is_connected(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    with running(environ, tmp_path) as front:
+        kept, new = (http.client.HTTPConnection(*front.address, timeout=10) for _ in range(2))
+        kept.request("GET", "/health/live")
+        assert kept.getresponse().read() == b'{"status":"ok"}'
+        new.connect()
+        os.kill(front.pid, signal.SIGTERM)
+        until(lambda: '"draining"' in front.log.read_text())
+        for caller in (kept, new):
+            caller.request("GET", "/health/live")
+            answer = caller.getresponse()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert answer.read() == b'{"status":"ok"}'
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ops import supervisor
 from ops.signals import Signals
@@ -93,6 +94,62 @@ def test_what_ignores_term_is_killed_with_all_it_started(
     kept.stop()
     assert not exists(parent)
     eventually(lambda: not exists(grandchild))
+
+
+TELLS = "import os; os.write(int(os.environ['CODEVOICE_READY_FD']), b'.'); "
+
+
+@pytest.fixture
+def renewable(tmp_path: Path) -> Program:
+    """One that can be renewed, as long as the file `broken` is not there."""
+    broken = tmp_path / "broken"
+    hangs = f"import pathlib, time; time.sleep(60) if pathlib.Path({str(broken)!r}).exists() else 0; "
+    return Program(
+        name="dummy",
+        argv=(sys.executable, "-c", hangs + TELLS + "time.sleep(60)"),
+        env={},
+        log=tmp_path / "dummy.log",
+        is_ready=lambda _: True,
+        tells_ready=True,
+        renewed="beside",
+        leave_s=60,
+    )
+
+
+def test_a_renewed_programs_successor_is_there_before_it_is_told_to_go(
+    renewable: Program, kept: Supervisor, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    kept.start(renewable)
+    kept.wait_ready("dummy", seconds=10)
+    first = kept.pids()["dummy"]
+    kept.renew()
+    second = kept.pids()["dummy"]
+    assert second != first
+    eventually(lambda: kept.mend() or not exists(first))
+    assert exists(second)
+
+
+def test_without_a_successor_that_serves_the_old_one_stays(
+    renewable: Program, kept: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RENEWAL_S_MAX", 0.5)
+    kept.start(renewable)
+    kept.wait_ready("dummy", seconds=10)
+    first = kept.pids()["dummy"]
+    (tmp_path / "broken").touch()
+    kept.renew()
+    assert kept.pids() == {"dummy": first}
+    assert exists(first)
+
+
+def test_what_is_told_to_leave_and_does_not_is_stopped(
+    renewable: Program, kept: Supervisor, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    kept.start(replace(renewable, leave_signal=signal.SIGCONT, leave_s=0.1))
+    kept.wait_ready("dummy", seconds=10)
+    first = kept.pids()["dummy"]
+    kept.renew()
+    eventually(lambda: kept.mend() or not exists(first))
 
 
 SUPERVISING = """
