@@ -16,9 +16,9 @@ from ops.storm.processes import Processes
 from ops.storm.stack import APIS, LEASE_S, WORKERS, StormStack
 
 _WEIGHTS = {
-    "kill_api": 20,
-    "kill_worker": 26,
-    "kill_redis": 10,
+    "kill_api": 18,
+    "kill_worker": 22,
+    "kill_redis": 16,
     "kill_postgres": 6,
     "kill_backend": 2,
     "flush_redis": 2,
@@ -30,6 +30,8 @@ _WEIGHTS = {
     "month_end": 1,
 }
 _PAUSE_S = (0.1, 0.8)
+_ACKS_BETWEEN = 120  # at most: a stack that is all outage proves little …
+_LULL_S_MAX = 4.0  # … and one that does not come back must be struck again
 _STORE_AWAY_S = (0.5, 2.5)
 _NUDGES = 30
 PROCESS_KILLS = ("kill_api", "kill_worker", "kill_redis", "flush_redis_file")
@@ -37,7 +39,7 @@ FLUSHES = ("flush_redis", "flush_redis_file")
 
 
 class Faults:
-    """Strikes now and then, whenever `tend` is called; `counts` says what came to pass, over all lives."""
+    """Strikes when `tend` is called, if it is time; `counts` says what came to pass, over all lives."""
 
     def __init__(
         self, stack: StormStack, processes: Processes, history: History, counts: Mapping[str, int]
@@ -46,17 +48,20 @@ class Faults:
         self._stack = stack
         self._processes = processes
         self._history = history
-        self._next_at = 0.0
+        self._next_at = self._lull_until = 0.0
+        self._next_acks = 0
         self._store_back_at = 0.0
         self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in _WEIGHTS}
 
-    def tend(self) -> None:
-        """Mend what is due, and break something where it is time."""
+    def tend(self, acks: int) -> None:
+        """Mend what is due, and break something where it is time, by the clock and by what got done since."""
         now = time.monotonic()
         if self._store_back_at and now >= self._store_back_at:
             self._mend_store()
-        if now >= self._next_at:
+        if now >= self._lull_until or (now >= self._next_at and acks >= self._next_acks):
             self._next_at = now + random.uniform(*_PAUSE_S)
+            self._next_acks = acks + random.randrange(_ACKS_BETWEEN)
+            self._lull_until = now + _LULL_S_MAX
             (name,) = random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
             self._strike(name)
 

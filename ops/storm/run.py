@@ -112,7 +112,7 @@ class _Life:
             while not self._is_enough(load) and time.monotonic() - began < self._goals.seconds:
                 signals.check()
                 self._processes.tend()
-                self._faults.tend()
+                self._faults.tend(load.acks)
                 if not load.is_alive():
                     raise StormError("the storm's own clients broke down")
                 if time.monotonic() - reported > _REPORT_S:
