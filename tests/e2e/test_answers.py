@@ -1,12 +1,8 @@
-"""Speech in the answer on a whole stack: every format and way, many at once, leavers, a worker killed."""
+"""Speech in the answer on a whole stack: every format and way, the documents' programs, leavers."""
 
 import io
-import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ import requests
 
 from tests.conftest import Need
 
-from .clients import download, poll
+from .clients import poll
 from .conftest import Stack
 
 WHOLE, STREAM = "/api/v1/tts/generate", "/api/v1/tts/generate/stream"
@@ -43,8 +39,13 @@ def seconds_of(audio: bytes, kind: str) -> float:
         return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
 
 
+def speed_of(text: str) -> int:
+    """Long texts are spoken quickly, or every way of every format would encode six minutes."""
+    return 4 if len(text) > 100 else 1
+
+
 def ask(stack: Stack, path: str, text: str, kind: str, **more: Any) -> requests.Response:
-    body = {"text": text, "voice": "Peter", "language": "en-US", "format": kind}
+    body = {"text": text, "voice": "Peter", "language": "en-US", "format": kind, "speed": speed_of(text)}
     return requests.post(stack.url + path, json=body, headers=stack.headers, timeout=120, **more)
 
 
@@ -58,7 +59,8 @@ def funded(stack: Stack) -> Stack:
 @pytest.mark.parametrize("kind", TYPES)
 def test_every_format_by_every_way(funded: Stack, kind: str, text: str) -> None:
     whole, live = ask(funded, WHOLE, text, kind), ask(funded, STREAM, text, kind)
-    status = poll(funded, funded.speak(text, "Peter", format=kind, language="en-US"))
+    job = funded.speak(text, "Peter", format=kind, language="en-US", speed=speed_of(text))
+    status = poll(funded, job)
     queued = requests.get(funded.url + status["audio_url"], timeout=30)
 
     for answer in (whole, live, queued):
@@ -66,8 +68,8 @@ def test_every_format_by_every_way(funded: Stack, kind: str, text: str) -> None:
         assert answer.headers["Content-Type"] == TYPES[kind]
     seconds = int(whole.headers["X-Duration-Ms"]) / 1000
     assert seconds == status["duration_ms"] / 1000 > 0.1
-    for answer in (whole, live, queued):
-        assert abs(seconds_of(answer.content, kind) - seconds) < _TOLERANCE_S
+    for content in {whole.content, live.content, queued.content}:  # mostly one
+        assert abs(seconds_of(content, kind) - seconds) < _TOLERANCE_S
     assert whole.headers["Content-Length"] == str(len(whole.content))
     assert whole.headers["X-Credits-Used"] == "1"
     assert "Content-Length" not in live.headers
@@ -177,48 +179,3 @@ def settled(stack: Stack) -> dict[str, Any]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return found
-
-
-def test_many_streams_at_once_are_never_mixed_and_memory_stays(funded: Stack) -> None:
-    api = funded.env()["pids"]["api"]
-
-    def listen(number: int) -> bool:
-        answer = ask(funded, STREAM, f"Number {number}. " + SENTENCE * 3, "pcm")
-        stored = requests.get(f"{funded.url}/tts/audio/{answer.headers['X-Job-ID']}", timeout=30)
-        return answer.status_code == 200 and answer.content == stored.content
-
-    with ThreadPoolExecutor(64) as listeners:
-        assert all(listeners.map(listen, range(64)))
-        before = _memory_kb(api)
-        assert all(listeners.map(listen, range(64)))
-    assert _memory_kb(api) < before * 1.10
-
-
-def _memory_kb(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-
-
-def test_a_worker_killed_in_mid_stream_is_an_error_never_a_short_file(
-    new_stack: Callable[..., Stack],
-) -> None:
-    stack = new_stack(CODEVOICE_LEASE_S="2")
-    worker = stack.env()["pids"]["worker"]
-    with ask(stack, STREAM, (SENTENCE * 81)[:5000], "mp3", stream=True) as answer:
-        chunks = answer.iter_content(1024)
-        heard = next(chunks)
-        os.kill(worker, signal.SIGKILL)
-        try:
-            heard += b"".join(chunks)
-        except requests.exceptions.ChunkedEncodingError:
-            heard = b""
-    status = poll(stack, answer.headers["X-Job-ID"])
-    after = settled(stack)
-
-    if heard:  # all of it had been made before the worker died
-        assert heard == download(stack, status)
-        assert after["total_remaining"] == 59
-    else:  # broken off by our fault: it costs nothing, whether or not the next attempt was quicker to end
-        assert after["total_remaining"] == 60
-        assert status["status"] == "completed" or status["error"]
-    assert stack.audit_is_clean()

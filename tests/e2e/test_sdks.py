@@ -14,6 +14,7 @@ from openai import OpenAI
 
 from tests.sounds import clips
 
+from .clients import download, poll
 from .conftest import Stack
 from .test_answers import seconds_of
 
@@ -50,18 +51,19 @@ def test_every_format_of_openais(sdk: OpenAI, kind: Any) -> None:
 
 
 def test_parallel_streams_are_each_heard_to_the_end_and_charged_once(sdk: OpenAI, stack: Stack) -> None:
-    def listen(number: int) -> int:
+    def listen(number: int) -> tuple[str, bytes]:
         text = f"This is listener number {number}."
         with sdk.audio.speech.with_streaming_response.create(
-            model="tts-1", voice="alloy", input=text, response_format="wav"
+            model="tts-1", voice="alloy", input=text, response_format="pcm"
         ) as answer:
-            return len(b"".join(answer.iter_bytes()))
+            return answer.headers["x-job-id"], b"".join(answer.iter_bytes())
 
     before = stack.credits()["total_remaining"]
     with ThreadPoolExecutor(MANY) as threads:
-        sizes = list(threads.map(listen, range(MANY)))
+        heard = list(threads.map(listen, range(MANY)))
 
-    assert min(sizes) > 10_000
+    assert all(download(stack, poll(stack, job)) == audio for job, audio in heard)
+    assert len({audio for _, audio in heard}) == MANY  # each its own number
     assert stack.credits()["total_remaining"] == before - MANY
 
 

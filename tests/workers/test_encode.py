@@ -87,10 +87,10 @@ def test_padding_stays_below_a_fifth_of_a_second_at_every_length(name: str) -> N
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_long_audio_does_not_drift(name: str) -> None:
-    _, stored, audio = made(params(name), tone(300))
+    _, stored, audio = made(params(name), tone(100))
     file_hz = FORMATS[name].rate_hz(0, ENGINE_HZ)
-    assert audio.duration_ms == 300_000
-    assert abs(len(decoded(name, stored, file_hz)) / file_hz - 300) < 0.2
+    assert audio.duration_ms == 100_000
+    assert abs(len(decoded(name, stored, file_hz)) / file_hz - 100) < 0.2
 
 
 @pytest.mark.parametrize("name", FORMATS)
