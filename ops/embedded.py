@@ -15,6 +15,8 @@ from pathlib import Path
 from random import SystemRandom
 from signal import SIGINT, SIGKILL, SIGTERM
 
+from msgspec.structs import replace
+
 from ops.privilege import Account, NoAccount, account_for
 from ops.signals import Signals
 from ops.supervisor import Program, Supervisor, die_with_us
@@ -33,26 +35,39 @@ class EmbeddedError(Exception):
 
 @contextmanager
 def postgres(
-    folder: Path, *, password: str, durable: bool = True, connections_max: int = CONNECTIONS_MAX
+    folder: Path,
+    *,
+    password: str,
+    durable: bool = True,
+    connections_max: int = CONNECTIONS_MAX,
+    shared: bool = False,
 ) -> Generator[str]:
     """A Postgres of its own in `folder`, stopped at the end; gives its owner's URL.
 
-    Without `durable` it is quicker and a power cut may lose all: for tests.
+    Without `durable` it is quicker and a power cut may lose all: for tests. `shared`: for the hosts of all
+    networks this one is in, by password.
     """
     port = free_port()
     account = prepare_postgres(folder, password=password, durable=durable)
     program = postgres_program(
         folder, account, port=port, log=_log_beside(folder), durable=durable, connections_max=connections_max
     )
+    if shared:
+        with (folder / "pg_hba.conf").open("a") as access:
+            access.write("host all all samenet scram-sha-256\n")
+        program = replace(program, argv=(*program.argv, "-c", "listen_addresses=*"))
     with _running(program):
         yield postgres_url(OWNER, password, port)
 
 
 @contextmanager
-def valkey(folder: Path, *, password: str) -> Generator[str]:
-    """A Valkey of its own in `folder`, stopped at the end; gives its URL."""
+def valkey(folder: Path, *, password: str, shared: bool = False) -> Generator[str]:
+    """A Valkey of its own in `folder`, stopped at the end; gives its URL. `shared`: as Postgres's."""
     port = free_port()
-    with _running(valkey_program(folder, password=password, port=port, log=_log_beside(folder))):
+    program = valkey_program(folder, password=password, port=port, log=_log_beside(folder))
+    if shared:
+        program = replace(program, argv=(*program.argv, "--bind", "*"))
+    with _running(program):
         yield valkey_url(password, port)
 
 

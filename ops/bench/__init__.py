@@ -19,7 +19,10 @@ Figures = dict[str, float]
 @click.command()
 @click.argument(
     "name",
-    type=click.Choice(["api", "duplicates", "ledger", "soak", "speech", "stream", "stt", "wake", "xtts"]),
+    "name",
+    type=click.Choice(
+        ["api", "duplicates", "hosts", "ledger", "soak", "speech", "stream", "stt", "wake", "xtts"]
+    ),
 )
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def bench(name: str, as_json: bool) -> None:
@@ -27,6 +30,7 @@ def bench(name: str, as_json: bool) -> None:
 
     api: POST /v1/tts against pgbench calling the same function, and FastAPI peers; about five minutes.
     duplicates: 10,000 requests of 100 Idempotency-Keys at once, in a stack of its own: 100 jobs, 100 holds.
+    hosts: two worker hosts against one, and one cut off in mid-job; each a network namespace: needs root.
     ledger: hold and post against Postgres's own one-row UPDATE, in a throwaway Postgres.
     soak: 64 streams at once for a minute, in a stack of its own: none mixed, each as stored, memory flat.
     speech: what the platform leaves of an engine's speed, and how long a job takes, in a stack of its own.
@@ -87,6 +91,10 @@ def _measure(name: str) -> Figures:
         from ops.bench.duplicates import duplicates
 
         return duplicates()
+    if name == "hosts":
+        from ops.bench.hosts import hosts
+
+        return hosts()
     if name == "ledger":
         from ops.bench.ledger import ledger_share
 

@@ -41,18 +41,18 @@ def speech() -> Figures:
         figures = _embedded(stack)
         figures["job_ms_p50"] = statistics.median(_singles_ms(stack))
         bare = _bare_rate(PacedEngine(), VOICE, _SLOW_JOBS)
-        figures["slow_engine_ratio"] = _platform_rate(stack, VOICE, _SLOW_JOBS) / bare
+        figures["slow_engine_ratio"] = platform_rate(stack, VOICE, _SLOW_JOBS) / bare
     return figures
 
 
 def _embedded(stack: Stack) -> Figures:
     engine = EspeakEngine()
     try:
-        _platform_rate(stack, "ryan", _QUICK_JOBS)  # caches and plans are made
+        platform_rate(stack, "ryan", _QUICK_JOBS)  # caches and plans are made
         before, rounds = _cpu_ms(stack), list[tuple[float, float]]()
         for _ in range(_ROUNDS):
             rounds.append(
-                (_bare_rate(engine, "ryan", _QUICK_JOBS), _platform_rate(stack, "ryan", _QUICK_JOBS))
+                (_bare_rate(engine, "ryan", _QUICK_JOBS), platform_rate(stack, "ryan", _QUICK_JOBS))
             )
         after = _cpu_ms(stack)
     finally:
@@ -79,7 +79,7 @@ def _bare_rate(engine: Engine, voice: str, jobs: int) -> float:
     return jobs / (time.monotonic() - began)
 
 
-def _platform_rate(stack: Stack, voice: str, jobs: int) -> float:
+def platform_rate(stack: Stack, voice: str, jobs: int) -> float:
     """Jobs a second from the first POST until the last is completed, with `_CLIENTS` clients."""
 
     def post(share: int) -> None:

@@ -1,0 +1,205 @@
+"""What a second worker host brings, and what a lost one costs. A host is a network namespace of its own.
+
+`hosts_ratio`: jobs/s of two hosts ÷ that of one, by an engine that sleeps for its time (`paced.py`), the
+median of rounds in turns. `cut_off_recovery_s`: from the moment a host's cable is pulled in mid-job until the
+last of its jobs (`cut_off_jobs`) is completed elsewhere; `lease_s` is the workers' default.
+`late_results_fenced`: how many of them it tried in vain to end when its cable was back. `charges_a_job`:
+credits spent for each, of a price of one.
+"""
+
+import os
+import secrets
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+from msgspec import Struct
+
+from db.rows import MICRO
+from ops import embedded
+from ops.bench import BenchError, Figures, fund
+from ops.bench.network import Host, host, lacking
+from ops.bench.own_stack import own_stack
+from ops.bench.paced import SLOTS, VOICE
+from ops.bench.posting import Poster
+from ops.bench.speech import platform_rate
+from ops.stack import Stack
+from workers.settings import WorkerSettings
+
+_ENGINE = "ops.bench.paced:engine"
+_JOBS = 16 * SLOTS
+_ROUNDS = 3
+_READY_S_MAX = 60.0
+_DONE_S_MAX = 60.0
+_STOP_S_MAX = 20.0
+_LEASE_S = WorkerSettings(engine="paced").lease_s
+
+
+class Site(Struct, frozen=True):
+    """One record, one API and no worker that matters, to be reached from hosts."""
+
+    stack: Stack
+    folder: Path
+
+    @contextmanager
+    def record(self) -> Generator["Record"]:
+        with psycopg.connect(self.stack.database_url, autocommit=True) as connection:
+            yield Record(connection)
+
+    def environ(self, at: Host) -> dict[str, str]:
+        """What a worker host is told."""
+        return {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": at.reaching(self.stack.database_url),
+            "REDIS_URL": at.reaching(self.stack.redis_url),
+            "CODEVOICE_OBJECTS": self.stack.objects,
+        }
+
+
+class Crew:
+    """A host's `codevoice worker`."""
+
+    def __init__(self, site: Site, at: Host, environ: Mapping[str, str]) -> None:
+        self.log = site.folder / f"{at.cable}-{secrets.token_hex(3)}.log"
+        argv = [
+            Path(sys.executable).with_name("codevoice"),
+            "worker",
+            "--engines",
+            _ENGINE,
+            "--devices",
+            "cpu",
+        ]
+        self.process = at.start(argv, site.environ(at) | environ, self.log)
+
+    def name(self) -> str:
+        """Its worker's name, once it is at work."""
+        deadline = time.monotonic() + _READY_S_MAX
+        while not (ready := self.events("worker_ready")):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise BenchError(f"a worker did not start: {self.log.read_text()[-2000:]}")
+            time.sleep(0.02)
+        return ready[0]["worker"]
+
+    def events(self, event: str) -> list[dict[str, str]]:
+        """What its worker told of that kind."""
+        lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
+        return [told for told in map(msgspec.json.decode, lines) if told["event"] == event]
+
+    def attempts(self, result: str) -> int:
+        """How many of its attempts ended so."""
+        return sum(told["result"] == result for told in self.events("job"))
+
+
+class Record:
+    """What the database says of jobs and money."""
+
+    def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        self._connection = connection
+
+    def held_by(self, worker: str) -> list[str]:
+        """The jobs that a worker has now."""
+        asked = "SELECT id::text FROM cv.job WHERE worker = %s AND state = 'processing'"
+        return [row[0] for row in self._connection.execute(asked, [worker])]
+
+    def completed(self, jobs: Sequence[str]) -> int:
+        """How many of `jobs` are."""
+        asked = "SELECT count(*) FROM cv.job WHERE id = ANY(%s::uuid[]) AND state = 'completed'"
+        [(count,)] = self._connection.execute(asked, [list(jobs)])
+        return count
+
+    def credits_spent(self) -> float:
+        """By all accounts, ever."""
+        [(micro,)] = self._connection.execute("SELECT sum(spent) FROM cv.wallet")
+        return micro / MICRO
+
+
+@contextmanager
+def site() -> Generator[Site]:
+    """A stack whose stores other hosts may reach; stopped and removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="codevoice-hosts-") as name, ExitStack() as closing:
+        folder, password = Path(name), secrets.token_hex(8)
+        folder.chmod(0o755)  # Postgres may run as another account
+        owner = closing.enter_context(embedded.postgres(folder / "pg", password=password, shared=True))
+        redis = closing.enter_context(embedded.valkey(folder / "kv", password=password, shared=True))
+        places = {
+            "DATABASE_URL": owner.replace("//codevoice:", "//bench_app:", 1),
+            "CODEVOICE_DATABASE_OWNER_URL": owner,
+            "REDIS_URL": redis,
+            "CODEVOICE_OBJECTS": (folder / "objects").as_uri(),
+        }
+        stack = closing.enter_context(own_stack(engines="espeak", **places))
+        yield Site(stack, folder)
+
+
+@contextmanager
+def crew(site: Site, at: Host, **environ: str) -> Generator[Crew]:
+    """A worker on that host, drained at the end."""
+    made = Crew(site, at, environ)
+    try:
+        made.name()
+        yield made
+    finally:
+        made.process.terminate()
+        made.process.wait(_STOP_S_MAX)
+
+
+def hosts() -> Figures:
+    """Run all rounds; raises BenchError where hosts cannot be made or a job failed."""
+    if what := lacking():
+        raise BenchError(f"no hosts can be made here: {what} is missing")
+    with site() as made, host(1) as one, host(2) as other:
+        fund(made.stack, credits=(3 * _ROUNDS + 3) * _JOBS)
+        with crew(made, one):
+            platform_rate(made.stack, VOICE, 2 * SLOTS)  # caches and plans are made
+        ratio = statistics.median(_ratio(made, one, other) for _ in range(_ROUNDS))
+        return {"hosts_ratio": ratio, **_cut_off(made, one, other)}
+
+
+def _ratio(made: Site, one: Host, other: Host) -> float:
+    with crew(made, one):
+        alone = platform_rate(made.stack, VOICE, _JOBS)
+        with crew(made, other):
+            return platform_rate(made.stack, VOICE, 2 * _JOBS) / alone
+
+
+def _cut_off(made: Site, one: Host, other: Host) -> Figures:
+    with crew(made, one) as lost, crew(made, other), made.record() as record:
+        paid = record.credits_spent()
+        jobs = post(made, 2 * SLOTS)
+        one.cut_off()
+        cut_at = time.monotonic()
+        theirs = record.held_by(lost.name())
+        wait_for(lambda: record.completed(theirs) == len(theirs))
+        recovery_s = time.monotonic() - cut_at
+        one.reconnect()
+        wait_for(lambda: lost.attempts("fenced") >= len(theirs))
+        wait_for(lambda: record.completed(jobs) == len(jobs))
+        return {
+            "cut_off_jobs": float(len(theirs)),
+            "cut_off_recovery_s": recovery_s,
+            "lease_s": _LEASE_S,
+            "late_results_fenced": float(lost.attempts("fenced")),
+            "charges_a_job": (record.credits_spent() - paid) / len(jobs),
+        }
+
+
+def post(made: Site, jobs: int) -> list[str]:
+    """So many jobs for the hosts; their ids."""
+    with Poster(made.stack) as poster:
+        return [poster.post("So long a text, and no longer.", VOICE) for _ in range(jobs)]
+
+
+def wait_for(condition: Callable[[], bool], *, within_s: float = _DONE_S_MAX) -> None:
+    """Return when it holds; raises BenchError where it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchError(f"what was to happen within {within_s:g} s did not")
+        time.sleep(0.01)
