@@ -19,7 +19,6 @@ Figures = dict[str, float]
 @click.command()
 @click.argument(
     "name",
-    "name",
     type=click.Choice(
         ["api", "duplicates", "hosts", "ledger", "soak", "speech", "stream", "stt", "wake", "xtts"]
     ),
