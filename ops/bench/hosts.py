@@ -76,7 +76,7 @@ class Crew:
             "--devices",
             "cpu",
         ]
-        self.process = at.start(argv, site.environ(at) | environ, self.log)
+        self.process = at.start(argv, {**site.environ(at), **environ}, self.log)
 
     def name(self) -> str:
         """Its worker's name, once it is at work."""

@@ -43,7 +43,7 @@ def own_stack(*, engines: str, **more: str) -> Generator[Stack]:
             try:
                 if not (up.stdout and up.stdout.readline()):
                     raise BenchError("the benchmark's own stack did not start")
-                yield running_stack(environ)
+                yield running_stack(environ | more)
             finally:
                 up.terminate()
                 try:
