@@ -29,6 +29,10 @@ format:
 # everything CI asks for
 check: lint test
 
+# call a stack of its own in at least so many ways (100,000: under an hour), by its own OpenAPI document
+fuzz cases="100000":
+    {{bin}}/python -m tests.fuzz {{cases}}
+
 # bring the database of the running stack, or of CODEVOICE_DATABASE_OWNER_URL, to this version
 migrate:
     {{bin}}/codevoice migrate

@@ -11,6 +11,7 @@ from typing import Literal
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
+from app.api.options import answer_options
 from app.domain.errors import LoginNeeded, MissingKey
 from app.domain.principals import Principal, Principals
 from app.gate import Gate
@@ -65,7 +66,7 @@ def middleware(authenticator: Authenticator, gate: Gate) -> Callable[[ASGIApp], 
         async def authenticate(scope: Scope, receive: Receive, send: Send) -> None:
             opt = scope["route_handler"].opt
             if scope.get("method") == "OPTIONS":
-                return await app(scope, receive, send)
+                return await answer_options(scope, receive, send)
             if "limit" in opt:
                 await gate.before(opt, scope)
             if "page" in opt:

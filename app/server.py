@@ -14,6 +14,7 @@ from app.api.audio import audio_route, stream_route
 from app.api.auth import auth_routes
 from app.api.codevoice import status_route, submit_route, voices_route
 from app.api.dashboard import dashboard_route
+from app.api.document import Document, document_route
 from app.api.elevenlabs.account import subscription_route, voice_search_route
 from app.api.elevenlabs.speech import convert_routes
 from app.api.health import health_routes
@@ -23,7 +24,6 @@ from app.api.live import live_routes
 from app.api.openai.models import model_routes
 from app.api.openai.speech import speech_route
 from app.api.openai.transcriptions import openai_transcription_routes
-from app.api.openapi import Document, document_route
 from app.api.passwords import password_routes
 from app.api.samples import sample_route
 from app.api.sound import Sound

@@ -102,7 +102,7 @@ def _create_route(keys: ApiKeys, bytes_max: int) -> HTTPRouteHandler:
 
 
 def _rotate_route(keys: ApiKeys, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/keys/{key_id:str}/rotate", opt=_POST, operation_class=takes(RotateBody))
+    @post("/api/keys/{key_id:str}/rotate", opt=_POST, operation_class=takes(RotateBody, required=False))
     async def rotate_key(request: AnyRequest, key_id: FromPath[str]) -> Response[KeyView]:
         sent = await read_body(request, bytes_max=bytes_max)
         body = decode_json(sent, _ROTATE) if sent else RotateBody()

@@ -1,103 +1,67 @@
-"""The OpenAPI document, as JSON only: the usual viewers load scripts from elsewhere."""
+"""What is in a body, for the OpenAPI document, of routes that decode their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from litestar import Litestar, get
-from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import (
-    Components,
-    OpenAPIMediaType,
-    Operation,
-    Reference,
-    RequestBody,
-    Schema,
-    SecurityScheme,
-)
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 
-_TITLE, _VERSION = "CodeVoice", "1"
+Json = dict[str, Any]
+# What the fields of these names are wherever they occur: bounds that the domain checks, and what to try.
+_FIELDS: Mapping[str, Json] = {
+    "account": {"examples": ["you@example.org"]},
+    "amount": {"examples": [100]},
+    "current_password": {"examples": ["correct horse battery"]},
+    "email": {"examples": ["you@example.org"]},
+    "input": {"minLength": 1, "examples": ["Hello world"]},
+    "invite": {"examples": [None]},
+    "kind": {"examples": ["speech"]},
+    "language": {"examples": [None]},
+    "language_code": {"examples": [None]},
+    "model": {"examples": [None]},
+    "model_id": {"examples": [None]},
+    "name": {"examples": ["my server"]},
+    "new_password": {"minLength": 8, "maxLength": 1024, "examples": ["better horse battery"]},
+    "password": {"minLength": 8, "maxLength": 1024, "examples": ["correct horse battery"]},
+    "plan": {"examples": ["free"]},
+    "reason": {"minLength": 1, "maxLength": 200, "examples": ["invoice 42"]},
+    "scopes": {"examples": [["speech"]]},
+    "session_id": {"examples": [None]},
+    "text": {"minLength": 1, "examples": ["Hello world"]},
+    "transcript": {"minLength": 1, "examples": ["What the browser heard"]},
+    "voice": {"examples": ["ryan"]},
+}
 
 
-def takes(body: type[msgspec.Struct], *, media_type: str = "application/json") -> type[Operation]:
+def takes(
+    body: type[msgspec.Struct], *, media_type: str = "application/json", required: bool = True
+) -> type[Operation]:
     """For a route that decodes its own body: the operation that says what is in it."""
-    schema = msgspec.json.schema(body)
-    (definition,) = [found for name, found in schema["$defs"].items() if name == body.__name__]
 
     @dataclass
     class Taking(Operation):
         def __post_init__(self) -> None:
-            content = {media_type: OpenAPIMediaType(schema=_schema(definition))}
-            self.request_body = RequestBody(content=content, required=True)
+            schema: Any = schema_of(body)
+            for name, found in schema["properties"].items():
+                found |= _FIELDS.get(name, {})
+            content = {media_type: OpenAPIMediaType(schema=schema)}
+            self.request_body = RequestBody(content=content, required=required)
 
     return Taking
 
 
-class Document:
-    """The OpenAPI document of `routes`, as JSON; made when first asked for."""
-
-    def __init__(self, routes: Sequence[HTTPRouteHandler]) -> None:
-        self._routes = routes
-        self._made: bytes | None = None
-
-    def text(self) -> bytes:
-        """The document."""
-        if self._made is None:
-            self._made = _document(self._routes)
-        return self._made
+def schema_of(kind: Any) -> Json:
+    """The JSON schema of a type, whole: no reference leads out of it."""
+    schema = msgspec.json.schema(kind)
+    return _whole(schema, schema.get("$defs", {}))
 
 
-def document_route(document: Document) -> HTTPRouteHandler:
-    """GET /openapi.json."""
-
-    @get("/openapi.json", opt={"public": True}, include_in_schema=False, media_type="application/json")
-    async def openapi() -> bytes:
-        return document.text()
-
-    return openapi
-
-
-def _document(routes: Sequence[HTTPRouteHandler]) -> bytes:
-    schemes: dict[str, Any] = {
-        "key": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
-        "xi_key": SecurityScheme(type="apiKey", name="xi-api-key", security_scheme_in="header"),
-        "bearer": SecurityScheme(type="http", scheme="bearer"),
-    }
-    config = OpenAPIConfig(
-        title=_TITLE,
-        version=_VERSION,
-        components=Components(security_schemes=schemes),
-        security=[{name: []} for name in schemes],
-    )
-    described = Litestar(route_handlers=list(routes), openapi_config=config)
-    return msgspec.json.encode(described.openapi_schema.to_schema())
-
-
-def _schema(definition: dict[str, Any]) -> Schema:
-    properties: dict[str, Reference | Schema] = {
-        name: _property(found) for name, found in definition["properties"].items()
-    }
-    return Schema(
-        title=definition.get("title"),
-        description=definition.get("description"),
-        type="object",  # type: ignore[arg-type]
-        properties=properties,
-        required=definition.get("required"),
-    )
-
-
-def _property(found: dict[str, Any]) -> Schema:
-    parts = found.get("anyOf", [found])
-    types = list(dict.fromkeys(_type(part) for part in parts))
-    return Schema(
-        type=types if len(types) > 1 else types[0],
-        format=found.get("format"),
-        enum=found.get("enum"),
-        default=found.get("default"),
-    )
-
-
-def _type(part: dict[str, Any]) -> Any:
-    return "object" if "$ref" in part else str(part.get("type", "string"))  # choices are of strings
+def _whole(found: Any, definitions: Json) -> Any:
+    if isinstance(found, list):
+        return [_whole(one, definitions) for one in found]
+    if not isinstance(found, dict):
+        return found
+    if "$ref" in found:
+        return _whole(definitions[found["$ref"].rpartition("/")[2]], definitions)
+    return {name: _whole(one, definitions) for name, one in found.items() if name != "$defs"}

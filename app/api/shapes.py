@@ -47,6 +47,12 @@ def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, Asked], tu
     return codevoice
 
 
+def public(kind: type[DomainError], path: str) -> tuple[int, str]:
+    """Status and code a refusal has under this path."""
+    is_yourvoic = dialect(path, has_xi_key=False) is yourvoic
+    return _in_yourvoic(kind) if is_yourvoic else (kind.status, kind.code)
+
+
 def codevoice(error: DomainError, asked: Asked) -> tuple[int, Body]:
     """`{"detail": {error, message, user_type, …}}`"""
     detail = {"error": error.code, "message": error.message, "user_type": asked.user_type, **error.fields}
@@ -71,7 +77,7 @@ def openai(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: ARG00
 
 def yourvoic(error: DomainError, asked: Asked) -> tuple[int, Body]:
     """`{"success": false, "error": {code, message, details?, category, resolution}, …}`"""
-    status, code = _YOURVOIC_CODES.get(error.code) or (error.status, _yourvoic_code(error))
+    status, code = _in_yourvoic(type(error))
     category, resolution = _YOURVOIC_ADVICE.get(status, _YOURVOIC_ADVICE[status // 100 * 100])
     body: Body = {
         "code": code,
@@ -89,7 +95,7 @@ def _is_under(path: str, prefixes: Iterable[str]) -> bool:
     return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
 
 
-def _yourvoic_code(error: DomainError) -> str:
+def _in_yourvoic(kind: type[DomainError]) -> tuple[int, str]:
     by_status = {
         404: "NOT_FOUND",
         422: "INVALID_PARAMETER",
@@ -97,7 +103,8 @@ def _yourvoic_code(error: DomainError) -> str:
         500: "INTERNAL_ERROR",
         503: "SERVICE_UNAVAILABLE",
     }
-    return by_status.get(error.status) or error.code.upper()
+    named = kind.status, by_status.get(kind.status) or kind.code.upper()
+    return _YOURVOIC_CODES.get(kind.code, named)
 
 
 _OPENAI_PARAMS = {"text": "input", "format": "response_format", "sample_rate": "response_format",

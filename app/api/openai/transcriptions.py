@@ -1,15 +1,16 @@
 """OpenAI's transcriptions, and translations to English (rows 25 and 26)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
+from msgspec import Meta, Struct, field
 
 from app.api.bodies import AnyRequest
 from app.api.leaving import unless_left
 from app.api.openai.transcripts import FORMS, as_events, rendered
+from app.api.openapi import takes
 from app.api.transcribe import UploadLimits
 from app.api.uploads import FRAMING_BYTES_MAX, Form, received
 from app.domain.aliases import Aliases
@@ -21,6 +22,21 @@ from db.transcripts import Transcript
 _OPT = {"scope": TRANSCRIPTION, "limit": "post"}
 _GRANULARITIES = ("segment", "word")
 _TEMPERATURE_MAX = 1.0
+
+
+class RecordingBody(Struct, frozen=True, kw_only=True):
+    """POST /v1/audio/transcriptions and /v1/audio/translations. `prompt` is read, and changes nothing."""
+
+    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
+    stream: Literal["true", "false"] = "false"
+    temperature: Annotated[float, Meta(ge=0, le=_TEMPERATURE_MAX)] = 0.0
+    granularities: list[Literal["segment", "word"]] = field(
+        name="timestamp_granularities[]", default_factory=list
+    )
 
 
 class _Wanted(Struct, frozen=True, kw_only=True):
@@ -52,11 +68,25 @@ def openai_transcription_routes(
             answer.headers["Idempotent-Replayed"] = "true"
         return answer
 
-    @post("/v1/audio/transcriptions", status_code=200, opt=_OPT, request_max_body_size=size)
+    takes_form = takes(RecordingBody, media_type="multipart/form-data")
+
+    @post(
+        "/v1/audio/transcriptions",
+        status_code=200,
+        opt=_OPT,
+        operation_class=takes_form,
+        request_max_body_size=size,
+    )
     async def openai_transcription(request: AnyRequest) -> Response[Any]:
         return await hear(request, "POST /v1/audio/transcriptions", translate=False)
 
-    @post("/v1/audio/translations", status_code=200, opt=_OPT, request_max_body_size=size)
+    @post(
+        "/v1/audio/translations",
+        status_code=200,
+        opt=_OPT,
+        operation_class=takes_form,
+        request_max_body_size=size,
+    )
     async def openai_translation(request: AnyRequest) -> Response[Any]:
         return await hear(request, "POST /v1/audio/translations", translate=True)
 

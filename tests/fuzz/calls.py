@@ -1,0 +1,57 @@
+"""schemathesis, run as a program against a running service: every call of its document, with all checks."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from msgspec import Struct
+
+HOME = Path(__file__).parent
+PROGRAM = Path(sys.executable).with_name("schemathesis")
+LIMIT_S = 3600
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """What one run tried and saw. `accepted`: valid requests that were not refused."""
+
+    cases: int
+    operations: int
+    accepted: int
+    failures: list[str]
+    said: str
+
+
+def fuzz(url: str, key: str, *options: str) -> Found:
+    """One run with schemathesis' own options; reproducible by the seed it says."""
+    with TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        done = subprocess.run(
+            [PROGRAM, "--config-file", HOME / "schemathesis.toml", "run", f"{url}/openapi.json",
+             "-H", f"X-API-Key: {key}", "--checks", "all", "--continue-on-failure", "--seed", _seed(),
+             "--report", "json", "--report-json-path", report, *options],
+            cwd=folder, env={**os.environ, "PYTHONPATH": str(HOME), "SCHEMATHESIS_HOOKS": "hooks"},
+            capture_output=True, text=True, check=False, timeout=LIMIT_S,
+        )  # fmt: skip
+        assert report.exists(), done.stdout + done.stderr
+        return _found(json.loads(report.read_text()), done.stdout)
+
+
+def _found(told: dict[str, Any], said: str) -> Found:
+    failures = [f"{one['title']}: {', '.join(one['operations'])}" for one in told["failures"]]
+    rates = [phase for phases in told["valid_rates"].values() for phase in phases.values()]
+    return Found(
+        cases=told["test_cases"]["generated"],
+        operations=told["operations"]["tested"],
+        accepted=sum(rate["accepted"] for rate in rates),
+        failures=[*failures, *map(str, told["errors"])],
+        said=said,
+    )
+
+
+def _seed() -> str:
+    return str(secrets.randbelow(2**32))
