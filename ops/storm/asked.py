@@ -13,7 +13,8 @@ class Request(Struct):
     owner: str
     key: str
     sends: int = 0
-    refusals: int = 0  # sends that certainly did nothing
+    refused: list[int] = field(default_factory=list)  # lines of sends that certainly did nothing
+    known_at: dict[str, int] = field(default_factory=dict)  # job → line of its first answer
     answers: set[tuple[str, str]] = field(default_factory=set)  # job, message
 
 
@@ -125,9 +126,10 @@ def _submitted(asked: Asked, invoke: Event, event: Event) -> None:
     request = asked.requests[invoke.text]
     if event.kind == "ok":
         request.answers.add((event.job, event.said))
+        request.known_at.setdefault(event.job, event.n)
         asked.told.setdefault(invoke.owner, []).append((event.n, event.job))
     elif event.kind == "fail":
-        request.refusals += 1
+        request.refused.append(invoke.n)
 
 
 def micro(balance: tuple[int, int, int]) -> tuple[int, int, int]:

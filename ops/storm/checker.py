@@ -81,8 +81,11 @@ def _requests(asked: Asked, record: Record, books: dict[str, Book]) -> Iterator[
 def _request(
     text: str, request: Request, jobs: list[Job], record: Record, books: dict[str, Book]
 ) -> Iterator[Violation]:
-    if len(jobs) > request.sends - request.refusals:
+    if len(jobs) > request.sends - len(request.refused):
         yield Violation("more jobs than were asked for", text)
+    done_at = [line for job, line in request.known_at.items() if _is_done(record.jobs.get(job))]
+    if done_at and max(request.refused, default=0) > min(done_at):
+        yield Violation("what had been done was refused when it was asked for again", text)
     for job_id, message in request.answers:
         job = record.jobs.get(job_id)
         if job is None:
@@ -93,6 +96,10 @@ def _request(
             paid = books[job.owner].jobs.get(job_id)
             if paid and message not in _messages(paid):
                 yield Violation("an answered balance is not the replayed one", f"{job_id}: {message}")
+
+
+def _is_done(job: Job | None) -> bool:
+    return job is not None and job.state == "completed"
 
 
 def _messages(paid: Paid) -> tuple[str, ...]:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 @click.option("--process-kills", default=1000, show_default=True, help="Goal: API, worker or Redis killed.")
 @click.option("--postgres-kills", default=100, show_default=True, help="Goal: Postgres killed, all of it.")
 @click.option("--redis-flushes", default=20, show_default=True, help="Goal: Redis emptied.")
+@click.option("--calm", default=180.0, show_default=True, help="Seconds that the last jobs may take to end.")
+@click.option(
+    "--faults", default="", help="These alone, separated by commas: kill_api, month_end … (see docs)."
+)
 @click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
@@ -36,6 +40,8 @@ def storm(
     process_kills: int,
     postgres_kills: int,
     redis_flushes: int,
+    calm: float,
+    faults: str,
     resume: Path | None,
     detach: bool,
     as_json: bool,
@@ -53,6 +59,15 @@ def storm(
     from ops.storm.run import Goals, StormError
     from ops.storm.run import storm as rage
 
+    goals = Goals(
+        seconds=seconds,
+        acks=acks,
+        process_kills=process_kills,
+        postgres_kills=postgres_kills,
+        redis_flushes=redis_flushes,
+        calm_s=calm,
+        faults=_known(faults),
+    )
     folder = (resume or Path(tempfile.mkdtemp(prefix="codevoice-storm-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)  # Postgres may run as another account
@@ -60,13 +75,6 @@ def storm(
         _detach(folder)
         return
     click.echo(f"codevoice: storm in {folder}", err=True)
-    goals = Goals(
-        seconds=seconds,
-        acks=acks,
-        process_kills=process_kills,
-        postgres_kills=postgres_kills,
-        redis_flushes=redis_flushes,
-    )
     with failing_on(StormError, NoAccounts, EmbeddedError, HomeError, UpError):
         try:
             verdict = rage(folder, goals, lambda line: click.echo(f"codevoice: {line}", err=True))
@@ -76,6 +84,15 @@ def storm(
     _say(verdict, folder, as_json=as_json)
     if verdict.violations:
         raise SystemExit(1)
+
+
+def _known(faults: str) -> tuple[str, ...]:
+    from ops.storm.faults import WEIGHTS
+
+    named = tuple(name.strip() for name in faults.split(",") if name.strip())
+    if strange := set(named) - WEIGHTS.keys():
+        raise click.BadParameter(f"--faults: no {', '.join(sorted(strange))}; there are {', '.join(WEIGHTS)}")
+    return named
 
 
 def _say(verdict: "Verdict", folder: Path, *, as_json: bool) -> None:

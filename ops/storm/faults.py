@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import psycopg
@@ -15,7 +15,7 @@ from ops.storm.history import History
 from ops.storm.processes import Processes
 from ops.storm.stack import APIS, LEASE_S, WORKERS, StormStack
 
-_WEIGHTS = {
+WEIGHTS = {  # how often each, among all
     "kill_api": 18,
     "kill_worker": 22,
     "kill_redis": 16,
@@ -42,7 +42,12 @@ class Faults:
     """Strikes when `tend` is called, if it is time; `counts` says what came to pass, over all lives."""
 
     def __init__(
-        self, stack: StormStack, processes: Processes, history: History, counts: Mapping[str, int]
+        self,
+        stack: StormStack,
+        processes: Processes,
+        history: History,
+        counts: Mapping[str, int],
+        only: Sequence[str] = (),
     ) -> None:
         self.counts = Counter(counts)
         self._stack = stack
@@ -51,7 +56,8 @@ class Faults:
         self._next_at = self._lull_until = 0.0
         self._next_acks = 0
         self._store_back_at = 0.0
-        self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in _WEIGHTS}
+        self._names = list(only or WEIGHTS)
+        self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in WEIGHTS}
 
     def tend(self, acks: int) -> None:
         """Mend what is due, and break something where it is time, by the clock and by what got done since."""
@@ -62,7 +68,7 @@ class Faults:
             self._next_at = now + random.uniform(*_PAUSE_S)
             self._next_acks = acks + random.randrange(_ACKS_BETWEEN)
             self._lull_until = now + _LULL_S_MAX
-            (name,) = random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+            (name,) = random.choices(self._names, [WEIGHTS[name] for name in self._names])
             self._strike(name)
 
     def end(self) -> None:

@@ -111,7 +111,7 @@ class Load:
             answer = await self._submit(client, account, text, key)
             if answer.http == 200:
                 self._keys.append((account, text, key))
-            if answer.http == 200 or answer.http in _DEFINITE:
+            if answer.http == 200 or answer.http in _DEFINITE or self._stopping.is_set():
                 return
             await asyncio.sleep(random.uniform(0, _RETRY_S))
 
@@ -157,6 +157,8 @@ class Load:
                     self._done.append(job)
                 if said in ("completed", "failed", "gone"):
                     return
+            if self._stopping.is_set():
+                return
             await asyncio.sleep(random.uniform(0.02, 0.4))
 
     async def _look(self, client: Client, account: Account) -> None:
@@ -182,22 +184,22 @@ class Load:
                     "POST", path, key=self._accounts.admin, body=body, idempotency=reason
                 )
                 self._ended("grant", of, answer)
-                if answer.http in _DEFINITE or (answer.http == 200 and random.random() < 0.9):
+                is_known = answer.http in _DEFINITE or (answer.http == 200 and random.random() < 0.9)
+                if is_known or self._stopping.is_set():
                     break
                 await asyncio.sleep(0.1)
             await asyncio.sleep(_GRANT_EACH_S)
 
     async def _refunder(self, client: Client) -> None:
         await asyncio.sleep(random.uniform(0.2, 1))
-        if self._done:
-            job = random.choice(self._done)
+        if not self._done:
+            return
+        job, path = random.choice(self._done), "/api/admin/refunds"
+        for _ in range(random.choice((1, 1, 2))):
             of = self._history.add("invoke", "refund", job=job)
             body = {"job": job, "reason": "storm"}
-            self._ended(
-                "refund",
-                of,
-                await client.ask("POST", "/api/admin/refunds", key=self._accounts.admin, body=body),
-            )
+            answer = await client.ask("POST", path, key=self._accounts.admin, body=body)
+            self._ended("refund", of, answer)
 
     def _ended(self, op: str, of: int, answer: Answer) -> None:
         """A refusal is definite; a 5xx, or none, is not."""

@@ -62,9 +62,9 @@ class Book:
 
     def had(self, balance: tuple[int, int, int], *, since: int) -> bool:
         """Whether the balances (free, paid, held) were these after entry `since`, or any later one."""
-        last = self.states[-1]
-        if (self._wallet.monthly, last.paid, last.held) == balance:
-            return True  # a month has ended since, and nobody has written it down yet
+        last, wallet = self.states[-1], self._wallet
+        if wallet.month > wallet.period and (wallet.monthly, last.paid, last.held) == balance:
+            return True  # a month has ended, and nobody has written it down yet
         return self._last_time.get(balance, -1) >= since
 
     def _enter(self, entry: Transfer) -> None:

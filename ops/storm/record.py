@@ -11,8 +11,9 @@ _JOBS = b"""SELECT id::text, owner::text, coalesce(params ->> 'text', '') AS tex
   object, audio_bytes FROM cv.job"""
 _TRANSFERS = b"""SELECT owner::text, seq, ref::text, slot, src::text, dst::text, amount, bucket::text, period,
   reason FROM cv.transfer ORDER BY owner, seq"""
-_WALLETS = b"""SELECT w.owner::text, w.unlimited, coalesce(w.monthly, p.monthly) AS monthly, w.period, w.seq,
-  w.issued, w.free, w.paid, w.held, w.spent, w.expired FROM cv.wallet w JOIN cv.plan p USING (tier)"""
+_WALLETS = b"""SELECT w.owner::text, w.unlimited, coalesce(w.monthly, p.monthly) AS monthly, w.period,
+  cv.month() AS month, w.seq, w.issued, w.free, w.paid, w.held, w.spent, w.expired
+  FROM cv.wallet w JOIN cv.plan p USING (tier)"""
 _OPEN = b"SELECT count(*) FROM cv.job WHERE state IN ('queued', 'processing')"
 
 
@@ -51,6 +52,7 @@ class Wallet(Struct, frozen=True):
     unlimited: bool
     monthly: int
     period: date
+    month: date  # of the ledger's clock
     seq: int
     issued: int
     free: int

@@ -26,7 +26,6 @@ from ops.storm.stack import APIS, WORKERS, StormStack
 
 _BYTES_AN_ACK = 16_000  # of disk: its rows, their indexes and log, its audio, its lines of history
 _BYTES_SPARE = 3_000_000_000
-_DRAIN_S_MAX = 180.0
 _TICK_S = 0.02
 _REPORT_S = 10.0
 _SHOWN = 3  # violations of a kind
@@ -44,6 +43,8 @@ class Goals(Struct, frozen=True, kw_only=True):
     process_kills: int
     postgres_kills: int
     redis_flushes: int
+    calm_s: float  # how long the last jobs may take to end
+    faults: tuple[str, ...] = ()  # these alone; none named: all
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -99,7 +100,7 @@ class _Life:
         )
         self._acks_before = earlier.pop("acks", 0)
         self._history = History(folder)
-        self._faults = Faults(stack, processes, self._history, earlier)
+        self._faults = Faults(stack, processes, self._history, earlier, goals.faults)
 
     def rage(self) -> None:
         """Load and faults together, until the goals are reached or the time is up."""
@@ -129,14 +130,14 @@ class _Life:
     def calm(self) -> None:
         """Return when every job has ended."""
         self._report("calming down")
-        deadline = time.monotonic() + _DRAIN_S_MAX
+        deadline = time.monotonic() + self._goals.calm_s
         self._processes.wait_up("postgres", "valkey", *APIS, *WORKERS, seconds=60, check=self._signals.check)
         while (left := self._open_jobs()) and time.monotonic() < deadline:
             self._signals.check()
             self._processes.tend()
             time.sleep(0.2)
         if left:
-            self._report(f"{left} jobs did not end within {_DRAIN_S_MAX:.0f} s")
+            self._report(f"{left} jobs did not end within {self._goals.calm_s:.0f} s")
 
     def judge(self) -> Verdict:
         """Replay everything and compare."""
