@@ -298,9 +298,7 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
         *job_routes(parts.jobs, parts.speech, parts.addresses),
         voices_route(parts.catalogs, parts.samples),
         sample_route(parts.samples, parts.store),
-        *generate_routes(
-            Sound(parts.answers, parts.store), parts.answers, parts.catalogs, body_bytes_max=size
-        ),
+        *generate_routes(parts.answers, parts.store, parts.catalogs, body_bytes_max=size),
         speech_route(Sound(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
         *convert_routes(Sound(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
         voice_search_route(parts.catalogs, parts.samples),

@@ -29,8 +29,8 @@ class Format(Struct, frozen=True, kw_only=True):
 
 _RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
-# MP3 and AAC pad: by up to 1,680 and 2,047 samples. At 8 kHz that is more than 0.2 s of silence.
-_PADDED_RATES_HZ = _RATES_HZ[1:]
+# AAC pads by up to 2,047 samples, and nothing in ADTS can tell players so: at 8 kHz that is more than 0.2 s.
+_AAC_RATES_HZ = _RATES_HZ[1:]
 
 _FORMATS = (
     Format(
@@ -38,7 +38,7 @@ _FORMATS = (
         codec="mp3",
         content_type="audio/mpeg",
         extension="mp3",
-        rates_hz=_PADDED_RATES_HZ,
+        rates_hz=_RATES_HZ,
         bitrates_kbps=(8, 320, 64),
     ),
     Format(name="wav", codec="pcm", content_type="audio/wav", extension="wav", rates_hz=_RATES_HZ),
@@ -64,7 +64,7 @@ _FORMATS = (
         codec="aac",
         content_type="audio/aac",
         extension="aac",
-        rates_hz=_PADDED_RATES_HZ,
+        rates_hz=_AAC_RATES_HZ,
         bitrates_kbps=(8, 256, 64),
     ),
     Format(name="pcm", codec="pcm", content_type="audio/pcm", extension="pcm", rates_hz=_RATES_HZ),

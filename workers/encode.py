@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from db.formats import FORMATS, Format
 from db.rows import SpeechParams
+from workers.mp3 import info_frame
 
 Samples = NDArray[np.int16]
 SAMPLE_BYTES = 2
 _UNKNOWN = 0xFFFFFFFF
 _WARM_UP_HZ = 22_050
+_SLOW_HZ = 8000
 
 
 class Encoder:
@@ -80,7 +82,8 @@ def _codec(form: Format, rate_hz: int, kbps: int) -> _Codec:
     if form.codec == "flac":
         return _Flac(rate_hz)
     assert form.bitrates_kbps is not None
-    return _Compressed(*_MUXERS[form.codec], rate_hz=rate_hz, kbps=kbps or form.bitrates_kbps[2])
+    made = _SlowMp3 if form.codec == "mp3" and rate_hz <= _SLOW_HZ else _Compressed
+    return made(*_MUXERS[form.codec], rate_hz=rate_hz, kbps=kbps or form.bitrates_kbps[2])
 
 
 def _resampler(from_hz: int, to_hz: int) -> Any:
@@ -178,6 +181,24 @@ class _Compressed:
 
     def header(self) -> bytes:
         return b""
+
+
+class _SlowMp3(_Compressed):
+    """The encoder's own samples would be more than 0.2 s: a frame ahead has players leave them out."""
+
+    _is_told = False
+
+    def encode(self, samples: Samples) -> bytes:
+        return self._told(super().encode(samples))
+
+    def finish(self) -> bytes:
+        return self._told(super().finish())
+
+    def _told(self, new: bytes) -> bytes:
+        if self._is_told or not new:
+            return new
+        self._is_told = True
+        return info_frame(new, self._rate_hz) + new
 
 
 class _Flac(_Compressed):

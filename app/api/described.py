@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.api.elevenlabs.models import ModelView
+from app.api.later import Accepted
 from app.api.openai.models import ModelList
 from app.api.openai.transcripts import JsonView, VerboseView
 from app.api.openapi import schema_of
@@ -13,7 +14,7 @@ from app.api.problems import Json, Kind
 from app.api.wire import Health
 from app.api.yourvoic.account import UsageAnswer
 from app.api.yourvoic.lists import HealthAnswer
-from app.api.yourvoic.speech import Accepted
+from app.api.yourvoic.speech import YourVoicAccepted
 from app.domain import errors as e
 from db.formats import FORMATS
 
@@ -75,10 +76,10 @@ _HEARING = (
 )
 _BY_ID = (e.MissingKey, e.SignatureRequired, e.NotReady, e.Gone, e.RangeNotSatisfiable)
 _KEYED = (IDEMPOTENCY_KEY,)
-_GENERATED = Told(
-    refusals=_SOUND, headers=(IDEMPOTENCY_KEY, "Prefer"), content={200: _AUDIO, 202: _json(Accepted)}
-)
-_ELEVENLABS = Told(refusals=(*_SOUND, e.UnknownModel), headers=_KEYED, content={200: _AUDIO})
+_SOUNDING = (IDEMPOTENCY_KEY, "Prefer")
+_LATER = {202: _json(Accepted)}
+_GENERATED = Told(refusals=_SOUND, headers=_SOUNDING, content={200: _AUDIO, 202: _json(YourVoicAccepted)})
+_ELEVENLABS = Told(refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: _AUDIO, **_LATER})
 _TRANSCRIPTS = Told(
     refusals=(*_HEARING, e.UnknownModel),
     headers=_KEYED,
@@ -127,7 +128,7 @@ _TOLD: Mapping[str, Told] = {
     "GET /api/v1/health": Told(content={200: _json(HealthAnswer), 503: _json(HealthAnswer)}),
     "GET /health/ready": Told(content={200: _json(Health), 503: _json(Health)}),
     "POST /v1/audio/speech": Told(
-        refusals=(*_SOUND, e.UnknownModel), headers=_KEYED, content={200: {**_AUDIO, **_EVENTS}}
+        refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: {**_AUDIO, **_EVENTS}, **_LATER}
     ),
     "GET /v1/models": Told(content={200: _json(ModelList, list[ModelView])}),
     "GET /v1/models/{model_id}": Told(refusals=(e.UnknownModel,)),

@@ -66,13 +66,18 @@ def elevenlabs(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: A
 
 def openai(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: ARG001
     """`{"error": {message, type, param, code}}`"""
+    return error.status, openai_error(error)
+
+
+def openai_error(error: DomainError) -> Body:
+    """The body alone, which OpenAI's streams of events have too."""
     body = {
         "message": error.message,
         "type": _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else _OPENAI_DEFAULT),
         "param": _OPENAI_PARAMS.get(str(error.fields.get("field")), error.fields.get("field")),
         "code": error.code,
     }
-    return error.status, {"error": body}
+    return {"error": body}
 
 
 def yourvoic(error: DomainError, asked: Asked) -> tuple[int, Body]:

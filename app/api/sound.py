@@ -9,6 +9,7 @@ from litestar.response import Stream
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
+from app.api.later import Accepted, accepted, prefers_later
 from app.api.leaving import Live, unless_left
 from app.domain.answers import Answers, Sounding, Spoken
 from app.domain.credits import in_words
@@ -50,14 +51,17 @@ class Dress(Struct, frozen=True):
 
 
 class Sound:
-    """Answers requests for speech with its bytes."""
+    """Answers requests for speech with its bytes; with the job, of that shape, where they prefer it."""
 
-    def __init__(self, answers: Answers, store: Objects) -> None:
+    def __init__(self, answers: Answers, store: Objects, later: type[Accepted] = Accepted) -> None:
         self._answers = answers
         self._store = store
+        self._shape = later
 
     async def whole(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
         """The finished speech. A caller who leaves meanwhile is done with it."""
+        if prefers_later(request):
+            return await self._later(request, wanted, route)
         who, key = request.scope["user"], request.headers.get("idempotency-key")
         act = self._answers.whole(who, wanted, key, route=route)
         return await self._finished(await unless_left(request.receive, act))
@@ -66,6 +70,8 @@ class Sound:
         self, request: AnyRequest, wanted: SpeechRequest, *, route: str, dress: Dress | None = None
     ) -> Response[Any]:
         """The speech from its first sound on; finished where the same request came before."""
+        if prefers_later(request):
+            return await self._later(request, wanted, route)
         who, key = request.scope["user"], request.headers.get("idempotency-key")
         act = self._answers.live(who, wanted, key, route=route)
         found = await unless_left(request.receive, act)
@@ -79,6 +85,10 @@ class Sound:
         if "x-request-id" not in request.headers:  # by which GET /v1/jobs/{id} tells the totals later
             headers["X-Request-ID"] = str(found.job_id)
         return while_made(found, headers, dress)
+
+    async def _later(self, request: AnyRequest, wanted: SpeechRequest, route: str) -> Response[Any]:
+        who, key = request.scope["user"], request.headers.get("idempotency-key")
+        return accepted(await self._answers.later(who, wanted, key, route=f"{route} later"), self._shape)
 
     async def _finished(self, spoken: Spoken, dress: Dress | None = None) -> Response[Any]:
         job, left = spoken.job, spoken.spendable

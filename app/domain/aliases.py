@@ -31,6 +31,7 @@ _MODELS: Mapping[str, Kind] = {
     "tts-1-hd": "speech",
     "gpt-4o-mini-tts": "speech",
     "whisper-1": "transcription",
+    "gpt-transcribe": "transcription",
     "gpt-4o-transcribe": "transcription",
     "gpt-4o-mini-transcribe": "transcription",
 }

@@ -46,6 +46,18 @@ def test_speech(
     assert (subscription.character_count, subscription.character_limit) == (1, 60)
 
 
+def test_who_prefers_a_job_gets_one(front: Front, person: Person) -> None:
+    answer = front.client.post(
+        "/v1/text-to-speech/ryan/stream",
+        json={"text": "hello"},
+        headers={"xi-api-key": person.key, "Prefer": "respond-async"},
+    )
+
+    job = answer.json()["job_id"]
+    assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "respond-async")
+    assert the_job(front, person) == job
+
+
 def test_lists(sdk: ElevenLabs) -> None:
     assert [model.model_id for model in sdk.models.list()] == ["parrot"]
     assert {voice.voice_id for voice in sdk.voices.get_all().voices} == {"ryan", "anna", "zoë"}

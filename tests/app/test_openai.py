@@ -1,10 +1,12 @@
 """OpenAI's dialect through its own SDK: calls, refusals by the SDK's classes, retries (rows 24, 27, 28)."""
 
-import time
+import json
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 from typing import Any
 
+import httpx
 import openai
 import psycopg
 import pytest
@@ -24,11 +26,22 @@ HELLO: dict[str, Any] = {"model": "tts-1", "voice": "ryan", "input": "hello", "r
 
 @pytest.fixture
 def sdk(front: Front, person: Person) -> Generator[Sdk]:
-    """Makes clients, as the SDK's users do: an address and a key; without retries, unless it is said."""
+    """Makes clients, as the SDK's users do: an address and a key; without retries, unless it is said. `hear`
+    is told the status of each answer.
+    """
     made: list[OpenAI] = []
 
-    def client(key: str = person.key, *, on: Front = front, retries: int = 0) -> OpenAI:
-        made.append(OpenAI(base_url=f"{on.url}/v1", api_key=key, max_retries=retries, timeout=30))
+    def client(
+        key: str = person.key,
+        *,
+        on: Front = front,
+        retries: int = 0,
+        hear: Callable[[int], None] = lambda _: None,
+    ) -> OpenAI:
+        hooks: Any = {"response": [lambda answer: hear(answer.status_code)]}
+        connections = openai.DefaultHttpx2Client(event_hooks=hooks)
+        options: dict[str, Any] = {"max_retries": retries, "timeout": 30, "http_client": connections}
+        made.append(OpenAI(base_url=f"{on.url}/v1", api_key=key, **options))
         return made[-1]
 
     yield client
@@ -81,6 +94,34 @@ def test_the_same_as_events(
         'data: {"type":"speech.audio.delta","audio":"aGVsbG8="}',
         'data: {"type":"speech.audio.done","usage":{"input_tokens":0,"output_tokens":0,"total_tokens":0}}',
     ]
+
+
+def test_events_that_cannot_go_on_end_in_an_error_and_cost_nothing(
+    front: Front, person: Person, mouth: Mouth, threads: ThreadPoolExecutor
+) -> None:
+    lines: list[str] = []
+
+    def listen() -> None:
+        body, headers = HELLO | {"stream_format": "sse"}, {"X-API-Key": person.key}
+        with front.client.stream("POST", "/v1/audio/speech", json=body, headers=headers) as answer:
+            for line in answer.iter_lines():
+                lines.append(line)  # one by one: the test sees them
+
+    heard = threads.submit(listen)
+    job = the_job(front, person)
+    mouth.say(job, b"hello")
+    until(lambda: lines)
+    mouth.stop(job, "again")
+    mouth.again(job)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        heard.result()
+    event, told = [line for line in lines if line][-2:]
+    assert (event, json.loads(told.removeprefix("data: "))["error"]["code"]) == (
+        "event: error",
+        "speech_failed",
+    )
+    assert until(lambda: credits_of(front, person) == (60, 0))
 
 
 def test_a_key_charges_once_and_gets_the_same_audio_again(
@@ -177,17 +218,32 @@ def test_limits_and_faults_are_said_with_when_to_come_again(
 def test_a_refusal_that_passes_is_tried_again_by_the_sdk_and_charged_once(
     sdk: Sdk, front: Front, front_with: Run, person: Person, end: End, threads: ThreadPoolExecutor
 ) -> None:
-    slow = front_with(CODEVOICE_FIRST_AUDIO_WAIT_S="1")
-    began = time.monotonic()
-    waiting = threads.submit(
-        sdk(on=slow, retries=2).audio.speech.create, **HELLO, extra_headers={"Idempotency-Key": "slow"}
-    )
+    slow = front_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.5")
+    statuses: Queue[int] = Queue()
+    client = sdk(on=slow, retries=2, hear=statuses.put)
+    keyed = {"Idempotency-Key": "slow"}
+    waiting = threads.submit(client.audio.speech.create, **HELLO, extra_headers=keyed)
     job = the_job(front, person)
-    until(lambda: time.monotonic() - began > 1.2)  # the first try has been given up: 503
+    first = statuses.get(timeout=10)
     end(job)
 
     assert waiting.result().content == AUDIO
+    assert first == 503
     assert (jobs_of(front, person), credits_of(front, person)) == ([], (59, 0))
+
+
+def test_who_prefers_a_job_gets_one(sdk: Sdk, front: Front, person: Person, end: End) -> None:
+    create = sdk().audio.speech.with_raw_response.create
+    answer = create(**HELLO, extra_headers={"Prefer": "respond-async", "Idempotency-Key": "later"})
+    again = create(**HELLO, extra_headers={"Prefer": "respond-async", "Idempotency-Key": "later"})
+    job = answer.http_response.json()
+    end(job["job_id"])
+
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"/v1/jobs/{job['job_id']}")
+    assert (again.http_response.json(), again.headers["Idempotent-Replayed"]) == (job, "true")
+    assert front.call("GET", job["status_url"]).json()["status"] == "completed"
+    assert front.call("GET", job["audio_url"]).content == AUDIO
+    assert credits_of(front, person) == (59, 0)
 
 
 def test_openais_voices_stand_for_ours(

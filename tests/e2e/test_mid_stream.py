@@ -21,7 +21,8 @@ from .conftest import Stack
 from .test_answers import settled
 from .test_faults import started_again
 
-CHUNKS = 25  # 0.1 s each
+CHUNKS = 20  # 0.1 s each: less than a worker's drain
+MANY_CHUNKS = 50  # more than the API's
 LISTENERS = 6
 Act = Callable[[], None]
 
@@ -44,23 +45,25 @@ class Heard(Struct, frozen=True):
     is_whole: bool
 
 
-def heard_while(stack: Stack, act: Act, *, keyed: bool = False) -> list[Heard]:
+def heard_while(stack: Stack, act: Act, *, chunks: int = CHUNKS, keyed: bool = False) -> list[Heard]:
     """Streams that had all begun to sound when `act` was done, each to its end."""
     with ThreadPoolExecutor(LISTENERS) as threads:
-        begun = list(threads.map(lambda n: _begun(stack, n, keyed=keyed), range(LISTENERS)))
+        begun = list(threads.map(lambda n: _begun(stack, n, chunks, keyed=keyed), range(LISTENERS)))
         act()
         return list(threads.map(_ended, begun))
 
 
-def _begun(stack: Stack, number: int, *, keyed: bool) -> tuple[str, requests.Response, Iterator[bytes]]:
-    text = f"{CHUNKS} chunks for {number} at {time.monotonic()}"
+def _begun(
+    stack: Stack, number: int, chunks: int, *, keyed: bool
+) -> tuple[str, requests.Response, Iterator[bytes]]:
+    text = f"{chunks} chunks for {number} at {time.monotonic()}"
     headers = {**stack.headers, **({"Idempotency-Key": text} if keyed else {})}
     body = {"text": text, "voice": VOICE, "format": "mp3"}
     url = f"{stack.url}/api/v1/tts/generate/stream"
     answer = requests.post(url, json=body, headers=headers, stream=True, timeout=60)
     assert answer.status_code == 200, answer.text
-    chunks = answer.iter_content(None)
-    return text, answer, _again(next(chunks), chunks)
+    audio = answer.iter_content(None)
+    return text, answer, _again(next(audio), audio)
 
 
 def _again(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -111,7 +114,7 @@ def test_a_worker_killed_is_an_error_never_a_short_file_and_free(slow: Stack) ->
 def test_an_api_that_stops_charges_nothing_for_what_it_cuts(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     pid = slow.env()["pids"]["api"]
-    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGTERM))
+    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGTERM), chunks=MANY_CHUNKS)
     started_again(slow, "api", pid)
     after = settled(slow)["total_remaining"]
 
@@ -122,7 +125,7 @@ def test_an_api_that_stops_charges_nothing_for_what_it_cuts(slow: Stack) -> None
 def test_jobs_with_a_key_go_on_when_the_api_stops(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     pid = slow.env()["pids"]["api"]
-    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGTERM), keyed=True)
+    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGTERM), chunks=MANY_CHUNKS, keyed=True)
     started_again(slow, "api", pid)
 
     assert cut(heard)

@@ -10,12 +10,14 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest, read_json
-from app.api.openai.events import EVENT_STREAM, event
+from app.api.openai.events import EVENT_STREAM, error_event, event
 from app.api.openapi import takes
 from app.api.sound import Dress, Sound
 from app.domain.aliases import Aliases
+from app.domain.errors import DomainError, SpeechFailed
 from app.domain.plan import SpeechRequest
 from app.domain.scopes import SPEECH
+from db.objects import StoreError
 
 _ROUTE = "POST /v1/audio/speech"
 _PCM_RATE_HZ = 24_000  # raw samples say no rate: OpenAI's callers play them at this one
@@ -93,8 +95,12 @@ async def _wanted(body: SpeechBody, aliases: Aliases) -> SpeechRequest:
 
 
 async def _as_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        yield event(Delta(b64encode(chunk).decode()))
+    try:
+        async for chunk in chunks:
+            yield event(Delta(b64encode(chunk).decode()))
+    except (DomainError, StoreError) as error:
+        yield error_event(error if isinstance(error, DomainError) else SpeechFailed("store_lost"))
+        raise
     yield event(Done(Usage()))
 
 

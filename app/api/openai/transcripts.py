@@ -70,10 +70,9 @@ class Delta(Struct, frozen=True, tag_field="type", tag="transcript.text.delta"):
 
 
 class Done(Struct, frozen=True, kw_only=True, tag_field="type", tag="transcript.text.done"):
-    """The whole text."""
+    """The whole text. OpenAI tells here how many tokens that was, and nothing else: we count none."""
 
     text: str
-    usage: Usage
 
 
 def rendered(
@@ -95,7 +94,7 @@ def as_events(heard: Transcript) -> Response[Any]:
         texts = [segment.text for segment in heard.segments if segment.text]
         for number, text in enumerate(texts):
             yield event(Delta(f" {text}" if number else text))
-        yield event(Done(text=heard.text, usage=_usage(heard)))
+        yield event(Done(text=heard.text))
 
     return Stream(events(), media_type=EVENT_STREAM)
 

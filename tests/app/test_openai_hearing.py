@@ -1,0 +1,66 @@
+"""OpenAI's translations and transcriptions at the front door, by its SDKs, with an engine that translates."""
+
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+import srt
+import webvtt
+from openai import OpenAI
+
+from db import work
+from db.rows import TranscriptionParams
+from db.work import WorkerConnection
+
+from .conftest import Person, Run
+from .front import Front
+from .listeners import credits_of
+from .test_transcribe import CLIP, EAR, HEARD, Finish
+from .test_transcribe import finish as finish
+
+Translate = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def hearing(parrot: WorkerConnection, front_with: Run) -> Generator[Front]:
+    """A front door that has known from its start of an engine that translates."""
+    work.publish(parrot, msgspec.structs.replace(EAR, translates=True), worker="ear1")
+    yield front_with(CODEVOICE_PUBLIC_URL="http://hearing.example")
+    work.retire(parrot, engine="ear", worker="ear1")
+
+
+@pytest.fixture
+def translate(hearing: Front, person: Person, finish: Finish) -> Generator[Translate]:
+    """Has the SDK translate, strict about the published shapes; what the job was told, and the answer."""
+    options: Any = {"max_retries": 0, "timeout": 30, "_strict_response_validation": True}
+    client = OpenAI(base_url=f"{hearing.url}/v1", api_key=person.key, **options)
+    with ThreadPoolExecutor(1) as threads, client as sdk:
+        create: Any = sdk.audio.translations.create
+
+        def translate(**wanted: Any) -> tuple[TranscriptionParams, Any]:
+            answer = threads.submit(create, file=("a.wav", CLIP), model="whisper-1", **wanted)
+            params = finish().params
+            assert isinstance(params, TranscriptionParams)
+            return params, answer.result()
+
+        yield translate
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # by OpenAI, at OpenAI
+def test_a_translation_is_to_english_in_every_form(
+    front: Front, person: Person, translate: Translate
+) -> None:
+    told, plain = translate()
+    _, verbose = translate(response_format="verbose_json")
+    _, text = translate(response_format="text")
+    _, captions = translate(response_format="srt")
+    _, tracks = translate(response_format="vtt", prompt="Bonjour", temperature=0.5)
+
+    assert told.translate
+    assert plain.text == verbose.text == text.strip() == HEARD.text
+    assert (verbose.language, verbose.duration, verbose.segments[0].end) == ("en", 1.5, 1.2)
+    assert [cue.content for cue in srt.parse(captions)] == [HEARD.text]
+    assert [caption.text for caption in webvtt.from_string(tracks)] == [HEARD.text]
+    assert credits_of(front, person) == (55, 0)
