@@ -155,6 +155,26 @@ async def test_a_process_that_has_grown_is_replaced_once_its_jobs_have_ended(
     assert await spent(pool, owner) == (3, 0)
 
 
+async def test_renewed_workers_end_their_jobs_first_and_one_device_after_the_other(
+    start: Start, pool: Pool, wallet: Wallet, submit: Submit
+) -> None:
+    owner = await wallet()
+    await submit(*ordered(owner, "wait", "wait"))
+    crew = start(CODEVOICE_DEVICES="cuda:0,cuda:1")
+    await true(lambda: len(crew.running()) == 2)
+    await counted(pool, 2, "processing")
+    crew.process.send_signal(signal.SIGUSR1)
+    await submit(*ordered(owner, "say"))  # the one that is not asked yet is there for it
+    await counted(pool, 1, "completed")
+    assert len(crew.processes()) <= 3
+    (crew.folder / "go").touch()
+    await counted(pool, 3, "completed")
+    await true(lambda: len(crew.processes()) == 4)
+    await true(lambda: len(crew.running()) == 2)
+    assert await tries(pool) == [(1, 1)] * 3
+    assert await spent(pool, owner) == (3, 0)
+
+
 async def test_term_drains_and_leaves_no_process(
     start: Start, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:

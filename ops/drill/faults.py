@@ -1,0 +1,242 @@
+"""The faults of a drill: what is done to a running stack, how it is undone, which alerts must tell of it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+import psycopg
+from msgspec import Struct
+
+from ops.bench import fund
+from ops.drill.cards import Card
+from ops.drill.site import Load, Site
+from ops.stack import running_stack
+
+_FROZEN_S = 11.0  # longer than ten seconds, after which a worker counts as gone, and first audio as slow
+_SPIKE = 20_000  # credits
+_LONG = 8  # jobs at work when a worker dies
+_ONCE_MORE = "UPDATE cv.wallet SET paid = paid + %(micro)s, issued = issued + %(micro)s"
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """`alerts` fire while it lasts, `afterwards` once it is undone. `passes`: only time clears them."""
+
+    name: str
+    alerts: tuple[str, ...]
+    begin: Callable[[], None]
+    end: Callable[[], None] = lambda: None
+    afterwards: tuple[str, ...] = ()
+    passes: bool = False
+
+
+def faults(site: Site, card: Card) -> list[list[Fault]]:
+    """All there are; those of one list go together, the lists one after the other."""
+    return [
+        [_granted(site), _spent(site)],
+        [_tampered(site), _full_card(card), *([_full_disk(site)] if site.has_disk else []), _strangers(site)],
+        [_refusing(site), _breaking(site), _dying(site)],
+        [_frozen_workers(site)],
+        [_no_postgres(site)],
+        [_no_redis(site), _no_objects(site)],
+        [_frozen_exporter(site)],
+    ]
+
+
+def short(site: Site, card: Card) -> list[list[Fault]]:
+    """The quickest of each kind: money, machines, users, stores; all at once."""
+    return [[_tampered(site), _full_card(card), _strangers(site), _no_redis(site)]]
+
+
+def _granted(site: Site) -> Fault:
+    return Fault(
+        name=f"{_SPIKE} credits are granted",
+        alerts=("CodeVoiceCreditsGrantedSpike",),
+        begin=lambda: fund(site.stack, credits=_SPIKE),
+        passes=True,
+    )
+
+
+def _spent(site: Site) -> Fault:
+    def begin() -> None:
+        _price(site, str(_SPIKE))
+        for _ in range(5):  # the API hears of prices within a second or two
+            site.post("Dear.", voice="ryan")
+            time.sleep(0.5)
+
+    return Fault(
+        name=f"a job for {_SPIKE} credits",
+        alerts=("CodeVoiceCreditsSpentSpike",),
+        begin=begin,
+        end=lambda: _price(site, "1"),
+        passes=True,
+    )
+
+
+def _price(site: Site, credits: str) -> None:
+    """Of espeak's speech: the load's engine costs what it did."""
+    addresses = {"DATABASE_URL": site.stack.database_url, "REDIS_URL": site.stack.redis_url}
+    codevoice = Path(sys.executable).with_name("codevoice")
+    command = (
+        "prices",
+        "set",
+        "speech",
+        "request",
+        credits,
+        "--engine",
+        "espeak",
+        "--reason",
+        "drill",
+        "--yes",
+    )
+    subprocess.run([codevoice, *command], env={**os.environ, **addresses}, check=True, capture_output=True)
+
+
+def _tampered(site: Site) -> Fault:
+    def add(micro: int) -> None:
+        with psycopg.connect(site.stack.database_owner_url, autocommit=True) as owner:
+            owner.execute(_ONCE_MORE, {"micro": micro})
+
+    return Fault(
+        name="the owner of the database gives everybody 5 credits, past the ledger",
+        alerts=("CodeVoiceLedgerWrong",),
+        begin=lambda: add(5_000_000),
+        end=lambda: add(-5_000_000),
+    )
+
+
+def _full_card(card: Card) -> Fault:
+    def use(percent: int) -> None:
+        card.used = percent
+
+    return Fault(
+        name="a GPU (its library is played) has 98 % of its memory in use",
+        alerts=("CodeVoiceGpuMemoryFull",),
+        begin=lambda: use(98),
+        end=lambda: use(40),
+    )
+
+
+def _full_disk(site: Site) -> Fault:
+    ballast = site.objects.parent / "ballast"
+
+    def fill() -> None:
+        found = os.statvfs(ballast.parent)
+        ballast.write_bytes(
+            b"\x00" * int(found.f_bavail * found.f_frsize - 0.05 * found.f_blocks * found.f_frsize)
+        )
+
+    return Fault(
+        name="the objects' disk is filled but for 5 %",
+        alerts=("CodeVoiceStoreFull",),
+        begin=fill,
+        end=ballast.unlink,
+    )
+
+
+def _strangers(site: Site) -> Fault:
+    return _loaded(
+        "callers with a wrong key",
+        "CodeVoiceCallersRefused",
+        *(Load(site, "Let me in.", known=False) for _ in range(3)),
+    )
+
+
+def _refusing(site: Site) -> Fault:
+    return _loaded("an engine refuses half the texts", "CodeVoiceJobsFailing", Load(site, "please refuse"))
+
+
+def _breaking(site: Site) -> Fault:
+    return _loaded(
+        "an engine breaks off", "CodeVoiceAttemptsRepeated", *(Load(site, "please break") for _ in range(2))
+    )
+
+
+def _loaded(name: str, alert: str, *loads: Load) -> Fault:
+    def begin() -> None:
+        for load in loads:
+            load.start()
+
+    def end() -> None:
+        for load in loads:
+            load.stop()
+
+    return Fault(name=name, alerts=(alert,), begin=begin, end=end)
+
+
+def _dying(site: Site) -> Fault:
+    def begin() -> None:
+        for _ in range(_LONG):
+            site.post("please slow")
+        _signal(site, SIGKILL, "worker")
+
+    return Fault(
+        name=f"a worker is killed at work on {_LONG} jobs", alerts=("CodeVoiceWorkersDying",), begin=begin
+    )
+
+
+def _frozen_workers(site: Site) -> Fault:
+    def begin() -> None:
+        _signal(site, SIGSTOP, "worker")
+        began = time.monotonic()
+        while time.monotonic() < began + _FROZEN_S:
+            site.post("Is anybody there?")
+            time.sleep(0.2)
+
+    return Fault(
+        name=f"all workers stand still for {_FROZEN_S:g} s and more",
+        alerts=("CodeVoiceQueueOld", "CodeVoiceNoWorker"),
+        begin=begin,
+        end=lambda: _signal(site, SIGCONT, "worker"),
+        afterwards=("CodeVoiceFirstAudioSlow",),
+    )
+
+
+def _no_postgres(site: Site) -> Fault:
+    return Fault(
+        name="Postgres is stopped",
+        alerts=("CodeVoicePartAway", "CodeVoiceServerErrors", "CodeVoiceLedgerUnchecked"),
+        begin=site.postgres.down,
+        end=site.postgres.up,
+    )
+
+
+def _no_redis(site: Site) -> Fault:
+    return Fault(
+        name="Valkey is stopped", alerts=("CodeVoicePartAway",), begin=site.valkey.down, end=site.valkey.up
+    )
+
+
+def _no_objects(site: Site) -> Fault:
+    away = site.objects.with_name("away")
+
+    def begin() -> None:
+        site.objects.rename(away)
+        site.objects.touch()
+
+    def end() -> None:
+        site.objects.unlink()
+        away.rename(site.objects)
+
+    return Fault(
+        name="the objects' folder is a file", alerts=("CodeVoiceStoreFailing",), begin=begin, end=end
+    )
+
+
+def _frozen_exporter(site: Site) -> Fault:
+    return Fault(
+        name="the exporter stands still",
+        alerts=("CodeVoiceNotScraped",),
+        begin=lambda: _signal(site, SIGSTOP, "exporter"),
+        end=lambda: _signal(site, SIGCONT, "exporter"),
+    )
+
+
+def _signal(site: Site, number: int, prefix: str) -> None:
+    """To every process of the stack whose name begins so."""
+    for name, pid in running_stack({"CODEVOICE_HOME": str(site.home)}).pids.items():
+        if name.startswith(prefix):
+            os.kill(pid, number)
