@@ -5,6 +5,7 @@ for all of them. It must be in their environment before they start: prometheus_c
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 
 LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_HEAD_BYTES = 8  # of prometheus_client's files: the first four tell how much of the rest is used
 _ROOM_BYTES = {"counter": 1 << 20, "gauge_livesum": 1 << 20, "histogram": 4 << 20}
 
 
@@ -27,6 +29,14 @@ def _take_room(folder: str) -> None:
     for kind, size_bytes in _ROOM_BYTES.items():
         with Path(folder, f"{kind}_{os.getpid()}.db").open("ab") as file:
             os.posix_fallocate(file.fileno(), 0, size_bytes)
+
+
+def _give_room_back(folder: Path, pid: str) -> None:
+    """Cut a dead process's files down to what it counted: where processes are renewed, many have died."""
+    for path in folder.glob(f"*_{pid}.db"):
+        with path.open("r+b") as file:
+            used_bytes = int.from_bytes(file.read(4), sys.byteorder)
+            file.truncate(max(used_bytes, _HEAD_BYTES))
 
 
 # At import, since metrics map their files when they are made.
@@ -76,5 +86,6 @@ class _AllProcesses(Collector):
     def collect(self) -> Iterable[Metric]:
         for pid in {path.stem.rpartition("_")[2] for path in self._folder.glob("gauge_live*.db")}:
             if not Path("/proc", pid).exists():
+                _give_room_back(self._folder, pid)
                 mark_process_dead(int(pid), str(self._folder))
         return MultiProcessCollector.merge([str(path) for path in self._folder.glob("*.db")])

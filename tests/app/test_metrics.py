@@ -62,7 +62,10 @@ def test_several_processes_answer_a_scrape_as_one(
                 file.st_blocks * 512 >= file.st_size for file in files
             )  # a hole on a full disk: SIGBUS
             os.kill(one.pid, signal.SIGKILL)
+            os.waitpid(one.pid, 0)
             assert scraped(port, COUNT) == everything
+            assert scraped(port, COUNT) == everything  # once more, without the room it had
+            assert sum(path.stat().st_size for path in folder.glob(f"*_{one.pid}.db")) < 100_000
     assert everything == {
         ("GET", "/health/live", "2xx"): 2,
         ("GET", "/tts/status/{job_id}", "4xx"): 3,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from .conftest import Stack
 
 TEXT = "Somebody always wants to hear something."
-PAUSE_S = 0.05  # of a caller between requests: two cores are also to start processes
+PAUSE_S = 0.1  # of a caller between requests: two cores are also to start processes
 Ask = Callable[["Caller"], None]
 
 
