@@ -19,7 +19,7 @@ WEIGHTS = {  # how often each, among all
     "kill_api": 18,
     "kill_worker": 22,
     "kill_redis": 16,
-    "kill_postgres": 6,
+    "kill_postgres": 5,
     "kill_backend": 2,
     "flush_redis": 2,
     "flush_redis_file": 1,
@@ -29,8 +29,8 @@ WEIGHTS = {  # how often each, among all
     "duplicate_nudges": 4,
     "month_end": 1,
 }
-_PAUSE_S = (0.1, 0.8)
-_ACKS_BETWEEN = 120  # at most: a stack that is all outage proves little …
+_PAUSE_S = (0.05, 0.5)
+_ACKS_BETWEEN = 70  # at most: a stack that is all outage proves little …
 _LULL_S_MAX = 4.0  # … and one that does not come back must be struck again
 _STORE_AWAY_S = (0.5, 2.5)
 _NUDGES = 30
