@@ -24,6 +24,7 @@ from db.engine import Pool, open_pool
 from db.migrate import upgrade
 from ops import embedded
 from tests.openai_js import openai_js as openai_js
+from tests.openai_js import openai_package as openai_package
 
 if mutated := os.environ.get("CODEVOICE_TEST_SQL"):  # see tests/db/test_mutants.py
     db.queries._SQL = Path(mutated)

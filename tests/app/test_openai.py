@@ -247,7 +247,7 @@ def test_who_prefers_a_job_gets_one(sdk: Sdk, front: Front, person: Person, end:
 
 
 def test_openais_voices_stand_for_ours(
-    sdk: Sdk, front: Front, person: Person, front_with: Run, threads: ThreadPoolExecutor, end: End
+    sdk: Sdk, front: Front, person: Person, front_with: Run, threads: ThreadPoolExecutor, mouth: Mouth
 ) -> None:
     chosen = front_with(CODEVOICE_VOICE_ALIASES="nova=Anna, gail=ryan")
 
@@ -255,7 +255,9 @@ def test_openais_voices_stand_for_ours(
         wanted: dict[str, Any] = HELLO | {"voice": voice}
         answer = threads.submit(lambda: sdk(on=on).audio.speech.create(**wanted))
         job = the_job(front, person)
-        end(job)
+        mouth.say(job, b"hello")
+        mouth.stop(job, "complete", audio_bytes=5)
+        mouth.complete(job, b"hello")
         answer.result()
         return str(front.call("GET", f"/v1/jobs/{job}", person.key).json()["voice"])
 
