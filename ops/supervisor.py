@@ -34,6 +34,9 @@ _HURRIED_S = 0.3
 _PR_SET_PDEATHSIG = 1
 
 
+Renewed = Literal["never", "beside", "after"]  # when a successor starts: before the old one ends, or after
+
+
 class Program(Struct, frozen=True, kw_only=True):
     """What to run, how to see that it serves, and how to end it."""
 
@@ -51,9 +54,7 @@ class Program(Struct, frozen=True, kw_only=True):
     final: frozenset[int] = frozenset()  # exit statuses that starting again would not mend
     planned: frozenset[int] = frozenset()  # those that ask for it, at once
     tells_ready: bool = False  # by a line on the descriptor CODEVOICE_READY_FD
-    renewed: Literal["never", "beside", "after"] = (
-        "never"  # whether its successor starts before or after its end
-    )
+    renewed: Renewed = "never"
     leave_signal: signal.Signals = signal.SIGTERM  # tells one that is renewed to end in its own time
     leave_s: float = 0.0  # it has so long, then it is stopped
 

@@ -58,10 +58,11 @@ class Host(Struct, frozen=True):
 
 def lacking() -> str:
     """What is missing for hosts of this kind; empty where they can be had."""
-    if not shutil.which("ip"):
-        return "ip"
-    done = subprocess.run([*_UNSHARED, "true"], capture_output=True, check=False)
-    return "network namespaces" if done.returncode else ""
+    try:
+        subprocess.run([*_UNSHARED, "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "network namespaces"
+    return "" if shutil.which("ip") else "ip"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ops.bench.paced import SLOTS
 from tests.conftest import Lack
 
 LEASE_S = 3
-QUICK = {"CODEVOICE_LEASE_S": str(LEASE_S)}
+QUICK = {"CODEVOICE_LEASE_S": str(LEASE_S), "CODEVOICE_SWEEP_S": "0.3"}
 
 
 @pytest.fixture
