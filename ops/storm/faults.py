@@ -57,6 +57,7 @@ class Faults:
         self._next_acks = 0
         self._store_back_at = 0.0
         self._names = list(only or WEIGHTS)
+        self._tried: Counter[str] = Counter()
         self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in WEIGHTS}
 
     def tend(self, acks: int) -> None:
@@ -68,13 +69,18 @@ class Faults:
             self._next_at = now + random.uniform(*_PAUSE_S)
             self._next_acks = acks + random.randrange(_ACKS_BETWEEN)
             self._lull_until = now + _LULL_S_MAX
-            (name,) = random.choices(self._names, [WEIGHTS[name] for name in self._names])
-            self._strike(name)
+            self._strike(self._next())
 
     def end(self) -> None:
         """Whole again: the rest is for the stack to mend."""
         self._mend_store()
         self._processes.thaw()
+
+    def _next(self) -> str:
+        """By chance, yet none falls far behind its weight: a short storm has some of all."""
+        name = min(self._names, key=lambda name: (self._tried[name] + random.random()) / WEIGHTS[name])
+        self._tried[name] += 1
+        return name
 
     def _strike(self, name: str) -> None:
         if self._acts[name]():

@@ -47,6 +47,7 @@ class Book:
         self.jobs: dict[str, Paid] = {}
         self.grants: dict[str, list[tuple[int, State]]] = {}  # reason → amount, and the balances after it
         self.states = [State(0, 0, 0, 0)]
+        self._month_ends: set[int] = set()  # entries after which the next writes a new month down
         self._last_time: dict[tuple[int, int, int], int] = {}
         self._wallet = wallet
         self._sum: Counter[str] = Counter()
@@ -62,10 +63,17 @@ class Book:
 
     def had(self, balance: tuple[int, int, int], *, since: int) -> bool:
         """Whether the balances (free, paid, held) were these after entry `since`, or any later one."""
-        last, wallet = self.states[-1], self._wallet
-        if wallet.month > wallet.period and (wallet.monthly, last.paid, last.held) == balance:
-            return True  # a month has ended, and nobody has written it down yet
-        return self._last_time.get(balance, -1) >= since
+        return self._last_time.get(balance, -1) >= since or self._is_new_month_of(self.states[-1], balance)
+
+    def is_after(self, state: State, balance: tuple[int, int, int]) -> bool:
+        """Whether these are the balances right after an entry, or as a month that ended then left them."""
+        return balance == (state.free, state.paid, state.held) or self._is_new_month_of(state, balance)
+
+    def _is_new_month_of(self, state: State, balance: tuple[int, int, int]) -> bool:
+        """A month that has ended shows at once, and is written down by whoever moves something next."""
+        wallet, is_last = self._wallet, state is self.states[-1]
+        has_ended = wallet.month > wallet.period if is_last else state.seq in self._month_ends
+        return has_ended and balance == (wallet.monthly, state.paid, state.held)
 
     def _enter(self, entry: Transfer) -> None:
         if entry.seq != self.states[-1].seq + 1:
@@ -86,6 +94,8 @@ class Book:
 
     def _is_promised(self, entry: Transfer) -> bool:
         slot, way = entry.slot, (entry.src, entry.dst)
+        if slot in (3, 4):
+            self._month_ends.add(entry.seq - 1)
         if slot == 3:
             return self._is_new_month(entry) and way == ("issued", "free")
         if slot == 4:

@@ -91,6 +91,28 @@ def test_a_sound_history_has_no_violation(tmp_path: Path) -> None:
     assert world().verdict(tmp_path) == set()
 
 
+def test_a_month_may_end_between_an_entry_and_the_look_that_answers_it() -> None:
+    """A grant's answer shows the new month's credits, though the entry that brings them comes after."""
+    seen, later = world(), date(2026, 12, 1)
+    seen.transfers[4:] = [
+        entry(5, "month 2", 4, "free", "expired", amount=58 * CREDIT),
+        entry(6, "month 2", 3, "issued", "free", amount=60 * CREDIT, period=later),
+        entry(7, SPOKEN, 20, "held", "spent", period=later),
+        entry(8, CANCELLED, 20, "held", "expired", period=later),
+        entry(9, FAILED, 10, "free", "held", period=later),
+        entry(10, FAILED, 20, "held", "free", period=later),
+    ]
+    wallet = replace(seen.wallet, period=later, month=later, seq=10, issued=125 * CREDIT, free=60 * CREDIT)
+    seen.wallet = replace(wallet, expired=59 * CREDIT)
+    grant, hold = seen.transfers[2:4]
+    seen.transfers[2:4] = [replace(hold, seq=3), replace(grant, seq=4)]
+    event(4, balance=(60, 5, 2))(seen)
+    event(13, balance=(60, 5, 2))(seen)
+    assert seen.verdict() == set()
+    event(4, balance=(61, 5, 2))(seen)
+    assert seen.verdict() == {"a grant answered a balance that was not so"}
+
+
 Forgery = Callable[[World], object]
 
 
