@@ -33,6 +33,10 @@ check: lint test
 fuzz cases="100000":
     {{bin}}/python -m tests.fuzz {{cases}}
 
+# give a target (wav, guard, split) random bytes for so many seconds
+fuzz-bytes target seconds="60":
+    {{bin}}/python -m tests.fuzz.random_bytes {{target}} {{seconds}}
+
 # bring the database of the running stack, or of CODEVOICE_DATABASE_OWNER_URL, to this version
 migrate:
     {{bin}}/codevoice migrate
@@ -42,8 +46,13 @@ bench name *args:
     {{bin}}/codevoice bench {{name}} {{args}}
 
 # audit the ledger of the running stack
-audit:
+ledger:
     {{bin}}/codevoice ledger audit
+
+# code, secrets in the history, advisories, and a list of all parts (dist/sbom.cdx.json)
+audit:
+    bash -c '. ops/setup.sh && set_up audit'
+    {{bin}}/python -m ops.safety
 
 # install what lint and this file need
 dev:

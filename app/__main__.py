@@ -36,7 +36,11 @@ def main() -> None:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="uvloop",
-        http=protocol(head_bytes_max=settings.header_bytes_max),
+        http=protocol(
+            head_bytes_max=settings.header_bytes_max,
+            head_wait_s=settings.header_wait_s,
+            body_wait_s=settings.body_wait_s,
+        ),
         ws="none",
         lifespan="on",
         log_config=None,

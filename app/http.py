@@ -1,5 +1,6 @@
 """The HTTP protocol, refusing broken and huge requests in our shapes instead of the server's own."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -8,19 +9,39 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app import metrics
 from app.api.shapes import Asked, answer
-from app.domain.errors import BadRequest, DomainError, HeadersTooLarge
+from app.domain.errors import BadRequest, DomainError, HeadersTooLarge, TooSlow
 from app.envelope import request_id_of
+
+# So much is read and thrown away, so that a caller still sending sees the answer rather than a reset.
+_UNREAD_BYTES_MAX = 32 << 20
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with a limit on the head of a request and JSON for what cannot be parsed."""
+    """uvicorn's, with limits on the head of a request and on its time, and JSON for what cannot be parsed."""
 
     head_bytes_max = 65_536
+    head_wait_s = 20.0
+    body_wait_s = 300.0
     _in_head = True
     _head_bytes = 0  # received of a head not complete yet
     _is_head_too_large = False
     _has_refused = False
     _is_lingering = False
+    _has_begun = False  # a request whose end has not come
+    _awaited_since: float | None = None  # the rest of a request, or its beginning
+    _unread_bytes = 0  # of a body that came after its answer
+    _look: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A caller who then says nothing, or says it for ever, is not waited for."""
+        super().connection_made(transport)
+        self._awaited_since = self.loop.time()
+        self._look = self.loop.call_later(self.head_wait_s, self._look_at_the_clock)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there to wait for."""
+        self._look.cancel()
+        super().connection_lost(exc)
 
     def linger(self, seconds: float) -> None:
         """The server is to end: the answer to come is the last here; one that nobody asks for is awaited so
@@ -44,13 +65,16 @@ class Protocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
+        if self._awaited_since is None and self._unanswered() is None:  # empty lines before a request
+            self._in_head, self._head_bytes, self._awaited_since = True, 0, self.loop.time()
         if self._in_head and self._head_bytes > self.head_bytes_max:
             self._refuse(self._too_large())
 
     def on_message_begin(self) -> None:
         """A new request: its head begins somewhere in the present data."""
-        self._in_head = True
-        self._head_bytes = 0
+        self._in_head = self._has_begun = True
+        self._head_bytes = self._unread_bytes = 0
+        self._awaited_since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -63,12 +87,38 @@ class Protocol(HttpToolsProtocol):
         if self._is_lingering:
             self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        """What comes after the answer is not kept; who goes on and on with it is hung up on."""
+        if self._unanswered() is None:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > _UNREAD_BYTES_MAX:
+                self.transport.close()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of it is here: now they wait for us."""
+        self._has_begun, self._awaited_since = False, None
+        super().on_message_complete()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """What uvicorn calls for everything the parser refuses."""
         self._refuse(self._too_large() if self._is_head_too_large else BadRequest("This is not HTTP."))
 
     def _unsupported_upgrade_warning(self) -> None:
         """We speak HTTP only; a caller who would rather upgrade is answered as any other."""
+
+    def _look_at_the_clock(self) -> None:
+        """One timer a connection, not one a request, which would cost every request its setting."""
+        wait_s = self.head_wait_s if self._in_head else self.body_wait_s
+        left_s = wait_s
+        if self._awaited_since is not None:
+            left_s = self._awaited_since + wait_s - self.loop.time()
+        if left_s > 0:
+            self._look = self.loop.call_later(min(left_s, self.head_wait_s), self._look_at_the_clock)
+        elif self._has_begun and (self._in_head or self._unanswered() is not None):
+            self._refuse(TooSlow(f"The request did not arrive within {wait_s:g} s.", limit=wait_s))
+        else:
+            self.transport.close()  # nothing was asked, or it is answered already
 
     def _too_large(self) -> DomainError:
         limit = self.head_bytes_max
@@ -95,9 +145,10 @@ class Protocol(HttpToolsProtocol):
         return None if cycle is None or cycle.response_complete else cycle
 
 
-def protocol(*, head_bytes_max: int) -> type[Protocol]:
-    """The protocol with the operator's limit: uvicorn takes a class."""
-    return type("Protocol", (Protocol,), {"head_bytes_max": head_bytes_max})
+def protocol(*, head_bytes_max: int, head_wait_s: float, body_wait_s: float) -> type[Protocol]:
+    """The protocol with the operator's limits: uvicorn takes a class."""
+    limits = {"head_bytes_max": head_bytes_max, "head_wait_s": head_wait_s, "body_wait_s": body_wait_s}
+    return type("Protocol", (Protocol,), limits)
 
 
 def _response(error: DomainError, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -53,6 +53,8 @@ class AppSettings(Struct, frozen=True, kw_only=True):
 
     body_bytes_max: Limit = 2_000_000
     header_bytes_max: Limit = 65_536
+    header_wait_s: Seconds = 20.0  # for the head of a request, from the connection or its first byte on
+    body_wait_s: Seconds = 300.0  # for the rest of it
     database_wait_s: Seconds = 5.0  # for a free connection
     database_waiting_max: Limit = 2000  # requests waiting for one, before 503
     submits_waiting_max: Limit = 2000  # speech requests of a process whose job is not written yet, before 503

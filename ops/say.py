@@ -105,7 +105,7 @@ def _open(door: Door, path: str, body: Mapping[str, str] | None = None) -> Binar
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{door.url}{path}", data=content, headers=headers)  # noqa: S310
     try:
-        return cast(BinaryIO, urllib.request.urlopen(request, timeout=_ANSWER_S))  # noqa: S310
+        return cast(BinaryIO, urllib.request.urlopen(request, timeout=_ANSWER_S))  # noqa: S310 # nosec B310
     except urllib.error.HTTPError as error:
         raise SayError(f"{error.code}: {_reason(error.read())}") from None
     except (OSError, http.client.HTTPException) as error:

@@ -37,7 +37,7 @@ def transcribe(
     }
     request = urllib.request.Request(f"{door.url}/transcribe", data=body, headers=headers)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:  # noqa: S310 # nosec B310
             return json.load(answer)
     except urllib.error.HTTPError as error:
         raise TranscribeError(f"{error.code}: {_reason(error.read())}") from None

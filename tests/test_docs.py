@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
 from litestar import Litestar
 
 from app.domain import errors
@@ -94,11 +95,19 @@ def test_every_decision_has_its_four_parts() -> None:
         assert missing == [], path.name
 
 
-def test_every_test_the_ledgers_page_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", document("docs/ledger.md")))
+@pytest.mark.parametrize("page", ["docs/ledger.md", "docs/threat-model.md"])
+def test_every_test_a_page_names_exists(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", document(page)))
     written = {
         name
         for path in (HOME / "tests").rglob("test_*.py")
         for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert named - written == set()
+    assert len(named) > 10
+
+
+def test_every_entry_of_the_threat_model_names_a_test() -> None:
+    entries = re.findall(r"^\| (?!entry|-)(.+) \|$", document("docs/threat-model.md"), re.MULTILINE)
+    assert [entry for entry in entries if "`test_" not in entry.split(" | ")[-1]] == []
+    assert len(entries) > 10

@@ -9,6 +9,7 @@ Stream socket: out, one JSON report, then its end. Without a report: the child b
 PCM is signed 16-bit little-endian mono at 16 kHz. Nothing here is imported from CodeVoice.
 """
 
+import errno
 import json
 import os
 import resource
@@ -146,6 +147,10 @@ def _report(file: BinaryIO, limits: dict[str, Any], take: Any) -> dict[str, Any]
         return {"refused": "audio_too_complex"}
     except (av.error.FFmpegError, ValueError, AttributeError, OverflowError):  # of libav and its binding
         return {"refused": "broken_audio"}
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return {"refused": "broken_audio"}  # it names a place in itself that no file can have
 
 
 def _check_self_contained(file: BinaryIO) -> None:

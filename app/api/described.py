@@ -37,7 +37,7 @@ def told_of(method: str, path: str) -> Told:
 def refusals_of(path: str, opt: Mapping[str, Any], operation: Json, told: Told) -> set[Kind]:
     """Every refusal the route may answer with: by what it is and takes, and what is told of it."""
     places = {parameter["in"] for parameter in operation.get("parameters", ())}
-    found: set[Kind] = {e.BadRequest, e.HeadersTooLarge, *told.refusals}
+    found: set[Kind] = {e.BadRequest, e.TooSlow, e.HeadersTooLarge, *told.refusals}
     found |= set(_CREDENTIALS) if "public" not in opt else set()
     found |= {e.RateLimited} if "limit" in opt else set()
     found |= set(_BODY) if "requestBody" in operation else set()

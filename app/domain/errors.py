@@ -191,6 +191,10 @@ class UnknownModel(NotFound):
     code = "model_not_found"
 
 
+class TooSlow(DomainError):
+    status, code = 408, "request_timeout"
+
+
 class EmailTaken(DomainError):
     status, code = 409, "email_taken"
 

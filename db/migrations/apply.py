@@ -86,4 +86,4 @@ BEGIN
     WHERE pronamespace = 'cv'::regnamespace AND prorettype <> 'trigger'::regtype
   LOOP EXECUTE statement; END LOOP;
 END $$
-""".replace("%", "%%")
+""".replace("%", "%%")  # nosec B608 - nobody's input is in it

@@ -43,7 +43,7 @@ SELECT 1 / (public.post(:job) = 'completed')::int;
 def ledger_share() -> Figures:
     """Run all rounds; raises BenchError where a transaction failed or the audit finds a defect."""
     with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
-        os.chmod(folder, 0o755)  # noqa: S103 - Postgres may run as another account
+        os.chmod(folder, 0o755)  # noqa: S103 # nosec B103 - Postgres may run as another account
         with embedded.postgres(Path(folder) / "pg", password="bench", durable=True) as url:  # noqa: S106
             app_url = _prepare(url)
             figures = _rounds(url, Path(folder))

@@ -1,0 +1,51 @@
+"""`python -m tests.fuzz.random_bytes TARGET SECONDS`: guided by coverage where atheris is installed."""
+
+import random
+import sys
+import time
+from importlib.util import find_spec
+
+import av.logging
+
+from .targets import TARGETS, seeds
+
+_LENGTH_MAX = 4000
+
+
+def main(name: str, seconds: int) -> None:
+    """Until the time is over, or a promise is broken."""
+    av.logging.set_level(None)
+    if find_spec("atheris") is not None:
+        _guided(name, seconds)
+    print("without atheris (pip install 'codevoice[fuzz]'): random changes, not guided by coverage")
+    tried, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        tried += 1
+        TARGETS[name](_changed(random.choice(seeds(name))))
+    print(f"{name}: {tried} tried, every promise kept")
+
+
+def _guided(name: str, seconds: int) -> None:
+    import atheris
+
+    with atheris.instrument_imports(include=["workers", "db.uploads"]):
+        import db.uploads  # noqa: F401
+        import workers.decode_server
+        import workers.split  # noqa: F401
+
+    options = [sys.argv[0], f"-max_total_time={seconds}", f"-max_len={_LENGTH_MAX}", "-print_final_stats=1"]
+    atheris.Setup(options, TARGETS[name])
+    atheris.Fuzz()  # ends the process
+
+
+def _changed(seed: bytes) -> bytes:
+    """A few of its bytes others, some doubled, some left out."""
+    found = bytearray(seed[:_LENGTH_MAX])
+    for _ in range(random.randrange(1, 12)):
+        at = random.randrange(len(found) + 1)
+        found[at : at + random.randrange(5)] = random.randbytes(random.randrange(5))
+    return bytes(found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60)
