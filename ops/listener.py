@@ -10,7 +10,7 @@ from msgspec import Struct
 
 _BACKLOG = 2048  # also what waits while the API is started again
 _ANSWER_S = 1.0
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 # nosec B104 - read, not bound
 
 
 class ListenError(Exception):

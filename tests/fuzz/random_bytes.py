@@ -4,10 +4,10 @@ import random
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av.logging
-
-from .targets import TARGETS, seeds
 
 _LENGTH_MAX = 4000
 
@@ -18,6 +18,8 @@ def main(name: str, seconds: int) -> None:
     if find_spec("atheris") is not None:
         _guided(name, seconds)
     print("without atheris (pip install 'codevoice[fuzz]'): random changes, not guided by coverage")
+    from .targets import TARGETS, seeds
+
     tried, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         tried += 1
@@ -28,14 +30,15 @@ def main(name: str, seconds: int) -> None:
 def _guided(name: str, seconds: int) -> None:
     import atheris
 
-    with atheris.instrument_imports(include=["workers", "db.uploads"]):
-        import db.uploads  # noqa: F401
-        import workers.decode_server
-        import workers.split  # noqa: F401
+    with atheris.instrument_imports(include=["workers", "db.uploads"]):  # before anybody imports them
+        from .targets import TARGETS, seeds
 
-    options = [sys.argv[0], f"-max_total_time={seconds}", f"-max_len={_LENGTH_MAX}", "-print_final_stats=1"]
-    atheris.Setup(options, TARGETS[name])
-    atheris.Fuzz()  # ends the process
+    with TemporaryDirectory() as corpus:
+        for number, seed in enumerate(seeds(name)):
+            (Path(corpus) / str(number)).write_bytes(seed)
+        options = [f"-max_total_time={seconds}", f"-max_len={_LENGTH_MAX}", "-print_final_stats=1", corpus]
+        atheris.Setup([sys.argv[0], *options], TARGETS[name])
+        atheris.Fuzz()  # ends the process
 
 
 def _changed(seed: bytes) -> bytes:
