@@ -117,7 +117,7 @@ class Record:
     def credits_spent(self) -> float:
         """By all accounts, ever."""
         [(micro,)] = self._connection.execute("SELECT sum(spent) FROM cv.wallet")
-        return micro / MICRO
+        return float(micro) / MICRO
 
 
 @contextmanager
