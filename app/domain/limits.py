@@ -19,6 +19,7 @@ from db.buckets import Ask, BucketsAway, Grant
 
 _LEASE_S = 10.0
 _BLOCK_S = 1.0  # a block that lasted less than this was too small
+_BLOCK_MIN = 8  # unless the limit allows less: one who asks seldom shall not cost a look at the store each time
 _BLOCKS_A_BURST = 20
 _PAUSE_S = 1.0  # between looks whether the store is back
 _REMEMBERED_MAX = 10_000  # buckets a limit remembers here; one forgotten loses at most a block
@@ -206,7 +207,8 @@ class _Bucket:
         if now >= self._until:
             self._tokens = 0
         lasted_s, most = now - self._at, self._limit.block_max
-        self._block = min(most, self._block * 2 if lasted_s < _BLOCK_S else max(1, self._block // 2))
+        wanted = self._block * 2 if lasted_s < _BLOCK_S else self._block // 2
+        self._block = min(most, max(_BLOCK_MIN, wanted))
         return Ask(
             bucket=self._name,
             per_s=self._limit.per_s,

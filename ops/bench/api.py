@@ -14,30 +14,19 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 
 import asyncpg
-import msgspec
 from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict
 
-from db import ledger
-from db.rows import SpeechParams
 from ops import embedded
 from ops.bench import BenchError, Figures
 from ops.bench.cpu import family_s
-from ops.bench.field import ACCOUNTS, Field, field
-from ops.bench.load import Load, Loaded
-from ops.bench.paced import VOICE
+from ops.bench.field import ACCOUNTS, PARAMS, TEXT, Field, ask, defects, field, get, post
 
 CONNECTIONS = 64
-_TEXT = "The quick brown fox jumps over the lazy dog."
-_PARAMS = {
-    **msgspec.to_builtins(SpeechParams(text=_TEXT, voice=VOICE, language="en-US")),
-    "request_id": "0" * 32,
-}
 _ONE_CALL = """\\set id random(1, %d)
 SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[gen_random_uuid()], ARRAY[public.owner_of(:id)],
   '{speech}', '{paced}', '{paced}', ARRAY['%s'], '{1000000}', '{%d}', '{44000}', '{NULL}', ARRAY[NULL::bytea],
@@ -79,15 +68,15 @@ def api(*, rounds: int = 5, seconds: float = 2.0) -> Figures:
         for side in sides.values():
             side()  # caches, plans and connections are made
         figures = _figures(_rounds(sides, rounds))
-        figures["defects"] = asyncio.run(_defects(place.app_url))
+        figures["defects"] = defects(place.app_url)
     if figures["defects"]:
         raise BenchError(f"the audit found {figures['defects']:g} defects after the run")
     return figures | {"rounds": rounds, "load_average": os.getloadavg()[0], "errors": 0}
 
 
 def _sides(place: Field, seconds: float) -> dict[str, Callable[[], Turn]]:
-    spread = [_post(key) for key in place.keys]
-    polled = [_get(f"/tts/status/{job}") for job in _jobs(place)]
+    spread = [post(key) for key in place.keys]
+    polled = [get(f"/tts/status/{job}") for job in _jobs(place)]
 
     def http(name: str, requests: Sequence[str]) -> Callable[[], Turn]:
         return lambda: _http_turn(place, name, requests, seconds)
@@ -100,7 +89,7 @@ def _sides(place: Field, seconds: float) -> dict[str, Callable[[], Turn]]:
         "peer": http("orm", spread),
         "hot": http("app", spread[:1]),
         "pgbench_batch": lambda: _pgbench_turn(place, _batch_call(), _BATCH_CLIENTS, _BATCH, seconds),
-        "health": http("app", [_get("/health/live")]),
+        "health": http("app", [get("/health/live")]),
         "status": http("app", polled),
     }
 
@@ -145,9 +134,7 @@ def _spread(figure: str, values: Sequence[float]) -> Figures:
 def _http_turn(place: Field, name: str, requests: Sequence[str], seconds: float) -> Turn:
     app, database = place.pids[name], place.pids["postgres"]
     before = family_s(app), family_s(database)
-    done = _load(place.ports[name], requests, seconds)
-    if done.errors or not done.done:
-        raise BenchError(f"{name}: {done.errors} of {sum(done.answers.values())} failed: {done.first_error}")
+    done = ask(place.ports[name], requests, seconds=seconds, connections=CONNECTIONS)
     return Turn(
         rate=done.done / done.seconds,
         cpu_app=1e6 * (family_s(app) - before[0]) / done.done,
@@ -156,17 +143,6 @@ def _http_turn(place: Field, name: str, requests: Sequence[str], seconds: float)
         p50_ms=done.latencies_ms[50],
         p99_ms=done.latencies_ms[99],
     )
-
-
-def _load(port: int, requests: Sequence[str], seconds: float, connections: int = CONNECTIONS) -> Loaded:
-    load = Load(
-        host="127.0.0.1", port=port, connections=connections, seconds=seconds, requests=list(requests)
-    )
-    argv = [sys.executable, "-m", "ops.bench.load"]
-    run = subprocess.run(argv, input=msgspec.json.encode(load), capture_output=True, check=False)
-    if run.returncode:
-        raise BenchError(f"the load generator: {run.stderr.decode()[-300:]}")
-    return msgspec.json.decode(run.stdout, type=Loaded)
 
 
 def _pgbench_turn(place: Field, script: str, clients: int, jobs: int, seconds: float) -> Turn:
@@ -203,17 +179,18 @@ def _pgbench_turn(place: Field, script: str, clients: int, jobs: int, seconds: f
 
 
 def _one_call() -> str:
-    return _ONE_CALL % (ACCOUNTS, json.dumps(_PARAMS), len(_TEXT))
+    return _ONE_CALL % (ACCOUNTS, json.dumps(PARAMS), len(TEXT))
 
 
 def _batch_call() -> str:
-    asked = f"public.submit_many({_BATCH}, {ACCOUNTS}, '{json.dumps(_PARAMS)}')"
+    asked = f"public.submit_many({_BATCH}, {ACCOUNTS}, '{json.dumps(PARAMS)}')"
     return f"SELECT 1 / ({asked} = {_BATCH})::int;\n"
 
 
 def _jobs(place: Field) -> Sequence[str]:
     """Some jobs to ask about."""
-    _load(place.ports["app"], [_post(key) for key in place.keys[:_POLLED]], 0.2)
+    some = [post(key) for key in place.keys[:_POLLED]]
+    ask(place.ports["app"], some, seconds=0.2, connections=CONNECTIONS)
 
     async def find() -> Sequence[str]:
         connection = await asyncpg.connect(place.owner_url)
@@ -224,21 +201,3 @@ def _jobs(place: Field) -> Sequence[str]:
         return [str(row["id"]) for row in rows]
 
     return asyncio.run(find())
-
-
-def _post(key: str) -> str:
-    body = json.dumps({"text": _TEXT, "voice": VOICE})
-    head = f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
-
-
-def _get(path: str) -> str:
-    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n"
-
-
-async def _defects(app_url: str) -> int:
-    connection = await asyncpg.connect(app_url)
-    try:
-        return len(await ledger.audit(connection))
-    finally:
-        await connection.close()

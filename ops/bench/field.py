@@ -1,5 +1,7 @@
-"""Where `codevoice bench api` is run: a Postgres, Valkey, the product, its peers, a thousand accounts."""
+"""Where `bench api` and `bench size` run: Postgres, Valkey, the product, its peers, a thousand accounts."""
 
+import asyncio
+import json
 import os
 import secrets
 import subprocess
@@ -13,19 +15,29 @@ from pathlib import Path
 from signal import SIGKILL
 from uuid import UUID, uuid4
 
+import asyncpg
+import msgspec
 import psycopg
 from msgspec import Struct
 
 from app.domain.keys import KeyRing, NewKey
-from db import work
+from db import ledger, work
 from db.migrate import upgrade
+from db.rows import SpeechParams
 from db.work import worker_connection
 from ops import embedded
 from ops.bench import BenchError
-from ops.bench.paced import PacedEngine
+from ops.bench.load import Load, Loaded
+from ops.bench.paced import VOICE, PacedEngine
 from ops.supervisor import die_with_us
 
 ACCOUNTS = 1000
+TEXT = "The quick brown fox jumps over the lazy dog."
+PARAMS = {
+    **msgspec.to_builtins(SpeechParams(text=TEXT, voice=VOICE, language="en-US")),
+    "request_id": "0" * 32,
+}
+PROGRAMS = ("app", "bare", "orm", "same")  # the product; it without its middleware; peers
 _READY_S_MAX = 60
 _LIMITS = {  # all of them on, none in the way
     "CODEVOICE_POSTS_PER_MINUTE": "60000000",
@@ -36,7 +48,7 @@ _LIMITS = {  # all of them on, none in the way
 
 
 class Field(Struct, frozen=True, kw_only=True):
-    """What runs, by name: `app`, `bare`, `orm`, `same`, and `postgres` among the process ids."""
+    """What runs, by name: some of PROGRAMS, and `postgres` among the process ids."""
 
     folder: Path
     owner_url: str
@@ -47,8 +59,8 @@ class Field(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def field() -> Generator[Field]:
-    """All of it, started and warm enough to answer; stopped and removed at the end."""
+def field(programs: Sequence[str] = PROGRAMS) -> Generator[Field]:
+    """The servers and these programs, started and warm enough to answer; stopped and removed at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="codevoice-bench-")))
         folder.chmod(0o755)  # Postgres may run as another account
@@ -70,7 +82,7 @@ def field() -> Generator[Field]:
         }
         _publish(app_url)
         pids = {"postgres": int((folder / "pg" / "postmaster.pid").read_text().split()[0])}
-        ports = {name: embedded.free_port() for name in ("app", "bare", "orm", "same")}
+        ports = {name: embedded.free_port() for name in programs}
         for name, port in ports.items():
             argv = {"app": ["app"], "bare": ["ops.bench.bare"]}.get(
                 name, ["ops.bench.peer", name, str(port), app_url, pepper]
@@ -78,6 +90,46 @@ def field() -> Generator[Field]:
             variables = environ | {"CODEVOICE_PORT": str(port)}
             pids[name] = stack.enter_context(_process(argv, variables, port, folder / f"{name}.log"))
         yield Field(folder=folder, owner_url=owner_url, app_url=app_url, ports=ports, pids=pids, keys=keys)
+
+
+def post(key: str) -> str:
+    """A request for speech, as sent."""
+    body = json.dumps({"text": TEXT, "voice": VOICE})
+    head = f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+def get(path: str, key: str = "") -> str:
+    """Another request, as sent."""
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n" + (f"X-API-Key: {key}\r\n\r\n" if key else "\r\n")
+
+
+def ask(port: int, requests: Sequence[str], *, seconds: float, connections: int) -> Loaded:
+    """Send them for so long, in a process of its own; raises BenchError where one failed."""
+    load = Load(
+        host="127.0.0.1", port=port, connections=connections, seconds=seconds, requests=list(requests)
+    )
+    argv = [sys.executable, "-m", "ops.bench.load"]
+    run = subprocess.run(argv, input=msgspec.json.encode(load), capture_output=True, check=False)
+    if run.returncode:
+        raise BenchError(f"the load generator: {run.stderr.decode()[-300:]}")
+    done = msgspec.json.decode(run.stdout, type=Loaded)
+    if done.errors or not done.done:
+        raise BenchError(f"{done.errors} of {sum(done.answers.values())} failed: {done.first_error}")
+    return done
+
+
+def defects(app_url: str) -> int:
+    """How many the whole audit finds."""
+
+    async def find() -> int:
+        connection = await asyncpg.connect(app_url)
+        try:
+            return len(await ledger.audit(connection))
+        finally:
+            await connection.close()
+
+    return asyncio.run(find())
 
 
 _SECRETS = ("KEY_ENCRYPTION_KEY", "JWT_SECRET", "URL_SECRET")

@@ -1,29 +1,32 @@
 """What the ledger costs: hold and post, each one call and one commit, against Postgres's own one-row UPDATE.
 
-In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, both sides with the same clients, in
-alternating rounds. `share_N` is 2 x pairs / UPDATEs, the median of the rounds, with N clients; `hot_share_8`
-is all clients on one wallet, against spread wallets. The record is audited afterwards.
+In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, all with the same clients, in
+alternating rounds. The hold is `cv.submit` as the front door calls it, the post `cv.finish` as a worker calls
+it; the claim between them, which workers share among up to 16 jobs, is made so and not timed. `share_N` is
+2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post; `hot_share_8` is all
+clients on one wallet, against spread wallets. Medians of the rounds; the record is audited afterwards.
 """
 
-import asyncio
 import os
 import re
+import secrets
 import statistics
 import subprocess
 import tempfile
 from pathlib import Path
 
-import asyncpg
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from db import ledger
 from db.migrate import upgrade
 from ops import embedded
 from ops.bench import BenchError, Figures
+from ops.bench.field import defects
 
 _ROUNDS = 5
-_SECONDS = 5  # a connection plans and compiles in its first calls, which is not what is measured
+_SECONDS = 5
+_PAIRS = 9_600  # a round and number of clients; a connection plans and compiles in its first calls
+_HOT_PAIRS = 3_200
 _WALLETS = 5_000
 _CLIENTS = (8, 32)
 
@@ -31,12 +34,18 @@ _SETUP = Path(__file__).with_name("ledger.sql")
 _UPDATE = """\\set id random(1, 5000)
 UPDATE public.plain SET n = n + 1 WHERE id = :id;
 """
-_PAIR = """\\set id random(1, {wallets})
-\\set job random(1, 9000000000000000)
-SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[md5(:job::text)::uuid], ARRAY[md5('w' || :id)::uuid],
-  '{{speech}}', '{{none}}', '{{x}}', ARRAY['{{}}'], '{{1000000}}', '{{1}}', '{{1000}}', '{{NULL}}',
-  '{{NULL}}'::bytea[], interval '1 hour', 1000000, '{{f}}', '{{NULL}}', '{{1}}');
-SELECT 1 / (public.post(:job) = 'completed')::int;
+_CLAIM = "SELECT FROM cv.claim('none', 'x', false, 16, 'b', interval '1 hour')"
+_NEXT = """\\set i :i + 1
+\\set job :client_id * 1000000 + :i
+"""
+_HOLD = """\\set id random(1, :wallets)
+SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[public.job_id(:run, :job)],
+  ARRAY[public.owner_of(:id)], '{speech}', '{none}', '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}',
+  '{NULL}', '{NULL}'::bytea[], interval '1 hour', 1000000, '{f}', '{NULL}', '{1}');
+"""
+_POST = """SELECT 1 / (result = 'completed')::int FROM cv.finish(ARRAY[public.job_id(:run, :job)],
+  '{1}', '{done}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', ARRAY[NULL::bytea],
+  'b', 3, interval '1 day');
 """
 
 
@@ -47,7 +56,7 @@ def ledger_share() -> Figures:
         with embedded.postgres(Path(folder) / "pg", password="bench", durable=True) as url:  # noqa: S106
             app_url = _prepare(url)
             figures = _rounds(url, Path(folder))
-            figures["defects"] = asyncio.run(_defects(app_url))
+            figures["defects"] = defects(app_url)
     if figures["defects"]:
         raise BenchError(f"the audit found {figures['defects']:g} defects after the run")
     return figures
@@ -63,32 +72,44 @@ def _prepare(url: str) -> str:
 
 
 def _rounds(url: str, folder: Path) -> Figures:
-    scripts = {
-        "update": _UPDATE,
-        "pair": _PAIR.format(wallets=_WALLETS),
-        "hot": _PAIR.format(wallets=1),
-    }
-    for name, text in scripts.items():
+    for name, text in (("update", _UPDATE), ("hold", _NEXT + _HOLD), ("post", _NEXT + _POST)):
         (folder / name).write_text(text)
     shares: dict[str, list[float]] = {}
     for number in range(_ROUNDS):
         for clients in _CLIENTS:
-            order = ["update", "pair"] if number % 2 else ["pair", "update"]
-            rates = {name: _pgbench(url, folder / name, clients) for name in order}
-            shares.setdefault(f"share_{clients}", []).append(2 * rates["pair"] / rates["update"])
+            first = _updates(url, folder, clients) if number % 2 else None
+            pairs = _pairs(url, folder, clients, _PAIRS, _WALLETS)
+            updates = first or _updates(url, folder, clients)
+            shares.setdefault(f"share_{clients}", []).append(2 * pairs / updates)
             if clients == _CLIENTS[0]:
-                hot = _pgbench(url, folder / "hot", clients) / rates["pair"]
-                shares.setdefault(f"hot_share_{clients}", []).append(hot)
+                hot = _pairs(url, folder, clients, _HOT_PAIRS, wallets=1)
+                shares.setdefault(f"hot_share_{clients}", []).append(hot / pairs)
     figures: Figures = {"rounds": _ROUNDS, "load_average": os.getloadavg()[0]}
     for name, values in shares.items():
         figures |= {name: statistics.median(values), f"{name}_min": min(values), f"{name}_max": max(values)}
     return figures
 
 
-def _pgbench(url: str, script: Path, clients: int) -> float:
+def _updates(url: str, folder: Path, clients: int) -> float:
+    return _pgbench(url, folder / "update", clients, "-T", str(_SECONDS))
+
+
+def _pairs(url: str, folder: Path, clients: int, pairs: int, wallets: int) -> float:
+    """Pairs a second, of so many: all holds, then all posts."""
+    run = secrets.randbelow(1 << 30)
+    options = ["-t", str(pairs // clients), "-D", "i=0", "-D", f"run={run}", "-D", f"wallets={wallets}"]
+    holds = _pgbench(url, folder / "hold", clients, *options)
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(_CLAIM).rowcount:
+            pass
+    posts = _pgbench(url, folder / "post", clients, *options)
+    return 1 / (1 / holds + 1 / posts)
+
+
+def _pgbench(url: str, script: Path, clients: int, *more: str) -> float:
     """Scripts a second."""
     place = conninfo_to_dict(url)
-    options = ["-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(_SECONDS), "-f", str(script)]
+    options = ["-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-f", str(script), *more]
     done = subprocess.run(
         [str(embedded.postgres_binary("pgbench")), *options, str(place["dbname"])],
         env={
@@ -107,11 +128,3 @@ def _pgbench(url: str, script: Path, clients: int) -> float:
     if done.returncode or not rate or (failed and int(failed[1])):
         raise BenchError(f"pgbench: {done.stderr.strip()[-300:] or done.stdout[-300:]}")
     return float(rate[1])
-
-
-async def _defects(app_url: str) -> int:
-    connection = await asyncpg.connect(app_url)
-    try:
-        return len(await ledger.audit(connection))
-    finally:
-        await connection.close()

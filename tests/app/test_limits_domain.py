@@ -140,7 +140,7 @@ async def test_blocks_grow_with_demand_and_shrink_without(make: Make, shelf: She
         await passing(limiter, "ann", 1)
         await settle()
 
-    assert (most, shelf.asks[-1].want) == (15, 1)
+    assert (most, shelf.asks[-1].want) == (15, 8)
 
 
 async def test_a_lease_ends_and_its_rest_is_not_spent(make: Make, shelf: Shelf, clock: Clock) -> None:
