@@ -2,6 +2,8 @@
 # All tests, or those the arguments (pytest's) choose: sets up `.venv`, runs pytest in the checkout and
 # exits as it does. The last line names what was left out, where something was.
 #
+# Up to four run at once, as the cores allow (pytest-xdist; "-n 0" for one).
+#
 # --without-models: without the engines that need PyTorch and the like, and without their tests.
 set -euo pipefail
 
@@ -15,7 +17,8 @@ esac
 cd "$ROOT"
 left_out=.pytest_cache/left-out.txt # written by tests/conftest.py
 rm -f "$left_out"
+cores=$(nproc)
 status=0
-.venv/bin/pytest "$@" || status=$?
+.venv/bin/pytest -n "$((cores < 4 ? cores : 4))" --dist loadgroup "$@" || status=$?
 if [ -f "$left_out" ]; then cat "$left_out"; fi
 exit "$status"

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import psycopg
 import pytest
@@ -33,8 +33,10 @@ Need = Callable[[str], str]
 LEFT_OUT = Path(".pytest_cache/left-out.txt")
 HOME = Path(__file__).parent
 _MODELS = {"xtts": "TTS", "whisper": "faster_whisper"}
-_lacks: dict[str, int] = {}
+_lacks: dict[str, int] = {}  # of tests that were asked for
+_uncollected: dict[str, int] = {}  # of files: every process finds the same
 _excused: set[str] = set()
+_LONGEST_FIRST = ("workers/xtts", "e2e", "ops", "s3", "workers")
 
 
 class Lack(Protocol):
@@ -59,8 +61,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     files = [collection_path] if collection_path.is_file() else collection_path.rglob("test_*.py")
     left = sum(len(re.findall(r"^(?:async )?def test_", file.read_text(), re.MULTILINE)) for file in files)
-    left_out(lack, left)
+    _uncollected[lack] = _uncollected.get(lack, 0) + left
     return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes (pytest-xdist): a file is one's alone, all of xtts too; long ones come first."""
+    if not config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    rooms = {item: item.path.relative_to(HOME).parent.as_posix() for item in items}
+    for item, room in rooms.items():
+        group = room if room == "workers/xtts" else f"{room}/{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+    rank = {room: n for n, room in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(rooms[item], len(rank)))
 
 
 @pytest.fixture(scope="session")
@@ -87,16 +102,31 @@ def left_out(lack: str, tests: int = 1) -> None:
     _lacks[lack] = _lacks.get(lack, 0) + tests
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """What a process of several left out."""
+    lacks, uncollected, excused = getattr(node, "workeroutput", {}).get("left_out", ({}, {}, []))
+    for lack, tests in lacks.items():
+        left_out(lack, tests)
+    _uncollected.update(uncollected)
+    _excused.update(excused)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a lack is a failure; elsewhere it is said in the last line."""
-    if _lacks.keys() - _excused and os.environ.get("CI"):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = (_lacks, _uncollected, sorted(_excused))
+    elif (_lacks.keys() | _uncollected.keys()) - _excused and os.environ.get("CI"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     LEFT_OUT.unlink(missing_ok=True)
-    if _lacks:
-        line = "left out: " + ", ".join(f"{n} tests that need {what}" for what, n in sorted(_lacks.items()))
+    left = {
+        lack: _lacks.get(lack, 0) + _uncollected.get(lack, 0) for lack in _lacks.keys() | _uncollected.keys()
+    }
+    if left:
+        line = "left out: " + ", ".join(f"{n} tests that need {what}" for what, n in sorted(left.items()))
         LEFT_OUT.parent.mkdir(exist_ok=True)
         LEFT_OUT.write_text(line + "\n")
         terminalreporter.write_line(line)
@@ -170,9 +200,10 @@ def new_database(servers: tuple[str, str]) -> Generator[Databases]:
     upgrade(owner_url, app_url)
     template = owner_url.rpartition("/")[2]
     yield lambda: make(template)
-    for name in reversed(made):
-        execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    execute(f'DROP ROLE "{login}"')
+    if os.environ.get("CODEVOICE_TEST_DATABASE_OWNER_URL"):  # else the whole server goes, at once
+        for name in reversed(made):
+            execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        execute(f'DROP ROLE "{login}"')
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from db.buckets import Ask, BucketsAway, Grant
 
 _LEASE_S = 10.0
 _BLOCK_S = 1.0  # a block that lasted less than this was too small
-_BLOCK_MIN = 8  # unless the limit allows less: one who asks seldom shall not cost a look at the store each time
+_BLOCK_MIN = 8  # unless the limit allows less: who asks seldom is not to cost a look at the store each time
 _BLOCKS_A_BURST = 20
 _PAUSE_S = 1.0  # between looks whether the store is back
 _REMEMBERED_MAX = 10_000  # buckets a limit remembers here; one forgotten loses at most a block

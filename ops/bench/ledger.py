@@ -49,7 +49,7 @@ _POST = """SELECT 1 / (result = 'completed')::int FROM cv.finish(ARRAY[public.jo
 """
 
 
-def ledger_share() -> Figures:
+def ledger() -> Figures:
     """Run all rounds; raises BenchError where a transaction failed or the audit finds a defect."""
     with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
         os.chmod(folder, 0o755)  # noqa: S103 # nosec B103 - Postgres may run as another account

@@ -27,8 +27,6 @@ from ops.bench import BenchError, Figures
 from ops.bench.field import ACCOUNTS, PARAMS, Field, ask, defects, field, get, post
 
 JOBS = 1_000_000
-_ROUNDS = 5
-_TURN_S = 1.0
 _KNOWN = 100  # accounts with as many jobs in both
 _KNOWN_JOBS = 100
 _BATCH = 16
@@ -46,7 +44,7 @@ _SIZES = """SELECT (SELECT count(*) FROM cv.job), (SELECT count(*) FROM cv.trans
 Turns = Mapping[str, Callable[[], float]]
 
 
-def size(jobs: int = JOBS) -> Figures:
+def size(jobs: int = JOBS, *, rounds: int = 5, turn_s: float = 1.0) -> Figures:
     """Fill and measure; raises BenchError: the disk is too small, a request failed, or the audit objects."""
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < jobs * _JOB_BYTES:
@@ -56,13 +54,13 @@ def size(jobs: int = JOBS) -> Figures:
     with field(("app",)) as empty, field(("app",)) as large:
         _fill(empty, _KNOWN * _KNOWN_JOBS)
         figures = _fill(large, jobs)
-        figures |= _ratios(_turns(empty), _turns(large))
+        figures |= _ratios(_turns(empty, rounds, turn_s), _turns(large, rounds, turn_s), rounds)
         began = time.perf_counter()
         figures["defects"] = defects(large.app_url)
         figures["audit_s"] = round(time.perf_counter() - began, 1)
     if figures["defects"]:
         raise BenchError(f"the audit found {figures['defects']:g} defects after the run")
-    return figures | {"rounds": _ROUNDS, "load_average": os.getloadavg()[0]}
+    return figures | {"rounds": rounds, "load_average": os.getloadavg()[0]}
 
 
 def _fill(place: Field, jobs: int) -> Figures:
@@ -96,26 +94,26 @@ def _write(url: str, plan: Sequence[tuple[int, int]]) -> None:
             connection.execute("SELECT public.fill(%s, %s)", (account, jobs))
 
 
-def _turns(place: Field) -> Turns:
+def _turns(place: Field, rounds: int, turn_s: float) -> Turns:
     """A turn of each kind, which answers with the median milliseconds."""
     with psycopg.connect(place.owner_url, autocommit=True) as connection:
-        for _ in range(-(-_CLAIMS * (_ROUNDS + 1) * _BATCH // 32)):
+        for _ in range(-(-_CLAIMS * (rounds + 1) * _BATCH // 32)):
             connection.execute("SELECT public.submit_many(32, %s, %s)", (ACCOUNTS, json.dumps(PARAMS)))
     polled = [get(f"/tts/status/{job}", place.keys[0]) for job in _some_jobs(place)]
     turns = {
-        "post": lambda: _http(place, [post(key) for key in place.keys]),
+        "post": lambda: _http(place, turn_s, [post(key) for key in place.keys]),
         "claim": lambda: _claims(place),
-        "status": lambda: _http(place, polled),
+        "status": lambda: _http(place, turn_s, polled),
     }
     for name, path in _GETS.items():
-        turns[name] = lambda path=path: _http(place, [get(path, key) for key in place.keys[:_KNOWN]])
+        turns[name] = lambda path=path: _http(place, turn_s, [get(path, key) for key in place.keys[:_KNOWN]])
     return turns
 
 
-def _ratios(empty: Turns, large: Turns) -> Figures:
+def _ratios(empty: Turns, large: Turns, rounds: int) -> Figures:
     figures: Figures = {}
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in empty}
-    for number in range(-1, _ROUNDS):  # the first, unmeasured, warms
+    for number in range(-1, rounds):  # the first, unmeasured, warms
         for name, pairs in taken.items():
             first, second = (empty, large) if number % 2 else (large, empty)
             times = {id(first): first[name](), id(second): second[name]()}
@@ -129,8 +127,8 @@ def _ratios(empty: Turns, large: Turns) -> Figures:
     return figures
 
 
-def _http(place: Field, requests: Sequence[str]) -> float:
-    return ask(place.ports["app"], requests, seconds=_TURN_S, connections=1).latencies_ms[50]
+def _http(place: Field, turn_s: float, requests: Sequence[str]) -> float:
+    return ask(place.ports["app"], requests, seconds=turn_s, connections=1).latencies_ms[50]
 
 
 def _claims(place: Field) -> float:

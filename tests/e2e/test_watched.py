@@ -152,9 +152,12 @@ def test_every_panel_has_data_in_a_real_prometheus(watched: Stack, need: Need, t
 def query(url: str, expression: str) -> list[Any]:
     """What Prometheus answers; nothing while it is starting."""
     try:
-        answer = requests.get(f"{url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        response = requests.get(f"{url}/api/v1/query", params={"query": expression}, timeout=10)
     except requests.ConnectionError:
         return []
+    if response.status_code == 503:  # it answers, but is not ready
+        return []
+    answer = response.json()
     assert answer["status"] == "success", answer
     return answer["data"]["result"]
 
