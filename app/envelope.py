@@ -1,7 +1,7 @@
 """Around every request: its id, one event in the log, its measure, and an answer even to a bug."""
 
+import os
 import re
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from app import metrics
 from app.api.fallback import shaped
 from app.domain.errors import Internal
 from app.gate import STATE
-from db.log import hashed, request_done
+from db.log import begin_request, hashed, request_done
 
 _KEPT_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -36,8 +36,7 @@ class Envelope:
         path = scope["path"]  # the router changes it
         request_id = request_id_of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        begin_request(request_id)
         out = _Outgoing(send, scope, request_id)
         try:
             await self._app(scope, receive, out)
@@ -67,7 +66,7 @@ def request_id_of(headers: Any) -> str:
     for name, value in headers:
         if name == b"x-request-id" and _KEPT_ID.fullmatch(value):
             return value.decode()
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 class _Outgoing:

@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from hashlib import sha256
 from types import TracebackType
@@ -34,6 +35,7 @@ class _Lines:
 
 
 _LINES = _Lines()
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -45,7 +47,7 @@ def configure(level: str = "info") -> None:
     _LINES.has_info = level in ("debug", "info")
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _with_request,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _trace,
@@ -67,12 +69,23 @@ def request_done(**fields: str | int | float) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return f"{datetime.now(UTC).isoformat(timespec='microseconds')[:26]}Z"
 
 
 def request_id() -> str:
     """The id of the request under way here; empty outside one."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    return _request_id.get()
+
+
+def begin_request(request_id: str) -> None:
+    """From now on every event here and in tasks begun from here has this id."""
+    _request_id.set(request_id)
+
+
+def _with_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if found := _request_id.get():
+        event.setdefault("request_id", found)
+    return event
 
 
 def hashed(job: UUID) -> str:

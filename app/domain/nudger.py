@@ -11,6 +11,7 @@ from dramatiq.errors import DramatiqError
 from db import nudge
 
 _PAUSE_S = 0.002
+_CROWDED_PAUSE_S = 0.02  # where nudges lie unread, another look is worth little
 _UNREAD_MAX = 16  # nudges of an engine that nobody takes: no worker is there
 
 
@@ -41,7 +42,8 @@ class Nudger:
 
     def _sent(self, _done: "asyncio.Future[None]") -> None:
         """A pause follows, or under load the thread would take the requests' time from them."""
-        asyncio.get_running_loop().call_later(_PAUSE_S, self._go_on)
+        pause_s = _CROWDED_PAUSE_S if self._crowded else _PAUSE_S
+        asyncio.get_running_loop().call_later(pause_s, self._go_on)
 
     def _go_on(self) -> None:
         self._sending = None

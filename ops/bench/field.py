@@ -204,9 +204,16 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def _listens(pid: int, port: int) -> bool:
     """Whether that process itself listens there: on a shared port half the load would go elsewhere."""
-    sockets = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").glob("*") if path.is_symlink()}
+    sockets = {_target(path) for path in Path(f"/proc/{pid}/fd").glob("*")}
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return any(
         line[1].endswith(f":{port:04X}") and line[3] == "0A" and f"socket:[{line[9]}]" in sockets
         for line in lines
     )
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # closed since it was listed
+        return ""
