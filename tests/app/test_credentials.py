@@ -15,7 +15,7 @@ from .front import SECRETS, Front
 
 PROTECTED = [
     ("POST", "/v1/tts"),
-    ("DELETE", f"/v1/jobs/{uuid.uuid4()}"),
+    ("DELETE", "/v1/jobs/7b1c9a52-6f0d-4c3e-9a41-2d8e5f7a0b16"),
     ("GET", "/api/auth/me"),
     ("POST", "/api/auth/logout"),
 ]
