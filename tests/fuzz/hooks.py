@@ -1,5 +1,7 @@
 """What schemathesis is not to try, and why. Loaded by SCHEMATHESIS_HOOKS."""
 
+import os
+import uuid
 from typing import Any
 
 import schemathesis
@@ -11,3 +13,12 @@ def filter_case(context: Any, case: Any) -> bool:
     is_page = case.path == "/transcribe" and case.method.upper() != "POST"
     is_twice = any(isinstance(value, list) for value in (case.query or {}).values())
     return not is_page and not is_twice
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Nobody is to end the account and the keys all this comes by: these ids become nobody's."""
+    own = os.environ["FUZZ_OWN"].split(",")
+    for name, value in (case.path_parameters or {}).items():
+        if str(value) in own:
+            case.path_parameters[name] = str(uuid.uuid4())
