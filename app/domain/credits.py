@@ -1,6 +1,6 @@
 """Micro-credits in people's words."""
 
-from app.domain.errors import Closed, DomainError, InsufficientCredits, KeyReused
+from app.domain.errors import Closed, DomainError, InsufficientCredits, Internal, KeyReused
 from db.rows import MICRO, Balance, UserType
 
 LIMIT_REACHED = "Monthly API credit limit reached. Please contact admin or enable unlimited access."
@@ -44,6 +44,8 @@ def refusal(code: str, *, kind: UserType, price: int, remaining: int) -> DomainE
         return KeyReused("This Idempotency-Key was used with another request. Use a new key.")
     if code == "closed":
         return Closed("This account is closed.")
+    if code != "insufficient_credits":  # a row the record cannot write, or an account without a wallet
+        return Internal()
     message = (
         f"Not enough credits: this request needs {in_words(price)}, you have {in_words(remaining)}."
         " Buy credits, or wait for next month's free ones."

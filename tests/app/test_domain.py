@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from app.domain.accounts import demo_account
-from app.domain.credits import credits, in_words, used
-from app.domain.errors import Unavailable
+from app.domain.credits import credits, in_words, refusal, used
+from app.domain.errors import Internal, Unavailable
 from app.domain.keys import KeyRing, Unsealable, is_well_formed
 from app.domain.passwords import Passwords, argon2id
 
@@ -150,3 +150,8 @@ def test_the_demo_account_is_found_without_the_heavy_libraries() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("code", ["malformed", "no_wallet"])
+def test_what_the_record_cannot_take_is_our_fault_and_not_a_lack_of_credits(code: str) -> None:
+    assert isinstance(refusal(code, kind="registered", price=1, remaining=0), Internal)
