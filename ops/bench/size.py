@@ -70,10 +70,9 @@ def _fill(place: Field, jobs: int) -> Figures:
     began, others, rest = time.perf_counter(), ACCOUNTS - _KNOWN, jobs - _KNOWN * _KNOWN_JOBS
     plan = [(n + 1, _KNOWN_JOBS) for n in range(_KNOWN)]
     plan += [(_KNOWN + n + 1, rest // others + (n < rest % others)) for n in range(others)]
+    parts = [plan[n::_FILLERS] for n in range(_FILLERS)]
     with ThreadPoolExecutor(_FILLERS) as pool:
-        list(
-            pool.map(lambda part: _write(place.owner_url, part), [plan[n::_FILLERS] for n in range(_FILLERS)])
-        )
+        list(pool.map(_write, [place.owner_url] * _FILLERS, parts))
     with psycopg.connect(place.owner_url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
