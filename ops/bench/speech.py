@@ -2,13 +2,14 @@
 
 `slow_engine_ratio`: jobs/s through POST /v1/tts ÷ the bare engine's loop, with an engine that takes its time
 (`paced.py`). `embedded_ratio`: the same with espeak, on the same cores; both sides in turns. `job_ms_p50`:
-from a POST's bytes sent to the job's `finished_at`, one client. `cpu_ms_*`: a job's CPU by process, of the
+from a POST's bytes sent to the job's `finished_at`, one client; `engine_ms_p50`: the bare engine's part of
+it, the same text alone, in turns with them. `cpu_ms_*`: a job's CPU by process, of the
 espeak runs; the engine's own children are not counted.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -39,7 +40,7 @@ def speech() -> Figures:
         for voice in (VOICE, "ryan"):
             ready(stack, voice)
         figures = _embedded(stack)
-        figures["job_ms_p50"] = statistics.median(_singles_ms(stack))
+        figures |= _singles(stack)
         bare = _bare_rate(PacedEngine(), VOICE, _SLOW_JOBS)
         figures["slow_engine_ratio"] = platform_rate(stack, VOICE, _SLOW_JOBS) / bare
     return figures
@@ -105,16 +106,20 @@ def _completed(connection: psycopg.Connection) -> int:
     return row[0] if row else 0
 
 
-def _singles_ms(stack: Stack) -> Sequence[float]:
-    """POST → completed of jobs one after the other."""
-    waits: list[float] = []
-    with Poster(stack) as poster, psycopg.connect(stack.database_url, autocommit=True) as connection:
-        for _ in range(_SINGLE_JOBS):
-            sent_at = time.time()
-            job = poster.post(_TEXT, "ryan")
-            time.sleep(0.03)  # out of its way
-            waits.append(1000 * (_finished_at(connection, job) - sent_at))
-    return waits
+def _singles(stack: Stack) -> Figures:
+    """POST → completed of jobs one after the other, and of each text the engine's own time."""
+    jobs_ms, engine_ms, engine = list[float](), list[float](), EspeakEngine()
+    try:
+        with Poster(stack) as poster, psycopg.connect(stack.database_url, autocommit=True) as connection:
+            for _ in range(_SINGLE_JOBS):
+                sent_at = time.time()
+                job = poster.post(_TEXT, "ryan")
+                time.sleep(0.03)  # out of its way
+                jobs_ms.append(1000 * (_finished_at(connection, job) - sent_at))
+                engine_ms.append(1000 / _bare_rate(engine, "ryan", 1))
+    finally:
+        engine.close()
+    return {"job_ms_p50": statistics.median(jobs_ms), "engine_ms_p50": statistics.median(engine_ms)}
 
 
 def _finished_at(connection: psycopg.Connection, job: str) -> float:
