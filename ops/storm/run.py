@@ -12,7 +12,7 @@ import psycopg
 from msgspec import Struct
 
 from db import ledger
-from ops.home import Home, held
+from ops.home import Home, held, is_held
 from ops.listener import listening
 from ops.signals import Signals
 from ops.storm import asked, checker, faults, history, record
@@ -22,7 +22,7 @@ from ops.storm.history import History
 from ops.storm.load import Load
 from ops.storm.model import Violation
 from ops.storm.processes import Processes
-from ops.storm.stack import APIS, WORKERS, StormStack
+from ops.storm.stack import APIS, WORKERS, StormStack, bring_store_back
 
 _BYTES_AN_ACK = 16_000  # of disk: its rows, their indexes and log, its audio, its lines of history
 _BYTES_SPARE = 3_000_000_000
@@ -61,6 +61,8 @@ def storm(folder: Path, goals: Goals, report: Report) -> Verdict:
     """Rage in `folder`, on from where an earlier life in it ended. Raises StormError, Stop on a signal."""
     _check_disk(folder, goals.acks)
     home = Home(folder=folder / "home")
+    if not is_held(home):
+        bring_store_back(home)
     with Signals() as signals, held(home), listening({"CODEVOICE_PORT": "0"}) as listener:
         processes = Processes()
         stack = StormStack(home, listener, processes)

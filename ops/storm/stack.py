@@ -60,7 +60,6 @@ class StormStack:
 
     def start(self, check: Callable[[], None]) -> None:
         """Start everything and return when it serves. Raises TimeoutError, EmbeddedError, UpError."""
-        self.bring_store_back()
         processes = self._processes
         processes.start(self._postgres())
         processes.start(self._valkey())
@@ -75,24 +74,16 @@ class StormStack:
 
     def take_store_away(self) -> None:
         """From now on nothing can be put or read: a file is where the folder was."""
-        self._home.objects.rename(self._away)
+        self._home.objects.rename(_away(self._home))
         self._home.objects.touch()
 
     def bring_store_back(self) -> None:
-        """The folder is in its place, also after a life of the storm that ended without it."""
-        if self._away.exists():
-            if self._home.objects.is_file():
-                self._home.objects.unlink()
-            shutil.rmtree(self._home.objects, ignore_errors=True)  # what anybody put meanwhile: none
-            self._away.rename(self._home.objects)
+        """The folder is in its place again."""
+        bring_store_back(self._home)
 
     def forget_redis(self) -> None:
         """Remove Valkey's file, while it is dead."""
         shutil.rmtree(self._home.valkey / "appendonlydir", ignore_errors=True)
-
-    @property
-    def _away(self) -> Path:
-        return self._home.folder / "objects.away"
 
     def _postgres(self) -> Program:
         account = embedded.prepare_postgres(
@@ -158,3 +149,16 @@ def _text(log: Path) -> bytes:
         return log.read_bytes()[:65_536]
     except FileNotFoundError:
         return b""
+
+
+def bring_store_back(home: Home) -> None:
+    """The folder is in its place again, also after a life of the storm that ended without it."""
+    if _away(home).exists():
+        if home.objects.is_file():
+            home.objects.unlink()
+        shutil.rmtree(home.objects, ignore_errors=True)  # what anybody put meanwhile: none
+        _away(home).rename(home.objects)
+
+
+def _away(home: Home) -> Path:
+    return home.folder / "objects.away"

@@ -9,7 +9,7 @@ KINDS = {"post", "claim", "status", "dashboard", "jobs", "usage"}
 
 
 def test_a_small_run_fills_both_records_and_has_every_ratio() -> None:
-    figures = size(jobs=12_000, rounds=1, turn_s=0.2)
+    figures = size(jobs=12_000, rounds=1, turn_s=0.1)
 
     assert (figures["jobs"], figures["transfers"]) == (12_000, 61_000)  # and each account's monthly credits
     assert {kind for kind in KINDS if not figures.get(f"{kind}_ratio", 0) > 0} == set()
