@@ -16,7 +16,6 @@ SEEN = Path(".pytest_cache/pages")  # a picture of every page, to be looked at
 FOR_STRANGERS = ("/", "/signup", "/login", "/reset", "/reset/confirm", "/docs", "/docs/api")
 FOR_PEOPLE = ("/", "/playground", "/voices?language=en", "/transcribe", "/history", "/credits", "/usage")
 FOR_ADMINS = ("/password", "/docs", "/admin", "/admin/jobs", "/admin/workers", "/admin/acts")
-WIDTHS = (360, 1600)
 LOOKS = (("light", 360), ("dark", 1600))  # a theme changes colours alone, a width places: each once is enough
 BYTES_MAX, REQUESTS_MAX, SHIFT_MAX, ANSWER_MS_MAX = 100_000, 6, 0.02, 100
 # Everything is reported that moved by itself, that is not just after the person did something.
