@@ -32,12 +32,17 @@ def xtts(weights: Path, recogniser: str, voice: str | None, seconds: float, as_j
     """Compare our decoding of XTTS with upstream's on your WEIGHTS: the same tokens, how much quicker.
 
     With a recogniser, also the share of words it hears wrong in what our engine says. Exit status 1 where
-    tokens differ that must not.
+    tokens differ that must not, or where the weights' licence was not agreed to.
     """
+    import os
+
     from db.settings import SettingsError
+    from workers import licence
     from workers.xtts.weights import NoWeights
 
     with failing_on(NoWeights, SettingsError):
+        declared = os.environ.get("CODEVOICE_XTTS_LICENCE", "")
+        licence.require("xtts", declared=declared, environ=os.environ)
         figures = _measured(weights, seconds)
         if recogniser != "none":
             figures["word_error_rate"] = _word_error_rate(weights, recogniser, voice)
