@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from .conftest import Login, Stack, Watch
 from .pages import PASSWORD, sign_up, until
@@ -18,6 +18,7 @@ FOR_PEOPLE = ("/", "/playground", "/voices?language=en", "/transcribe", "/histor
 FOR_ADMINS = ("/password", "/docs", "/admin", "/admin/jobs", "/admin/workers", "/admin/acts")
 LOOKS = (("light", 360), ("dark", 1600))  # a theme changes colours alone, a width places: each once is enough
 BYTES_MAX, REQUESTS_MAX, SHIFT_MAX, ANSWER_MS_MAX = 100_000, 6, 0.02, 100
+LATE_MS = 700
 # Everything is reported that moved by itself, that is not just after the person did something.
 SHIFT = """new Promise((done) => {
   let sum = 0;
@@ -86,6 +87,62 @@ def test_a_person_with_a_keyboard_signs_up_speaks_and_downloads(watch: Watch) ->
     assert stops == ["by-language", "by-gender", "by-quality", "voice", "text", "format", "speed", "go"]
     assert download.value.path().stat().st_size > 1000
     assert page.evaluate(SHIFT) <= SHIFT_MAX
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
+def test_nothing_moves_however_late_an_answer_comes(watch: Watch, theme: str, width: int) -> None:
+    """What appears has had its place since the click: the browser excuses what moves within 500 ms of it."""
+    watched = watch(theme=theme, width=width)
+    page = sign_up(watched, f"patient-{width}@example.org")
+    ticket, status = held_back(page, "**/v1/tts"), held_back(page, "**/tts/status/*")
+    page.click("#go")
+    let_go(page, ticket, f"sending-{width}")
+    let_go(page, status, f"being-made-{width}")
+    expect(page.locator("#take")).to_be_visible()
+    take_picture(page, f"spoken-{width}")
+
+    refusal = held_back(page, "**/v1/tts")
+    page.click("#go")
+    let_go(page, refusal, f"sending-again-{width}", refused=True)
+    expect(page.locator("#told")).to_be_visible()
+    take_picture(page, f"refused-{width}")
+    spoken = page.evaluate(SHIFT)
+
+    watched.open("/transcribe")
+    text = held_back(page, "**/transcribe")
+    page.set_input_files("#file", files={"name": "noise.wav", "mimeType": "audio/wav", "buffer": b"noise"})
+    page.click("#send")
+    let_go(page, text, f"listening-{width}", refused=True)
+    expect(page.locator("#told")).to_be_visible()
+    take_picture(page, f"unheard-{width}")
+
+    assert (spoken, page.evaluate(SHIFT)) == (0, 0)
+    watched.forgive("402")
+
+
+def held_back(page: Page, path: str) -> list[Route]:
+    """The next request for it, once there is one."""
+    held: list[Route] = []
+    page.route(path, lambda route: held.append(route), times=1)
+    return held
+
+
+def let_go(page: Page, held: list[Route], picture: str, *, refused: bool = False) -> None:
+    while not held:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(LATE_MS)
+    take_picture(page, picture)
+    if refused:
+        message = "Not enough credits: this takes 1, and none is left. An administrator can grant more."
+        held[0].fulfill(status=402, json={"detail": {"error": "insufficient_credits", "message": message}})
+    else:
+        held[0].continue_()
+
+
+def take_picture(page: Page, name: str) -> None:
+    SEEN.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SEEN / f"late-{name}.png", full_page=True)
 
 
 def tab_to(page: Page, *, id: str = "", text: str = "", at_most: int = 30) -> list[str]:

@@ -46,6 +46,8 @@ export class Player {
   stop() {
     this.audio.removeAttribute("src");
     this.audio.load();
+    this.peaks = [];
+    this.draw();
   }
 
   seek(event) {

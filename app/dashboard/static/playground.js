@@ -86,7 +86,6 @@ async function speak() {
     const ticket = await ask("/v1/tts", { method: "POST", json: JSON.parse(asked), headers: { "Idempotency-Key": attempt.key } });
     running = { job: ticket.job_id };
     $("#cancel").hidden = false;
-    $("#result").hidden = false;
     player.stream(`/tts/stream/${ticket.job_id}`);
     await follow_job(ticket);
     attempt = null;
@@ -99,10 +98,12 @@ async function speak() {
   }
 }
 
+// All that is to appear gets its place now, so that nothing moves later, under a person's finger or eye.
 function begin() {
   tell($("#told"), "");
-  $("#again").hidden = true;
-  $("#result").hidden = $("#take").hidden = true;
+  player.stop();
+  $("#again").hidden = $("#take").hidden = true;
+  $("#outcome").hidden = $("#result").hidden = false;
   $("#go").ariaDisabled = "true"; // truly disabled it would lose the focus
   $("#working").hidden = false;
   $("#state").textContent = "Sending";
