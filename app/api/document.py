@@ -55,7 +55,7 @@ def _document(routes: Sequence[HTTPRouteHandler]) -> bytes:
         components=Components(security_schemes=_SCHEMES),
         security=[{name: []} for name in _SCHEMES],
     )
-    described = Litestar(route_handlers=list(routes), openapi_config=config)
+    described = Litestar(route_handlers=list(routes), openapi_config=config, logging_config=None)
     document = described.openapi_schema.to_schema()
     for route in routes:
         for path, method in product(route.paths, route.http_methods):
