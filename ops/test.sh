@@ -19,6 +19,6 @@ left_out=.pytest_cache/left-out.txt # written by tests/conftest.py
 rm -f "$left_out"
 cores=$(nproc)
 status=0
-.venv/bin/pytest -n "$((cores < 4 ? cores : 4))" --dist loadgroup "$@" || status=$?
+.venv/bin/pytest -n "$((cores < 4 ? cores : 4))" --dist loadfile "$@" || status=$?
 if [ -f "$left_out" ]; then cat "$left_out"; fi
 exit "$status"

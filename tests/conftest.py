@@ -36,7 +36,8 @@ _MODELS = {"xtts": "TTS", "whisper": "faster_whisper"}
 _lacks: dict[str, int] = {}  # of tests that were asked for
 _uncollected: dict[str, int] = {}  # of files: every process finds the same
 _excused: set[str] = set()
-_LONGEST_FIRST = ("workers/xtts", "e2e", "ops", "s3", "workers")
+XTTS = "workers/xtts"
+_LONGEST_FIRST = (XTTS, "e2e", "ops", "s3", "workers")
 
 
 class Lack(Protocol):
@@ -65,17 +66,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """With several processes (pytest-xdist): a file is one's alone, all of xtts too; long ones come first."""
-    if not config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        return
-    rooms = {item: item.path.relative_to(HOME).parent.as_posix() for item in items}
-    for item, room in rooms.items():
-        group = room if room == "workers/xtts" else f"{room}/{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
-    rank = {room: n for n, room in enumerate(_LONGEST_FIRST)}
-    items.sort(key=lambda item: rank.get(rooms[item], len(rank)))
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneFileOneProcess(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return XTTS if file.startswith(f"tests/{XTTS}/") else file
+
+    config.option.loadscopereorder = False  # in our order, not by the number of tests
+    return OneFileOneProcess(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        rank = {room: n for n, room in enumerate(_LONGEST_FIRST)}
+        items.sort(key=lambda item: rank.get(item.path.relative_to(HOME).parent.as_posix(), len(rank)))
 
 
 @pytest.fixture(scope="session")

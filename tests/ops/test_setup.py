@@ -190,7 +190,7 @@ def test_test_hands_on_the_exit_status_and_ends_with_what_was_left_out(ops: Ops)
     done = ops("test.sh", "-k", "voices")
     assert done.returncode == 7
     assert re.fullmatch(
-        r"pytest -n [1-4] --dist loadgroup -k voices\nleft out: 3 tests that need a GPU\n", done.stdout
+        r"pytest -n [1-4] --dist loadfile -k voices\nleft out: 3 tests that need a GPU\n", done.stdout
     )
 
 
