@@ -66,8 +66,9 @@ def test_a_job_sends_a_nudge(front: Front, person: Person, redis_url: str) -> No
     broker.client.close()
 
 
-def test_a_store_out_of_reach_is_missing(front_with: Run) -> None:
+def test_a_store_out_of_reach_is_missing(front_with: Run, parrot: WorkerConnection) -> None:
     front = front_with(CODEVOICE_OBJECTS="s3://nowhere?endpoint=http://127.0.0.1:1")
+    work.publish(parrot, ENGINE, worker="w1")
 
     answer = front.call("GET", "/health/ready")
 

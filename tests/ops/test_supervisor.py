@@ -150,6 +150,7 @@ def test_what_is_told_to_leave_and_does_not_is_stopped(
     first = kept.pids()["dummy"]
     kept.renew()
     eventually(lambda: kept.mend() or not exists(first))
+    assert exists(kept.pids()["dummy"])
 
 
 SUPERVISING = """
