@@ -83,6 +83,11 @@ class Objects:
                 self._put(key, source)
 
     def _put(self, key: str, source: BinaryIO) -> None:
+        whole = source.read(_CHUNK_BYTES)
+        if len(whole) < _CHUNK_BYTES:  # at once: none of obstore's threads needs to come back for more
+            obstore.put(self._store, key, whole, use_multipart=False)
+            return
+        source.seek(0)
         obstore.put(self._store, key, source, chunk_size=_CHUNK_BYTES, max_concurrency=2)
 
     def delete(self, keys: Iterable[str]) -> None:

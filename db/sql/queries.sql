@@ -48,6 +48,11 @@ SELECT id, attempt, lane, params, live, kind, waited_s FROM cv.claim($1, $2, $3,
 -- name: renew
 SELECT cv.renew($1, $2, $3, $4)
 
+-- name: finish_one
+SELECT id, attempt, result FROM cv.finish(ARRAY[$1::uuid], ARRAY[$2::int], ARRAY[$3::text], ARRAY[$4::text],
+  ARRAY[$5::bigint], ARRAY[$6::text], ARRAY[$7::text], ARRAY[$8::bigint], ARRAY[$9::bigint], ARRAY[$10::bytea],
+  $11, $12, $13)
+
 -- name: finish
 SELECT id, attempt, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 

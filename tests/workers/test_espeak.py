@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,14 @@ def children(pid: int) -> list[int]:
             if int(fields[1]) == pid and fields[0] != "Z":
                 found.append((int(fields[19]), int(stat.parent.name)))
     return [child for _, child in sorted(found)]
+
+
+def children_soon(pid: int, within_s: float = 5) -> list[int]:
+    """The same, once there are any."""
+    deadline = time.monotonic() + within_s
+    while not (found := children(pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
 
 
 def command(pid: int) -> str:
@@ -224,7 +233,7 @@ def test_closing_a_speech_ends_its_child(engine: EspeakEngine) -> None:
     speech = begin(engine, utterance(LONG))
     audio = iter(speech)
     next(audio)
-    (child,) = children(server())
+    child = children(server())[0]
     speech.close()
     assert ends(child)
     with pytest.raises(Interrupted):
@@ -258,10 +267,29 @@ def test_a_killed_server_is_replaced_for_the_next_request(engine: EspeakEngine) 
     assert say(engine, utterance()) == whole
 
 
+def test_a_voice_that_comes_again_is_waited_for_and_sounds_the_same() -> None:
+    with closing(EspeakEngine()) as engine:
+        ryan, other, again = (say(engine, utterance(voice=voice)) for voice in ("ryan", "emma", "ryan"))
+        assert say(engine, utterance()) == ryan == again
+        (waiting,) = children_soon(server())
+        assert say(engine, utterance(voice="emma")) == other
+        assert say(engine, utterance()) == ryan
+        assert ends(waiting)
+
+
+def test_a_waiting_child_that_is_killed_is_not_missed() -> None:
+    with closing(EspeakEngine()) as engine:
+        ryan, _ = say(engine, utterance()), say(engine, utterance())
+        (waiting,) = children_soon(server())
+        os.kill(waiting, signal.SIGKILL)
+        assert ends(waiting)
+        assert say(engine, utterance()) == ryan
+
+
 def test_a_killed_child_interrupts_its_speech_alone(engine: EspeakEngine) -> None:
     audio = iter(begin(engine, utterance(LONG)))
     next(audio)
-    (child,) = children(server())
+    child = children(server())[0]
     os.kill(child, signal.SIGKILL)
     with pytest.raises(Interrupted):
         list(audio)

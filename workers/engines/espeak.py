@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from io import BufferedReader
 from pathlib import Path
 
 import msgspec
@@ -37,7 +36,6 @@ _LENGTH = struct.Struct("<I")  # before each request and each frame
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
     text: str
-    voice: str  # espeak's identifier and our variant: "gmw/en-US+f2"
     rate: int
     pitch: int
 
@@ -81,31 +79,33 @@ class EspeakEngine:
 
     def _begin(self, utterance: Utterance) -> Speech:
         try:
-            stream = self._ask(msgspec.json.encode(self._request(utterance)))
+            voice = self._catalogue.identifier(utterance.voice, utterance.language)
+            stream = self._ask(voice, _request(utterance))
         except (Refused, Interrupted) as error:
             return _Failed(error)
         return _EspeakSpeech(self._server, stream, self._audio_bytes_max)
 
-    def _request(self, utterance: Utterance) -> _Request:
-        return _Request(
-            text=utterance.text,
-            voice=self._catalogue.identifier(utterance.voice, utterance.language),
-            rate=round(WORDS_PER_MINUTE * utterance.speed),
-            pitch=min(99, max(0, round(50 + 2.5 * utterance.pitch))),
-        )
-
-    def _ask(self, request: bytes) -> socket.socket:
+    def _ask(self, voice: str, request: bytes) -> socket.socket:
         if not self._server.lost:
             with suppress(OSError):
-                return self._server.ask(request)
+                return self._server.ask(voice, request)
         if self._closed:
             raise Interrupted("closed")
         self._server.retire()
         try:
             self._server = _Server(self._stall_s_max)
-            return self._server.ask(request)
+            return self._server.ask(voice, request)
         except OSError as error:
             raise Interrupted("espeak server") from error
+
+
+def _request(utterance: Utterance) -> bytes:
+    request = _Request(
+        text=utterance.text,
+        rate=round(WORDS_PER_MINUTE * utterance.speed),
+        pitch=min(99, max(0, round(50 + 2.5 * utterance.pitch))),
+    )
+    return msgspec.json.encode(request)
 
 
 def _capabilities(known: Catalogue) -> Capabilities:
@@ -141,13 +141,15 @@ class _Server:
             raise
         self._control.settimeout(stall_s_max)
 
-    def ask(self, request: bytes) -> socket.socket:
-        """Have a child speak this; what it says is read from the socket."""
+    def ask(self, voice: str, request: bytes) -> socket.socket:
+        """Have a child speak this; what it says is read from the socket. `voice`: espeak's identifier and our
+        variant, "gmw/en-US+f2".
+        """
         ours, theirs = socket.socketpair()
         try:
             with theirs:  # a copy kept here would hide that the server dropped its own
-                socket.send_fds(self._control, [b"speak"], [theirs.fileno()])
-            ours.settimeout(self._stall_s_max)
+                socket.send_fds(self._control, [voice.encode()], [theirs.fileno()])
+            _limit(ours, self._stall_s_max)
             ours.sendall(_LENGTH.pack(len(request)) + request)
         except OSError:
             ours.close()
@@ -192,6 +194,13 @@ def _start(control: socket.socket, folder: str) -> subprocess.Popen[bytes]:
     )
 
 
+def _limit(stream: socket.socket, seconds: float) -> None:
+    """No wait on `stream` is longer. By the kernel: Python's own time limit costs a poll for each call."""
+    timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        stream.setsockopt(socket.SOL_SOCKET, option, timeval)
+
+
 class _EspeakSpeech:
     """What one child says."""
 
@@ -228,18 +237,17 @@ class _EspeakSpeech:
 
     def _audio(self) -> Iterator[bytes]:
         audio_bytes = 0
-        with self._stream.makefile("rb") as frames:
-            while pcm := self._frame(frames):
-                audio_bytes += len(pcm)
-                if audio_bytes > self._audio_bytes_max:
-                    raise Refused("audio_too_long")
-                yield pcm
+        while pcm := self._frame():
+            audio_bytes += len(pcm)
+            if audio_bytes > self._audio_bytes_max:
+                raise Refused("audio_too_long")
+            yield pcm
 
-    def _frame(self, frames: BufferedReader) -> bytes:
+    def _frame(self) -> bytes:
         try:
-            head = frames.read(_LENGTH.size)
+            head = self._stream.recv(_LENGTH.size, socket.MSG_WAITALL)
             length = int.from_bytes(head, "little")
-            pcm = frames.read(length)
+            pcm = self._stream.recv(length, socket.MSG_WAITALL) if length else b""
         except OSError as error:  # timed out, or reset: nobody read our request
             self._server.lost = True
             raise Interrupted("espeak server") from error

@@ -4,8 +4,8 @@ espeak is neither thread-safe nor deterministic within a process, and its licenc
 a process of its own that never speaks. Only children do, each once, all from the same untouched state.
 
 Arguments: the number of the inherited control socket, the folder with the library and its data.
-Control socket (packets): out, when ready, one JSON list of espeak's voices and variants; in, a stream
-socket for each utterance. Its end means that the worker is gone: everything here stops.
+Control socket (packets): out, when ready, one JSON list of espeak's voices and variants; in, for each
+utterance its voice and a stream socket. Its end means that the worker is gone: everything here stops.
 Stream: in, a length-prefixed JSON request; out, length-prefixed PCM (signed 16-bit, mono). An empty frame
 means complete, an end without one interrupted. Lengths are 4 bytes, little-endian.
 """
@@ -14,16 +14,20 @@ import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 SAMPLE_RATE_HZ = 22_050
 CPU_S_MAX = 120  # of one utterance; many times what the longest allowed text takes
-FRAME_BYTES = 16_384  # espeak gives at most 2,648 at a time; 0.37 s of audio spares the worker system calls
+FRAME_BYTES, FRAME_BYTES_MAX = 16_384, 65_536  # espeak gives 2,648 at a time: the worker would wake for each
+VOICE_BYTES_MAX = 256
+IDLE_S = 0.02
 SYNCHRONOUS, DONT_EXIT = 2, 0x8000
 UTF8 = 1  # and nothing else: text is never read as SSML or phonemes
 RATE, PITCH = 1, 3
@@ -52,13 +56,70 @@ def main(control: socket.socket, folder: str) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     espeak = _load(folder)
     control.send(json.dumps(_voices(espeak, None) + _voices(espeak, b"variant")).encode())
-    while fds := socket.recv_fds(control, 1, 1)[1]:
-        with socket.socket(fileno=fds[0]) as stream:
-            if os.fork() == 0:
-                control.close()  # else we would keep it open for a server that died
-                _answer(espeak, stream)
+    _serve(espeak, control)
     os.killpg(0, signal.SIGKILL)
     raise SystemExit
+
+
+def _serve(espeak: ctypes.CDLL, control: socket.socket) -> None:
+    ahead: _Ahead | None = None
+    last = b""
+    while come := _received(control):
+        voice, stream = come
+        fits = ahead is not None and ahead.voice == voice
+        with stream:
+            if ahead and fits and ahead.take(stream):
+                ahead = None
+            elif os.fork() == 0:
+                _leave(control, ahead)
+                _answer(espeak, voice, lambda come=come: come)
+        if voice == last and (ahead is None or not fits) and _is_idle(control):
+            _leave(ahead)
+            ahead = _Ahead(espeak, voice, control)
+        last = voice
+
+
+def _received(way: socket.socket) -> tuple[bytes, socket.socket] | None:
+    """A packet and the socket that came with it; None at the end."""
+    packet, fds, _, _ = socket.recv_fds(way, VOICE_BYTES_MAX, 1)
+    return (packet, socket.socket(fileno=fds[0])) if fds else None
+
+
+def _is_idle(control: socket.socket) -> bool:
+    """Whether nothing is asked for so long that what is under way has most likely ended."""
+    return not select.select([control], [], [], IDLE_S)[0]
+
+
+class _Ahead:
+    """A child forked ahead, its voice set: most of what an utterance has to wait for before it sounds."""
+
+    def __init__(self, espeak: ctypes.CDLL, voice: bytes, control: socket.socket) -> None:
+        self.voice = voice
+        self._way, theirs = socket.socketpair()
+        with theirs:
+            if os.fork() == 0:
+                _leave(control, self)
+                _answer(espeak, voice, partial(_received, theirs))
+
+    def take(self, stream: socket.socket) -> bool:
+        """Have it speak what `stream` says; false where it is no more."""
+        with self._way:
+            try:
+                socket.send_fds(self._way, [b"speak"], [stream.fileno()])
+            except OSError:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Let it end."""
+        self._way.close()
+
+
+def _leave(*ours: socket.socket | _Ahead | None) -> None:
+    """What a child must not keep: its server's death would not be seen by those at the other ends."""
+    for each in ours:
+        if each:
+            each.close()
 
 
 def _load(folder: str) -> ctypes.CDLL:
@@ -102,10 +163,16 @@ def _languages(address: int) -> Iterator[str]:
         address += len(tag) + 2
 
 
-def _answer(espeak: ctypes.CDLL, stream: socket.socket) -> NoReturn:
+def _answer(
+    espeak: ctypes.CDLL, voice: bytes, wait: Callable[[], tuple[bytes, socket.socket] | None]
+) -> NoReturn:
+    """Speak what comes by the stream that `wait` gives; nothing, where it gives none."""
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
-        _speak(espeak, stream, _request(stream))
+        if espeak.espeak_SetVoiceByName(voice):
+            raise LookupError(voice)
+        if come := wait():
+            _speak(espeak, come[1], _request(come[1]))
     except Exception as error:
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
@@ -123,8 +190,6 @@ def _speak(espeak: ctypes.CDLL, stream: socket.socket, request: dict[str, Any]) 
     on_audio = _OnAudio(frames.on_audio)
     espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathy voices are noise: always the same one
     espeak.espeak_SetSynthCallback(on_audio)
-    if espeak.espeak_SetVoiceByName(request["voice"].encode()):
-        raise LookupError(request["voice"])
     espeak.espeak_SetParameter(RATE, request["rate"], 0)
     espeak.espeak_SetParameter(PITCH, request["pitch"], 0)
     text = request["text"].replace("\0", " ").encode() + b"\0"
@@ -133,7 +198,7 @@ def _speak(espeak: ctypes.CDLL, stream: socket.socket, request: dict[str, Any]) 
 
 
 class _Frames:
-    """Sends the first sound at once, for a quick start, and what follows in frames of a useful size.
+    """Sends the first sound at once, for a quick start, and what follows in frames that grow: 0.4 to 1.5 s.
 
     Silence alone is not sent: espeak makes 7 ms of it of a text with nothing to say.
     """
@@ -153,7 +218,7 @@ class _Frames:
             if self._heard and len(self._pending) >= self._enough_bytes:
                 self._send(self._pending)
                 self._pending.clear()
-                self._enough_bytes = FRAME_BYTES
+                self._enough_bytes = min(FRAME_BYTES_MAX, max(FRAME_BYTES, 2 * self._enough_bytes))
         return int(self._abandoned)
 
     def finish(self) -> None:
