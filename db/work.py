@@ -93,7 +93,8 @@ def finish(
     if len(ended) == 1:  # psycopg writes an array in Python: ten of them take as long as all else here
         name, fields = "finish_one", astuple(ended[0])
     else:
-        name, fields = "finish", [list(column) for column in zip(*map(astuple, ended), strict=True)]
+        name = "finish"
+        fields = [[getattr(end, field) for end in ended] for field in Finished.__struct_fields__]
     rows = connection.execute(query(name), (*fields, worker, tries_max, keep)).fetchall()
     return {(end.id, end.attempt): "fenced" for end in ended} | {(id, n): result for id, n, result in rows}
 

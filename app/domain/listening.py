@@ -21,6 +21,7 @@ from db.rows import JobStatus
 
 _LOOK_S = 1.0
 _AWAY_S = 3.0  # a read that takes longer is lost
+_GRACE_S = 0.05  # an entry may be on its way when its job is heard of
 _ENTRIES_MAX = 16  # of a stream, held at once
 
 
@@ -70,7 +71,7 @@ class Listening:
         if self._end is None:
             try:
                 async with asyncio.timeout(_AWAY_S):
-                    found = await self._reader.next(wait_ms=int(_LOOK_S * 1000), entries_max=_ENTRIES_MAX)
+                    found = await self._read(heard)
             except (redis.RedisError, OSError) as error:
                 structlog.get_logger().warning("live_audio_away", reason=type(error).__name__)
             else:
@@ -79,6 +80,25 @@ class Listening:
         await self._signals.pause(heard, _LOOK_S)
         heard.clear()
         return ()
+
+    async def _read(self, heard: asyncio.Event) -> Sequence[bytes | End]:
+        """The stream's next entries. Before its first one, to hear of the job ends the wait: it may have come to
+        its end without any.
+        """
+        entries = self._reader.next(wait_ms=int(_LOOK_S * 1000), entries_max=_ENTRIES_MAX)
+        if self._given_bytes:
+            return await entries
+        reading, hearing = asyncio.ensure_future(entries), asyncio.ensure_future(heard.wait())
+        try:
+            await asyncio.wait((reading, hearing), return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                heard.clear()
+                await asyncio.wait((reading,), timeout=_GRACE_S)
+            return reading.result() if reading.done() else ()
+        finally:
+            reading.cancel()
+            hearing.cancel()
+            await asyncio.gather(reading, hearing, return_exceptions=True)
 
     async def _has_ended(self) -> bool:
         """Whether the job has ended well; else the next attempt is turned to where there is one."""

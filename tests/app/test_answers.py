@@ -190,6 +190,19 @@ def test_a_worker_that_fails_in_the_middle_is_not_paid(
     assert credits_of(front, person) == (60, 0)
 
 
+def test_who_listens_hears_at_once_that_nothing_will_come(
+    front: Front, person: Person, answering: Answering
+) -> None:
+    waited_s: list[float] = []
+    for _ in range(3):
+        answer, job = answering(STREAM), the_job(front, person)
+        began = time.monotonic()
+        assert front.call("DELETE", f"/v1/jobs/{job}", person.key).status_code == 200
+        assert answer.result().status_code >= 400
+        waited_s.append(time.monotonic() - began)
+    assert min(waited_s) < 0.5  # not until it looks by itself, which is each second
+
+
 def test_what_the_stream_lacks_comes_from_the_store(
     listen: Listen, front: Front, person: Person, mouth: Mouth
 ) -> None:
