@@ -82,9 +82,7 @@ class Listening:
         return ()
 
     async def _read(self, heard: asyncio.Event) -> Sequence[bytes | End]:
-        """The stream's next entries. Before its first one, to hear of the job ends the wait: it may have come to
-        its end without any.
-        """
+        """The stream's next entries. Before its first, to hear of the job ends the wait: it may have none."""
         entries = self._reader.next(wait_ms=int(_LOOK_S * 1000), entries_max=_ENTRIES_MAX)
         if self._given_bytes:
             return await entries
