@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 from msgspec import Struct
 
-START_S = 20
+START_S = 60
 PASSWORD = "correct horse"
 SECRETS = {
     "CODEVOICE_KEY_PEPPER": "11" * 32,
@@ -86,7 +86,7 @@ def running(environ: Mapping[str, str], folder: Path) -> Generator[Front]:
                 yield Front(url, process.pid, Path(log.name), client)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(10)
+            process.wait(30)
 
 
 def _wait(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:

@@ -37,7 +37,7 @@ def answering(front: Front, person: Person) -> Generator[Answering]:
         yield send
 
 
-def until(act: Callable[[], Any], seconds: float = 10) -> Any:
+def until(act: Callable[[], Any], seconds: float = 30) -> Any:
     """What `act` finds, once it finds something."""
     deadline = time.monotonic() + seconds
     while not (found := act()):

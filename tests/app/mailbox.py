@@ -55,7 +55,7 @@ def in_folder(folder: Path) -> list[Message]:
 
 def mail_to(address: str, mails: Callable[[], list[Message]], *, number: int = 1) -> Message:
     """The mail to that address, when there are so many."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while len(found := [mail for mail in mails() if mail["To"] == address]) < number:
         assert time.monotonic() < deadline, f"no mail to {address}"
         time.sleep(0.02)

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests.clock import unhurried
+
 from .conftest import AUDIO, End, Person, Run
 from .front import Front
 from .listeners import (
@@ -82,7 +84,7 @@ def test_who_leaves_before_the_first_byte_pays_nothing_and_is_noticed_at_once(
         until(lambda job=job: front.call("GET", f"/tts/status/{job}").json()["status"] == "failed")
         took_ms.append(1000 * (time.monotonic() - left_at))
 
-    assert min(took_ms) < 50, took_ms  # others are at work on this machine too
+    assert min(took_ms) < unhurried(50), took_ms  # others are at work on this machine too
     assert credits_of(front, person) == (60, 0)
 
 

@@ -118,11 +118,13 @@ def test_every_post_has_a_limit() -> None:
 
 
 def test_four_front_doors_share_one_limit(front_with: Run, open_account: OpenAccount) -> None:
-    fast = {"CODEVOICE_POSTS_PER_MINUTE": "3000", "CODEVOICE_POSTS_BURST": "40"}
+    fast = {"CODEVOICE_POSTS_PER_MINUTE": "1200", "CODEVOICE_POSTS_BURST": "40"}
     fronts = [front_with(CODEVOICE_TOKEN_S=str(3600 + n), **fast) for n in range(4)]
-    key, passed = open_account(unlimited=True), list[int]()
+    key, other, passed = open_account(unlimited=True), open_account(unlimited=True), list[int]()
+    for front in fronts:  # awake from now on
+        front.call("POST", "/v1/tts", other, json=HELLO)
     began = time.monotonic()
-    ending = began + 2
+    ending = began + 3
 
     def hammer(front: Front) -> None:
         with httpx.Client(base_url=front.url) as client:
@@ -138,8 +140,8 @@ def test_four_front_doors_share_one_limit(front_with: Run, open_account: OpenAcc
         thread.join()
     lasted = time.monotonic() - began
 
-    assert len(passed) > 200, "the machine is too slow to ask for more than the limit"
-    assert 0.9 * (40 + 50 * 2) <= sum(passed) <= 40 + 50 * lasted
+    assert len(passed) > 120, "the machine is too slow to ask for more than the limit"
+    assert 0.9 * (40 + 20 * 3) <= sum(passed) <= 40 + 20 * lasted
 
 
 def test_a_refused_post_does_not_reach_postgres(

@@ -31,7 +31,7 @@ def scraped(port: int, name: str) -> dict[tuple[str, ...], float]:
 
 def counted(port: int, name: str, at_least: float) -> dict[tuple[str, ...], float]:
     """The same, once so much was counted: a request is, after its answer."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while sum((found := scraped(port, name)).values()) < at_least:
         assert time.monotonic() < deadline, found
         time.sleep(0.02)

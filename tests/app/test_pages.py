@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from app.server import handlers
+from tests.clock import unhurried
 
 from .browser import Browser
 from .conftest import PASSWORD, End, LogIn, NewBrowser, Person, Say, SignUp
@@ -136,7 +137,7 @@ def test_a_cookie_is_no_token_and_a_token_no_cookie(front: Front, browser: Brows
 def until(condition: Callable[[], bool]) -> float:
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         time.sleep(0.02)
     return time.monotonic() - began
 
@@ -147,7 +148,7 @@ def test_logging_out_ends_every_browser_of_the_account(log_in: LogIn, person: Pe
     here.send("/logout")
 
     assert is_sent_to_log_in(here.open("/history"))
-    assert until(lambda: is_sent_to_log_in(there.open("/history"))) <= 1.0
+    assert until(lambda: is_sent_to_log_in(there.open("/history"))) <= unhurried(1.0)
 
 
 def test_suspension_ends_a_session_within_a_second(
@@ -158,7 +159,7 @@ def test_suspension_ends_a_session_within_a_second(
     owner.execute("UPDATE cv.account SET suspended = true WHERE id = %s", [person.id])
 
     assert before == 200
-    assert until(lambda: is_sent_to_log_in(browser.open("/history"))) <= 1.0
+    assert until(lambda: is_sent_to_log_in(browser.open("/history"))) <= unhurried(1.0)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.domain.remembered import KeyUses, Remembered
 from db.queries import query
+from tests.clock import unhurried
 
 from .conftest import PASSWORD, Person, Run
 from .front import Front
@@ -43,7 +44,7 @@ def ask(front: Front, credential: str) -> object:
     return True if answer.status_code == 404 else answer.json()["detail"]["error"]
 
 
-def seconds_until(condition: Callable[[], bool], most: float = 5.0) -> float:
+def seconds_until(condition: Callable[[], bool], most: float = 30.0) -> float:
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < most
@@ -65,7 +66,7 @@ def test_a_key_revoked_at_one_door_is_refused_at_the_other(
 
     assert before == [True, True]
     assert ask(here, person.key) == "revoked_api_key"
-    assert seconds_until(lambda: ask(there, person.key) == "revoked_api_key") <= HEARD_S_MAX
+    assert seconds_until(lambda: ask(there, person.key) == "revoked_api_key") <= unhurried(HEARD_S_MAX)
 
 
 def test_suspension_and_its_end_are_heard(
@@ -85,7 +86,7 @@ def test_suspension_and_its_end_are_heard(
     again = seconds_until(lambda: everywhere() == {True})
 
     assert before == {True}
-    assert max(heard, again) <= HEARD_S_MAX
+    assert max(heard, again) <= unhurried(HEARD_S_MAX)
 
 
 def test_logging_out_at_one_door_ends_tokens_at_the_other_and_new_ones_work_there_at_once(
@@ -114,7 +115,7 @@ def test_a_change_that_commits_late_is_heard_when_it_does(
         before = ask(there, person.key)
 
     assert before is True
-    assert seconds_until(lambda: ask(there, person.key) == "revoked_api_key") <= HEARD_S_MAX
+    assert seconds_until(lambda: ask(there, person.key) == "revoked_api_key") <= unhurried(HEARD_S_MAX)
 
 
 def test_without_its_database_a_door_believes_nobody_and_hears_all_when_it_is_back(
@@ -132,8 +133,8 @@ def test_without_its_database_a_door_believes_nobody_and_hears_all_when_it_is_ba
     answers: set[object] = set()
     seconds_until(lambda: answers.add(ask(there, person.key)) or "revoked_api_key" in answers, 20)
 
-    assert before < 1
-    assert unheard <= HEARD_S_MAX
+    assert before < unhurried(1)
+    assert unheard <= unhurried(HEARD_S_MAX)
     assert away == "service_unavailable"
     assert answers <= {"service_unavailable", "revoked_api_key"}
 

@@ -7,6 +7,8 @@ from statistics import median
 
 import pytest
 
+from tests.clock import unhurried
+
 from .conftest import Person, Run
 from .front import Front
 
@@ -26,7 +28,7 @@ class Slow:
     """One connection that sends what it has a byte at a time."""
 
     def __init__(self, front: Front, at_once: bytes, drops: bytes) -> None:
-        self.connection = socket.create_connection(front.address, timeout=5)
+        self.connection = socket.create_connection(front.address, timeout=30)
         self.connection.sendall(at_once)
         self.connection.setblocking(False)
         self.drops = drops
@@ -67,7 +69,7 @@ def test_a_slow_caller_is_let_go_of_and_nobody_else_notices(
         slow = [Slow(patient, at_once, drops) for _ in range(CONNECTIONS)]
         for one in slow:
             stack.callback(one.connection.close)
-        while any(one.answer is None for one in slow) and time.monotonic() - began < 10:
+        while any(one.answer is None for one in slow) and time.monotonic() - began < 30:
             for one in slow:
                 if one.answer is None:
                     one.go_on()
@@ -76,13 +78,13 @@ def test_a_slow_caller_is_let_go_of_and_nobody_else_notices(
             waits.append(time.monotonic() - asked)
             time.sleep(0.05)  # between two drops
 
-    assert time.monotonic() - began < within_s + SLACK_S
+    assert time.monotonic() - began < within_s + unhurried(SLACK_S)
     assert {(one.answer or b"")[: len(status)] for one in slow} == {status}
-    assert median(waits) < 0.25
+    assert median(waits) < unhurried(0.25)
 
 
 def test_who_is_slow_within_the_limit_is_served(patient: Front) -> None:
-    with socket.create_connection(patient.address, timeout=5) as connection:
+    with socket.create_connection(patient.address, timeout=30) as connection:
         for _ in range(3):  # on one connection: the time is a request's, not the connection's
             for part in (HEAD[:10], HEAD[10:] + b"\r\n"):
                 connection.sendall(part)

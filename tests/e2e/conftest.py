@@ -66,7 +66,7 @@ class Stack:
 
     def stop(self) -> None:
         self.process.terminate()
-        assert self.process.wait(timeout=10) == 0
+        assert self.process.wait(timeout=30) == 0
         assert self.process.stdout is not None
         assert self.process.stdout.read() == ""  # one line, no more
         self.process.stdout.close()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-WAIT_MS = 20_000
+WAIT_MS = 40_000
 PASSWORD = "correct horse"
 # Told by the page itself, since a report has no other way out of it.
 _WATCH = """addEventListener("securitypolicyviolation", (event) =>

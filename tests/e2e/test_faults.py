@@ -19,7 +19,7 @@ LONG = "All work and no play makes a long sentence longer. " * 60
 
 def started_again(stack: Stack, name: str, old: int) -> int:
     """The process id of the program the supervisor started in place of `old`."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if (pid := stack.env()["pids"].get(name, old)) != old:
             return pid
@@ -67,7 +67,7 @@ def speak_with_patience(stack: Stack, text: str) -> str:
     """As a client with retries: one key for all tries, so that it is one job."""
     headers = {**stack.headers, "Idempotency-Key": text}
     body = {"text": text, "voice": "ryan"}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             answer = requests.post(f"{stack.url}/v1/tts", json=body, headers=headers, timeout=10)

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ops.storm import history
 
 from .storm_mutants import found
@@ -24,6 +26,7 @@ def acks(folder: Path) -> int:
     return sum(event.kind == "ok" and event.op == "submit" for event in history.read(folder))
 
 
+@pytest.mark.timeout(420)
 def test_a_storm_breaks_no_promise_even_when_it_is_killed_itself_and_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "storm"
     first = subprocess.Popen(command(folder, 600), stderr=subprocess.DEVNULL)
@@ -32,7 +35,7 @@ def test_a_storm_breaks_no_promise_even_when_it_is_killed_itself_and_resumed(tmp
         time.sleep(0.5)
     os.kill(first.pid, signal.SIGKILL)  # the stack dies with it
     first.wait()
-    done = subprocess.run(command(folder, 60), capture_output=True, text=True, check=False, timeout=170)
+    done = subprocess.run(command(folder, 60), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)["figures"]
     assert (seen["violations"], seen["defects"]) == (0, 0)
@@ -41,6 +44,7 @@ def test_a_storm_breaks_no_promise_even_when_it_is_killed_itself_and_resumed(tmp
     assert seen["postgres_kills"] > 0
 
 
+@pytest.mark.timeout(420)
 def test_a_storm_over_a_broken_ledger_finds_it() -> None:
     assert "an entry that nobody promised" in found("paid credits before free ones")
 

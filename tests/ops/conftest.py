@@ -106,12 +106,12 @@ def job(owner: Owner, worker: WorkerConnection, ann: str) -> Job:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Waits until a condition holds; fails the test after ten seconds."""
+    """Waits until a condition holds; fails the test after half a minute."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, "did not come true within 10 s"
+            assert time.monotonic() < deadline, "did not come true within 30 s"
             time.sleep(0.02)
 
     return wait

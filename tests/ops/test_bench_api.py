@@ -17,7 +17,9 @@ FIGURES = {
 }
 
 
-def test_a_short_run_has_every_figure_and_no_error() -> None:
+def test_a_short_run_has_every_figure_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.bench.api.CONNECTIONS", 8)
+    monkeypatch.setattr("ops.bench.api._PGBENCH_S_MIN", 2)
     figures = api(rounds=1, seconds=0.3)
 
     assert {figure for figure in FIGURES if not figures.get(figure, 0) > 0} == set()

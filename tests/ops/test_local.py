@@ -18,6 +18,7 @@ import pytest
 
 from ops.home import HomeError, HomeTaken, held, home_of, secrets_of
 from ops.listener import ListenError, get, listening
+from tests.clock import unhurried
 
 CODEVOICE = str(Path(sys.executable).with_name("codevoice"))
 
@@ -43,7 +44,7 @@ def started(environ: dict[str, str], *arguments: str) -> "Generator[subprocess.P
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(12)
+                process.wait(60)
 
 
 def ready(process: "subprocess.Popen[str]") -> dict[str, str]:
@@ -109,8 +110,8 @@ def test_term_stops_everything_within_ten_seconds(tmp_path: Path) -> None:
         ready(process)
         pids, began = pids_of(environ), time.monotonic()
         process.terminate()
-        assert process.wait(12) == 0
-    assert time.monotonic() - began < 10
+        assert process.wait(60) == 0
+    assert time.monotonic() - began < unhurried(10)
     assert alive(pids) == []
     assert not (tmp_path / "home" / "run" / "stack.json").exists()
 
@@ -120,7 +121,7 @@ def test_a_signal_while_starting_stops_it_too(tmp_path: Path) -> None:
         assert process.stderr
         assert "home and port" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(12) == 0
+        assert process.wait(60) == 0
         assert process.stdout
         assert process.stdout.read() == ""
 

@@ -50,12 +50,12 @@ def exists(pid: int) -> bool:
 
 def test_a_killed_program_comes_back(program: Callable[[str], Program], kept: Supervisor) -> None:
     kept.start(program("time.sleep(60)"))
-    kept.wait_ready("dummy", seconds=10)
+    kept.wait_ready("dummy", seconds=30)
     first = kept.pids()["dummy"]
     os.kill(first, signal.SIGKILL)
     os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
     kept.mend()
-    kept.wait_ready("dummy", seconds=10)
+    kept.wait_ready("dummy", seconds=30)
     second = kept.pids()["dummy"]
     kept.stop()
     assert second != first
@@ -120,7 +120,7 @@ def test_a_renewed_programs_successor_is_there_before_it_is_told_to_go(
     renewable: Program, kept: Supervisor, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     kept.start(renewable)
-    kept.wait_ready("dummy", seconds=10)
+    kept.wait_ready("dummy", seconds=30)
     first = kept.pids()["dummy"]
     kept.renew()
     second = kept.pids()["dummy"]
@@ -134,7 +134,7 @@ def test_without_a_successor_that_serves_the_old_one_stays(
 ) -> None:
     monkeypatch.setattr(supervisor, "RENEWAL_S_MAX", 0.5)
     kept.start(renewable)
-    kept.wait_ready("dummy", seconds=10)
+    kept.wait_ready("dummy", seconds=30)
     first = kept.pids()["dummy"]
     (tmp_path / "broken").touch()
     kept.renew()
@@ -146,7 +146,7 @@ def test_what_is_told_to_leave_and_does_not_is_stopped(
     renewable: Program, kept: Supervisor, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     kept.start(replace(renewable, leave_signal=signal.SIGCONT, leave_s=0.1))
-    kept.wait_ready("dummy", seconds=10)
+    kept.wait_ready("dummy", seconds=30)
     first = kept.pids()["dummy"]
     kept.renew()
     eventually(lambda: kept.mend() or not exists(first))
@@ -194,7 +194,7 @@ def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals) -> No
         pid = int(process.stdout.readline())
         process.send_signal(number)
         assert process.stdout.readline() == "stopped\n"
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert not exists(pid)
 
 

@@ -18,6 +18,7 @@ from db.engine import Pool, transaction
 from db.formats import FORMATS
 from db.objects import open_store
 from db.rows import Finished, SpeechParams, Submitted
+from tests.clock import unhurried
 from tests.records import Submit, Wallet, new_job
 from tests.workers.conftest import SETTINGS, Room
 from tests.workers.test_runner import spent, until
@@ -188,7 +189,7 @@ async def test_a_cancelled_job_is_stopped_at_once_and_its_stream_ends(
     began = time.monotonic()
     await client.publish(CANCEL, live.job.hex)
     assert (await heard(client, live))[1] == End(ending="cancelled")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < unhurried(5)
     assert await spent(pool, order.owner) == (0, 0)
     await asyncio.to_thread(room.close)
 
@@ -242,7 +243,7 @@ async def test_without_redis_jobs_are_as_quick_and_as_good(
     began = time.monotonic()
     for _ in range(10):
         await until(pool, (await order("say 500")).job, "completed")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < unhurried(5)
     assert await spent(pool, order.owner) == (10, 0)
     await asyncio.to_thread(room.close)
 
@@ -287,7 +288,7 @@ def test_a_stream_never_has_a_hole(redis_url: str) -> None:
     live, failing = Live(uuid.uuid4(), 1), Failing()
     airing = Airing(failing, keep_s=5, audio_bytes_max=1000)  # type: ignore[arg-type]
     airing.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     for part in (b"one", b"two", b"three", b"four"):
         calls = failing.calls
         airing.audio(live, part)

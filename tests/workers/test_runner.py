@@ -239,4 +239,4 @@ def test_a_worker_told_to_end_does_not_wait_for_postgres(tmp_path: Path) -> None
         assert worker.stderr is not None
         assert b"beat_failed" in worker.stderr.readline()
         worker.terminate()
-        assert worker.wait(timeout=10) == 0
+        assert worker.wait(timeout=30) == 0

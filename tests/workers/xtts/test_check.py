@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 AGREED = {"COQUI_TOS_AGREED": "1", "CODEVOICE_XTTS_LICENCE": "non-commercial"}
 
 
@@ -17,10 +19,11 @@ def check(weights: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=280,
     )
 
 
+@pytest.mark.timeout(300)
 def test_weights_are_compared_with_upstream_and_listened_to(checkpoint: Path) -> None:
     done = check(checkpoint, **AGREED)
 

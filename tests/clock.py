@@ -1,0 +1,8 @@
+"""How long a promised second lasts on a machine that others use too."""
+
+import os
+
+
+def unhurried(seconds: float) -> float:
+    """So long, times as many as wait for each core."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
