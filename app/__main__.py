@@ -2,6 +2,7 @@
 USR1 ends it in its own time, for when another serves already.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ def main() -> None:
         sys.exit(f"codevoice: {error}")
     configure(settings.log_level)
     _show_metrics(shown)
+    gc.freeze()  # what is there by now stays: no use in looking through it again and again
     listening = _listen(settings)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]

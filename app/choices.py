@@ -1,9 +1,8 @@
 """What each part is told of the operator's settings."""
 
-from litestar.config.cors import CORSConfig
-
 from app.api.sound import EXPOSED
 from app.api.transcribe import UploadLimits
+from app.cors import Cors
 from app.domain.answers import AnswerLimits
 from app.domain.audio import AudioRules
 from app.domain.intake import IntakeLimits
@@ -52,10 +51,10 @@ def answer_limits(settings: AppSettings) -> AnswerLimits:
     )
 
 
-def cors(settings: AppSettings) -> CORSConfig | None:
-    """Scripts of these origins may call us; none is ever given our cookies."""
+def cors(settings: AppSettings) -> Cors | None:
+    """Scripts of these origins may call us."""
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    return CORSConfig(allow_origins=origins, expose_headers=list(EXPOSED)) if origins else None
+    return Cors(origins, exposed=EXPOSED) if origins else None
 
 
 def transcription_limits(settings: AppSettings) -> TranscriptionLimits:

@@ -11,6 +11,7 @@ from app import metrics
 from app.api.shapes import Asked, answer
 from app.domain.errors import BadRequest, DomainError, HeadersTooLarge, TooSlow
 from app.envelope import request_id_of
+from app.joined import Joined
 
 # So much is read and thrown away, so that a caller still sending sees the answer rather than a reset.
 _UNREAD_BYTES_MAX = 32 << 20
@@ -24,6 +25,8 @@ class Protocol(HttpToolsProtocol):
     body_wait_s = 300.0
     _in_head = True
     _head_bytes = 0  # received of a head not complete yet
+    _received_bytes = 0  # just now
+    _first_bytes = 0  # received when the head began; some may be the request before it
     _is_head_too_large = False
     _has_refused = False
     _is_lingering = False
@@ -34,7 +37,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller who then says nothing, or says it for ever, is not waited for."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
         self._awaited_since = self.loop.time()
         self._look = self.loop.call_later(self.head_wait_s, self._look_at_the_clock)
 
@@ -62,6 +65,7 @@ class Protocol(HttpToolsProtocol):
         """Parse; a head that goes on and on is refused before it is complete."""
         if self._has_refused:
             return
+        self._received_bytes = len(data)
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -74,18 +78,23 @@ class Protocol(HttpToolsProtocol):
         """A new request: its head begins somewhere in the present data."""
         self._in_head = self._has_begun = True
         self._head_bytes = self._unread_bytes = 0
+        self._first_bytes = self._received_bytes
         self._awaited_since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Refuse a head that is too large; an error here ends up in send_400_response."""
         self._in_head = False
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.head_bytes_max:
+        if self._first_bytes + self._head_bytes > self.head_bytes_max and self._is_head_larger():
             self._is_head_too_large = True
             raise ValueError("head too large")
         super().on_headers_complete()
         if self._is_lingering:
             self.cycle.keep_alive = False
+
+    def _is_head_larger(self) -> bool:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return size > self.head_bytes_max
 
     def on_body(self, body: bytes) -> None:
         """What comes after the answer is not kept; who goes on and on with it is hung up on."""
@@ -141,7 +150,7 @@ class Protocol(HttpToolsProtocol):
             cycle.message_event.set()
 
     def _unanswered(self) -> RequestResponseCycle | None:
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        cycle: Any = self.cycle  # None before the first request
         return None if cycle is None or cycle.response_complete else cycle
 
 

@@ -120,11 +120,10 @@ def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
         exception_handlers={Exception: shown.pages.answer_error},
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
-        cors_config=choices.cors(settings),
         openapi_config=None,
         logging_config=None,
     )
-    return Envelope(app, drain=parts.signals.end_waits)
+    return Envelope(app, cors=choices.cors(settings), drain=parts.signals.end_waits)
 
 
 def build(settings: AppSettings, db: DbSettings) -> Parts:

@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import InternalServerException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.types import Scope
 
 from app.domain.errors import BadRequest, BodyTooLarge, Invalid, MalformedJson, UnsupportedMediaType
 
@@ -24,20 +23,43 @@ async def read_json(request: AnyRequest, decoder: msgspec.json.Decoder[T], *, by
 
 async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
     """The whole body of a JSON route."""
-    content_type = request.headers.get("content-type", "").lower()
-    try:
-        body = b"" if content_type.startswith("multipart/") else await request.body()
-    except RequestEntityTooLarge:
-        raise BodyTooLarge(
-            f"The body has more than {bytes_max} bytes.", field="body", limit=bytes_max
-        ) from None
-    except InternalServerException:  # what Litestar makes of a caller who left
-        raise BadRequest("The body ended too early.") from None
+    content_type = (header_of(request.scope, "content-type") or "").lower()
+    body = b"" if content_type.startswith("multipart/") else await _received(request, bytes_max)
     if content_type.startswith("multipart/") or (
         content_type.startswith(_FORM) and body.lstrip()[:1] not in (b"", b"{")
     ):
         raise UnsupportedMediaType("Send the body as JSON, with 'Content-Type: application/json'.")
     return body
+
+
+def header_of(scope: Scope, wanted: str) -> str | None:
+    """The first header of that name, which is given in lower case."""
+    encoded = wanted.encode()
+    for name, value in scope["headers"]:
+        if name == encoded:
+            return value.decode("latin-1")
+    return None
+
+
+async def _received(request: AnyRequest, bytes_max: int) -> bytes:
+    """Refused as soon as it is known to be too large: where its length is told, before any of it."""
+    length = header_of(request.scope, "content-length")
+    body, more = b"", True
+    if length is not None and int(length) > bytes_max:  # the parser let only a number pass
+        raise _too_large(bytes_max)
+    while more:
+        message: Any = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("The body ended too early.")
+        body += message["body"]
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
+        more = message["more_body"]
+    return body
+
+
+def _too_large(bytes_max: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body has more than {bytes_max} bytes.", field="body", limit=bytes_max)
 
 
 def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:

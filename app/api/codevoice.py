@@ -1,5 +1,6 @@
 """CodeVoice's own dialect: queue speech, poll it, list voices."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -7,7 +8,8 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
-from app.api.bodies import AnyRequest, decode_json, read_body
+from app.api.bodies import AnyRequest, decode_json, header_of, read_body
+from app.api.encoded import NO_STORE, Encoded, Headers
 from app.api.openapi import takes
 from app.api.wire import Queued, SpeechBody, Status, VoiceList, VoiceView
 from app.auth import Authenticator, Credential
@@ -33,7 +35,8 @@ class _KeyOnly(msgspec.Struct):
 
 
 _KEY = msgspec.json.Decoder(_KeyOnly)
-_NO_STORE = {"Cache-Control": "no-store"}
+_FIRST: Headers = ()
+_REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 
 
 def submit_route(
@@ -48,7 +51,7 @@ def submit_route(
         opt=opt,
         operation_class=takes(SpeechBody),
     )
-    async def queue_speech(request: AnyRequest) -> Response[Queued]:
+    async def queue_speech(request: AnyRequest) -> Encoded[Queued]:
         body = await read_body(request, bytes_max=body_bytes_max)
         who: Principal | None = request.scope["user"]
         if who is None:
@@ -56,10 +59,10 @@ def submit_route(
             await gate.after(opt, request.scope, who)
         asked = decode_json(body, _BODY)
         wanted = SpeechRequest(**{field: getattr(asked, field) for field in SpeechRequest.__struct_fields__})
-        key = request.headers.get("idempotency-key")
+        key = header_of(request.scope, "idempotency-key")
         ticket = await speech.submit(who, wanted, key, route=_ROUTE)
         view = Queued(job_id=ticket.job_id, user_type=who.user_type, tier=who.tier, message=ticket.message)
-        return Response(view, headers={"Idempotent-Replayed": "true"} if ticket.replayed else None)
+        return Encoded(view, headers=_REPLAYED if ticket.replayed else _FIRST)
 
     return queue_speech
 
@@ -82,28 +85,27 @@ def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
     """Row 3."""
 
     @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"})
-    async def speech_status(job_id: FromPath[str]) -> Response[Status]:
+    async def speech_status(job_id: FromPath[str]) -> Encoded[Status]:
         job = await speech.status(job_id)
-        return Response(_status(job, addresses), headers=_NO_STORE)
+        return Encoded(_status(job, addresses), headers=NO_STORE)
 
     return speech_status
 
 
 def _status(job: JobStatus, addresses: AudioAddresses) -> Status:
-    view = Status(status="processing", created_at=job.created_at, duration_ms=job.duration_ms, position=None)
-    change = msgspec.structs.replace
+    view = partial(Status, created_at=job.created_at, duration_ms=job.duration_ms)
     match job.state:
         case "queued" if job.attempt == 0:
-            return change(view, status="queued", position=job.position)
+            return view(status="queued", position=job.position)
         case "queued" | "processing":
-            return view
+            return view(status="processing", position=None)
         case "completed" if job.audio_gone or job.object is None:
             raise gone("This audio was kept for its time and is gone. Generate it anew.")
         case "completed":
-            return change(view, status="completed", audio_url=addresses.address(job.id))
+            return view(status="completed", audio_url=addresses.address(job.id), position=None)
         case state:
             reason = state if state != "failed" else job.code or "failed"
-            return change(view, status="failed", error=_ERRORS.get(reason, _FAILED), reason=reason)
+            return view(status="failed", error=_ERRORS.get(reason, _FAILED), reason=reason, position=None)
 
 
 _FAILED = "The speech could not be made. Your credit was returned."

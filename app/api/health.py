@@ -4,6 +4,7 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from app.api import wire
+from app.api.encoded import Encoded
 from app.domain.health import Health
 
 
@@ -14,8 +15,8 @@ def health_routes(health: Health) -> list[HTTPRouteHandler]:
 
 def _live_route() -> HTTPRouteHandler:
     @get("/health/live", opt={"public": True})
-    async def live() -> wire.Health:
-        return wire.Health(status="ok")
+    async def live() -> Encoded[wire.Health]:
+        return Encoded(wire.Health(status="ok"))
 
     return live
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from app.domain.errors import Unavailable
 from db.buckets import Ask, BucketsAway, Grant
 
-_LEASE_S = 10.0
+_LEASE_S = 60.0  # who asks now and then spends a block within it; a process that dies keeps one so long
 _BLOCK_S = 1.0  # a block that lasted less than this was too small
 _BLOCK_MIN = 8  # unless the limit allows less: who asks seldom is not to cost a look at the store each time
 _BLOCKS_A_BURST = 20

@@ -60,17 +60,15 @@ class Principals:
 
     async def of_key(self, text: str) -> Principal:
         """Whose API key this is. Raises InvalidKey, RevokedKey, ExpiredKey and Suspended."""
-        if not is_well_formed(text):
+        if not text.isascii():
             raise InvalidKey
         digest = self._keys.digest(text)
-        found = await self._remembered.get(digest, lambda: self._by_key(digest))
+        found = self._remembered.known(digest)
+        if found is None and is_well_formed(text):
+            found = await self._remembered.get(digest, lambda: self._by_key(digest))
         if found is None:
             raise InvalidKey
-        now = datetime.now(UTC)
-        if found.revoked_at is not None and found.revoked_at <= now:
-            raise RevokedKey
-        if found.expires_at is not None and found.expires_at <= now:
-            raise ExpiredKey
+        _check_times(found)
         if found.key is not None:
             self._uses.add(found.key)
         return _not_suspended(found)
@@ -119,6 +117,16 @@ def _principal(row: Any, **key: Any) -> Principal:
         epoch=row["token_epoch"],
         **key,
     )
+
+
+def _check_times(found: Principal) -> None:
+    if found.revoked_at is None and found.expires_at is None:
+        return
+    now = datetime.now(UTC)
+    if found.revoked_at is not None and found.revoked_at <= now:
+        raise RevokedKey
+    if found.expires_at is not None and found.expires_at <= now:
+        raise ExpiredKey
 
 
 def _not_suspended(found: Principal) -> Principal:

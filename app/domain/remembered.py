@@ -34,11 +34,15 @@ class Remembered(Generic[C]):
         self._known: dict[bytes, tuple[float, C]] = {}
         self._asking: dict[bytes, asyncio.Task[C | None]] = {}
 
+    def known(self, name: bytes) -> C | None:
+        """The caller of that name, where it is remembered and still believed."""
+        known = self._known.get(name)
+        return known[1] if known is not None and self._is_believed(known[0]) else None
+
     async def get(self, name: bytes, ask: Callable[[], Awaitable[C | None]]) -> C | None:
         """The caller of that name, remembered or asked for."""
-        known = self._known.get(name)
-        if known is not None and self._is_believed(known[0]):
-            return known[1]
+        if (known := self.known(name)) is not None:
+            return known
         task = self._asking.get(name)
         if task is None:
             task = self._asking[name] = asyncio.create_task(self._ask(name, ask))

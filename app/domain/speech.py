@@ -1,6 +1,7 @@
 """Speech jobs: submit, look, cancel. Money moves in the record; here are the rules and their words."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from math import ceil
 from typing import NoReturn
@@ -211,8 +212,11 @@ def _fingerprint(route: str, request: SpeechRequest) -> bytes:
 
 def read_job_id(text: str) -> UUID | None:
     """The id of a job where `text` is one as we write them."""
-    if len(text) != _UUID_CHARACTERS:
-        return None
+    return _read_uuid(text) if len(text) == _UUID_CHARACTERS else None
+
+
+@lru_cache(4096)  # pollers ask for the same again and again
+def _read_uuid(text: str) -> UUID | None:
     try:
         found = UUID(text)
     except ValueError:

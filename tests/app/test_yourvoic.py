@@ -204,3 +204,15 @@ def test_scripts_of_other_origins_may_read_what_they_need(front: Front, front_wi
     )
     refused = closed.call("GET", "/api/v1/voices", headers=theirs)
     assert "Access-Control-Allow-Origin" not in refused.headers
+
+
+def test_chosen_origins_alone_are_let_in(front_with: Run) -> None:
+    chosen = front_with(**CHOSEN)
+    own, theirs = {"Origin": "https://own.example"}, {"Origin": "https://own.example.evil"}
+    asked, answer = chosen.call("OPTIONS", WHOLE, headers=own), chosen.call("GET", WHOLE, headers=own)
+    refused = chosen.call("OPTIONS", WHOLE, headers=theirs)
+
+    assert asked.headers["Access-Control-Allow-Origin"] == own["Origin"]
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (405, own["Origin"])
+    assert (answer.headers["Vary"], "Access-Control-Expose-Headers" in answer.headers) == ("Origin", True)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BAD_REQUEST")

@@ -1,0 +1,47 @@
+"""A connection on which the head of an answer goes out together with its body, where that follows at once."""
+
+import asyncio
+from typing import Any
+
+_HELD_BYTES_MAX = 16_384
+
+
+class Joined:
+    """A transport: writes of one turn of the loop become one, since each costs us and its reader a waking.
+
+    Never more than one small write is held, and never beyond the turn: a stream's head does not wait.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the transport's own."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send this, after what is held."""
+        if self._held:
+            data, self._held = self._held + data, b""
+            self._transport.write(data)
+        elif len(data) > _HELD_BYTES_MAX:
+            self._transport.write(data)
+        else:
+            self._held = data
+            self._loop.call_soon(self._send)
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        self._send()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._transport.is_closing()
+
+    def _send(self) -> None:
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)
