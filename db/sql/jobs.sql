@@ -1,7 +1,7 @@
 -- Jobs: submit, claim, renew, finish, sweep, cancel. Applied anew whenever this text changes.
 -- Lock order everywhere: wallets by owner, then jobs.
 -- A connection keeps a function's plans as long as it lives. Made while the tables are young they would scan
--- them whole ever after: hence no scan, and one plan for arrays of any length.
+-- them whole ever after: hence no scan, no join but by index, and one plan for arrays of any length.
 
 -- Holds the price of each job and queues it; arrays are parallel, the answer has a row for each `pos`.
 -- Idempotent by job id (a caller who lost the answer may send the same again) and by key.
@@ -11,14 +11,57 @@ CREATE FUNCTION cv.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engin
   p_api_keys uuid[] DEFAULT '{}', p_tariffs int[] DEFAULT '{}')
 RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
 SET plan_cache_mode = force_generic_plan AS $$
-DECLARE k record; w cv.wallet; owner_now uuid; n int; due_at timestamptz; places int[] := ARRAY[1];
+#variable_conflict use_column
+DECLARE k record; w cv.wallet; owner_now uuid; n int; due_at timestamptz; locked_at timestamptz; plain bigint;
 BEGIN
-  -- Sorted, so that two batches never wait for each other. One alone is not worth a query over its arrays.
-  IF cardinality(p_ids) <> 1 THEN
-    places := ARRAY(SELECT t.n FROM unnest(p_owners) WITH ORDINALITY AS t(owner, n) ORDER BY t.owner, t.n);
-  END IF;
-  FOREACH n IN ARRAY places LOOP
+  -- In the order of owners, so that two batches never wait for each other.
+  PERFORM FROM cv.wallet x WHERE x.owner = ANY(p_owners) ORDER BY x.owner FOR NO KEY UPDATE;
+  locked_at := clock_timestamp();
+
+  -- Nearly every job is plain: it has no key, is its owner's only one here, paid from one bucket, in the wallet's
+  -- month. All of those in one statement, since a statement costs as much as several rows.
+  RETURN QUERY WITH y AS (
+    SELECT t.n, p_ids[n] AS ref, p_holds[n] AS amount, w.owner, w.seq, w.period, w.src, w.slot, w.at,
+      CASE w.src WHEN 'free' THEN w.free - p_holds[n] WHEN 'paid' THEN w.paid - p_holds[n] ELSE 0 END AS remaining,
+      greatest(locked_at, w.next_at) + p_costs_us[n] * interval '1 microsecond' AS due_at,
+      cv.link(w.head, ROW(w.owner, w.seq, p_ids[n], w.slot, w.src, 'held', p_holds[n], w.src, w.period, 'api', 'hold',
+        w.at, NULL)::cv.transfer) AS hash
+    FROM unnest(p_owners) WITH ORDINALITY AS t(owner, n), LATERAL (
+      SELECT x.owner, x.seq + 1 AS seq, x.head, x.free, x.paid, x.next_at, x.period, x.closed, x.open_jobs,
+        locked_at + c.shift AS at,
+        CASE WHEN x.unlimited THEN 'issued'::cv.bucket WHEN x.free >= p_holds[n] THEN 'free'
+             WHEN x.free = 0 AND x.paid >= p_holds[n] THEN 'paid' END AS src,
+        CASE WHEN x.unlimited THEN 12 WHEN x.free >= p_holds[n] THEN 10 ELSE 11 END AS slot
+      FROM cv.wallet x, cv.clock c WHERE x.owner = t.owner OFFSET 0) w
+    WHERE p_keys[n] IS NULL AND w.src IS NOT NULL AND p_holds[n] > 0 AND cardinality(array_positions(p_owners, t.owner)) = 1
+      AND w.period >= date_trunc('month', w.at AT TIME ZONE 'UTC') AND NOT w.closed AND w.open_jobs < p_open_max
+      AND (SELECT true FROM cv.job x WHERE x.id = p_ids[n]) IS NULL
+  ), queued AS (
+    INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, tariff, bucket, remaining, live,
+                        api_key, fair_at, deadline, created_at)
+    SELECT y.ref, y.owner, p_kinds[y.n], p_engines[y.n], p_lanes[y.n], p_params[y.n]::jsonb, p_characters[y.n], y.amount,
+      p_tariffs[y.n], y.src, y.remaining, coalesce(p_lives[y.n], false), p_api_keys[y.n], y.due_at, locked_at + p_wait,
+      locked_at FROM y
+  ), held AS (
+    INSERT INTO cv.transfer SELECT y.owner, y.seq, y.ref, y.slot, y.src, 'held', y.amount, y.src, y.period, 'api',
+      'hold', y.at, y.hash FROM y
+  )
+  UPDATE cv.wallet x SET seq = y.seq, head = y.hash, held = x.held + y.amount,
+      issued = CASE y.src WHEN 'issued' THEN x.issued + y.amount ELSE x.issued END,
+      free = CASE y.src WHEN 'free' THEN y.remaining ELSE x.free END,
+      paid = CASE y.src WHEN 'paid' THEN y.remaining ELSE x.paid END,
+      open_jobs = x.open_jobs + 1, next_at = y.due_at
+    FROM y WHERE x.owner = y.owner RETURNING y.n, 'queued', y.ref, y.src, y.remaining;
+  GET DIAGNOSTICS plain = ROW_COUNT;
+  IF plain = cardinality(p_ids) THEN RETURN; END IF;
+
+  -- The others one by one.
+  FOREACH n IN ARRAY ARRAY(
+    SELECT t.n FROM unnest(p_ids, p_owners) WITH ORDINALITY AS t(id, owner, n)
+    WHERE (SELECT x.created_at FROM cv.job x WHERE x.id = t.id) IS DISTINCT FROM locked_at ORDER BY t.owner, t.n
+  ) LOOP
     IF owner_now IS DISTINCT FROM p_owners[n] THEN
       IF w.owner IS NOT NULL THEN w := cv.save(w); END IF;
       w := cv.take(p_owners[n]);
@@ -168,21 +211,54 @@ CREATE FUNCTION cv.finish(p_ids uuid[], p_attempts int[], p_outcomes text[], p_c
   p_worker text, p_tries_max int, p_keep interval)
 RETURNS TABLE (id uuid, attempt int, result text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
 SET plan_cache_mode = force_generic_plan AS $$
-DECLARE w cv.wallet; owner_now uuid; owners uuid[]; places int[] := ARRAY[1]; n int; tries int; due bigint;
+#variable_conflict use_column
+DECLARE w cv.wallet; owner_now uuid; owners uuid[]; n int; tries int; due bigint; locked_at timestamptz; plain bigint;
 BEGIN
-  IF cardinality(p_ids) = 1 THEN  -- as in cv.submit
-    owners := ARRAY(SELECT x.owner FROM cv.job x WHERE x.id = p_ids[1]);
-  ELSE
-    SELECT array_agg(t.n ORDER BY x.owner, t.id), array_agg(x.owner ORDER BY x.owner, t.id) INTO places, owners
-      FROM unnest(p_ids) WITH ORDINALITY AS t(id, n) JOIN cv.job x ON x.id = t.id;
-  END IF;
-  FOR at IN 1..coalesce(cardinality(owners), 0) LOOP
-    n := places[at];
-    IF owner_now IS DISTINCT FROM owners[at] THEN
+  owners := ARRAY(SELECT (SELECT x.owner FROM cv.job x WHERE x.id = t.id) FROM unnest(p_ids) AS t(id));
+  PERFORM FROM cv.wallet x WHERE x.owner = ANY(owners) ORDER BY x.owner FOR NO KEY UPDATE;
+  locked_at := clock_timestamp();
+
+  -- As in cv.submit: jobs done at the price they were held at, from one bucket, each its owner's only one here.
+  -- Who fences a job or ends it has the wallet's lock: what is read here stays so.
+  RETURN QUERY WITH y AS (
+    SELECT t.n, x.id, x.owner, x.seq, x.slot, x.amount, x.bucket, x.period, x.at,
+      cv.link(x.head, ROW(x.owner, x.seq, x.id, x.slot, 'held', 'spent', x.amount, x.bucket, x.period, p_worker, 'post',
+        x.at, NULL)::cv.transfer) AS hash
+    FROM unnest(p_ids) WITH ORDINALITY AS t(id, n), LATERAL (
+      SELECT j.id, j.attempt, j.worker, j.hold, j.tariff, w.owner, w.seq + 1 AS seq, w.head, w.period,
+        h.slot + 10 AS slot, h.amount, h.bucket, locked_at + c.shift AS at
+      FROM cv.job j, cv.wallet w, cv.transfer h, cv.clock c WHERE j.id = t.id AND w.owner = j.owner
+        AND h.owner = j.owner AND h.ref = t.id AND h.slot BETWEEN 10 AND 12 AND h.amount = j.hold OFFSET 0) x
+    WHERE p_outcomes[n] = 'done' AND cardinality(array_positions(owners, x.owner)) = 1
+      AND x.attempt = p_attempts[n] AND x.worker = p_worker
+      AND x.period >= date_trunc('month', x.at AT TIME ZONE 'UTC')
+      AND coalesce(p_prices[n], x.hold) = x.hold
+      AND (SELECT p.unit FROM cv.price p WHERE p.version = x.tariff) IS DISTINCT FROM 'audio_second'
+  ), ended AS (
+    UPDATE cv.job x SET state = 'completed', lease = NULL, worker = NULL, finished_at = locked_at, price = y.amount,
+      object = p_objects[y.n], content_type = p_content_types[y.n], audio_bytes = p_bytes[y.n],
+      duration_ms = p_durations_ms[y.n], sha256 = p_sha256s[y.n], audio_until = locked_at + p_keep
+      FROM y WHERE x.id = y.id
+  ), spent AS (
+    INSERT INTO cv.transfer SELECT y.owner, y.seq, y.id, y.slot, 'held', 'spent', y.amount, y.bucket, y.period, p_worker,
+      'post', y.at, y.hash FROM y
+  )
+  UPDATE cv.wallet x SET seq = y.seq, head = y.hash, held = x.held - y.amount, spent = x.spent + y.amount,
+      open_jobs = x.open_jobs - 1
+    FROM y WHERE x.owner = y.owner RETURNING y.id, p_attempts[y.n], 'completed';
+  GET DIAGNOSTICS plain = ROW_COUNT;
+  IF plain = cardinality(p_ids) THEN RETURN; END IF;
+
+  FOREACH n IN ARRAY ARRAY(
+    SELECT t.n FROM unnest(p_ids) WITH ORDINALITY AS t(id, n) JOIN cv.job x ON x.id = t.id
+    WHERE x.finished_at IS DISTINCT FROM locked_at ORDER BY x.owner, t.id
+  ) LOOP
+    IF owner_now IS DISTINCT FROM owners[n] THEN
       IF owner_now IS NOT NULL THEN w := cv.save(w); END IF;
-      w := cv.take(owners[at]);
-      owner_now := owners[at];
+      w := cv.take(owners[n]);
+      owner_now := owners[n];
     END IF;
     id := p_ids[n]; attempt := p_attempts[n];
     -- Only a job that is processing has a worker.

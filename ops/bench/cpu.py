@@ -11,10 +11,10 @@ def family_s(pid: int) -> float:
     try:
         own = sum(_thread_s(task) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = list(Path(f"/proc/{pid}/task").glob("*/children"))
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     ended = (int(fields[13]) + int(fields[14])) / _TICKS_A_S
-    children = Path(f"/proc/{pid}/task").glob("*/children")
     return own + ended + sum(family_s(int(child)) for each in children for child in _read(each).split())
 
 

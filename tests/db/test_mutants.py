@@ -29,6 +29,13 @@ MUTANTS = [
         "ledger",
         "WHERE owner = p_owner FOR NO KEY UPDATE;",
         "WHERE owner = p_owner;",
+        "test_ledger.py::test_a_grant_happens_once_a_reference",
+    ),
+    Mutant(
+        "no lock of a batch's wallets",
+        "jobs",
+        "ORDER BY x.owner FOR NO KEY UPDATE;",
+        "ORDER BY x.owner;",
         "test_ledger.py::test_nobody_spends_what_is_not_there",
     ),
     Mutant(
@@ -55,8 +62,8 @@ MUTANTS = [
     Mutant(
         "wallets locked in another order",
         "jobs",
-        "ORDER BY x.owner, t.id",
-        "ORDER BY x.owner DESC, t.id",
+        "ORDER BY x.owner FOR NO KEY UPDATE;",
+        "ORDER BY x.owner DESC FOR NO KEY UPDATE;",
         "test_guards.py::test_finish_locks_wallets_by_owner_and_jobs_after_them",
     ),
     Mutant(

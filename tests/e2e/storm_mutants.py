@@ -38,19 +38,24 @@ MUTANTS = {
         [
             (
                 "jobs",
-                "BEGIN\n  -- Sorted, so that two",
-                "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);-- Sorted, so that two",
+                "BEGIN\n  -- In the order of owners",
+                "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);-- In the order of owners",
             )
         ],
         "kill_postgres",
         25,
     ),
     "no wallet lock": Mutant(
-        [("ledger", "WHERE owner = p_owner FOR NO KEY UPDATE;", "WHERE owner = p_owner;")], "kill_api"
+        [
+            ("ledger", "WHERE owner = p_owner FOR NO KEY UPDATE;", "WHERE owner = p_owner;"),
+            ("jobs", "ORDER BY x.owner FOR NO KEY UPDATE;", "ORDER BY x.owner;"),
+        ],
+        "kill_api",
     ),
     "no fence, and a step may be taken twice": Mutant(
         [
             ("jobs", _FENCE, "WHERE x.id = p_ids[n]"),
+            ("jobs", "      AND x.attempt = p_attempts[n] AND x.worker = p_worker\n", ""),
             ("schema", "  UNIQUE (owner, ref, slot),\n", ""),
         ],
         "freeze_worker,kill_worker",
@@ -66,7 +71,14 @@ MUTANTS = {
         "kill_api",
     ),
     "the answer tells what was there before": Mutant(
-        [("jobs", "CASE bucket WHEN 'free' THEN w.free - p_holds[n]", "CASE bucket WHEN 'free' THEN w.free")],
+        [
+            (
+                "jobs",
+                "CASE bucket WHEN 'free' THEN w.free - p_holds[n]",
+                "CASE bucket WHEN 'free' THEN w.free",
+            ),
+            ("jobs", "'queued', y.ref, y.src, y.remaining", "'queued', y.ref, y.src, y.remaining + y.amount"),
+        ],
         "kill_api",
     ),
     "a failed job is charged": Mutant(
@@ -85,7 +97,9 @@ MUTANTS = {
                 "ledger",
                 "ELSE least(w.free, p_amount) END;",
                 "ELSE least(w.free, greatest(p_amount - w.paid, 0)) END;",
-            )
+            ),
+            ("jobs", "WHEN x.free >= p_holds[n] THEN 'free'", "WHEN x.paid = 0 THEN 'free'"),
+            ("jobs", "WHEN x.free = 0 AND x.paid >=", "WHEN x.paid >="),
         ],
         "kill_api",
     ),
@@ -136,7 +150,8 @@ MUTANTS = {
                 "jobs",
                 "    w := cv.hold(w, p_ids[n], p_holds[n]);",
                 "    IF random() > 0.1 THEN w := cv.hold(w, p_ids[n], p_holds[n]); END IF;",
-            )
+            ),
+            ("jobs", "'hold', y.at, y.hash FROM y", "'hold', y.at, y.hash FROM y WHERE random() > 0.1"),
         ],
         "kill_redis",
     ),
