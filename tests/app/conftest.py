@@ -1,7 +1,9 @@
 """One front door for all stories, on a database of its own, with an engine made known and no worker."""
 
 import io
+import os
 import secrets
+import signal
 import time
 import uuid
 from collections.abc import Callable, Generator
@@ -139,6 +141,9 @@ def front_with(environ: dict[str, str], parrot: WorkerConnection, logs: Path) ->
             return running_ones[wanted]
 
         yield start
+        for front in running_ones.values():  # together, since each takes a second to end
+            front.client.close()
+            os.kill(front.pid, signal.SIGTERM)
 
 
 SetPrice = Callable[[str, str, float], None]
