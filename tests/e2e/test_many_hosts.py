@@ -10,6 +10,7 @@ from ops.bench import fund
 from ops.bench.hosts import Site, crew, post, site, wait_for
 from ops.bench.network import Host, host, lacking
 from ops.bench.paced import SLOTS
+from tests.clock import unhurried
 from tests.conftest import Lack
 
 LEASE_S = 3
@@ -41,7 +42,7 @@ def test_a_host_cut_off_in_mid_job_loses_time_and_nothing_else(hosts: tuple[Host
         hosts[0].cut_off()
         theirs = record.held_by(lost.name())
         assert theirs
-        wait_for(lambda: record.completed(theirs) == len(theirs), within_s=LEASE_S + 2)
+        wait_for(lambda: record.completed(theirs) == len(theirs), within_s=unhurried(LEASE_S + 2))
         hosts[0].reconnect()
         wait_for(lambda: lost.attempts("fenced") >= len(theirs) and record.completed(jobs) == len(jobs))
         wait_for(lambda: len(objects(made)) == len(jobs))  # what was made twice is deleted
