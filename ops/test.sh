@@ -2,7 +2,7 @@
 # All tests, or those the arguments (pytest's) choose: sets up `.venv`, runs pytest in the checkout and
 # exits as it does. The last line names what was left out, where something was.
 #
-# Up to four run at once, as the cores allow (pytest-xdist; "-n 0" for one).
+# Up to four run at once, one more than there are cores, since many wait (pytest-xdist; "-n 0" for one).
 #
 # --without-models: without the engines that need PyTorch and the like, and without their tests.
 set -euo pipefail
@@ -19,6 +19,6 @@ left_out=.pytest_cache/left-out.txt # written by tests/conftest.py
 rm -f "$left_out"
 cores=$(nproc)
 status=0
-.venv/bin/pytest -n "$((cores < 4 ? cores : 4))" --dist loadfile "$@" || status=$?
+.venv/bin/pytest -n "$((cores < 3 ? cores + 1 : 4))" --dist loadfile "$@" || status=$?
 if [ -f "$left_out" ]; then cat "$left_out"; fi
 exit "$status"
