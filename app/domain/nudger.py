@@ -10,8 +10,8 @@ from dramatiq.errors import DramatiqError
 
 from db import nudge
 
-_PAUSE_S = 0.01
-_CROWDED_PAUSE_S = 0.1  # where nudges lie unread, another look is worth little
+_PAUSE_S = 0.002
+_CROWDED_PAUSE_S = 0.05  # where nudges lie unread, another look is worth little
 _UNREAD_MAX = 16  # nudges of an engine that nobody takes: no worker is there
 
 

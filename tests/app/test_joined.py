@@ -1,0 +1,64 @@
+"""How the parts of an answer reach the wire."""
+
+import asyncio
+from typing import cast
+
+from app.joined import Joined
+
+
+class Wire:
+    """A transport that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+
+def joined() -> tuple[Wire, Joined]:
+    wire = Wire()
+    return wire, Joined(cast("asyncio.Transport", wire), asyncio.get_running_loop())
+
+
+async def test_head_and_body_are_one_write() -> None:
+    wire, transport = joined()
+    transport.write(b"head")
+    transport.write(b"body")
+    await asyncio.sleep(0)
+
+    assert wire.writes == [b"headbody"]
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_sound() -> None:
+    wire, transport = joined()
+    transport.write(b"head")
+    await asyncio.sleep(0)
+
+    assert wire.writes == [b"head"]
+
+
+async def test_no_more_than_a_little_is_held() -> None:
+    wire, transport = joined()
+    chunks = [b"a" * 20_000, b"b", b"c" * 20_000]
+    for chunk in chunks:
+        transport.write(chunk)
+
+    assert wire.writes == [chunks[0], chunks[1] + chunks[2]]
+
+
+async def test_what_is_held_goes_before_the_end_and_nothing_after_it() -> None:
+    wire, transport = joined()
+    transport.write(b"the last")
+    transport.close()
+    transport.write(b"too late")
+    await asyncio.sleep(0)
+
+    assert (wire.writes, transport.is_closing()) == ([b"the last"], True)
