@@ -6,13 +6,14 @@ import numpy
 import pytest
 import soundfile
 import torch
-from transformers.audio_utils import mel_filter_bank, spectrogram
 
 from workers.xtts import audio
 
 
 @pytest.mark.parametrize(("scale", "norm", "power"), [("htk", None, 2.0), ("slaney", "slaney", 1.0)])
 def test_the_mel_is_that_of_another_implementation(scale: str, norm: str | None, power: float) -> None:
+    from transformers.audio_utils import mel_filter_bank, spectrogram  # heavy
+
     wave = torch.randn(8000, generator=torch.Generator().manual_seed(2))
     mel = audio.MelSpectrogram(
         16_000, 512, 400, 160, 50.0, 7_000.0, 64, power=power, norm=norm, mel_scale=scale
