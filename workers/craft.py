@@ -88,3 +88,8 @@ def open_craft(
 def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:
     """An attempt that came to nothing, and why."""
     return Finished(id=job.id, attempt=job.attempt, outcome=outcome, code=code)
+
+
+def made_key(job: Claimed, ending: str) -> str:
+    """The object of what an attempt makes. No folder for each job: to make one takes longer than the file."""
+    return f"jobs/{job.id}-{job.attempt}.{ending}"

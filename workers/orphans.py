@@ -15,8 +15,8 @@ from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
 _AUDIO = "jobs"
-# An attempt's audio, whole or broken off; whatever else is in the store is none of ours to judge.
-_KEY = re.compile(r"jobs/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})/\d+\.\w+(?:#\d+)?")
+# What an attempt made (`craft.made_key`), whole or broken off; all else is none of ours to judge.
+_KEY = re.compile(r"jobs/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})-\d+\.\w+(?:#\d+)?")
 
 
 class Orphans:

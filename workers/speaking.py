@@ -7,6 +7,7 @@ from db.objects import Objects
 from db.rows import Claimed, Finished, SpeechParams
 from workers import metrics
 from workers.airing import Airing
+from workers.craft import made_key
 from workers.engines import Engine, Refused, Speech, Utterance
 from workers.rows import Row
 from workers.settings import WorkerSettings
@@ -56,7 +57,7 @@ class Speaking:
     def _stored(self, row: Row, audio: Audio) -> Finished:
         job, params = row.job, row.job.params
         assert isinstance(params, SpeechParams)
-        key = f"jobs/{job.id}/{job.attempt}.{params.format}"
+        key = made_key(job, params.format)
         self._store.put(key, audio.file)
         return Finished(
             id=job.id,

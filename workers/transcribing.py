@@ -13,6 +13,7 @@ from db.objects import Objects
 from db.rows import Claimed, Finished, TranscriptionParams
 from db.transcripts import CONTENT_TYPE, Transcript, joined
 from db.uploads import upload_key
+from workers.craft import made_key
 from workers.decoding import DecodeCall, DecodeLimits, Decoder, Pcm
 from workers.engines import Interrupted, Refused
 from workers.engines.transcriber import Transcriber, Wish
@@ -93,7 +94,7 @@ class Transcribing:
 
     def _stored(self, row: Row, transcript: Transcript) -> Finished:
         job, body = row.job, msgspec.json.encode(transcript)
-        key = f"jobs/{job.id}/{job.attempt}.json"
+        key = made_key(job, "json")
         self._store.put(key, BytesIO(body))
         return Finished(
             id=job.id,

@@ -68,7 +68,7 @@ SELECT cv.forget_audio($1)
 
 -- name: named_objects
 SELECT j.object FROM unnest($1::text[]) AS t(key) JOIN cv.job j
-ON j.id = split_part(t.key, '/', 2)::uuid AND j.object = t.key
+ON j.id = substr(t.key, 6, 36)::uuid AND j.object = t.key  -- jobs/<id>-<attempt>.wav
 
 -- name: orphans
 -- Of objects (key, job), those no job will ever name: the job is known and over, and names another or none.

@@ -197,14 +197,14 @@ async def test_orphans_are_deleted_and_nothing_else(
     room.start()
     kept = (await until(pool, done.id, "completed")).object
     assert kept is not None
-    strangers = [f"jobs/{waiting.id}/1.wav", f"jobs/{uuid.uuid4()}/1.wav", "jobs/other.txt", "samples/a.mp3"]
-    orphans = [f"jobs/{done.id}/7.wav", f"jobs/{done.id}/8.mp3"]
+    strangers = [f"jobs/{waiting.id}-1.wav", f"jobs/{uuid.uuid4()}-1.wav", "jobs/other.txt", "samples/a.mp3"]
+    orphans = [f"jobs/{done.id}-7.wav", f"jobs/{done.id}-8.mp3"]
     for key in (*strangers, *orphans):
         await asyncio.to_thread(room.store.put, key, io.BytesIO(b"x"))
     if store_url.startswith("file:"):
-        left = Path(store_url.removeprefix("file://"), f"jobs/{done.id}/9.wav#1")
+        left = Path(store_url.removeprefix("file://"), f"jobs/{done.id}-9.wav#1")
         left.write_bytes(b"broken off")
-        orphans.append(f"jobs/{done.id}/9.wav#1")
+        orphans.append(f"jobs/{done.id}-9.wav#1")
     await asyncio.sleep(1.1)  # S3's clock has seconds
     link = Link(database[1], "orphans")
     look = partial(asyncio.to_thread, Orphans(room.store, link, WorkerSettings(engine="x", orphan_s=0)).look)
@@ -217,7 +217,7 @@ async def test_orphans_are_deleted_and_nothing_else(
 
 async def test_what_is_young_is_left_alone(store_url: str, database: tuple[str, str]) -> None:
     store = open_store(store_url)
-    await asyncio.to_thread(store.put, f"jobs/{uuid.uuid4()}/1.wav", io.BytesIO(b"x"))
+    await asyncio.to_thread(store.put, f"jobs/{uuid.uuid4()}-1.wav", io.BytesIO(b"x"))
     link = Link(database[1], "orphans")
     assert await asyncio.to_thread(Orphans(store, link, WorkerSettings(engine="x")).look) == 0
     link.close()

@@ -54,7 +54,7 @@ async def test_a_job_becomes_a_wav_file(
     room.runner.drain()
     done = await until(pool, sent.id, "completed")
     assert (done.duration_ms, done.audio_bytes, done.content_type) == (500, 1044, "audio/wav")
-    assert done.object == f"jobs/{sent.id}/1.wav"
+    assert done.object == f"jobs/{sent.id}-1.wav"
     assert (folder / done.object).stat().st_size == 1044
     assert await spent(pool, owner) == (1, 0)
 
