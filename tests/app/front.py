@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -82,6 +83,7 @@ def running(environ: Mapping[str, str], folder: Path) -> Generator[Front]:
         )
         try:
             with httpx.Client(base_url=url, timeout=30) as client:
+                client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))  # keeps none
                 _wait(client, process)
                 yield Front(url, process.pid, Path(log.name), client)
         finally:
