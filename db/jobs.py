@@ -50,8 +50,10 @@ def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
 
 
 def _params(job: NewJob) -> str:
-    given = msgspec.json.decode(msgspec.json.encode(job.params))  # those of an earlier job are JSON already
-    return msgspec.json.encode(given | {"request_id": job.request_id}).decode()
+    """With the request's id; where an earlier job's params, which are JSON already, have one, the last counts."""
+    told = msgspec.json.encode(job.params)
+    more = msgspec.json.encode({"request_id": job.request_id})
+    return (told[:-1] + (b"," if told != b"{}" else b"") + more[1:]).decode()
 
 
 async def charge(connection: Connection, wanted: NewCharge) -> Charged:
