@@ -50,7 +50,7 @@ def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
 
 
 def _params(job: NewJob) -> str:
-    """With the request's id; where an earlier job's params, which are JSON already, have one, the last counts."""
+    """With the request's id. An earlier job's params, JSON already, may have one: the last one counts."""
     told = msgspec.json.encode(job.params)
     more = msgspec.json.encode({"request_id": job.request_id})
     return (told[:-1] + (b"," if told != b"{}" else b"") + more[1:]).decode()
