@@ -14,9 +14,9 @@ CREATE FUNCTION cv.link(prev bytea, t cv.transfer) RETURNS bytea LANGUAGE sql ST
     t.bucket, t.period - date '2000-01-01', (extract(epoch FROM t.at) * 1000000)::bigint,
     length(t.actor), t.actor, length(t.reason), t.reason), 'UTF8')) $$;
 
--- The single writer of transfers: appends one, and gives back the wallet as it then stands. In one statement,
--- since every expression of PL/pgSQL is set up anew in each transaction. The caller holds the wallet's lock and
--- saves the result.
+-- The writer of transfers: appends one, and gives back the wallet as it then stands. In one statement, since every
+-- expression of PL/pgSQL is set up anew in each transaction. The caller holds the wallet's lock and saves the
+-- result. Only cv.submit and cv.finish write besides, many wallets' at once.
 CREATE FUNCTION cv.enter(w cv.wallet, p_ref uuid, p_slot int, p_src cv.bucket, p_dst cv.bucket,
   p_amount bigint, p_bucket cv.bucket, p_actor text, p_reason text) RETURNS cv.wallet LANGUAGE plpgsql AS $$
 DECLARE at timestamptz := cv.now();
