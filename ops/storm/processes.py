@@ -107,6 +107,7 @@ class _Kept:
     def kill(self, clean: Callable[[], None]) -> None:
         if self.process:
             self._killed = True
+            _signal(self.process.pid, SIGSTOP)  # or it could start one more between the look and the kill
             family = _family(self.process.pid)
             for pid in family:
                 _signal(pid, SIGKILL)
