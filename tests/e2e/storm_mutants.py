@@ -59,6 +59,7 @@ MUTANTS = {
             ("schema", "  UNIQUE (owner, ref, slot),\n", ""),
         ],
         "freeze_worker,kill_worker",
+        30,
     ),
     "no look at the key": Mutant(
         [
@@ -133,6 +134,7 @@ MUTANTS = {
             )
         ],
         "freeze_worker,kill_worker",
+        30,
     ),
     "credits may run below nothing": Mutant(
         [
