@@ -4,19 +4,19 @@
 (`paced.py`). `embedded_ratio`: the same with espeak, on the same cores; both sides in turns. `job_ms_p50`:
 from a POST's bytes sent to the job's `finished_at`, one client; `engine_ms_p50`: the bare engine's part of
 it, the same text alone, in turns with them. `cpu_ms_*`: a job's CPU by process, of the
-espeak runs; the engine's own children are not counted.
+espeak runs; children of the engine that have spoken and ended are not counted.
 """
 
 import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 
 from ops.bench import BenchError, Figures, fund
+from ops.bench.cpu import family_s
 from ops.bench.own_stack import own_stack
 from ops.bench.paced import SLOTS, VOICE, PacedEngine
 from ops.bench.posting import Poster, ready
@@ -138,7 +138,7 @@ def _finished_at(connection: psycopg.Connection, job: str) -> float:
 
 
 def _cpu_ms(stack: Stack) -> dict[str, float]:
-    """CPU milliseconds so far of each part's process and its living children."""
+    """CPU milliseconds so far of each part's process and its children."""
     parts: dict[str, Callable[[str], bool]] = {
         "api": lambda name: name == "api",
         "worker": lambda name: name == "worker",  # the first engine's
@@ -146,19 +146,6 @@ def _cpu_ms(stack: Stack) -> dict[str, float]:
         "valkey": lambda name: name == "valkey",
     }
     return {
-        part: sum(_family_ms(pid) for name, pid in stack.pids.items() if belongs(name))
+        part: 1000 * sum(family_s(pid) for name, pid in stack.pids.items() if belongs(name))
         for part, belongs in parts.items()
     }
-
-
-def _family_ms(pid: int) -> float:
-    own = sum(_thread_ms(task) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    return own + sum(_family_ms(int(child)) for each in children for child in each.read_text().split())
-
-
-def _thread_ms(schedstat: Path) -> float:
-    try:
-        return int(schedstat.read_text().split()[0]) / 1e6
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0

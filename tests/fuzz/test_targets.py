@@ -1,4 +1,7 @@
-"""A short round of the fuzz targets; `just fuzz-bytes` goes on for as long as one likes."""
+"""A short round of the fuzz targets, each of which asserts its own promise.
+
+`just fuzz-bytes` goes on for as long as one likes.
+"""
 
 import av.logging
 import pytest
