@@ -9,7 +9,7 @@ import msgspec
 from db.engine import Connection
 from db.metrics import JOBS
 from db.queries import query
-from db.rows import Charged, JobStatus, NewCharge, NewJob, Submitted, TranscriptionJob
+from db.rows import Charged, JobStatus, NewCharge, NewJob, Progress, Submitted, TranscriptionJob
 
 
 async def submit(
@@ -91,6 +91,14 @@ async def statuses(connection: Connection, wanted: Sequence[UUID]) -> list[JobSt
     rows = await connection.fetch(query("job_status"), wanted)
     found = {row["id"]: JobStatus(**dict(row)) for row in rows}
     return [found.get(job) for job in wanted]
+
+
+async def progress(connection: Connection, wanted: Sequence[UUID]) -> list[Progress | None]:
+    """What a poll shows of each, in order, in one round trip."""
+    found: list[Progress | None] = [None] * len(wanted)
+    for place, *shown in await connection.fetch(query("job_progress"), wanted):
+        found[place - 1] = Progress(*shown)
+    return found
 
 
 async def transcription(connection: Connection, job: UUID, *, owner: UUID) -> TranscriptionJob | None:

@@ -194,7 +194,6 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     state: State
     attempt: int
     code: str | None
-    position: int | None  # jobs ahead, where queued
     created_at: datetime
     finished_at: datetime | None
     object: str | None
@@ -204,6 +203,18 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     sha256: bytes | None
     audio_gone: bool | None  # kept past its time
     format: str  # asked for
+
+
+class Progress(Struct, frozen=True):
+    """What a poll shows of a job, in the order of its query's columns."""
+
+    state: State
+    attempt: int
+    code: str | None
+    position: int | None  # jobs ahead, while it waits for its first attempt
+    created_at: datetime
+    duration_ms: int | None
+    has_audio: bool
 
 
 class TranscriptionJob(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
@@ -9,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
 from app.api.bodies import AnyRequest, decode_json, header_of, read_body
+from app.api.direct import directly
 from app.api.encoded import NO_STORE, Encoded, Headers
 from app.api.openapi import takes
 from app.api.wire import Queued, SpeechBody, Status, VoiceList, VoiceView
@@ -24,7 +26,7 @@ from app.domain.scopes import SPEECH
 from app.domain.speech import Speech
 from app.domain.voices import VoiceFilter, list_voices
 from app.gate import Gate
-from db.rows import JobStatus
+from db.rows import Progress
 
 _ROUTE = "POST /v1/tts"
 _BODY = msgspec.json.Decoder(SpeechBody)
@@ -84,28 +86,28 @@ async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticato
 def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
     """Row 3."""
 
-    @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"})
+    @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"}, middleware=[directly])
     async def speech_status(job_id: FromPath[str]) -> Encoded[Status]:
-        job = await speech.status(job_id)
-        return Encoded(_status(job, addresses), headers=NO_STORE)
+        job = await speech.progress(job_id)
+        return Encoded(_status(job_id, job, addresses), headers=NO_STORE)
 
     return speech_status
 
 
-def _status(job: JobStatus, addresses: AudioAddresses) -> Status:
-    view = partial(Status, created_at=job.created_at, duration_ms=job.duration_ms)
+def _status(job_id: str, job: Progress, addresses: AudioAddresses) -> Status:
+    view = partial(Status, created_at=job.created_at, duration_ms=job.duration_ms, position=job.position)
     match job.state:
         case "queued" if job.attempt == 0:
-            return view(status="queued", position=job.position)
+            return view(status="queued")
         case "queued" | "processing":
-            return view(status="processing", position=None)
-        case "completed" if job.audio_gone or job.object is None:
+            return view(status="processing")
+        case "completed" if not job.has_audio:
             raise gone("This audio was kept for its time and is gone. Generate it anew.")
         case "completed":
-            return view(status="completed", audio_url=addresses.address(job.id), position=None)
+            return view(status="completed", audio_url=addresses.address(UUID(job_id)))
         case state:
             reason = state if state != "failed" else job.code or "failed"
-            return view(status="failed", error=_ERRORS.get(reason, _FAILED), reason=reason, position=None)
+            return view(status="failed", error=_ERRORS.get(reason, _FAILED), reason=reason)
 
 
 _FAILED = "The speech could not be made. Your credit was returned."

@@ -28,7 +28,7 @@ from app.domain.principals import Principal
 from app.domain.record import Record
 from app.domain.signals import Signals
 from db import jobs
-from db.rows import JobStatus, NewJob, Submitted
+from db.rows import JobStatus, NewJob, Progress, Submitted
 
 _KIND = "speech"
 _KEY_CHARACTERS_MAX = 255
@@ -75,6 +75,7 @@ class Speech:
         self._signals = signals
         self._limits = limits
         self._statuses = Coalesced(self._look, waiting_max=_LOOKS_WAITING_MAX)
+        self._polls = Coalesced(self._poll, waiting_max=_LOOKS_WAITING_MAX)
 
     async def submit(
         self,
@@ -110,6 +111,18 @@ class Speech:
         if found is None:
             raise _no_job()
         return found
+
+    async def progress(self, job_id: str) -> Progress:
+        """The little of it that a poll shows. Raises NotFound as `status` does."""
+        identifier = read_job_id(job_id)
+        found = await self._polls.ask(identifier) if identifier else None
+        if found is None:
+            raise _no_job()
+        return found
+
+    async def _poll(self, identifiers: Sequence[UUID]) -> Sequence[Progress | None]:
+        async with self._record.connection() as connection:
+            return await jobs.progress(connection, identifiers)
 
     async def _look(self, identifiers: Sequence[UUID]) -> Sequence[JobStatus | None]:
         async with self._record.connection() as connection:
