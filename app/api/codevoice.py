@@ -52,6 +52,7 @@ def submit_route(
         status_code=200,
         opt=opt,
         operation_class=takes(SpeechBody),
+        middleware=[directly(with_request=True)],
     )
     async def queue_speech(request: AnyRequest) -> Encoded[Queued]:
         body = await read_body(request, bytes_max=body_bytes_max)
@@ -86,7 +87,7 @@ async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticato
 def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
     """Row 3."""
 
-    @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"}, middleware=[directly])
+    @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"}, middleware=[directly()])
     async def speech_status(job_id: FromPath[str]) -> Encoded[Status]:
         job = await speech.progress(job_id)
         return Encoded(_status(job_id, job, addresses), headers=NO_STORE)
