@@ -84,6 +84,9 @@ class Objects:
 
     def _put(self, key: str, source: BinaryIO) -> None:
         whole = source.read(_CHUNK_BYTES)
+        if len(whole) < _CHUNK_BYTES and self._root is not None:
+            _write(self._root / key, whole)
+            return
         if len(whole) < _CHUNK_BYTES:  # at once: none of obstore's threads needs to come back for more
             obstore.put(self._store, key, whole, use_multipart=False)
             return
@@ -161,6 +164,24 @@ class Objects:
                 return
             for page in obstore.list(self._store, prefix, chunk_size=_PAGE):
                 yield [str(found["path"]) for found in page if found["last_modified"] < until]
+
+
+def _write(path: Path, whole: bytes) -> None:
+    """Seen when whole, as obstore's files are, in a quarter of its time: no other thread is asked."""
+    beside = Path(f"{path}#{secrets.token_hex(4)}")
+    try:
+        file = beside.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = beside.open("xb")
+    try:
+        with file:
+            file.write(whole)
+        beside.rename(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:

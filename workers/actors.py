@@ -9,7 +9,7 @@ from workers.wake import WakingBroker
 
 def declare(broker: WakingBroker, engine: str, runner: Runner) -> None:
     """Put the engine's `drain` actor on `broker`. A message too many is harmless: it finds nothing."""
-    broker.has_room = runner.has_room
+    broker.has_room, broker.woken = runner.has_room, runner.drain
     dramatiq.Actor(
         runner.drain,
         broker=broker,

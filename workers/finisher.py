@@ -17,7 +17,10 @@ class Finisher:
     """Takes results from any thread. `end` writes them, in one commit; `ended` hears of those over with.
 
     A lost connection is tried again until `stop`; a result that cannot be written holds up no other.
+    `busy`: what is added now waits for others to be written, perhaps for long.
     """
+
+    busy = False
 
     def __init__(
         self, end: Callable[[Sequence[Finished]], None], ended: Callable[[Sequence[Finished]], None]
@@ -47,7 +50,9 @@ class Finisher:
                     self._write(batch)
                     return
                 batch.append(result)
+            self.busy = True
             self._write(batch)
+            self.busy = False
 
     def _write(self, batch: Sequence[Finished]) -> None:
         try:

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from db import work
-from db.log import hashed
+from db.log import attempt_done, hashed
 from db.objects import Objects, StoreError
 from db.rows import Claimed, Finished
 from workers import metrics
@@ -63,6 +63,9 @@ class Runner:
         self._turn = threading.Lock()  # who claims
         self._asked = False
         self._turn_began = 0.0
+        # Who writes an end fills the slot, too: a row's thread that claims takes the interpreter from it.
+        # Where a claim may linger for a batch, the ends do not wait for that.
+        self._refills = not craft.batched
         self.rows = Rows()
         self.store_lost = threading.Event()
         self.device_lost = threading.Event()
@@ -164,7 +167,8 @@ class Runner:
             log.exception("job_failed", **_told(row))
         finally:  # whatever happens, the slot is free again and the attempt ends
             self._finish(row, result)
-        self.drain()
+        if not self._refills or self._finisher.busy:
+            self.drain()
 
     def _result(self, row: Row, task: Task) -> Finished:
         """Do the row's work and say how that went; one bad job fails alone."""
@@ -204,6 +208,8 @@ class Runner:
             keep_s=self._craft.keep_s,
         )
         self._airing.ended(ends, results, self.rows.live())
+        if self._refills:
+            self.drain()
         for end in ends:
             self._tell(end, results[end.id, end.attempt])
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
@@ -228,7 +234,7 @@ class Runner:
         row.told = True
         engine = self._craft.capabilities.engine
         metrics.ended(engine, row, end, result)
-        log.info("job", engine=engine, result=result, code=end.code, **_told(row), audio_ms=end.duration_ms)
+        attempt_done(engine=engine, result=result, code=end.code, **_told(row), audio_ms=end.duration_ms)
 
     def _drop_objects(self, keys: Sequence[str]) -> None:
         """Delete what a fenced attempt had put, unless the record names it: then only the answer was lost."""

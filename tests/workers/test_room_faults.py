@@ -113,8 +113,28 @@ async def test_a_locked_wallet_holds_up_no_other_owners_job(
         [later] = await submit(order(free, "say 5"))
         await until(pool, later.id, "completed")
         assert hanging.id is not None
-        assert room.runner.rows.held() == [(hanging.id, 1)]
+        async with asyncio.timeout(20):
+            while room.runner.rows.held() != [(hanging.id, 1)]:  # let go of a little after its end is seen
+                await asyncio.sleep(0.01)
     await holder.close()
+
+
+async def test_slots_are_filled_while_an_end_waits_for_its_wallet(
+    room: Room, wallet: Wallet, submit: Submit, database: tuple[str, str]
+) -> None:
+    locked, free = await wallet(), await wallet()
+    await submit(order(locked, "say 5"), *(order(free, "hang") for _ in range(3)))
+    holder = await asyncpg.connect(database[0])
+    async with holder.transaction():
+        await holder.execute("SELECT FROM cv.wallet WHERE owner = $1 FOR UPDATE", locked)
+        room.start()
+        begun = [await asyncio.to_thread(room.engine.begun.get, timeout=20) for _ in range(4)]
+        await submit(*(order(free, "steps 1 5") for _ in range(2)))
+        begun += [await asyncio.to_thread(room.engine.begun.get, timeout=20)]
+        room.engine.steps.put("go")
+        begun += [await asyncio.to_thread(room.engine.begun.get, timeout=20)]
+    await holder.close()
+    assert sorted(begun) == ["hang"] * 3 + ["say 5"] + ["steps 1 5"] * 2
 
 
 async def test_a_full_worker_leaves_the_nudge_to_an_idle_one(
