@@ -22,6 +22,7 @@ from db.objects import StoreError
 from db.settings import DbSettings, SettingsError, read
 
 _KEEP_ALIVE_S = 30
+_GC_OBJECTS = 10_000  # made and not freed, until garbage is looked for: requests under way are none
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
         sys.exit(f"codevoice: {error}")
     configure(settings.log_level)
     _show_metrics(shown)
+    gc.set_threshold(_GC_OBJECTS)
     gc.freeze()  # what is there by now stays: no use in looking through it again and again
     listening = _listen(settings)
     config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""A connection on which the head of an answer goes out together with its body, where that follows at once."""
+"""A connection on which an answer goes out in one piece, and after the answers made in the same turn."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,9 @@ _HELD_BYTES_MAX = 16_384
 class Joined:
     """A transport: writes of one turn of the loop become one, since each costs us and its reader a waking.
 
-    Never more than one small write is held, and never beyond the turn: a stream's head does not wait.
+    They leave when the turn is over. So do those of other connections, one behind the other: who reads several
+    of them is woken once, and takes no time from the answers still to be made. No more than a little is held,
+    and never beyond the turn: a stream's head does not wait.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -23,14 +25,14 @@ class Joined:
 
     def write(self, data: bytes) -> None:
         """Send this, after what is held."""
-        if self._held:
-            data, self._held = self._held + data, b""
-            self._transport.write(data)
-        elif len(data) > _HELD_BYTES_MAX:
-            self._transport.write(data)
+        held = self._held
+        if len(held) + len(data) > _HELD_BYTES_MAX:
+            self._held = b""
+            self._transport.write(held + data if held else data)
         else:
-            self._held = data
-            self._loop.call_soon(self._send)
+            self._held = held + data
+            if not held:
+                self._loop.call_soon(self._send)
 
     def close(self) -> None:
         """Close when all is sent."""

@@ -37,6 +37,17 @@ async def test_head_and_body_are_one_write() -> None:
     assert wire.writes == [b"headbody"]
 
 
+async def test_answers_leave_when_those_of_other_connections_are_made() -> None:
+    (wire, transport), (other_wire, other) = joined(), joined()
+    for answered in (transport, other):
+        answered.write(b"head")
+        answered.write(b"body")
+    sent_meanwhile = [*wire.writes, *other_wire.writes]
+    await asyncio.sleep(0)
+
+    assert (sent_meanwhile, wire.writes, other_wire.writes) == ([], [b"headbody"], [b"headbody"])
+
+
 async def test_the_head_of_a_stream_does_not_wait_for_its_sound() -> None:
     wire, transport = joined()
     transport.write(b"head")
