@@ -9,9 +9,9 @@ _HELD_BYTES_MAX = 16_384
 class Joined:
     """A transport: writes of one turn of the loop become one, since each costs us and its reader a waking.
 
-    They leave when the turn is over. So do those of other connections, one behind the other: who reads several
-    of them is woken once, and takes no time from the answers still to be made. No more than a little is held,
-    and never beyond the turn: a stream's head does not wait.
+    They leave when the turn is over. So do those of other connections, one behind the other: who reads
+    several of them is woken once, and takes no time from the answers still to be made. No more than a little
+    is held, and never beyond the turn: a stream's head does not wait.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
