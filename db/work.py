@@ -89,14 +89,43 @@ def finish(
     connection: WorkerConnection, ended: Sequence[Finished], *, worker: str, tries_max: int, keep_s: int
 ) -> dict[tuple[UUID, int], str]:
     """End attempts, jobs and credit in one commit: attempt → completed, failed, queued (again) or fenced."""
-    keep = timedelta(seconds=keep_s)
-    if len(ended) == 1:  # psycopg writes an array in Python: ten of them take as long as all else here
-        name, fields = "finish_one", astuple(ended[0])
-    else:
-        name = "finish"
-        fields = [[getattr(end, field) for end in ended] for field in Finished.__struct_fields__]
-    rows = connection.execute(query(name), (*fields, worker, tries_max, keep)).fetchall()
-    return {(end.id, end.attempt): "fenced" for end in ended} | {(id, n): result for id, n, result in rows}
+    name = "finish_one" if len(ended) == 1 else "finish"
+    ending = (*_fields(ended), worker, tries_max, timedelta(seconds=keep_s))
+    rows = connection.execute(query(name), ending).fetchall()
+    return _fenced(ended) | {(id, n): result for id, n, result in rows}
+
+
+def finish_and_claim(
+    connection: WorkerConnection,
+    ended: Sequence[Finished],
+    *,
+    worker: str,
+    tries_max: int,
+    keep_s: int,
+    engine: str,
+    params: type[Params],
+    limit: int,
+    lease_s: float,
+) -> tuple[dict[tuple[UUID, int], str], list[Claimed]]:
+    """`finish`, and `claim` of jobs of any lane, both in one commit."""
+    name = "finish_one_and_claim" if len(ended) == 1 else "finish_and_claim"
+    ending = (*_fields(ended), worker, tries_max, timedelta(seconds=keep_s))
+    claiming = (engine, limit, timedelta(seconds=lease_s))
+    rows = connection.execute(query(name), (*ending, *claiming)).fetchall()
+    results = {(id, n): result for id, n, result, *_ in rows if result}
+    claimed = [_claimed((id, n, *job), params) for id, n, result, *job in rows if not result]
+    return _fenced(ended) | results, claimed
+
+
+def _fields(ended: Sequence[Finished]) -> Sequence[object]:
+    """Columns; of one scalars: psycopg writes an array in Python, ten of them take as long as all else."""
+    if len(ended) == 1:
+        return astuple(ended[0])
+    return [[getattr(end, field) for end in ended] for field in Finished.__struct_fields__]
+
+
+def _fenced(ended: Sequence[Finished]) -> dict[tuple[UUID, int], str]:
+    return {(end.id, end.attempt): "fenced" for end in ended}
 
 
 def sweep(connection: WorkerConnection, *, tries_max: int, limit: int) -> list[tuple[UUID, str, str, str]]:

@@ -20,7 +20,7 @@ from workers.connections import Link
 from workers.craft import Craft, Task, ended
 from workers.engines import DeviceLost, Interrupted, Refused
 from workers.finisher import Finisher
-from workers.rows import Row, Rows
+from workers.rows import Attempt, Row, Rows
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -167,7 +167,7 @@ class Runner:
             log.exception("job_failed", **_told(row))
         finally:  # whatever happens, the slot is free again and the attempt ends
             self._finish(row, result)
-        if not self._refills or self._finisher.busy:
+        if not self._refills or self._finisher.is_stuck():
             self.drain()
 
     def _result(self, row: Row, task: Task) -> Finished:
@@ -200,16 +200,13 @@ class Runner:
         self._finisher.add(result)
 
     def _end(self, ends: Sequence[Finished]) -> None:
-        results = self._endings.run(
-            work.finish,
-            ends,
-            worker=self._worker,
-            tries_max=self._settings.tries_max,
-            keep_s=self._craft.keep_s,
-        )
+        room = self._room()
+        results, jobs = self._written(ends, room)
         self._airing.ended(ends, results, self.rows.live())
         if self._refills:
-            self.drain()
+            self._take(jobs)
+            if self._asked or (len(jobs) == room and not self._finisher.has_more()):
+                self.drain()
         for end in ends:
             self._tell(end, results[end.id, end.attempt])
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
@@ -220,6 +217,40 @@ class Runner:
             )
         except StoreError as error:
             log.warning("objects_not_deleted", error=str(error))
+
+    def _room(self) -> int:
+        """How many jobs an end may bring along; somebody else may claim meanwhile: then one waits here."""
+        if not self._refills or self._closing.is_set() or self.store_lost.is_set():
+            return 0
+        wanted = self._plan()
+        return wanted.limit if wanted.any_lane else 0
+
+    def _written(self, ends: Sequence[Finished], room: int) -> tuple[dict[Attempt, str], list[Claimed]]:
+        worker, tries_max, keep_s = self._worker, self._settings.tries_max, self._craft.keep_s
+        if not room:
+            run = self._endings.run
+            return run(work.finish, ends, worker=worker, tries_max=tries_max, keep_s=keep_s), []
+        return self._endings.run(
+            work.finish_and_claim,
+            ends,
+            worker=worker,
+            tries_max=tries_max,
+            keep_s=keep_s,
+            engine=self._craft.capabilities.engine,
+            params=self._craft.params,
+            limit=room,
+            lease_s=self._settings.lease_s,
+        )
+
+    def _take(self, jobs: Sequence[Claimed]) -> None:
+        """Begin what an end brought along."""
+        rows = self.rows.add(jobs)
+        if self._closing.is_set():  # meanwhile
+            for row in rows:
+                self._finish(row, ended(row.job, "hand_back", "engine_interrupted"))
+        elif rows:
+            with self._turn:
+                self._begin(rows)
 
     def _ended(self, ends: Sequence[Finished]) -> None:
         attempts = [(end.id, end.attempt) for end in ends]

@@ -62,6 +62,25 @@ SELECT id, attempt, result FROM cv.finish(ARRAY[$1::uuid], ARRAY[$2::int], ARRAY
   ARRAY[$5::bigint], ARRAY[$6::text], ARRAY[$7::text], ARRAY[$8::bigint], ARRAY[$9::bigint], ARRAY[$10::bytea],
   $11, $12, $13)
 
+-- name: finish_one_and_claim
+-- In one commit. The functions run in this order, and the second sees what the first did.
+SELECT id, attempt, result, lane, params, live, kind, waited_s FROM (
+  SELECT id, attempt, result, NULL AS lane, NULL AS params, NULL::boolean AS live, NULL AS kind, NULL::float8 AS waited_s,
+    NULL::timestamptz AS fair_at FROM cv.finish(ARRAY[$1::uuid], ARRAY[$2::int], ARRAY[$3::text], ARRAY[$4::text],
+    ARRAY[$5::bigint], ARRAY[$6::text], ARRAY[$7::text], ARRAY[$8::bigint], ARRAY[$9::bigint], ARRAY[$10::bytea],
+    $11, $12, $13)
+  UNION ALL
+  SELECT id, attempt, NULL, lane, params, live, kind, waited_s, fair_at FROM cv.claim($14, NULL, true, $15, $11, $16)) t
+ORDER BY fair_at NULLS FIRST
+
+-- name: finish_and_claim
+SELECT id, attempt, result, lane, params, live, kind, waited_s FROM (
+  SELECT id, attempt, result, NULL AS lane, NULL AS params, NULL::boolean AS live, NULL AS kind, NULL::float8 AS waited_s,
+    NULL::timestamptz AS fair_at FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  UNION ALL
+  SELECT id, attempt, NULL, lane, params, live, kind, waited_s, fair_at FROM cv.claim($14, NULL, true, $15, $11, $16)) t
+ORDER BY fair_at NULLS FIRST
+
 -- name: finish
 SELECT id, attempt, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 

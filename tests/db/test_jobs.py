@@ -6,7 +6,7 @@ import uuid
 
 from db import jobs, ledger, work
 from db.engine import Connection, Pool, transaction
-from db.rows import MICRO, Finished, JobStatus, Submitted
+from db.rows import MICRO, Finished, JobStatus, Outcome, SpeechParams, Submitted
 from db.work import WorkerConnection, worker_connection
 from tests.records import Submit, Wallet, new_job
 
@@ -207,6 +207,36 @@ async def test_a_job_whose_workers_all_die_fails_in_the_end(
     assert (left.free, left.held) == (60 * MICRO, 0)
     assert sent.id is not None
     assert (await status(pool, sent.id)).code == "worker_lost"
+
+
+async def test_an_end_and_the_next_claim_are_one_commit(
+    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
+) -> None:
+    sent = await submit(*[new_job(await wallet(), cost_us=n) for n in range(3)])
+    first, second, third = (answer.id for answer in sent if answer.id)
+
+    def turn(job: uuid.UUID, outcome: Outcome) -> tuple[str, list[tuple[uuid.UUID, int]]]:
+        results, claimed = work.finish_and_claim(
+            worker,
+            [Finished(id=job, attempt=1, outcome=outcome)],
+            worker="w",
+            tries_max=3,
+            keep_s=60,
+            engine="espeak",
+            params=SpeechParams,
+            limit=1,
+            lease_s=10,
+        )
+        return results[job, 1], [(job.id, job.attempt) for job in claimed]
+
+    assert claim(worker, limit=1) == [first]
+    assert turn(first, "done") == ("completed", [(second, 1)])
+    ids = [first, second]
+    assert await pool.fetchval("SELECT count(DISTINCT xmin::text) FROM cv.job WHERE id = ANY($1)", ids) == 1
+    assert turn(second, "hand_back") == ("queued", [(second, 2)])  # the fairest again
+    assert turn(second, "done") == ("fenced", [(third, 1)])
+    assert turn(third, "done") == ("completed", [])
+    assert await clean(pool)
 
 
 async def test_a_job_nobody_claims_in_time_expires_free_of_charge(
