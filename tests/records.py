@@ -1,9 +1,11 @@
 """Wallets and jobs, made through the record's own functions."""
 
+import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar
 
+import asyncpg
 import pytest
 
 from db import jobs, ledger
@@ -13,6 +15,10 @@ from db.work import WorkerConnection, worker_connection
 
 Wallet = Callable[..., Awaitable[uuid.UUID]]
 Submit = Callable[..., Awaitable[list[Submitted]]]
+T = TypeVar("T")
+
+_WAITING = """SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 
 
 @pytest.fixture
@@ -59,3 +65,19 @@ def worker(database: tuple[str, str]) -> Generator[WorkerConnection]:
     connection = worker_connection(database[1], application_name="test-worker")
     yield connection
     connection.close()
+
+
+async def at_once(url: str, calls: list[Coroutine[Any, Any, T]], *, waiting: int) -> list[T]:
+    """What they answer, begun while all wallets are held, which are let go once so many wait for a lock."""
+    holder = await asyncpg.connect(url)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM cv.wallet FOR NO KEY UPDATE")
+            begun = [asyncio.ensure_future(call) for call in calls]
+            async with asyncio.timeout(60):
+                while await holder.fetchval(_WAITING) < waiting:
+                    await asyncio.sleep(0.01)
+                    await holder.execute("SELECT pg_stat_clear_snapshot()")
+        return await asyncio.gather(*begun)
+    finally:
+        await holder.close()

@@ -11,7 +11,7 @@ CREATE FUNCTION cv.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engin
   p_api_keys uuid[] DEFAULT '{}', p_tariffs int[] DEFAULT '{}')
 RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE k record; w cv.wallet; owner_now uuid; n int; due_at timestamptz; locked_at timestamptz; plain bigint;
@@ -90,12 +90,12 @@ BEGIN
     IF code IS NULL THEN
       bucket := CASE WHEN w.unlimited THEN 'issued'::cv.bucket WHEN w.free >= p_holds[n] THEN 'free' ELSE 'paid' END;
       -- Fair queueing: each job is due when all its owner's earlier ones would be done.
-      INSERT INTO cv.job AS x (id, owner, kind, engine, lane, params, characters, hold, tariff, bucket, remaining, live,
-                               api_key, fair_at, deadline)
+      INSERT INTO cv.job AS x (id, owner, kind, engine, lane, params, characters, hold, tariff, bucket, remaining, split,
+                               live, api_key, fair_at, deadline)
         VALUES (p_ids[n], p_owners[n], p_kinds[n], p_engines[n], p_lanes[n], p_params[n]::jsonb, p_characters[n],
                 p_holds[n], p_tariffs[n], bucket, CASE bucket WHEN 'free' THEN w.free - p_holds[n]
                   WHEN 'paid' THEN w.free + w.paid - p_holds[n] ELSE 0 END,
-                coalesce(p_lives[n], false), p_api_keys[n],
+                bucket = 'paid' AND w.free > 0, coalesce(p_lives[n], false), p_api_keys[n],
                 greatest(clock_timestamp(), w.next_at) + p_costs_us[n] * interval '1 microsecond',
                 clock_timestamp() + p_wait)
         ON CONFLICT DO NOTHING RETURNING 'queued', x.id, x.remaining, x.fair_at INTO code, id, remaining, due_at;
@@ -211,30 +211,31 @@ CREATE FUNCTION cv.finish(p_ids uuid[], p_attempts int[], p_outcomes text[], p_c
   p_worker text, p_tries_max int, p_keep interval)
 RETURNS TABLE (id uuid, attempt int, result text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE w cv.wallet; owner_now uuid; owners uuid[]; n int; tries int; due bigint; locked_at timestamptz; plain bigint;
+DECLARE w cv.wallet; owner_now uuid; owners uuid[]; n int; tries int; due bigint; slot int; bucket cv.bucket; whole boolean;
+  locked_at timestamptz; plain bigint;
 BEGIN
   owners := ARRAY(SELECT (SELECT x.owner FROM cv.job x WHERE x.id = t.id) FROM unnest(p_ids) AS t(id));
   PERFORM FROM cv.wallet x WHERE x.owner = ANY(owners) ORDER BY x.owner FOR NO KEY UPDATE;
   locked_at := clock_timestamp();
 
   -- As in cv.submit: jobs done at the price they were held at, from one bucket, each its owner's only one here.
-  -- Who fences a job or ends it has the wallet's lock: what is read here stays so.
+  -- Who fences a job or ends it has the wallet's lock: what is read here stays so. What was held, and from where, is
+  -- read from the job: a plan made while the tables were young would seek the hold among all its owner's transfers.
   RETURN QUERY WITH y AS (
     SELECT t.n, x.id, x.owner, x.seq, x.slot, x.amount, x.bucket, x.period, x.at,
       cv.link(x.head, ROW(x.owner, x.seq, x.id, x.slot, 'held', 'spent', x.amount, x.bucket, x.period, p_worker, 'post',
         x.at, NULL)::cv.transfer) AS hash
-    FROM unnest(p_ids) WITH ORDINALITY AS t(id, n), LATERAL (
-      SELECT j.id, j.attempt, j.worker, j.hold, j.tariff, w.owner, w.seq + 1 AS seq, w.head, w.period,
-        h.slot + 10 AS slot, h.amount, h.bucket, locked_at + c.shift AS at
-      FROM cv.job j, cv.wallet w, cv.transfer h, cv.clock c WHERE j.id = t.id AND w.owner = j.owner
-        AND h.owner = j.owner AND h.ref = t.id AND h.slot BETWEEN 10 AND 12 AND h.amount = j.hold OFFSET 0) x
-    WHERE p_outcomes[n] = 'done' AND cardinality(array_positions(owners, x.owner)) = 1
-      AND x.attempt = p_attempts[n] AND x.worker = p_worker
+    FROM unnest(p_ids, owners) WITH ORDINALITY AS t(id, owner, n), LATERAL (
+      SELECT j.id, j.attempt, j.worker, j.hold AS amount, j.tariff, j.bucket, j.split, w.owner, w.seq + 1 AS seq, w.head,
+        w.period, cv.hold_slot(j.bucket) + 10 AS slot, locked_at + c.shift AS at
+      FROM cv.job j, cv.wallet w, cv.clock c WHERE j.id = t.id AND w.owner = t.owner OFFSET 0) x
+    WHERE p_outcomes[n] = 'done' AND cardinality(array_positions(owners, t.owner)) = 1
+      AND NOT x.split AND x.amount > 0 AND x.attempt = p_attempts[n] AND x.worker = p_worker
       AND x.period >= date_trunc('month', x.at AT TIME ZONE 'UTC')
-      AND coalesce(p_prices[n], x.hold) = x.hold
+      AND coalesce(p_prices[n], x.amount) = x.amount
       AND (SELECT p.unit FROM cv.price p WHERE p.version = x.tariff) IS DISTINCT FROM 'audio_second'
   ), ended AS (
     UPDATE cv.job x SET state = 'completed', lease = NULL, worker = NULL, finished_at = locked_at, price = y.amount,
@@ -269,9 +270,14 @@ BEGIN
           FROM cv.price t WHERE t.version = x.tariff AND t.unit = 'audio_second'))),
         object = p_objects[n], content_type = p_content_types[n], audio_bytes = p_bytes[n],
         duration_ms = p_durations_ms[n], sha256 = p_sha256s[n], audio_until = clock_timestamp() + p_keep
-        WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker RETURNING x.price INTO due;
+        WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker RETURNING x.price,
+          cv.hold_slot(x.bucket) + 10, x.bucket, NOT x.split AND x.hold > 0 AND x.price = x.hold INTO due, slot, bucket, whole;
       IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
-      w := cv.settle(w, p_ids[n], due, p_worker);
+      IF whole THEN
+        w := cv.enter(w, p_ids[n], slot, 'held', 'spent', due, bucket, p_worker, 'post');
+      ELSE
+        w := cv.settle(w, p_ids[n], due, p_worker);
+      END IF;
       w.open_jobs := w.open_jobs - 1;
       result := 'completed'; RETURN NEXT; CONTINUE;
     END IF;

@@ -14,6 +14,10 @@ CREATE FUNCTION cv.link(prev bytea, t cv.transfer) RETURNS bytea LANGUAGE sql ST
     t.bucket, t.period - date '2000-01-01', (extract(epoch FROM t.at) * 1000000)::bigint,
     length(t.actor), t.actor, length(t.reason), t.reason), 'UTF8')) $$;
 
+-- The slot of a hold from that bucket; ten more is its resolution.
+CREATE FUNCTION cv.hold_slot(bucket cv.bucket) RETURNS int LANGUAGE sql IMMUTABLE AS
+$$ SELECT CASE bucket WHEN 'free' THEN 10 WHEN 'paid' THEN 11 ELSE 12 END $$;
+
 -- The writer of transfers: appends one, and gives back the wallet as it then stands. In one statement, since every
 -- expression of PL/pgSQL is set up anew in each transaction. The caller holds the wallet's lock and saves the
 -- result. Only cv.submit and cv.finish write besides, many wallets' at once.

@@ -250,6 +250,7 @@ CREATE TABLE cv.job (
   price cv.micro,                              -- what was charged; null until settled
   bucket cv.bucket,                            -- the first answer, for replays: last bucket held from …
   remaining bigint NOT NULL,                   -- … and what it had left
+  split boolean NOT NULL DEFAULT false,        -- held from two buckets
   state cv.job_state NOT NULL DEFAULT 'queued',
   attempt integer NOT NULL DEFAULT 0,
   tries integer NOT NULL DEFAULT 0,

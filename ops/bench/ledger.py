@@ -39,11 +39,11 @@ _NEXT = """\\set i :i + 1
 \\set job :client_id * 1000000 + :i
 """
 _HOLD = """\\set id random(1, :wallets)
-SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[public.job_id(:run, :job)],
-  ARRAY[public.owner_of(:id)], '{speech}', '{none}', '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}',
+SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[md5(:run || '-' || :job)::uuid],
+  ARRAY[md5('w' || :id)::uuid], '{speech}', '{none}', '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}',
   '{NULL}', '{NULL}'::bytea[], interval '1 hour', 1000000, '{f}', '{NULL}', '{1}');
 """
-_POST = """SELECT 1 / (result = 'completed')::int FROM cv.finish(ARRAY[public.job_id(:run, :job)],
+_POST = """SELECT 1 / (result = 'completed')::int FROM cv.finish(ARRAY[md5(:run || '-' || :job)::uuid],
   '{1}', '{done}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', ARRAY[NULL::bytea],
   'b', 3, interval '1 day');
 """

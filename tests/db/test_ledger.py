@@ -1,6 +1,5 @@
 """What the ledger promises, told on a real Postgres."""
 
-import asyncio
 import uuid
 
 import asyncpg
@@ -10,7 +9,7 @@ from db import jobs, ledger, work
 from db.engine import Pool, transaction
 from db.rows import MICRO, Finished
 from db.work import WorkerConnection
-from tests.records import Submit, Wallet, new_job
+from tests.records import Submit, Wallet, at_once, new_job
 
 
 async def balance(pool: Pool, owner: uuid.UUID) -> tuple[int, int, int, int]:
@@ -93,6 +92,26 @@ async def test_a_hold_takes_free_credits_before_paid_ones_and_gives_each_back(
     assert await findings(pool) == []
 
 
+async def test_a_hold_from_two_buckets_is_spent_from_each(
+    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
+) -> None:
+    owner = await wallet(monthly=2 * MICRO)
+    async with transaction(pool) as connection:
+        await ledger.grant(
+            connection, owner, ref=uuid.uuid4(), amount=5 * MICRO, actor="admin", reason="sale"
+        )
+    await submit(new_job(owner, hold=3 * MICRO))
+    [(job, attempt)] = claim_all(worker)
+    finish(worker, Finished(id=job, attempt=attempt, outcome="done"))
+    assert await balance(pool, owner) == (0, 4 * MICRO, 0, 3 * MICRO)
+    async with pool.acquire() as connection:
+        spent = await connection.fetch(
+            "SELECT bucket, amount FROM cv.transfer WHERE ref = $1 AND dst = 'spent' ORDER BY slot", job
+        )
+    assert [tuple(row) for row in spent] == [("free", 2 * MICRO), ("paid", MICRO)]
+    assert await findings(pool) == []
+
+
 async def test_an_unlimited_wallet_is_recorded_all_the_same(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
@@ -105,27 +124,31 @@ async def test_an_unlimited_wallet_is_recorded_all_the_same(
     assert await findings(pool) == []
 
 
-async def test_nobody_spends_what_is_not_there(pool: Pool, wallet: Wallet, submit: Submit) -> None:
+async def test_nobody_spends_what_is_not_there(
+    pool: Pool, wallet: Wallet, submit: Submit, database: tuple[str, str]
+) -> None:
     owner = await wallet(monthly=10 * MICRO)
 
     async def one() -> str:
         [answer] = await submit(new_job(owner))
         return answer.code
 
-    codes = await asyncio.gather(*(one() for _ in range(40)))
+    codes = await at_once(database[0], [one() for _ in range(40)], waiting=16)  # as many as have a connection
     assert (codes.count("queued"), codes.count("insufficient_credits")) == (10, 30)
     assert await balance(pool, owner) == (0, 0, 10 * MICRO, 0)
     assert await findings(pool) == []
 
 
-async def test_a_grant_happens_once_a_reference(pool: Pool, wallet: Wallet) -> None:
+async def test_a_grant_happens_once_a_reference(
+    pool: Pool, wallet: Wallet, database: tuple[str, str]
+) -> None:
     owner, ref = await wallet(), uuid.uuid4()
 
     async def give() -> str:
         async with transaction(pool) as connection:
             return await ledger.grant(connection, owner, ref=ref, amount=MICRO, actor="shop", reason="sale")
 
-    codes = await asyncio.gather(*(give() for _ in range(8)))
+    codes = await at_once(database[0], [give() for _ in range(8)], waiting=8)
     assert sorted(codes) == ["granted"] + ["replayed"] * 7
     assert (await balance(pool, owner))[1] == MICRO
 

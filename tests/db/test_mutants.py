@@ -95,6 +95,13 @@ MUTANTS = [
         "test_ledger.py::test_a_refusal_in_a_new_month_leaves_the_wallet_whole",
     ),
     Mutant(
+        "a hold from two buckets is told as one",
+        "jobs",
+        "bucket = 'paid' AND w.free > 0, coalesce(",
+        "false, coalesce(",
+        "test_ledger.py::test_a_hold_from_two_buckets_is_spent_from_each",
+    ),
+    Mutant(
         "handing back costs a try",
         "jobs",
         "PERFORM cv.requeue(p_ids[n], 1, interval '0');",
