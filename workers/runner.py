@@ -200,7 +200,7 @@ class Runner:
         self._finisher.add(result)
 
     def _end(self, ends: Sequence[Finished]) -> None:
-        room = self._room()
+        room = min(len(ends), self._room())
         results, jobs = self._written(ends, room)
         self._airing.ended(ends, results, self.rows.live())
         if self._refills:
@@ -219,7 +219,9 @@ class Runner:
             log.warning("objects_not_deleted", error=str(error))
 
     def _room(self) -> int:
-        """How many jobs an end may bring along; somebody else may claim meanwhile: then one waits here."""
+        """How many slots an end may fill. No turn is kept for it: where another thread claims for the same
+        slots meanwhile, as many jobs wait here for theirs.
+        """
         if not self._refills or self._closing.is_set() or self.store_lost.is_set():
             return 0
         wanted = self._plan()
