@@ -8,8 +8,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from random import SystemRandom
@@ -24,6 +25,7 @@ from ops.supervisor import Program, Supervisor, die_with_us
 OWNER = "codevoice"  # Postgres's superuser
 CONNECTIONS_MAX = 100
 READY_S = 60.0  # recovery after a crash may take this long
+_ORPHANS_S = 1.0
 _ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 _SLACK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _DURABLE = ("fsync=on", "synchronous_commit=on")
@@ -147,7 +149,38 @@ def postgres_program(
         is_ready=lambda pid: _postgres_is_ready(folder, pid),
         stop_signal=SIGINT,  # "fast": ends sessions, writes a checkpoint
         death_signal=SIGINT,  # its own children notice, whatever ends it; so it may end well
+        before=lambda: _end_orphans(folder),
     )
+
+
+def _end_orphans(folder: Path) -> None:
+    """Kill the sessions of a Postgres that was killed: one that does not notice blocks the next Postgres."""
+    deadline = time.monotonic() + _ORPHANS_S
+    while orphans := [] if _postgres_lives(folder) else _working_in(folder):
+        for pid in orphans:
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
+
+
+def _postgres_lives(folder: Path) -> bool:
+    try:
+        pid = (folder / "postmaster.pid").read_text().split()[0]
+    except (FileNotFoundError, IndexError):
+        return False
+    return int(pid) in _working_in(folder)
+
+
+def _working_in(folder: Path) -> list[int]:
+    """Postgres's processes that have this as their data folder."""
+    found, folder = list[int](), folder.resolve()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended, or is another user's
+            if (process / "cwd").readlink() == folder and (process / "exe").readlink().name == "postgres":
+                found.append(int(process.name))
+    return found
 
 
 def _postgres_is_ready(folder: Path, pid: int) -> bool:

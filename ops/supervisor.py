@@ -50,6 +50,7 @@ class Program(Struct, frozen=True, kw_only=True):
     grace_s: float = 2.0
     wave: int = 0  # those of one wave are stopped together, the highest wave first
     fds: tuple[int, ...] = ()  # inherited, under the same numbers
+    before: Callable[[], None] = lambda: None  # each start
     gives_up: bool = True  # false: one that keeps dying is started again for ever, ever more slowly
     final: frozenset[int] = frozenset()  # exit statuses that starting again would not mend
     planned: frozenset[int] = frozenset()  # those that ask for it, at once
@@ -289,6 +290,7 @@ class _Child:
 
 def spawn(program: Program) -> "subprocess.Popen[bytes]":
     """Start `program` in a session of its own, its output appended to its log, bound to our life."""
+    program.before()
     trim(program.log)
     with program.log.open("ab") if program.log else nullcontext() as log:
         return subprocess.Popen(

@@ -58,6 +58,21 @@ def test_postgres_keeps_its_rows_over_a_restart(tmp_path: Path) -> None:
     assert processes_in(tmp_path) == []
 
 
+def test_a_session_that_missed_its_postgres_being_killed_blocks_no_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    with embedded.postgres(folder, password=PASSWORD, durable=False) as url:
+        session = psycopg.connect(url)
+        os.kill(session.info.backend_pid, signal.SIGSTOP)
+        os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    assert processes_in(folder) == [str(session.info.backend_pid)]
+    with embedded.postgres(folder, password=PASSWORD, durable=False) as url:
+        assert write_rows(url) == 1
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT")
+    session.close()
+    assert processes_in(tmp_path) == []
+
+
 def test_postgres_is_durable_unless_told_otherwise(tmp_path: Path) -> None:
     with (
         embedded.postgres(tmp_path / "postgres", password=PASSWORD) as url,
