@@ -62,6 +62,8 @@ class Runner:
         self._finisher = Finisher(self._end, self._ended)
         self._turn = threading.Lock()  # who claims
         self._asked = False
+        self._missed = False  # a claim found no room
+        self._reserved = 0  # slots for what the commit under way claims
         self._turn_began = 0.0
         # Who writes an end fills the slot, too: a row's thread that claims takes the interpreter from it.
         # Where a claim may linger for a batch, the ends do not wait for that.
@@ -98,7 +100,10 @@ class Runner:
                 time.sleep(wanted.linger_ms / 1000)
                 wanted = self._plan()
             if not wanted.limit:
-                return
+                self._missed = True  # first: whoever keeps a slot looks here once it has let go of it
+                if self._reserved or not self._plan().limit:
+                    return
+                continue
             jobs = self._claim(wanted.limit, lane=wanted.lane, any_lane=wanted.any_lane)
             if wanted.fill and 0 < len(jobs) < wanted.limit:
                 jobs += self._claim(wanted.limit - len(jobs), lane=None, any_lane=True)
@@ -111,8 +116,9 @@ class Runner:
         lanes = [row.job.lane for row in self.rows.working()]
         if not lanes:
             self._turn_began = time.monotonic()
+        reserved = 0 if self._finisher.is_stuck() else self._reserved
         load = Load(
-            slots=self._craft.slots,
+            slots=self._craft.slots - reserved,
             mixed=self._craft.mixed_lanes,
             batched=self._craft.batched,
             lanes=lanes,
@@ -200,12 +206,18 @@ class Runner:
         self._finisher.add(result)
 
     def _end(self, ends: Sequence[Finished]) -> None:
-        room = min(len(ends), self._room())
-        results, jobs = self._written(ends, room)
+        room = self._reserve(len(ends))
+        try:
+            results, jobs = self._written(ends, room)
+            rows = self.rows.add(jobs)
+        finally:
+            self._reserved = 0
         self._airing.ended(ends, results, self.rows.live())
         if self._refills:
-            self._take(jobs)
-            if self._asked or (len(jobs) == room and not self._finisher.has_more()):
+            self._take(rows)
+            is_due = self._missed or self._asked or len(rows) == room
+            if is_due and not self._finisher.has_more():  # else the next commit claims
+                self._missed = False
                 self.drain()
         for end in ends:
             self._tell(end, results[end.id, end.attempt])
@@ -218,14 +230,18 @@ class Runner:
         except StoreError as error:
             log.warning("objects_not_deleted", error=str(error))
 
-    def _room(self) -> int:
-        """How many slots an end may fill. No turn is kept for it: where another thread claims for the same
-        slots meanwhile, as many jobs wait here for theirs.
-        """
+    def _reserve(self, slots: int) -> int:
+        """Keep up to so many free slots for what the next commit claims; none while others claim."""
         if not self._refills or self._closing.is_set() or self.store_lost.is_set():
             return 0
-        wanted = self._plan()
-        return wanted.limit if wanted.any_lane else 0
+        if not self._turn.acquire(blocking=False):
+            return 0
+        try:
+            wanted = self._plan()
+            self._reserved = min(slots, wanted.limit) if wanted.any_lane else 0
+            return self._reserved
+        finally:
+            self._turn.release()
 
     def _written(self, ends: Sequence[Finished], room: int) -> tuple[dict[Attempt, str], list[Claimed]]:
         worker, tries_max, keep_s = self._worker, self._settings.tries_max, self._craft.keep_s
@@ -244,9 +260,8 @@ class Runner:
             lease_s=self._settings.lease_s,
         )
 
-    def _take(self, jobs: Sequence[Claimed]) -> None:
+    def _take(self, rows: Sequence[Row]) -> None:
         """Begin what an end brought along."""
-        rows = self.rows.add(jobs)
         if self._closing.is_set():  # meanwhile
             for row in rows:
                 self._finish(row, ended(row.job, "hand_back", "engine_interrupted"))
