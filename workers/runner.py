@@ -206,7 +206,7 @@ class Runner:
         self._finisher.add(result)
 
     def _end(self, ends: Sequence[Finished]) -> None:
-        room = self._reserve(len(ends))
+        room = self._reserve()
         try:
             results, jobs = self._written(ends, room)
             rows = self.rows.add(jobs)
@@ -230,15 +230,15 @@ class Runner:
         except StoreError as error:
             log.warning("objects_not_deleted", error=str(error))
 
-    def _reserve(self, slots: int) -> int:
-        """Keep up to so many free slots for what the next commit claims; none while others claim."""
+    def _reserve(self) -> int:
+        """Keep the free slots for what the next commit claims; none while others claim."""
         if not self._refills or self._closing.is_set() or self.store_lost.is_set():
             return 0
         if not self._turn.acquire(blocking=False):
             return 0
         try:
             wanted = self._plan()
-            self._reserved = min(slots, wanted.limit) if wanted.any_lane else 0
+            self._reserved = wanted.limit if wanted.any_lane else 0
             return self._reserved
         finally:
             self._turn.release()
