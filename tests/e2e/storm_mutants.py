@@ -55,7 +55,11 @@ MUTANTS = {
     "no fence, and a step may be taken twice": Mutant(
         [
             ("jobs", _FENCE, "WHERE x.id = p_ids[n]"),
-            ("jobs", "      AND x.attempt = p_attempts[n] AND x.worker = p_worker\n", ""),
+            (
+                "jobs",
+                " AND x.amount > 0 AND x.attempt = p_attempts[n] AND x.worker = p_worker\n",
+                " AND x.amount > 0\n",
+            ),
             ("schema", "  UNIQUE (owner, ref, slot),\n", ""),
         ],
         "freeze_worker,kill_worker",

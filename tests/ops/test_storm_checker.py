@@ -13,6 +13,7 @@ from ops.storm import asked, history
 from ops.storm.checker import check
 from ops.storm.history import Event, History
 from ops.storm.record import Job, Record, Transfer, Wallet
+from tests.e2e.storm_mutants import MUTANTS, SQL
 
 ANN, MONTH, CREDIT = "ann", date(2026, 11, 1), 1_000_000
 SPOKEN, CANCELLED, FAILED = "job-1", "job-2", "job-3"
@@ -195,3 +196,10 @@ def test_a_history_goes_on_over_lives_and_forgets_a_line_cut_short(tmp_path: Pat
     second.add("unknown", "submit", of=n)
     second.close()
     assert [(event.n, event.kind) for event in history.read(tmp_path)] == [(1, "invoke"), (2, "unknown")]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_of_the_storm_still_changes_the_sql(name: str) -> None:
+    for file, was, becomes in MUTANTS[name].edits:
+        assert was in (SQL / f"{file}.sql").read_text(encoding="utf-8")
+        assert was != becomes
