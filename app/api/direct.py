@@ -13,7 +13,7 @@ def directly(*, with_request: bool = False) -> Callable[[ASGIApp], ASGIApp]:
     `Encoded`: nothing is left to convert or inject. Routing, limits, credentials and refusals stay as ever.
     """
 
-    def wrap(app: ASGIApp) -> ASGIApp:  # noqa: ARG001
+    def wrap(app: ASGIApp) -> ASGIApp:  # noqa: ARG001 - the call it stands in for
         async def call(scope: Scope, receive: Receive, send: Send) -> None:
             given = scope["path_params"]
             if with_request:

@@ -75,14 +75,19 @@ async def test_the_real_price_may_be_below_the_hold_never_above(
     assert await findings(pool) == []
 
 
-async def test_a_hold_takes_free_credits_before_paid_ones_and_gives_each_back(
-    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
+async def two_free_and_five_paid(pool: Pool, wallet: Wallet) -> uuid.UUID:
     owner = await wallet(monthly=2 * MICRO)
     async with transaction(pool) as connection:
         await ledger.grant(
             connection, owner, ref=uuid.uuid4(), amount=5 * MICRO, actor="admin", reason="sale"
         )
+    return owner
+
+
+async def test_a_hold_takes_free_credits_before_paid_ones_and_gives_each_back(
+    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
+) -> None:
+    owner = await two_free_and_five_paid(pool, wallet)
     [held] = await submit(new_job(owner, hold=3 * MICRO))
     assert (held.bucket, held.remaining) == ("paid", 4 * MICRO)
     assert await balance(pool, owner) == (0, 4 * MICRO, 3 * MICRO, 0)
@@ -95,11 +100,7 @@ async def test_a_hold_takes_free_credits_before_paid_ones_and_gives_each_back(
 async def test_a_hold_from_two_buckets_is_spent_from_each(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
-    owner = await wallet(monthly=2 * MICRO)
-    async with transaction(pool) as connection:
-        await ledger.grant(
-            connection, owner, ref=uuid.uuid4(), amount=5 * MICRO, actor="admin", reason="sale"
-        )
+    owner = await two_free_and_five_paid(pool, wallet)
     await submit(new_job(owner, hold=3 * MICRO))
     [(job, attempt)] = claim_all(worker)
     finish(worker, Finished(id=job, attempt=attempt, outcome="done"))
