@@ -63,7 +63,6 @@ def transcription_limits(settings: AppSettings) -> TranscriptionLimits:
         seconds_max=settings.upload_audio_s_max,
         wait_s=settings.transcription_wait_s,
         jobs_waiting_max=settings.jobs_waiting_max,
-        queue_wait_s=settings.queue_wait_s,
     )
 
 

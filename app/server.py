@@ -187,7 +187,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
             characters_max=settings.transcript_characters_max,
         ),
         transcriptions=Transcriptions(
-            record, catalogs, prices, nudger, signals, store, choices.transcription_limits(settings)
+            record, catalogs, prices, intake, nudger, signals, store, choices.transcription_limits(settings)
         ),
         reports=UsageReports(record),
         addresses=AudioAddresses(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),

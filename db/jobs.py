@@ -18,13 +18,14 @@ async def submit(
     """Hold the price of each job and queue it, in one statement; an answer for each, in order.
 
     Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. One that cannot be written
-    is malformed among others; alone it raises.
+    is malformed among others; alone it raises, UniqueViolationError too where it is being written just now.
     """
-    lives, keys = [job.live for job in jobs], [job.api_key for job in jobs]
-    tariffs = [job.tariff for job in jobs]
-    wait = timedelta(seconds=wait_s_max)
-    name = "submit" if len(jobs) == 1 else "submit_batch"
-    rows = await connection.fetch(query(name), *_columns(jobs), wait, open_max, lives, keys, tariffs)
+    limits = (timedelta(seconds=wait_s_max), open_max)
+    if len(jobs) == 1:
+        rows = await connection.fetch(query("submit_one"), *_fields(jobs[0]), *limits)
+    else:
+        columns = zip(*map(_fields, jobs), strict=True)
+        rows = await connection.fetch(query("submit_batch"), *columns, *limits)
     answers: list[Submitted | None] = [None] * len(jobs)
     for row in rows:
         answers[row["pos"] - 1] = Submitted(
@@ -33,20 +34,23 @@ async def submit(
     return [answer for answer in answers if answer is not None]
 
 
-def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
-    return [
-        [job.id for job in jobs],
-        [job.owner for job in jobs],
-        [job.kind for job in jobs],
-        [job.engine for job in jobs],
-        [job.lane for job in jobs],
-        [_params(job) for job in jobs],
-        [job.hold for job in jobs],
-        [job.characters for job in jobs],
-        [job.cost_us for job in jobs],
-        [job.key for job in jobs],
-        [job.fingerprint for job in jobs],
-    ]
+def _fields(job: NewJob) -> Sequence[object]:
+    return (
+        job.id,
+        job.owner,
+        job.kind,
+        job.engine,
+        job.lane,
+        _params(job),
+        job.hold,
+        job.characters,
+        job.cost_us,
+        job.key,
+        job.fingerprint,
+        job.live,
+        job.api_key,
+        job.tariff,
+    )
 
 
 def _params(job: NewJob) -> str:

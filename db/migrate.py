@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from db.queries import script
 
 _VERSIONS = Path(__file__).with_name("migrations") / "versions"
-_SCRIPTS = ("schema", "ledger", "prices", "jobs", "audit", "rights")
+_SCRIPTS = ("schema", "ledger", "prices", "jobs", "alone", "audit", "rights")
 
 
 def upgrade(owner_url: str, app_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import asyncpg
 from msgspec import Struct
 
 from app.domain.coalesced import Coalesced
@@ -35,6 +36,12 @@ class Intake:
         return await self._jobs.ask(job)
 
     async def _submit(self, batch: Sequence[NewJob]) -> list[Submitted]:
+        try:
+            return await self._write(batch)
+        except asyncpg.UniqueViolationError:  # sent again while it was being written: now it is there
+            return await self._write(batch)
+
+    async def _write(self, batch: Sequence[NewJob]) -> list[Submitted]:
         limits = self._limits
         async with self._record.connection() as connection:
             return await jobs.submit(

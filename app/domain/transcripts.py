@@ -13,7 +13,6 @@ from msgspec import Struct
 from app.domain.catalog import Catalogs
 from app.domain.credits import refusal, spendable
 from app.domain.errors import (
-    ConnectionLost,
     DomainError,
     InFlight,
     Invalid,
@@ -21,6 +20,7 @@ from app.domain.errors import (
     Unavailable,
     UnknownLanguage,
 )
+from app.domain.intake import Intake
 from app.domain.nudger import Nudger
 from app.domain.prices import PriceBook
 from app.domain.principals import Principal
@@ -45,7 +45,6 @@ class TranscriptionLimits(Struct, frozen=True, kw_only=True):
     seconds_max: int  # of audio
     wait_s: float  # for the transcript, queue included
     jobs_waiting_max: int
-    queue_wait_s: int
 
 
 class Upload(Struct, frozen=True, kw_only=True):
@@ -83,6 +82,7 @@ class Transcriptions:
         record: Record,
         catalogs: Catalogs,
         prices: PriceBook,
+        intake: Intake,
         nudger: Nudger,
         signals: Signals,
         store: Objects,
@@ -91,6 +91,7 @@ class Transcriptions:
         self._record = record
         self._catalogs = catalogs
         self._prices = prices
+        self._intake = intake
         self._nudger = nudger
         self._signals = signals
         self._store = store
@@ -194,10 +195,7 @@ class Transcriptions:
         await self._put(upload, job.id)
         is_wanted = False
         try:
-            try:
-                answer = await self._submit_once(job)
-            except ConnectionLost:  # it may have been queued: the same id says so, and is never charged twice
-                answer = await self._submit_once(job)
+            answer = await self._intake.submit(job)
             is_wanted = answer.code == "queued"
         finally:
             if not is_wanted:
@@ -206,14 +204,6 @@ class Transcriptions:
             self._nudger.nudge(job.engine)
         elif answer.code != "replayed":
             self._refuse(who, job, answer)
-        return answer
-
-    async def _submit_once(self, job: NewJob) -> Submitted:
-        limits = self._limits
-        async with self._record.connection() as connection:
-            (answer,) = await jobs.submit(
-                connection, [job], wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max
-            )
         return answer
 
     def _refuse(self, who: Principal, job: NewJob, answer: Submitted) -> NoReturn:

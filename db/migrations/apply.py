@@ -8,7 +8,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 from db.queries import script
 
-ROUTINES = ("ledger", "prices", "jobs", "audit", "rights")
+ROUTINES = ("ledger", "prices", "jobs", "alone", "audit", "rights")
 _LOCK = 0x0C0DE_701CE  # any constant: two migrations wait for each other
 
 

@@ -14,11 +14,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enab
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE k record; w cv.wallet; owner_now uuid; n int; due_at timestamptz; locked_at timestamptz; plain bigint;
+DECLARE k record; w cv.wallet; owner_now uuid; n int; due_at timestamptz; locked_at timestamptz;
+  said_at timestamptz; plain bigint;
 BEGIN
   -- In the order of owners, so that two batches never wait for each other.
   PERFORM FROM cv.wallet x WHERE x.owner = ANY(p_owners) ORDER BY x.owner FOR NO KEY UPDATE;
-  locked_at := clock_timestamp();
+  locked_at := clock_timestamp(); said_at := cv.now();
 
   -- Nearly every job is plain: it has no key, is its owner's only one here, paid from one bucket, in the wallet's
   -- month. All of those in one statement, since a statement costs as much as several rows.
@@ -30,11 +31,11 @@ BEGIN
         w.at, NULL)::cv.transfer) AS hash
     FROM unnest(p_owners) WITH ORDINALITY AS t(owner, n), LATERAL (
       SELECT x.owner, x.seq + 1 AS seq, x.head, x.free, x.paid, x.next_at, x.period, x.closed, x.open_jobs,
-        locked_at + c.shift AS at,
+        said_at AS at,
         CASE WHEN x.unlimited THEN 'issued'::cv.bucket WHEN x.free >= p_holds[n] THEN 'free'
              WHEN x.free = 0 AND x.paid >= p_holds[n] THEN 'paid' END AS src,
         CASE WHEN x.unlimited THEN 12 WHEN x.free >= p_holds[n] THEN 10 ELSE 11 END AS slot
-      FROM cv.wallet x, cv.clock c WHERE x.owner = t.owner OFFSET 0) w
+      FROM cv.wallet x WHERE x.owner = t.owner OFFSET 0) w
     WHERE p_keys[n] IS NULL AND w.src IS NOT NULL AND p_holds[n] > 0 AND cardinality(array_positions(p_owners, t.owner)) = 1
       AND w.period >= date_trunc('month', w.at AT TIME ZONE 'UTC') AND NOT w.closed AND w.open_jobs < p_open_max
       AND (SELECT true FROM cv.job x WHERE x.id = p_ids[n]) IS NULL
@@ -215,11 +216,11 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off S
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE w cv.wallet; owner_now uuid; owners uuid[]; n int; tries int; due bigint; slot int; bucket cv.bucket; whole boolean;
-  locked_at timestamptz; plain bigint;
+  locked_at timestamptz; said_at timestamptz; plain bigint;
 BEGIN
   owners := ARRAY(SELECT (SELECT x.owner FROM cv.job x WHERE x.id = t.id) FROM unnest(p_ids) AS t(id));
   PERFORM FROM cv.wallet x WHERE x.owner = ANY(owners) ORDER BY x.owner FOR NO KEY UPDATE;
-  locked_at := clock_timestamp();
+  locked_at := clock_timestamp(); said_at := cv.now();
 
   -- As in cv.submit: jobs done at the price they were held at, from one bucket, each its owner's only one here.
   -- Who fences a job or ends it has the wallet's lock: what is read here stays so. What was held, and from where, is
@@ -230,8 +231,8 @@ BEGIN
         x.at, NULL)::cv.transfer) AS hash
     FROM unnest(p_ids, owners) WITH ORDINALITY AS t(id, owner, n), LATERAL (
       SELECT j.id, j.attempt, j.worker, j.hold AS amount, j.tariff, j.bucket, j.split, w.owner, w.seq + 1 AS seq, w.head,
-        w.period, cv.hold_slot(j.bucket) + 10 AS slot, locked_at + c.shift AS at
-      FROM cv.job j, cv.wallet w, cv.clock c WHERE j.id = t.id AND w.owner = t.owner OFFSET 0) x
+        w.period, cv.hold_slot(j.bucket) + 10 AS slot, said_at AS at
+      FROM cv.job j, cv.wallet w WHERE j.id = t.id AND w.owner = t.owner OFFSET 0) x
     WHERE p_outcomes[n] = 'done' AND cardinality(array_positions(owners, t.owner)) = 1
       AND NOT x.split AND x.amount > 0 AND x.attempt = p_attempts[n] AND x.worker = p_worker
       AND x.period >= date_trunc('month', x.at AT TIME ZONE 'UTC')

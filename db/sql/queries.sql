@@ -1,12 +1,12 @@
 -- The statements the rooms send. A line `-- name: x` begins each.
 
--- name: submit
+-- name: submit_one
 SELECT pos, code, id, bucket, remaining
-FROM cv.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+FROM cv.submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
 -- name: submit_batch
 SELECT pos, code, id, bucket, remaining
-FROM cv.submit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+FROM cv.submit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15, $16, $12, $13, $14)
 
 -- name: job_status
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
@@ -58,17 +58,13 @@ SELECT id, attempt, lane, params, live, kind, waited_s FROM cv.claim($1, $2, $3,
 SELECT cv.renew($1, $2, $3, $4)
 
 -- name: finish_one
-SELECT id, attempt, result FROM cv.finish(ARRAY[$1::uuid], ARRAY[$2::int], ARRAY[$3::text], ARRAY[$4::text],
-  ARRAY[$5::bigint], ARRAY[$6::text], ARRAY[$7::text], ARRAY[$8::bigint], ARRAY[$9::bigint], ARRAY[$10::bytea],
-  $11, $12, $13)
+SELECT id, attempt, result FROM cv.finish_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: finish_one_and_claim
 -- In one commit. The functions run in this order, and the second sees what the first did.
 SELECT id, attempt, result, lane, params, live, kind, waited_s FROM (
   SELECT id, attempt, result, NULL AS lane, NULL AS params, NULL::boolean AS live, NULL AS kind, NULL::float8 AS waited_s,
-    NULL::timestamptz AS fair_at FROM cv.finish(ARRAY[$1::uuid], ARRAY[$2::int], ARRAY[$3::text], ARRAY[$4::text],
-    ARRAY[$5::bigint], ARRAY[$6::text], ARRAY[$7::text], ARRAY[$8::bigint], ARRAY[$9::bigint], ARRAY[$10::bytea],
-    $11, $12, $13)
+    NULL::timestamptz AS fair_at FROM cv.finish_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
   UNION ALL
   SELECT id, attempt, NULL, lane, params, live, kind, waited_s, fair_at FROM cv.claim($14, NULL, true, $15, $11, $16)) t
 ORDER BY fair_at NULLS FIRST

@@ -11,13 +11,6 @@ CREATE DOMAIN cv.user_type AS text CHECK (VALUE IN ('registered', 'api_only', 's
 CREATE DOMAIN cv.job_state AS text
   CHECK (VALUE IN ('queued', 'processing', 'completed', 'failed', 'cancelled', 'expired'));
 
--- The one clock of the ledger: only the owner role can shift it (tests of month ends do).
-CREATE TABLE cv.clock (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  shift interval NOT NULL DEFAULT '0'
-);
-INSERT INTO cv.clock DEFAULT VALUES;
-
 -- `tier` is the plan's rank, shown to callers.
 CREATE TABLE cv.plan (
   tier smallint PRIMARY KEY,

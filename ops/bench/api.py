@@ -28,9 +28,8 @@ from ops.bench.field import ACCOUNTS, PARAMS, TEXT, Field, ask, defects, field, 
 
 CONNECTIONS = 64
 _ONE_CALL = """\\set id random(1, %d)
-SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[gen_random_uuid()], ARRAY[public.owner_of(:id)],
-  '{speech}', '{paced}', '{paced}', ARRAY['%s'], '{1000000}', '{%d}', '{44000}', '{NULL}', ARRAY[NULL::bytea],
-  interval '1 hour', 1000000000);
+SELECT 1 / (code = 'queued')::int FROM cv.submit_one(gen_random_uuid(), public.owner_of(:id), 'speech',
+  'paced', 'paced', '%s', 1000000, %d, 44000, NULL, NULL, false, NULL, 1, interval '1 hour', 1000000000);
 """
 _POLLED = 64
 _BATCH = 32

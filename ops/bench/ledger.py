@@ -1,10 +1,11 @@
 """What the ledger costs: hold and post, each one call and one commit, against Postgres's own one-row UPDATE.
 
 In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, all with the same clients, in
-alternating rounds. The hold is `cv.submit` as the front door calls it, the post `cv.finish` as a worker calls
-it; the claim between them, which workers share among up to 16 jobs, is made so and not timed. `share_N` is
-2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post; `hot_share_8` is all
-clients on one wallet, against spread wallets. Medians of the rounds; the record is audited afterwards.
+alternating rounds. The hold is `cv.submit_one` as the front door calls it, the post `cv.finish_one` as a
+worker does; the claim between them, which workers share among up to 16 jobs, is made so and not timed.
+`share_N` is 2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post;
+`hot_share_8` is all clients on one wallet, against spread wallets. Medians of the rounds; the record is
+audited afterwards.
 """
 
 import os
@@ -39,13 +40,11 @@ _NEXT = """\\set i :i + 1
 \\set job :client_id * 1000000 + :i
 """
 _HOLD = """\\set id random(1, :wallets)
-SELECT 1 / (code = 'queued')::int FROM cv.submit(ARRAY[md5(:run || '-' || :job)::uuid],
-  ARRAY[md5('w' || :id)::uuid], '{speech}', '{none}', '{x}', ARRAY['{}'], '{1000000}', '{1}', '{1000}',
-  '{NULL}', '{NULL}'::bytea[], interval '1 hour', 1000000, '{f}', '{NULL}', '{1}');
+SELECT 1 / (code = 'queued')::int FROM cv.submit_one(md5(:run || '-' || :job)::uuid, md5('w' || :id)::uuid,
+  'speech', 'none', 'x', '{}', 1000000, 1, 1000, NULL, NULL, false, NULL, 1, interval '1 hour', 1000000);
 """
-_POST = """SELECT 1 / (result = 'completed')::int FROM cv.finish(ARRAY[md5(:run || '-' || :job)::uuid],
-  '{1}', '{done}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', ARRAY[NULL::bytea],
-  'b', 3, interval '1 day');
+_POST = """SELECT 1 / (result = 'completed')::int FROM cv.finish_one(md5(:run || '-' || :job)::uuid, 1,
+  'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'b', 3, interval '1 day');
 """
 
 

@@ -14,7 +14,7 @@ from app.domain.record import Record
 from db import ledger
 from db.engine import Pool
 from db.rows import NewJob, Submitted
-from tests.records import Wallet, new_job, wallet
+from tests.records import MICRO, Wallet, at_once, new_job, wallet
 
 __all__ = ["wallet"]
 
@@ -91,6 +91,22 @@ async def test_a_lone_job_waits_for_nobody(pool: Pool, wallet: Wallet, record: R
     found = [(await intake.submit(job)).code for job in jobs]
 
     assert (found, await commits(pool, jobs)) == (["queued"] * 3, 3)
+
+
+async def test_a_job_sent_again_while_it_is_being_written_is_one(
+    pool: Pool, wallet: Wallet, record: Record, database: tuple[str, str]
+) -> None:
+    """As where a connection is lost whose statement goes on: both say queued, one was held."""
+    job, twice = new_job(await wallet()), [intake_of(record), intake_of(record)]
+
+    answers = await at_once(database[0], [intake.submit(job) for intake in twice], waiting=2)
+
+    assert [(answer.code, answer.id, answer.remaining) for answer in answers] == [
+        ("queued", job.id, 59 * MICRO)
+    ] * 2
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM cv.transfer WHERE ref = $1", job.id) == 1
+        assert await ledger.audit(connection) == []
 
 
 async def test_a_bad_row_fails_alone(wallet: Wallet, record: Record) -> None:

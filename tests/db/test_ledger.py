@@ -125,13 +125,14 @@ async def test_an_unlimited_wallet_is_recorded_all_the_same(
     assert await findings(pool) == []
 
 
+@pytest.mark.parametrize("company", [0, 1])
 async def test_nobody_spends_what_is_not_there(
-    pool: Pool, wallet: Wallet, submit: Submit, database: tuple[str, str]
+    pool: Pool, wallet: Wallet, submit: Submit, database: tuple[str, str], company: int
 ) -> None:
-    owner = await wallet(monthly=10 * MICRO)
+    owner, others = await wallet(monthly=10 * MICRO), [await wallet() for _ in range(company)]
 
     async def one() -> str:
-        [answer] = await submit(new_job(owner))
+        answer, *_ = await submit(new_job(owner), *map(new_job, others))
         return answer.code
 
     codes = await at_once(database[0], [one() for _ in range(40)], waiting=16)  # as many as have a connection
@@ -181,13 +182,17 @@ async def test_a_new_month_brings_new_free_credits_and_ends_the_old(
 
 async def shift_clock(owner_url: str, by: str) -> None:
     connection = await asyncpg.connect(owner_url)
-    await connection.execute(f"UPDATE cv.clock SET shift = '{by}'")
+    await connection.execute("SELECT cv.shift_clock($1::text::interval)", by)
     await connection.close()
 
 
 async def test_the_application_cannot_shift_the_ledgers_clock(pool: Pool) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await pool.execute("UPDATE cv.clock SET shift = '1 day'")
+        await pool.execute("SELECT cv.shift_clock('1 day')")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await pool.execute(
+            "CREATE OR REPLACE FUNCTION cv.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'"
+        )
 
 
 @pytest.mark.parametrize(

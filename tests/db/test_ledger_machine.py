@@ -228,7 +228,7 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def month_end(self) -> None:
         self.month += 1
-        self.run(self.owner.execute(f"UPDATE cv.clock SET shift = '{self.month} months'"))
+        self.run(self.owner.execute(f"SELECT cv.shift_clock('{self.month} months')"))
 
     @rule(owner=wallets)
     def close(self, owner: uuid.UUID) -> None:

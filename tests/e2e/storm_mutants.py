@@ -40,7 +40,12 @@ MUTANTS = {
                 "jobs",
                 "BEGIN\n  -- In the order of owners",
                 "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);-- In the order of owners",
-            )
+            ),
+            (
+                "alone",
+                "BEGIN\n  IF p_key",
+                "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);\n  IF p_key",
+            ),
         ],
         "kill_postgres",
         25,
@@ -49,12 +54,18 @@ MUTANTS = {
         [
             ("ledger", "WHERE owner = p_owner FOR NO KEY UPDATE;", "WHERE owner = p_owner;"),
             ("jobs", "ORDER BY x.owner FOR NO KEY UPDATE;", "ORDER BY x.owner;"),
+            ("alone", "\n      FOR NO KEY UPDATE;", ";"),
         ],
         "kill_api",
     ),
     "no fence, and a step may be taken twice": Mutant(
         [
             ("jobs", _FENCE, "WHERE x.id = p_ids[n]"),
+            (
+                "alone",
+                "WHERE x.id = p_id AND x.attempt = p_attempt AND x.worker = p_worker",
+                "WHERE x.id = p_id",
+            ),
             (
                 "jobs",
                 " AND x.amount > 0 AND x.attempt = p_attempts[n] AND x.worker = p_worker\n",
@@ -83,6 +94,7 @@ MUTANTS = {
                 "CASE bucket WHEN 'free' THEN w.free",
             ),
             ("jobs", "'queued', y.ref, y.src, y.remaining", "'queued', y.ref, y.src, y.remaining + y.amount"),
+            ("alone", "THEN x.free ELSE x.paid END,", "THEN x.free ELSE x.paid END + p_hold,"),
         ],
         "kill_api",
     ),
@@ -105,6 +117,7 @@ MUTANTS = {
             ),
             ("jobs", "WHEN x.free >= p_holds[n] THEN 'free'", "WHEN x.paid = 0 THEN 'free'"),
             ("jobs", "WHEN x.free = 0 AND x.paid >=", "WHEN x.paid >="),
+            ("alone", "IF p_key IS NULL THEN", "IF false THEN"),
         ],
         "kill_api",
     ),
@@ -158,6 +171,12 @@ MUTANTS = {
                 "    IF random() > 0.1 THEN w := cv.hold(w, p_ids[n], p_holds[n]); END IF;",
             ),
             ("jobs", "'hold', y.at, y.hash FROM y", "'hold', y.at, y.hash FROM y WHERE random() > 0.1"),
+            (
+                "alone",
+                "INSERT INTO cv.transfer VALUES (p_owner",
+                "IF random() > 0.1 THEN INSERT INTO cv.transfer VALUES (p_owner",
+            ),
+            ("alone", "'hold', said_at, link);", "'hold', said_at, link); END IF;"),
         ],
         "kill_redis",
     ),
