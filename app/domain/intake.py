@@ -1,6 +1,7 @@
 """Takes in the jobs of concurrent requests: many holds, one durable commit."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import asyncpg
 from msgspec import Struct
@@ -8,6 +9,7 @@ from msgspec import Struct
 from app.domain.coalesced import Coalesced
 from app.domain.record import Record
 from db import jobs
+from db.engine import Connection
 from db.rows import NewJob, Submitted
 
 
@@ -23,9 +25,8 @@ class Intake:
     """Jobs on their way into the record."""
 
     def __init__(self, record: Record, limits: IntakeLimits) -> None:
-        self._record = record
         self._limits = limits
-        self._jobs = Coalesced(self._submit, waiting_max=limits.requests_waiting_max)
+        self._jobs = Coalesced(record, self._submit, waiting_max=limits.requests_waiting_max)
 
     async def submit(self, job: NewJob) -> Submitted:
         """Hold the job's price and queue it, durably. Raises Unavailable, and ConnectionLost.
@@ -35,15 +36,10 @@ class Intake:
         """
         return await self._jobs.ask(job)
 
-    async def _submit(self, batch: Sequence[NewJob]) -> list[Submitted]:
-        try:
-            return await self._write(batch)
-        except asyncpg.UniqueViolationError:  # sent again while it was being written: now it is there
-            return await self._write(batch)
-
-    async def _write(self, batch: Sequence[NewJob]) -> list[Submitted]:
+    async def _submit(self, connection: Connection, batch: Sequence[NewJob]) -> list[Submitted]:
         limits = self._limits
-        async with self._record.connection() as connection:
-            return await jobs.submit(
-                connection, batch, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max
-            )
+        write = partial(jobs.submit, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max)
+        try:
+            return await write(connection, batch)
+        except asyncpg.UniqueViolationError:  # sent again while it was being written: now it is there
+            return await write(connection, batch)

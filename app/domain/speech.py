@@ -1,6 +1,5 @@
 """Speech jobs: submit, look, cancel. Money moves in the record; here are the rules and their words."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from math import ceil
@@ -74,8 +73,8 @@ class Speech:
         self._nudger = nudger
         self._signals = signals
         self._limits = limits
-        self._statuses = Coalesced(self._look, waiting_max=_LOOKS_WAITING_MAX)
-        self._polls = Coalesced(self._poll, waiting_max=_LOOKS_WAITING_MAX)
+        self._statuses = Coalesced(record, jobs.statuses, waiting_max=_LOOKS_WAITING_MAX)
+        self._polls = Coalesced(record, jobs.progress, waiting_max=_LOOKS_WAITING_MAX)
 
     async def submit(
         self,
@@ -119,14 +118,6 @@ class Speech:
         if found is None:
             raise _no_job()
         return found
-
-    async def _poll(self, identifiers: Sequence[UUID]) -> Sequence[Progress | None]:
-        async with self._record.connection() as connection:
-            return await jobs.progress(connection, identifiers)
-
-    async def _look(self, identifiers: Sequence[UUID]) -> Sequence[JobStatus | None]:
-        async with self._record.connection() as connection:
-            return await jobs.statuses(connection, identifiers)
 
     async def cancel(self, who: Principal, job_id: str, *, heard: bool = False) -> None:
         """Cancel the account's own unfinished job: its credit returns unless any of its audio was heard.

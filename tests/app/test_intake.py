@@ -8,11 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 import pytest
 
+from app.domain.coalesced import Coalesced
 from app.domain.errors import Unavailable
 from app.domain.intake import Intake, IntakeLimits
 from app.domain.record import Record
 from db import ledger
-from db.engine import Pool
+from db.engine import Connection, Pool
 from db.rows import NewJob, Submitted
 from tests.records import MICRO, Wallet, at_once, new_job, wallet
 
@@ -154,6 +155,29 @@ async def test_a_caller_who_leaves_takes_nobody_along(
         found = {row["id"] for row in await connection.fetch("SELECT id FROM cv.job")}
         assert await ledger.audit(connection) == []
     assert {job.id for job in jobs} - found <= {jobs[4].id}  # who left before it was sent, submitted nothing
+
+
+async def test_others_get_a_connection_however_much_is_asked(database: tuple[str, str]) -> None:
+    """A connection is kept while questions keep coming, but not for ever."""
+    record = Record(database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=100)
+    await record.open(within_s=5)
+    is_over, answers = False, list[asyncio.Future[int]]()
+
+    async def ask_all(connection: Connection, questions: Sequence[int]) -> Sequence[int]:
+        if not is_over:
+            answers.extend([coalesced.ask(len(answers)), coalesced.ask(len(answers) + 1)])
+        return [await connection.fetchval("SELECT $1::int", question) for question in questions]
+
+    coalesced = Coalesced(record, ask_all, waiting_max=10)
+    answers += [coalesced.ask(0), coalesced.ask(1)]
+    for begun in range(8):  # by now both connections are at work
+        await answers[begun]
+    async with record.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    is_over = True
+    found = [await answer for answer in answers]
+    assert found == list(range(len(found)))
+    await record.close()
 
 
 async def test_beyond_its_bound_the_queue_refuses(wallet: Wallet, record: Record, busy: Busy) -> None:
