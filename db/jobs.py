@@ -100,8 +100,8 @@ async def statuses(connection: Connection, wanted: Sequence[UUID]) -> list[JobSt
 async def progress(connection: Connection, wanted: Sequence[UUID]) -> list[Progress | None]:
     """What a poll shows of each, in order, in one round trip."""
     found: list[Progress | None] = [None] * len(wanted)
-    for place, *shown in await connection.fetch(query("job_progress"), wanted):
-        found[place - 1] = Progress(*shown)
+    for row in await connection.fetch(query("job_progress"), wanted):
+        found[row[0] - 1] = Progress(*row[1:])
     return found
 
 

@@ -96,12 +96,15 @@ def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
 
 
 def _status(job_id: str, job: Progress, addresses: AudioAddresses) -> Status:
+    if job.state in ("queued", "processing"):  # what nearly every poll sees
+        return Status(
+            status="queued" if job.state == "queued" and job.attempt == 0 else "processing",
+            created_at=job.created_at,
+            duration_ms=job.duration_ms,
+            position=job.position,
+        )
     view = partial(Status, created_at=job.created_at, duration_ms=job.duration_ms, position=job.position)
     match job.state:
-        case "queued" if job.attempt == 0:
-            return view(status="queued")
-        case "queued" | "processing":
-            return view(status="processing")
         case "completed" if not job.has_audio:
             raise gone("This audio was kept for its time and is gone. Generate it anew.")
         case "completed":
