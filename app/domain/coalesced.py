@@ -77,10 +77,10 @@ class Coalesced(Generic[Q, A]):
                     if not (batch := self._next_batch()):
                         return
                     found = await self._ask_all(connection, [question for question, _ in batch])
-                    self._unanswered -= len(batch)
                     for (_, answer), one in zip(batch, found, strict=True):
                         if not answer.done():  # its caller may have left
                             answer.set_result(one)
+                    self._unanswered -= len(batch)
                     batch = []
         except Exception as error:
             self._failed(batch or self._next_batch(), error)

@@ -1,5 +1,5 @@
--- A job that comes, or ends, alone, as most do while few ask: what cv.submit and cv.finish do with plain ones, in
--- three statements with scalars, a third cheaper. Whatever is not plain is left to them. Decision 17.
+-- A job that comes, or ends, alone, as most do while few ask: what cv.submit and cv.finish do with plain ones, by
+-- scalars, for a fifth less of Postgres's time. Whatever is not plain is left to them. Decision 17.
 
 -- cv.submit of one. Plain is a job without a key, paid from one bucket that keeps some if it is the free one, in the
 -- wallet's month. Raises unique_violation where the same job is being written at this moment: ask again.

@@ -1,7 +1,7 @@
 -- The ledger: wallets, transfers, and what an auditor reads. Applied anew whenever this text changes.
 -- Lock order everywhere: wallets by owner, then jobs.
 
--- The one clock of the ledger. A function, since it is inlined and costs nothing; a table cost every hold 3 in 100.
+-- The one clock of the ledger. A function, since it is inlined: a table would be read in every call.
 CREATE FUNCTION cv.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT clock_timestamp() $$;
 
 CREATE FUNCTION cv.month() RETURNS date LANGUAGE sql AS
@@ -27,7 +27,8 @@ $$ SELECT CASE bucket WHEN 'free' THEN 10 WHEN 'paid' THEN 11 ELSE 12 END $$;
 
 -- The writer of transfers: appends one, and gives back the wallet as it then stands. In one statement, since every
 -- expression of PL/pgSQL is set up anew in each transaction. The caller holds the wallet's lock and saves the
--- result. Only cv.submit and cv.finish write besides, many wallets' at once.
+-- result. Besides it write only cv.submit and cv.finish (many wallets' at once) and
+-- cv.submit_one and cv.finish_one.
 CREATE FUNCTION cv.enter(w cv.wallet, p_ref uuid, p_slot int, p_src cv.bucket, p_dst cv.bucket,
   p_amount bigint, p_bucket cv.bucket, p_actor text, p_reason text) RETURNS cv.wallet LANGUAGE plpgsql AS $$
 DECLARE at timestamptz := cv.now();
