@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ CPU_S_MAX = 120  # of one utterance; many times what the longest allowed text ta
 FRAME_BYTES, FRAME_BYTES_MAX = 16_384, 65_536  # espeak gives 2,648 at a time: the worker would wake for each
 VOICE_BYTES_MAX = 256
 IDLE_S = 0.02
+CALM_S = 0.03  # between requests of which each comes alone
 SYNCHRONOUS, DONT_EXIT = 2, 0x8000
 POPULATE_WRITE = 23  # of madvise, since Linux 5.14; older ones refuse it, which does no harm
 UTF8 = 1  # and nothing else: text is never read as SSML or phonemes
@@ -64,8 +66,9 @@ def main(control: socket.socket, folder: str) -> NoReturn:
 
 def _serve(espeak: ctypes.CDLL, control: socket.socket) -> None:
     ahead: _Ahead | None = None
-    last = b""
+    last, last_at = b"", 0.0
     while come := _received(control):
+        is_calm, last_at = time.monotonic() - last_at > CALM_S, time.monotonic()
         voice, stream = come
         fits = ahead is not None and ahead.voice == voice
         with stream:
@@ -76,7 +79,7 @@ def _serve(espeak: ctypes.CDLL, control: socket.socket) -> None:
                 _answer(espeak, voice, lambda come=come: come)
         if voice == last and (ahead is None or not fits) and _is_idle(control):
             _leave(ahead)
-            ahead = _Ahead(espeak, voice, control)
+            ahead = _Ahead(espeak, voice, control, is_calm=is_calm)
         last = voice
 
 
@@ -94,13 +97,13 @@ def _is_idle(control: socket.socket) -> bool:
 class _Ahead:
     """A child forked ahead, its voice set: most of what an utterance has to wait for before it sounds."""
 
-    def __init__(self, espeak: ctypes.CDLL, voice: bytes, control: socket.socket) -> None:
+    def __init__(self, espeak: ctypes.CDLL, voice: bytes, control: socket.socket, *, is_calm: bool) -> None:
         self.voice = voice
         self._way, theirs = socket.socketpair()
         with theirs:
             if os.fork() == 0:
                 _leave(control, self)
-                _answer(espeak, voice, partial(_awaited, theirs))
+                _answer(espeak, voice, partial(_awaited, theirs, is_calm))
 
     def take(self, stream: socket.socket) -> bool:
         """Have it speak what `stream` says; false where it is no more."""
@@ -116,9 +119,15 @@ class _Ahead:
         self._way.close()
 
 
-def _awaited(way: socket.socket) -> tuple[bytes, socket.socket] | None:
-    """What comes, after a preparation: memory still shared with the server would cost a fault a page, and a
-    millisecond in all, once it is written to.
+def _awaited(way: socket.socket, is_calm: bool) -> tuple[bytes, socket.socket] | None:
+    if is_calm:  # else others may need the processor more
+        _take_memory()
+    return _received(way)
+
+
+def _take_memory() -> None:
+    """Have all that is shared with the server copied now: once it speaks that costs a fault a page, in all a
+    millisecond.
     """
     libc = ctypes.CDLL(None)
     with open("/proc/self/maps") as maps:
@@ -127,7 +136,6 @@ def _awaited(way: socket.socket) -> tuple[bytes, socket.socket] | None:
             if rights == "rw-p":
                 start, end = (int(edge, 16) for edge in where.split("-"))
                 libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), POPULATE_WRITE)
-    return _received(way)
 
 
 def _leave(*ours: socket.socket | _Ahead | None) -> None:
