@@ -141,8 +141,8 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     sessions = _sessions(tokens, principals, settings)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
     buckets, signals, prices = Buckets(db.redis_url), Signals(db.redis_url), PriceBook(record)
-    intake = Intake(record, choices.intake_limits(settings))
-    speech = Speech(record, catalogs, prices, intake, nudger, signals, choices.speech_limits(settings))
+    intake = Intake(record, choices.intake_limits(settings), nudger.nudge)
+    speech = Speech(record, catalogs, prices, intake, signals, choices.speech_limits(settings))
     accounts = Accounts(
         record,
         keys,
@@ -187,7 +187,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
             characters_max=settings.transcript_characters_max,
         ),
         transcriptions=Transcriptions(
-            record, catalogs, prices, intake, nudger, signals, store, choices.transcription_limits(settings)
+            record, catalogs, prices, intake, signals, store, choices.transcription_limits(settings)
         ),
         reports=UsageReports(record),
         addresses=AudioAddresses(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),

@@ -1,8 +1,17 @@
 """The one message between the rooms: "this engine has work". Losing it costs only latency."""
 
-import dramatiq
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import sha1
+from typing import Any, cast
+
 import redis
+from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
+
+_ANSWERS_MAX = 32  # not come: Redis does not listen, and a write would soon wait for it
+_LUA_STACK = 8000  # Dramatiq asks; to enqueue has no use for it
 
 
 def queue_name(engine: str) -> str:
@@ -27,13 +36,102 @@ def producer(url: str) -> RedisBroker:
 
 def send(broker: RedisBroker, engine: str) -> None:
     """Nudge the engine's workers. Raises redis.RedisError."""
-    broker.enqueue(
-        dramatiq.Message(
-            queue_name=queue_name(engine), actor_name=actor_name(engine), args=(), kwargs={}, options={}
-        )
-    )
+    broker.enqueue(_message(engine))
 
 
 def unread(broker: RedisBroker, engine: str) -> int:
     """Nudges that no worker has taken yet. Raises redis.RedisError."""
-    return int(broker.client.llen(f"{broker.namespace}:{queue_name(engine)}"))
+    return int(broker.client.llen(_queue_key(broker, engine)))
+
+
+def _message(engine: str) -> "Message[None]":
+    return Message(
+        queue_name=queue_name(engine), actor_name=actor_name(engine), args=(), kwargs={}, options={}
+    )
+
+
+class Sender:
+    """Nudges without waiting for Redis: what Dramatiq would send is made ready before its time, then written
+    to one connection, and its answer looked at later. One caller at a time. What fails closes the connection.
+    """
+
+    def __init__(self, url: str) -> None:
+        pool = redis.ConnectionPool.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+        self._connection = cast("Any", pool.make_connection())  # partly without types
+        self._scripts: list[bytes] = []
+        self._commands: list[Sequence[str | int | bytes]] = []
+        self._ready: dict[str, Sequence[bytes]] = {}
+        self._awaited: deque[str | None] = deque()  # of each answer to come, the engine it counts for
+        self._unread: dict[str, int] = {}
+        self._broker = RedisBroker(client=self, middleware=[])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as we know."""
+        return bool(self._connection.is_connected)
+
+    def open(self) -> None:
+        """Connect. Blocking. Raises redis.RedisError and OSError."""
+        self._awaited.clear()
+        self._unread.clear()
+        self._connection.connect()
+        for script in self._scripts:
+            self._connection.send_command("SCRIPT", "LOAD", script)
+            self._connection.read_response()
+
+    def close(self) -> None:
+        """Drop the connection; `open` makes another."""
+        self._connection.disconnect()
+
+    def send(self, engine: str) -> None:
+        """Nudge the engine's workers, and count. Raises redis.RedisError."""
+        self._write(self._ready.pop(engine, None) or self._packed(engine), None, engine)
+
+    def count(self, engine: str) -> None:
+        """Have the nudges counted that no worker has taken yet. Raises redis.RedisError."""
+        self._write(self._connection.pack_command("LLEN", _queue_key(self._broker, engine)), engine)
+
+    def look(self) -> bool:
+        """Read the answers that have come, and make the next nudge ready; whether all have come. Raises
+        redis.RedisError and OSError.
+        """
+        try:
+            while self._awaited and self._connection.can_read(timeout=0):
+                answer = self._connection.read_response()
+                if (engine := self._awaited.popleft()) is not None:
+                    self._unread[engine] = int(answer)
+                    self._ready[engine] = self._ready.get(engine) or self._packed(engine)
+        except (redis.RedisError, OSError):  # a script it does not know any more, too
+            self.close()
+            raise
+        return not self._awaited
+
+    def unread(self, engine: str) -> int:
+        """The last count answered."""
+        return self._unread.get(engine, 0)
+
+    def register_script(self, script: bytes) -> Callable[..., int]:
+        """What Dramatiq's broker asks of a client: a script to be called."""
+        self._scripts.append(script)
+        return partial(self._call, sha1(script, usedforsecurity=False).hexdigest())
+
+    def _call(self, sha: str, *, keys: Sequence[str] = (), args: Sequence[str | int | bytes] = ()) -> int:
+        if keys:
+            self._commands.append(("EVALSHA", sha, len(keys), *keys, *args))
+        return _LUA_STACK
+
+    def _packed(self, engine: str) -> Sequence[bytes]:
+        self._broker.enqueue(_message(engine))
+        commands, self._commands = self._commands, []
+        return self._connection.pack_commands([*commands, ("LLEN", _queue_key(self._broker, engine))])
+
+    def _write(self, packed: Sequence[bytes], *awaited: str | None) -> None:
+        if len(self._awaited) >= _ANSWERS_MAX:
+            self.close()
+            raise redis.TimeoutError("Redis does not answer")
+        self._awaited += awaited
+        self._connection.send_packed_command(packed)
+
+
+def _queue_key(broker: RedisBroker, engine: str) -> str:
+    return f"{broker.namespace}:{queue_name(engine)}"

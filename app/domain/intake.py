@@ -1,6 +1,6 @@
 """Takes in the jobs of concurrent requests: many holds, one durable commit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import asyncpg
@@ -22,10 +22,11 @@ class IntakeLimits(Struct, frozen=True, kw_only=True):
 
 
 class Intake:
-    """Jobs on their way into the record."""
+    """Jobs on their way into the record. `nudge` hears of the engines that have new work."""
 
-    def __init__(self, record: Record, limits: IntakeLimits) -> None:
+    def __init__(self, record: Record, limits: IntakeLimits, nudge: Callable[[str], None]) -> None:
         self._limits = limits
+        self._nudge = nudge
         self._jobs = Coalesced(record, self._submit, waiting_max=limits.requests_waiting_max)
 
     async def submit(self, job: NewJob) -> Submitted:
@@ -40,6 +41,10 @@ class Intake:
         limits = self._limits
         write = partial(jobs.submit, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max)
         try:
-            return await write(connection, batch)
+            answers = await write(connection, batch)
         except asyncpg.UniqueViolationError:  # sent again while it was being written: now it is there
-            return await write(connection, batch)
+            answers = await write(connection, batch)
+        queued = [job.engine for job, answer in zip(batch, answers, strict=True) if answer.code == "queued"]
+        for engine in set(queued):
+            self._nudge(engine)
+        return answers

@@ -1,7 +1,6 @@
-"""Nudges workers after a commit, from a thread beside the requests, which never wait for it."""
+"""Nudges workers after a commit, before its requests are answered: no worker waits for that."""
 
 import asyncio
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import redis
@@ -11,58 +10,91 @@ from dramatiq.errors import DramatiqError
 from db import nudge
 
 _PAUSE_S = 0.002
-_CROWDED_PAUSE_S = 0.05  # where nudges lie unread, another look is worth little
-_UNREAD_MAX = 16  # nudges of an engine that nobody takes: no worker is there
+_CROWDED_PAUSE_S = 0.02
+_FAILED_PAUSE_S = 0.05
+_UNREAD_MAX = 16  # nudges that nobody takes: all workers are busy, or none is there
 
 
 class Nudger:
-    """`nudge(engine)` returns at once; many nudges while one is under way become one message."""
+    """`nudge(engine)` returns at once and never fails; many nudges within a pause become one message."""
 
     def __init__(self, redis_url: str) -> None:
-        self._broker = nudge.producer(redis_url)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="nudger")
+        self._sender = nudge.Sender(redis_url)
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="nudger")
         self._waiting: set[str] = set()
-        self._crowded: set[str] = set()
-        self._sending: asyncio.Future[None] | None = None
+        self._sent: set[str] = set()  # not answered yet
+        self._doubted: set[str] = set()  # whether they need a nudge: a count will say
+        self._is_pausing = False  # or connecting
+        self._is_closed = False
 
     def close(self) -> None:
         """Send no more; what was not sent, the workers find by themselves."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._is_closed = True
+        self._opener.shutdown()
+        self._sender.close()
 
     def nudge(self, engine: str) -> None:
         """Tell the engine's workers that there is work. To be called from the event loop."""
         self._waiting.add(engine)
-        if self._sending is None:
-            self._start()
+        if not self._is_pausing:
+            self._send()
 
-    def _start(self) -> None:
-        engines, self._waiting = self._waiting, set()
-        self._sending = asyncio.get_running_loop().run_in_executor(self._thread, self._send, engines)
-        self._sending.add_done_callback(self._sent)
+    def _send(self) -> None:
+        """Nudge all who wait; where many nudges lay unread, have them counted again first."""
+        if not self._sender.is_open:
+            return self._open()
+        try:
+            for engine in self._waiting:
+                is_crowded = self._sender.unread(engine) > _UNREAD_MAX
+                (self._sender.count if is_crowded else self._sender.send)(engine)
+                (self._doubted if is_crowded else self._sent).add(engine)
+        except (redis.RedisError, DramatiqError, OSError) as error:
+            return self._lost(error)
+        self._waiting.clear()
+        return self._pause(_CROWDED_PAUSE_S if self._doubted else _PAUSE_S)
 
-    def _sent(self, _done: "asyncio.Future[None]") -> None:
-        """A pause follows, or under load the thread would take the requests' time from them."""
-        pause_s = _CROWDED_PAUSE_S if self._crowded else _PAUSE_S
-        asyncio.get_running_loop().call_later(pause_s, self._go_on)
+    def _pause(self, seconds: float) -> None:
+        self._is_pausing = True
+        asyncio.get_running_loop().call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
-        self._sending = None
-        if self._waiting:
-            self._start()
+        """What still lay unread after a commit will be taken after it: that needs no other nudge."""
+        self._is_pausing = False
+        if self._is_closed:
+            return None
+        try:
+            if self._sender.look():
+                self._waiting |= {each for each in self._doubted if self._sender.unread(each) <= _UNREAD_MAX}
+                self._sent.clear()
+                self._doubted.clear()
+        except (redis.RedisError, DramatiqError, OSError) as error:
+            return self._lost(error)
+        return self._send() if self._waiting or self._doubted else None
 
-    def _send(self, engines: Iterable[str]) -> None:
-        for engine in engines:
-            try:
-                self._send_one(engine)
-            except (redis.RedisError, DramatiqError, OSError) as error:
-                structlog.get_logger().warning("nudge_failed", engine=engine, reason=type(error).__name__)
+    def _lost(self, error: BaseException) -> None:
+        """Perhaps with what was sent last: that goes again."""
+        self._waiting |= self._sent | self._doubted
+        self._sent.clear()
+        self._doubted.clear()
+        self._failed(error)
+        self._open()
 
-    def _send_one(self, engine: str) -> None:
-        """Looks at the queue after sending, not before: an idle worker is to hear soon."""
-        if engine in self._crowded and nudge.unread(self._broker, engine):
-            return  # whoever takes what waits there, claims later than this commit
-        nudge.send(self._broker, engine)
-        crowd = (
-            self._crowded.add if nudge.unread(self._broker, engine) > _UNREAD_MAX else self._crowded.discard
+    def _open(self) -> None:
+        self._is_pausing = True
+        opening = asyncio.get_running_loop().run_in_executor(self._opener, self._sender.open)
+        opening.add_done_callback(self._opened)
+
+    def _opened(self, opening: "asyncio.Future[None]") -> None:
+        if self._is_closed:
+            return
+        if (error := opening.exception()) is not None:
+            self._failed(error)
+            self._waiting.clear()
+            self._pause(_FAILED_PAUSE_S)
+        else:
+            self._send()
+
+    def _failed(self, error: BaseException) -> None:
+        structlog.get_logger().warning(
+            "nudge_failed", engines=sorted(self._waiting), reason=type(error).__name__
         )
-        crowd(engine)

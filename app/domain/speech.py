@@ -20,7 +20,6 @@ from app.domain.errors import (
     Unavailable,
 )
 from app.domain.intake import Intake
-from app.domain.nudger import Nudger
 from app.domain.plan import Plan, SpeechRequest, plan, unknown_voice
 from app.domain.prices import PriceBook, Quote
 from app.domain.principals import Principal
@@ -62,7 +61,6 @@ class Speech:
         catalogs: Catalogs,
         prices: PriceBook,
         intake: Intake,
-        nudger: Nudger,
         signals: Signals,
         limits: SpeechLimits,
     ) -> None:
@@ -70,7 +68,6 @@ class Speech:
         self._intake = intake
         self._prices = prices
         self._catalogs = catalogs
-        self._nudger = nudger
         self._signals = signals
         self._limits = limits
         self._statuses = Coalesced(record, jobs.statuses, waiting_max=_LOOKS_WAITING_MAX)
@@ -98,8 +95,6 @@ class Speech:
         answer = await self._intake.submit(job)
         if answer.id is None or answer.code not in ("queued", "replayed"):
             self._refuse(who, job, answer)
-        if answer.code == "queued":
-            self._nudger.nudge(job.engine)
         message = used(who.user_type, answer.bucket, answer.remaining)
         return Ticket(job_id=answer.id, message=message, replayed=answer.code == "replayed", plan=planned)
 

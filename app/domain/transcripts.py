@@ -21,7 +21,6 @@ from app.domain.errors import (
     UnknownLanguage,
 )
 from app.domain.intake import Intake
-from app.domain.nudger import Nudger
 from app.domain.prices import PriceBook
 from app.domain.principals import Principal
 from app.domain.record import Record
@@ -83,7 +82,6 @@ class Transcriptions:
         catalogs: Catalogs,
         prices: PriceBook,
         intake: Intake,
-        nudger: Nudger,
         signals: Signals,
         store: Objects,
         limits: TranscriptionLimits,
@@ -92,7 +90,6 @@ class Transcriptions:
         self._catalogs = catalogs
         self._prices = prices
         self._intake = intake
-        self._nudger = nudger
         self._signals = signals
         self._store = store
         self._limits = limits
@@ -200,9 +197,7 @@ class Transcriptions:
         finally:
             if not is_wanted:
                 await self._drop(job.id)
-        if answer.code == "queued":
-            self._nudger.nudge(job.engine)
-        elif answer.code != "replayed":
+        if answer.code not in ("queued", "replayed"):
             self._refuse(who, job, answer)
         return answer
 

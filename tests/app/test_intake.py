@@ -32,11 +32,11 @@ async def record(database: tuple[str, str]) -> AsyncGenerator[Record]:
     await record.close()
 
 
-def intake_of(record: Record, *, requests_waiting_max: int = 1000) -> Intake:
-    return Intake(
-        record,
-        IntakeLimits(queue_wait_s=60, jobs_waiting_max=1000, requests_waiting_max=requests_waiting_max),
-    )
+def intake_of(
+    record: Record, *, requests_waiting_max: int = 1000, nudge: Callable[[str], None] = lambda _: None
+) -> Intake:
+    limits = IntakeLimits(queue_wait_s=60, jobs_waiting_max=1000, requests_waiting_max=requests_waiting_max)
+    return Intake(record, limits, nudge)
 
 
 @pytest.fixture
