@@ -1,9 +1,9 @@
-"""Ending attempts: results gather in a queue, and one thread writes all that are there in one commit."""
+"""Ending attempts: results gather, and one thread at a time writes all that are there in one commit."""
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 
 import psycopg
 import structlog
@@ -18,7 +18,7 @@ _STUCK_S = 0.1
 class Finisher:
     """Takes results from any thread. `end` writes them, in one commit; `ended` hears of those over with.
 
-    A lost connection is tried again until `stop`; a result that cannot be written holds up no other.
+    A lost connection is tried again until `give_up`; a result that cannot be written holds up no other.
     """
 
     def __init__(
@@ -26,45 +26,66 @@ class Finisher:
     ) -> None:
         self._end = end
         self._ended = ended
-        self._queue: SimpleQueue[Finished | None] = SimpleQueue()
-        self._giving_up = threading.Event()
+        self._results: deque[Finished] = deque()
+        self._writing = threading.Lock()
         self._began: float | None = None  # what is being written
+        self._giving_up = threading.Event()
+        self._wake = threading.Event()
+        self._is_last = False
         self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
         self._thread.start()
 
     def add(self, result: Finished) -> None:
-        """Queue a result; returns at once."""
-        self._queue.put(result)
+        """Leave a result to be written; returns at once."""
+        self._results.append(result)
+        self._wake.set()
+
+    def write(self, result: Finished) -> None:
+        """Write a result and what else is there, or leave it to the thread that is at it: to wake another one
+        for every job would cost each a quarter of a millisecond.
+        """
+        self._results.append(result)
+        self._write_all()
 
     def has_more(self) -> bool:
         """Whether results wait to be written."""
-        return not self._queue.empty()
+        return bool(self._results)
 
     def is_stuck(self) -> bool:
         """Whether what is being written takes long, as where somebody keeps a wallet locked."""
         began = self._began
         return began is not None and time.monotonic() - began > _STUCK_S
 
-    def stop(self, timeout_s: float) -> None:
-        """Write what is queued, then end; after `timeout_s` leave the rest to the sweep."""
-        self._queue.put(None)
-        self._thread.join(timeout_s)
+    def give_up(self) -> None:
+        """Leave to the sweep what Postgres does not take now."""
         self._giving_up.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Write what was left, then end; after `timeout_s` leave the rest to the sweep."""
+        self._is_last = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+        self.give_up()
 
     def _run(self) -> None:
         is_last = False
-        while not (is_last and self._queue.empty()):
-            batch = [self._queue.get()]
-            while len(batch) < _BATCH_MAX and not self._queue.empty():
-                batch.append(self._queue.get())
-            is_last = is_last or None in batch
-            self._began = time.monotonic()
-            self._write([result for result in batch if result is not None])
-            self._began = None
+        while not is_last:
+            self._wake.wait()
+            self._wake.clear()
+            is_last = self._is_last  # looked at first: what came before it is still written
+            self._write_all()
+
+    def _write_all(self) -> None:
+        """Who is refused the lock need not come again: its holder looks once more after giving it back."""
+        while self._results and self._writing.acquire(blocking=False):
+            try:
+                self._began = time.monotonic()
+                self._write([self._results.popleft() for _ in range(min(_BATCH_MAX, len(self._results)))])
+            finally:
+                self._began = None
+                self._writing.release()
 
     def _write(self, batch: Sequence[Finished]) -> None:
-        if not batch:
-            return
         try:
             self._until_written(batch)
         except Exception:  # of one result alone: its lease runs out, and it is swept

@@ -25,6 +25,7 @@ from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
 _BREAK_OFF_S = 1.0
+_WRITE_S = 2.0  # for the last ends, where Postgres is away
 _LOSSES_MAX = 10  # a job that itself breaks the device must not break it for ever
 
 
@@ -57,7 +58,7 @@ class Runner:
         self._airing = airing
         self._claims = links("claims")
         self._endings = links("endings")
-        self._pool = ThreadPoolExecutor(craft.slots, thread_name_prefix="row")
+        self._pool = ThreadPoolExecutor(craft.slots + 1, thread_name_prefix="row")  # one writes ends
         self._closing = threading.Event()  # what breaks off now is handed back, not tried again
         self._finisher = Finisher(self._end, self._ended)
         self._turn = threading.Lock()  # who claims
@@ -65,8 +66,7 @@ class Runner:
         self._missed = False  # a claim found no room
         self._reserved = 0  # slots for what the commit under way claims
         self._turn_began = 0.0
-        # Who writes an end fills the slot, too: a row's thread that claims takes the interpreter from it.
-        # Where a claim may linger for a batch, the ends do not wait for that.
+        # Who writes an end fills the slot, too. Where a claim may linger for a batch, the ends do not wait.
         self._refills = not craft.batched
         self.rows = Rows()
         self.store_lost = threading.Event()
@@ -172,7 +172,8 @@ class Runner:
         except Exception:
             log.exception("job_failed", **_told(row))
         finally:  # whatever happens, the slot is free again and the attempt ends
-            self._finish(row, result)
+            self.rows.ended(row)
+            (self._finisher.write if self._refills else self._finisher.add)(result)
         if not self._refills or self._finisher.is_stuck():
             self.drain()
 
@@ -301,8 +302,11 @@ class Runner:
             time.sleep(0.02)
         self.rows.lose(self.rows.held())
         stuck = self._left_behind() if self.device_lost.is_set() else []
+        giving_up = threading.Timer(_WRITE_S, self._finisher.give_up)
+        giving_up.start()
         self._pool.shutdown(wait=not stuck)
-        self._finisher.stop(timeout_s=2.0)
+        self._finisher.stop(_WRITE_S)
+        giving_up.cancel()
         self._endings.close()
 
     def _left_behind(self) -> list[Row]:
