@@ -13,6 +13,7 @@ from db.queries import query
 from db.rows import Capabilities, Claimed, Finished, Params, SpeechParams
 
 WorkerConnection = psycopg.Connection[tuple[Any, ...]]
+Way = WorkerConnection | psycopg.Cursor[tuple[Any, ...]]  # a cursor that is kept knows the types it has met
 _UNREAD = SpeechParams(text="", voice="", language="")
 
 
@@ -41,7 +42,7 @@ def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
 
 
 def claim(
-    connection: WorkerConnection,
+    connection: Way,
     *,
     engine: str,
     params: type[Params] = SpeechParams,
@@ -76,9 +77,7 @@ def _claimed(row: Any, params: type[Params]) -> Claimed:
         return change(claimed, readable=False)
 
 
-def renew(
-    connection: WorkerConnection, held: Sequence[tuple[UUID, int]], *, worker: str, lease_s: float
-) -> set[UUID]:
+def renew(connection: Way, held: Sequence[tuple[UUID, int]], *, worker: str, lease_s: float) -> set[UUID]:
     """Renew the leases of `held` (id, attempt); the ids still the worker's. Others: cancelled, lost."""
     ids, attempts = [job for job, _ in held], [attempt for _, attempt in held]
     rows = connection.execute(query("renew"), (ids, attempts, worker, timedelta(seconds=lease_s))).fetchall()
@@ -86,7 +85,7 @@ def renew(
 
 
 def finish(
-    connection: WorkerConnection, ended: Sequence[Finished], *, worker: str, tries_max: int, keep_s: int
+    connection: Way, ended: Sequence[Finished], *, worker: str, tries_max: int, keep_s: int
 ) -> dict[tuple[UUID, int], str]:
     """End attempts, jobs and credit in one commit: attempt → completed, failed, queued (again) or fenced."""
     name = "finish_one" if len(ended) == 1 else "finish"
@@ -96,7 +95,7 @@ def finish(
 
 
 def finish_and_claim(
-    connection: WorkerConnection,
+    connection: Way,
     ended: Sequence[Finished],
     *,
     worker: str,
@@ -128,60 +127,60 @@ def _fenced(ended: Sequence[Finished]) -> dict[tuple[UUID, int], str]:
     return {(end.id, end.attempt): "fenced" for end in ended}
 
 
-def sweep(connection: WorkerConnection, *, tries_max: int, limit: int) -> list[tuple[UUID, str, str, str]]:
+def sweep(connection: Way, *, tries_max: int, limit: int) -> list[tuple[UUID, str, str, str]]:
     """Rescue jobs whose lease or waiting time ran out: (id, engine, queued | failed | expired, kind)."""
     return connection.execute(query("sweep"), (tries_max, limit)).fetchall()
 
 
-def old_audio(connection: WorkerConnection, *, limit: int) -> list[tuple[UUID, str]]:
+def old_audio(connection: Way, *, limit: int) -> list[tuple[UUID, str]]:
     """(job, key) of objects kept past their time: to be deleted, then forgotten."""
     return connection.execute(query("old_audio"), (limit,)).fetchall()
 
 
-def forget_audio(connection: WorkerConnection, jobs: Sequence[UUID]) -> None:
+def forget_audio(connection: Way, jobs: Sequence[UUID]) -> None:
     """Forget objects that are deleted, and the texts they spoke."""
     connection.execute(query("forget_audio"), (list(jobs),))
 
 
-def named_objects(connection: WorkerConnection, keys: Sequence[str]) -> set[str]:
+def named_objects(connection: Way, keys: Sequence[str]) -> set[str]:
     """Those of `keys` that finished jobs name."""
     return {row[0] for row in connection.execute(query("named_objects"), (list(keys),)).fetchall()}
 
 
-def upload_jobs(connection: WorkerConnection, jobs: Sequence[UUID], *, keep_s: int) -> dict[UUID, bool]:
+def upload_jobs(connection: Way, jobs: Sequence[UUID], *, keep_s: int) -> dict[UUID, bool]:
     """Those of `jobs` that are known, and whether each still needs its upload: open, or just ended."""
     rows = connection.execute(query("upload_jobs"), (list(jobs), timedelta(seconds=keep_s))).fetchall()
     return dict(rows)
 
 
-def orphans(connection: WorkerConnection, objects: Sequence[tuple[str, UUID]]) -> list[str]:
+def orphans(connection: Way, objects: Sequence[tuple[str, UUID]]) -> list[str]:
     """Of `objects` (key, job), those that no job will ever name; of jobs not known here, nothing is said."""
     keys, jobs = [key for key, _ in objects], [job for _, job in objects]
     return [row[0] for row in connection.execute(query("orphans"), (keys, jobs)).fetchall()]
 
 
-def forget_texts(connection: WorkerConnection, *, keep_s: int, limit: int) -> None:
+def forget_texts(connection: Way, *, keep_s: int, limit: int) -> None:
     """Forget the texts of jobs that came to nothing `keep_s` ago."""
     connection.execute(query("forget_texts"), (timedelta(seconds=keep_s), limit))
 
 
-def forget_keys(connection: WorkerConnection, *, limit: int) -> None:
+def forget_keys(connection: Way, *, limit: int) -> None:
     """Forget Idempotency-Keys that are a day old."""
     connection.execute(query("forget_keys"), (limit,))
 
 
-def waiting(connection: WorkerConnection, *, engine: str, limit: int) -> int:
+def waiting(connection: Way, *, engine: str, limit: int) -> int:
     """Queued jobs of `engine`, counted up to `limit`."""
     row = connection.execute(query("waiting"), (engine, limit)).fetchone()
     return row[0] if row else 0
 
 
-def publish(connection: WorkerConnection, capabilities: Capabilities, *, worker: str) -> None:
+def publish(connection: Way, capabilities: Capabilities, *, worker: str) -> None:
     """Make an engine known to the front door, and its worker seen now."""
     text = msgspec.json.encode(capabilities).decode()
     connection.execute(query("publish"), (capabilities.engine, worker, text))
 
 
-def retire(connection: WorkerConnection, *, engine: str, worker: str) -> None:
+def retire(connection: Way, *, engine: str, worker: str) -> None:
     """Say that a worker is gone; what it published stays known until another worker publishes."""
     connection.execute(query("retire"), (engine, worker))

@@ -17,7 +17,7 @@ from redis import Redis
 from db.objects import StoreError, open_store
 from db.queries import query
 from db.rows import MICRO
-from db.work import WorkerConnection
+from db.work import Way
 from workers.connections import Link
 
 __all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis"]
@@ -156,7 +156,7 @@ def _disk(folder: Path) -> Sequence[Metric]:
     )
 
 
-def _rows(connection: WorkerConnection, name: str, *given: Any) -> list[tuple[Any, ...]]:
+def _rows(connection: Way, name: str, *given: Any) -> list[tuple[Any, ...]]:
     return connection.execute(query(name), given).fetchall()
 
 

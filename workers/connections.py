@@ -5,7 +5,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 
-from db.work import WorkerConnection, worker_connection
+from db.work import Way, WorkerConnection, worker_connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,15 +18,15 @@ class Link:
         self._url = url
         self._name = name
         self._connection: WorkerConnection | None = None
+        self._cursor: Way | None = None
 
-    def run(
-        self, function: Callable[Concatenate[WorkerConnection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def run(self, function: Callable[Concatenate[Way, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`function(connection, …)`. Raises psycopg.OperationalError when Postgres is out of reach."""
-        if self._connection is None:
+        if self._connection is None or self._cursor is None:
             self._connection = worker_connection(self._url, application_name=self._name)
+            self._cursor = self._connection.cursor()
         try:
-            return function(self._connection, *args, **kwargs)
+            return function(self._cursor, *args, **kwargs)
         except psycopg.OperationalError:
             self.close()
             raise
@@ -35,4 +35,4 @@ class Link:
         """Drop the connection; the next `run` makes another."""
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._cursor = None

@@ -23,7 +23,7 @@ class Memory:
     """How much the process and its engine hold, against the limits set."""
 
     def __init__(self, engine: Engine | Transcriber, settings: WorkerSettings) -> None:
-        self._engine = engine
+        self._device = engine if isinstance(engine, TellsMemory) else None
         self._process_mb_max = settings.worker_memory_max_mb
         self._device_mb_max = settings.worker_device_memory_max_mb
 
@@ -33,7 +33,7 @@ class Memory:
             process_mb = int(file.read().split()[1]) * _PAGE_BYTES >> 20
         if 0 < self._process_mb_max < process_mb:
             return f"CODEVOICE_WORKER_MEMORY_MAX_MB={self._process_mb_max}, in use {process_mb}"
-        device_mb = self._engine.device_bytes() >> 20 if isinstance(self._engine, TellsMemory) else 0
+        device_mb = self._device.device_bytes() >> 20 if self._device else 0
         if 0 < self._device_mb_max < device_mb:
             return f"CODEVOICE_WORKER_DEVICE_MEMORY_MAX_MB={self._device_mb_max}, in use {device_mb}"
         return ""
