@@ -16,7 +16,7 @@ from workers.settings import WorkerSettings
 log = structlog.get_logger()
 _AUDIO = "jobs"
 # What an attempt made (`craft.made_key`), whole or broken off; all else is none of ours to judge.
-_KEY = re.compile(r"jobs/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})-\d+\.\w+(?:#\d+)?")
+_KEY = re.compile(r"jobs/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})-\d+\.\w+(?:#\w+)?")
 
 
 class Orphans:
