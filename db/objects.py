@@ -4,9 +4,11 @@ Content types, sizes and digests are in Postgres: folders keep none. Writers blo
 """
 
 import atexit
+import fcntl
 import math
 import os
 import secrets
+import struct
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +31,7 @@ from db.metrics import STORE_FAILURES
 _CHUNK_BYTES = 5 << 20  # S3's least part
 _READ_BYTES = 256 << 10
 _PAGE = 1000
+_GET_FLAGS, _SET_FLAGS, _TOP_OF_TREE = 0x80086601, 0x40086602, 0x00020000  # linux/fs.h
 _PROBE = "probe/none"
 _PROBE_BYTES = 1 << 20
 
@@ -58,7 +61,21 @@ def _folder(path: Path) -> LocalStore:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StoreError(f"cannot make the folder {path}: {error.strerror}") from error
+    _set_apart(path)
     return LocalStore(str(path))
+
+
+def _set_apart(folder: Path) -> None:
+    """Have ext4 put the folders below into regions of their own, as `chattr +T` does. In a region where
+    thousands of files were deleted within five minutes, by whomever, a new one takes 0.3 ms more.
+    """
+    with suppress(OSError):  # another file system, or somebody else's folder
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            flags = struct.unpack("l", fcntl.ioctl(opened, _GET_FLAGS, bytes(8)))[0]
+            fcntl.ioctl(opened, _SET_FLAGS, struct.pack("l", flags | _TOP_OF_TREE))
+        finally:
+            os.close(opened)
 
 
 class Objects:
