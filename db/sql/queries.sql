@@ -12,17 +12,18 @@ FROM cv.submit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15, $16, $12
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
   j.audio_bytes, j.duration_ms, j.sha256, j.audio_until < clock_timestamp() AS audio_gone,
   coalesce(j.params ->> 'format', '') AS format
-FROM unnest($1::uuid[]) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
+FROM unnest((SELECT $1::uuid[])) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
 WHERE j.kind <> 'transcription'  -- what was heard is its owner's alone
 
 -- name: job_progress
 -- What a poll shows of each job, by its place among those asked for: so little, since nothing is asked so often.
+-- The array is hidden from the planner: of a short one it would think anew each time, longer than it takes.
 SELECT t.n::integer, j.state, j.attempt, j.code,
   CASE WHEN j.state = 'queued' AND j.attempt = 0 THEN (SELECT count(*) FROM (SELECT FROM cv.job a
     WHERE a.engine = j.engine AND a.state = 'queued' AND a.fair_at < j.fair_at
     ORDER BY a.fair_at LIMIT 1000) ahead) END::integer AS position,
   j.created_at, j.duration_ms, j.object IS NOT NULL AND (j.audio_until < clock_timestamp()) IS NOT TRUE AS has_audio
-FROM unnest($1::uuid[]) WITH ORDINALITY AS t(id, n)
+FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS t(id, n)
 CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
 WHERE j.kind <> 'transcription'
 
