@@ -74,10 +74,14 @@ class Sender:
         """Connect. Blocking. Raises redis.RedisError and OSError."""
         self._awaited.clear()
         self._unread.clear()
-        self._connection.connect()
-        for script in self._scripts:
-            self._connection.send_command("SCRIPT", "LOAD", script)
-            self._connection.read_response()
+        try:
+            self._connection.connect()
+            for script in self._scripts:
+                self._connection.send_command("SCRIPT", "LOAD", script)
+                self._connection.read_response()
+        except (redis.RedisError, OSError):
+            self.close()
+            raise
 
     def close(self) -> None:
         """Drop the connection; `open` makes another."""

@@ -36,7 +36,7 @@ class Nudger:
     def nudge(self, engine: str) -> None:
         """Tell the engine's workers that there is work. To be called from the event loop."""
         self._waiting.add(engine)
-        if not self._is_pausing:
+        if not (self._is_pausing or self._is_closed):
             self._send()
 
     def _send(self) -> None:
