@@ -80,7 +80,9 @@ class Finisher:
         while self._results and self._writing.acquire(blocking=False):
             try:
                 self._began = time.monotonic()
-                self._write([self._results.popleft() for _ in range(min(_BATCH_MAX, len(self._results)))])
+                batch = [self._results.popleft() for _ in range(min(_BATCH_MAX, len(self._results)))]
+                if batch:  # else the last holder took them
+                    self._write(batch)
             finally:
                 self._began = None
                 self._writing.release()
