@@ -27,7 +27,7 @@ from workers.engines.espeak import EspeakEngine
 _TEXT = "The quick brown fox jumps over the lazy dog, and then it sleeps in the sun."
 _SLOW_JOBS = 16 * SLOTS
 _QUICK_JOBS = 200
-_ROUNDS = 3
+_ROUNDS = 7
 _SINGLE_JOBS = 50
 _CLIENTS = 8
 _DONE_S_MAX = 120
