@@ -39,11 +39,6 @@ def send(broker: RedisBroker, engine: str) -> None:
     broker.enqueue(_message(engine))
 
 
-def unread(broker: RedisBroker, engine: str) -> int:
-    """Nudges that no worker has taken yet. Raises redis.RedisError."""
-    return int(broker.client.llen(_queue_key(broker, engine)))
-
-
 def _message(engine: str) -> "Message[None]":
     return Message(
         queue_name=queue_name(engine), actor_name=actor_name(engine), args=(), kwargs={}, options={}

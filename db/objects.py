@@ -67,7 +67,7 @@ def _folder(path: Path) -> LocalStore:
 
 def _set_apart(folder: Path) -> None:
     """Have ext4 put the folders below into regions of their own, as `chattr +T` does. In a region where
-    thousands of files were deleted within five minutes, by whomever, a new one takes 0.3 ms more.
+    thousands of files were deleted shortly before, by whomever, a new one took 0.3 ms more.
     """
     with suppress(OSError):  # another file system, or somebody else's folder
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
