@@ -1,4 +1,7 @@
-"""What Dramatiq runs: one actor an engine, one message: "there is work". It drains and returns."""
+"""What Dramatiq runs: one actor an engine, one message: "there is work". It drains and returns.
+
+Of a message whose arrival was seen, the drain is done when it is handed over.
+"""
 
 import dramatiq
 
@@ -10,8 +13,13 @@ from workers.wake import WakingBroker
 def declare(broker: WakingBroker, engine: str, runner: Runner) -> None:
     """Put the engine's `drain` actor on `broker`. A message too many is harmless: it finds nothing."""
     broker.has_room, broker.woken = runner.has_room, runner.drain
+
+    def drain(seen: bool = False) -> None:
+        if not seen:
+            runner.drain()
+
     dramatiq.Actor(
-        runner.drain,
+        drain,
         broker=broker,
         actor_name=nudge.actor_name(engine),
         queue_name=nudge.queue_name(engine),

@@ -10,6 +10,7 @@ from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Retries
 
 BLOCK_S = 0.4  # also how long an idle worker takes to stop
+SEEN = "seen"  # an argument of the actor
 _FULL_S = 0.05
 
 
@@ -17,7 +18,7 @@ class WakingBroker(RedisBroker):
     """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room.
 
     `woken` is called as soon as a message is there: to fetch it and hand it over takes a millisecond, and all
-    it says is that there is work.
+    it says is that there is work. Its actor hears `SEEN` of it: to claim again would find nothing.
     """
 
     has_room: Callable[[], bool] = staticmethod(lambda: True)
@@ -34,17 +35,21 @@ class _WakingConsumer(_RedisConsumer):
             if not self.broker.has_room():  # what waits may wake another worker
                 time.sleep(_FULL_S)
                 return None
-            if not self._something_waits():
+            if not (seen := self._first()):
                 return None
             self.broker.woken()
             self.misses = 0
+            message = super().__next__()
+            if message is not None and message.options["redis_message_id"].encode() == seen:
+                message.kwargs[SEEN] = True
+            return message
         return super().__next__()
 
-    def _something_waits(self) -> bool:
-        """Moving the first entry to where it is, is a blocking look: nothing is taken."""
+    def _first(self) -> bytes | None:
+        """The id of the first message. Moving it to where it is, is a blocking look: nothing is taken."""
         key = f"{self.broker.namespace}:{self.queue_name}"
         try:
-            return self.broker.client.blmove(key, key, BLOCK_S, "LEFT", "LEFT") is not None
+            return self.broker.client.blmove(key, key, BLOCK_S, "LEFT", "LEFT")
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise ConnectionClosed(error) from None
 

@@ -1,0 +1,88 @@
+"""A nudge is heeded once: when it is seen, or else by the actor it is for."""
+
+import threading
+from collections.abc import Generator
+
+import dramatiq
+import pytest
+import redis
+
+from db import nudge
+from workers import actors, wake
+
+ENGINE = "lark"
+QUEUE = nudge.queue_name(ENGINE)
+KEYS = f"dramatiq:{QUEUE}", f"dramatiq:{QUEUE}.msgs"
+
+
+class Runner:
+    """Counts. `first` is called within the first drain."""
+
+    def __init__(self) -> None:
+        self.drains = 0
+        self.drained = threading.Event()
+        self.first = lambda: None
+
+    def has_room(self) -> bool:
+        return True
+
+    def drain(self) -> None:
+        self.drains += 1
+        if self.drains == 1:
+            self.first()
+        self.drained.set()
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
+def broker(redis_url: str, runner: Runner) -> Generator[wake.WakingBroker]:
+    broker = wake.broker(redis_url)
+    broker.client.delete(*KEYS)
+    actors.declare(broker, ENGINE, runner)  # type: ignore[arg-type]
+    yield broker
+    broker.close()
+
+
+def work(broker: wake.WakingBroker) -> None:
+    """Until every message is acknowledged, then no more."""
+    worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=20)
+    worker.start()
+    try:
+        broker.join(QUEUE, interval=5, timeout=20_000)
+    finally:
+        worker.stop()
+
+
+def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
+    broker: wake.WakingBroker, runner: Runner
+) -> None:
+    nudge.send(broker, ENGINE)
+    work(broker)
+    assert runner.drains == 1
+
+
+def test_a_nudge_that_came_after_the_look_is_heeded_for_itself(
+    broker: wake.WakingBroker, runner: Runner
+) -> None:
+    runner.first = lambda: nudge.send(broker, ENGINE)  # what it tells of, the first drain has not seen
+    nudge.send(broker, ENGINE)
+    work(broker)
+    assert runner.drains == 2
+
+
+def test_a_nudge_that_another_worker_took_excuses_no_other(
+    broker: wake.WakingBroker, runner: Runner, redis_url: str
+) -> None:
+    def take_and_send() -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            client.delete(*KEYS)
+        nudge.send(broker, ENGINE)
+
+    runner.first = take_and_send
+    nudge.send(broker, ENGINE)
+    work(broker)
+    assert runner.drains == 2
