@@ -1,6 +1,6 @@
 """Jobs as a worker sees them: claim, renew, finish, sweep; its engine made known. Blocking."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,8 @@ class _Origin(msgspec.Struct):
 def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
     """A blocking connection in autocommit: each statement, thus each ledger function, is one commit.
 
-    Parameters are $1, $2 …, as in the asyncpg half. For one thread.
+    Parameters are $1, $2 …, as in the asyncpg half. For one thread. One that stops within a transaction loses
+    its locks after two seconds.
     """
     return psycopg.connect(
         url,
@@ -32,7 +33,7 @@ def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
         prepare_threshold=1,
         cursor_factory=psycopg.RawCursor,
         application_name=application_name,
-        options="-c statement_timeout=30s -c lock_timeout=5s",
+        options="-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=2s",
         connect_timeout=5,
         keepalives_idle=5,
         keepalives_interval=2,
@@ -51,16 +52,22 @@ def claim(
     limit: int,
     worker: str,
     lease_s: float,
+    early: Callable[[list[Claimed]], None] | None = None,
 ) -> list[Claimed]:
     """Take up to `limit` queued jobs, the fairest first; each comes leased and with a new attempt number.
 
     Of `lane` where given; else of one lane (that of the fairest job), or of any where `mixed`. `params`: what
-    the engine's jobs have.
+    the engine's jobs have. `early` is given the jobs before they are ours: the commit, a wait for the disk,
+    follows when it returns, and may yet fail.
     """
-    rows = connection.execute(
-        query("claim"), (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
-    ).fetchall()
-    return [_claimed(row, params) for row in rows]
+    values = (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
+    if early is None:
+        return [_claimed(row, params) for row in connection.execute(query("claim"), values).fetchall()]
+    way = connection.connection if isinstance(connection, psycopg.Cursor) else connection
+    with way.transaction():
+        jobs = [_claimed(row, params) for row in connection.execute(query("claim"), values).fetchall()]
+        early(jobs)
+    return jobs
 
 
 def _claimed(row: Any, params: type[Params]) -> Claimed:

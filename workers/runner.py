@@ -27,6 +27,7 @@ log = structlog.get_logger()
 _BREAK_OFF_S = 1.0
 _WRITE_S = 2.0  # for the last ends, where Postgres is away
 _LOSSES_MAX = 10  # a job that itself breaks the device must not break it for ever
+Started = dict[Attempt, Task | Finished]  # what the engine made of a claim
 
 
 class Links(Protocol):
@@ -104,11 +105,12 @@ class Runner:
                 if self._reserved or not self._plan().limit:
                     return
                 continue
-            jobs = self._claim(wanted.limit, lane=wanted.lane, any_lane=wanted.any_lane)
+            started: Started = {}
+            jobs = self._claim(wanted.limit, started, lane=wanted.lane, any_lane=wanted.any_lane)
             if wanted.fill and 0 < len(jobs) < wanted.limit:
-                jobs += self._claim(wanted.limit - len(jobs), lane=None, any_lane=True)
+                jobs += self._claim(wanted.limit - len(jobs), started, lane=None, any_lane=True)
             if jobs:
-                self._begin(self.rows.add(jobs))
+                self._begin(self.rows.add(jobs), started or self._start(jobs))
             if len(jobs) < wanted.limit:
                 return
 
@@ -126,7 +128,11 @@ class Runner:
         )
         return plan(load, linger_ms=self._settings.linger_ms, turn_s=self._settings.turn_s)
 
-    def _claim(self, limit: int, *, lane: str | None, any_lane: bool) -> list[Claimed]:
+    def _claim(self, limit: int, started: Started, *, lane: str | None, any_lane: bool) -> list[Claimed]:
+        """Where nothing else runs, the engine begins before the claim's commit, into `started`: it is heard
+        only after it.
+        """
+        is_alone = not self._craft.batched and not self.rows.working()
         try:
             return self._claims.run(
                 work.claim,
@@ -137,33 +143,42 @@ class Runner:
                 limit=limit,
                 worker=self._worker,
                 lease_s=self._settings.lease_s,
+                early=(lambda jobs: started.update(self._start(jobs))) if is_alone else None,
             )
         except psycopg.Error as error:
             log.warning("claim_failed", error=type(error).__name__)
+            for task in started.values():
+                if not isinstance(task, Finished):
+                    task.close()
             return []  # the timer asks again
 
-    def _begin(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            if not row.job.readable:
-                self._finish(row, ended(row.job, "refuse", "params_not_understood"))
-        rows = [row for row in rows if row.job.readable]
-        if not rows:
-            return
+    def _start(self, jobs: Sequence[Claimed]) -> Started:
+        """Have the engine begin: of each attempt its task, or, where it has none, its end."""
+        readable = [job for job in jobs if job.readable]
+        ends = [ended(job, "refuse", "params_not_understood") for job in jobs if not job.readable]
+        begun: Started = {}
         try:
-            tasks = self._craft.begin([row.job for row in rows])
+            tasks = self._craft.begin(readable) if readable else []
+            begun |= {(job.id, job.attempt): task for job, task in zip(readable, tasks, strict=True)}
         except DeviceLost:
-            for row in rows:
-                self._finish(row, self._after_loss(row.job))
-            return
+            ends += [self._after_loss(job) for job in readable]
         except Exception:
-            log.exception("begin_failed", jobs=len(rows))
-            for row in rows:
-                self._finish(row, ended(row.job, "retry", "engine_failed"))
-            return
-        for row, task in zip(rows, tasks, strict=True):
-            self.rows.begun(row, task)
-            self._pool.submit(self._work, row, task)
-        metrics.begun(self._craft.capabilities.engine, rows, len(self.rows.working()))
+            log.exception("begin_failed", jobs=len(readable))
+            ends += [ended(job, "retry", "engine_failed") for job in readable]
+        return begun | {(end.id, end.attempt): end for end in ends}
+
+    def _begin(self, rows: Sequence[Row], started: Started) -> None:
+        begun: list[Row] = []
+        for row in rows:
+            task = started[row.attempt]
+            if isinstance(task, Finished):
+                self._finish(row, task)
+            else:
+                begun.append(row)
+                self.rows.begun(row, task)
+                self._pool.submit(self._work, row, task)
+        if begun:
+            metrics.begun(self._craft.capabilities.engine, begun, len(self.rows.working()))
 
     def _work(self, row: Row, task: Task) -> None:
         result = ended(row.job, "retry", "internal_error")
@@ -268,7 +283,7 @@ class Runner:
                 self._finish(row, ended(row.job, "hand_back", "engine_interrupted"))
         elif rows:
             with self._turn:
-                self._begin(rows)
+                self._begin(rows, self._start([row.job for row in rows]))
 
     def _ended(self, ends: Sequence[Finished]) -> None:
         attempts = [(end.id, end.attempt) for end in ends]

@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -98,9 +98,11 @@ class ObedientEngine:
 
     def __init__(self) -> None:
         self.begun: queue.Queue[str] = queue.Queue()
+        self.before_begin: Callable[[], None] = lambda: None
         self.steps: queue.Queue[str] = queue.Queue()  # "go", or anything else: break off
         self.batches: list[int] = []
         self.asked: list[str] = []
+        self.speeches: list[ObedientSpeech] = []
         self.capabilities = Capabilities(
             engine="espeak",
             kind="speech",
@@ -112,9 +114,12 @@ class ObedientEngine:
         )
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+        self.before_begin()
         self.batches.append(len(batch))
         self.asked += [utterance.text for utterance in batch]
-        return [ObedientSpeech(utterance, self.begun, self.steps) for utterance in batch]
+        speeches = [ObedientSpeech(utterance, self.begun, self.steps) for utterance in batch]
+        self.speeches += speeches
+        return speeches
 
     def close(self) -> None: ...
 
@@ -122,11 +127,18 @@ class ObedientEngine:
 class Room:
     """A worker without its process: runner and timer, started by hand."""
 
-    def __init__(self, url: str, redis_url: str, store: Objects, settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        url: str,
+        redis_url: str,
+        store: Objects,
+        settings: WorkerSettings,
+        link: Callable[[str, str], Link] = Link,
+    ) -> None:
         self.engine = ObedientEngine()
         self.store = store
         name = f"room-{uuid.uuid4().hex[:6]}"
-        links = partial(Link, url)
+        links = partial(link, url)
         self.airing = Airing(
             connect(redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
         )

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from db import jobs, work
 from db.engine import Pool, transaction
 from db.log import configure
+from db.objects import open_store
 from db.work import WorkerConnection
 from tests.records import Submit, Wallet
 from tests.workers.conftest import Room
-from tests.workers.test_runner import order, until
+from tests.workers.test_runner import order, spent, until
+from workers.connections import Link
+from workers.settings import WorkerSettings
 
 
 async def test_a_job_taken_back_after_a_lapse_is_held_by_its_new_attempt(
@@ -36,6 +40,44 @@ async def test_a_job_taken_back_after_a_lapse_is_held_by_its_new_attempt(
     async with asyncio.timeout(20):
         while room.runner.rows.held() != [(sent.id, 2)]:  # the first attempt's finish is fenced meanwhile
             await asyncio.sleep(0.01)
+
+
+async def test_what_an_end_claims_while_the_worker_is_told_to_stop_is_handed_back(
+    room: Room,
+    pool: Pool,
+    wallet: Wallet,
+    submit: Submit,
+    database: tuple[str, str],
+    redis_url: str,
+    folder: Path,
+) -> None:
+    class Stopping(Link):
+        """Between the commit that ends and claims, and the beginning of what it claimed."""
+
+        def run(self, function: Any, *args: Any, **named: Any) -> Any:
+            done = super().run(function, *args, **named)
+            if function is work.finish_and_claim and done[1]:
+                stopping.runner.rest()
+            return done
+
+    settings = WorkerSettings(engine="espeak", lease_s=30)
+    stopping = Room(database[1], redis_url, open_store(folder.as_uri()), settings, Stopping)
+    owner = await wallet()
+    await submit(*(order(owner, "steps 1 5") for _ in range(stopping.engine.slots)))
+    stopping.runner.drain()
+    [last] = await submit(order(owner, "say 5"))
+    for _ in range(stopping.engine.slots):
+        stopping.engine.steps.put("go")
+    async with asyncio.timeout(20):
+        while stopping.runner.rows.held():
+            await asyncio.sleep(0.01)
+    found = await pool.fetchrow("SELECT state, attempt, tries FROM cv.job WHERE id = $1", last.id)
+    assert tuple(found) == ("queued", 1, 0)
+    assert "say 5" not in stopping.engine.asked
+    stopping.close()
+    room.runner.drain()
+    assert (await until(pool, last.id, "completed")).attempt == 2
+    assert await spent(pool, owner) == (stopping.engine.slots + 1, 0)
 
 
 async def test_a_row_nobody_can_read_fails_alone(
