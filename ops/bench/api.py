@@ -57,7 +57,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     p99_ms: float = 0.0
 
 
-def api(*, rounds: int = 9, seconds: float = 2.0) -> Figures:
+def api(*, rounds: int = 15, seconds: float = 1.3) -> Figures:
     """Run all; raises BenchError where a request failed, or the audit finds a defect."""
     missing = [name for name in ("fastapi", "sqlalchemy") if find_spec(name) is None]
     if missing:
