@@ -9,6 +9,7 @@ from msgspec import Struct
 from ops.storm.record import Transfer, Wallet
 
 HOLDS = {10: "free", 11: "paid", 12: "issued"}
+_IN_FLIGHT_MAX = 100  # of one owner: every client's request and a worker's fullest batch
 
 
 class Violation(Struct, frozen=True):
@@ -49,6 +50,9 @@ class Book:
         self.states = [State(0, 0, 0, 0)]
         self._month_ends: set[int] = set()  # entries after which the next writes a new month down
         self._last_time: dict[tuple[int, int, int], int] = {}
+        # As a look after the month's end may show them while older requests are still to be written.
+        self._last_ahead: dict[tuple[int, int, int], int] = {}
+        self._month_since = 0  # entry
         self._wallet = wallet
         self._sum: Counter[str] = Counter()
         self._seen: set[tuple[str, int]] = set()
@@ -62,8 +66,13 @@ class Book:
         return self
 
     def had(self, balance: tuple[int, int, int], *, since: int) -> bool:
-        """Whether the balances (free, paid, held) were these after entry `since`, or any later one."""
-        return self._last_time.get(balance, -1) >= since or self._is_new_month_of(self.states[-1], balance)
+        """Whether the balances (free, paid, held) were these after entry `since`, or any later one.
+
+        Who looks when a month has ended sees the new one's credits at once, though requests that began
+        before it are still to be written down.
+        """
+        last = max(self._last_time.get(balance, -1), self._last_ahead.get(balance, -1))
+        return last >= since or self._is_new_month_of(self.states[-1], balance)
 
     def is_after(self, state: State, balance: tuple[int, int, int]) -> bool:
         """Whether these are the balances right after an entry, or as a month that ended then left them."""
@@ -96,6 +105,7 @@ class Book:
         slot, way = entry.slot, (entry.src, entry.dst)
         if slot in (3, 4):
             self._month_ends.add(entry.seq - 1)
+            self._look_ahead(entry.seq)
         if slot == 3:
             return self._is_new_month(entry) and way == ("issued", "free")
         if slot == 4:
@@ -109,6 +119,12 @@ class Book:
         if 20 <= slot <= 22 or 30 <= slot <= 32:
             return self._resolves(entry, HOLDS[slot % 10 + 10])
         return 40 <= slot <= 42 and self._refunds(entry, HOLDS[slot - 30])
+
+    def _look_ahead(self, seq: int) -> None:
+        first = max(self._month_since, seq - _IN_FLIGHT_MAX)
+        for state in self.states[first:]:
+            self._last_ahead[self._wallet.monthly, state.paid, state.held] = state.seq
+        self._month_since = seq
 
     def _is_new_month(self, entry: Transfer) -> bool:
         is_later = self._period is None or entry.period > self._period

@@ -110,6 +110,11 @@ def test_a_month_may_end_between_an_entry_and_the_look_that_answers_it() -> None
     event(4, balance=(60, 5, 2))(seen)
     event(13, balance=(60, 5, 2))(seen)
     assert seen.verdict() == set()
+    event(13, balance=(60, 0, 2))(seen)  # the grant, begun before, is written after the look
+    assert seen.verdict() == set()
+    event(13, balance=(60, 0, 1))(seen)  # the second hold had been answered before
+    assert seen.verdict() == {"a balance that never was, or no longer"}
+    event(13, balance=(60, 5, 2))(seen)
     event(4, balance=(61, 5, 2))(seen)
     assert seen.verdict() == {"a grant answered a balance that was not so"}
 
