@@ -101,10 +101,10 @@ class Objects:
                 self._put(key, source)
 
     def _put(self, key: str, source: BinaryIO) -> None:
-        whole = source.read(_CHUNK_BYTES)
-        if len(whole) < _CHUNK_BYTES and self._root is not None:
-            _write(self._root / key, whole)
+        if self._root is not None:
+            _write(self._root, key, source)
             return
+        whole = source.read(_CHUNK_BYTES)
         if len(whole) < _CHUNK_BYTES:  # at once: none of obstore's threads needs to come back for more
             obstore.put(self._store, key, whole, use_multipart=False)
             return
@@ -184,19 +184,24 @@ class Objects:
                 yield [str(found["path"]) for found in page if found["last_modified"] < until]
 
 
-def _write(path: Path, whole: bytes) -> None:
-    """Seen when whole, as obstore's files are, in a quarter of its time: no other thread is asked."""
+def _write(root: Path, key: str, source: BinaryIO) -> None:
+    """Seen when whole, as obstore's files are, in a quarter of its time: no other thread is asked.
+
+    Below the root folder alone: where that is gone (a disk that is not mounted), none is made in its place.
+    """
+    path = root / key
     beside = f"{path}#{secrets.token_hex(4)}"
     try:
         file = os.open(beside, _NEW, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_below(root, path.parent)
         file = os.open(beside, _NEW, 0o666)
     try:
         try:
-            rest = memoryview(whole)
-            while rest:
-                rest = rest[os.write(file, rest) :]
+            while chunk := source.read(_CHUNK_BYTES):
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[os.write(file, rest) :]
         finally:
             os.close(file)
         os.rename(beside, path)
@@ -204,6 +209,12 @@ def _write(path: Path, whole: bytes) -> None:
         with suppress(OSError):
             os.unlink(beside)
         raise
+
+
+def _make_below(root: Path, folder: Path) -> None:
+    if folder != root:
+        _make_below(root, folder.parent)
+        folder.mkdir(exist_ok=True)
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:

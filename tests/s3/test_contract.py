@@ -2,6 +2,7 @@
 
 import io
 import time
+from pathlib import Path
 
 import pytest
 
@@ -68,4 +69,16 @@ def test_a_source_that_breaks_off_leaves_nothing_to_be_seen(store: Objects) -> N
     store.probe()
     with pytest.raises(StoreError):
         store.put("jobs/a/1.wav", Broken(BIG))
-    assert [key for page in store.old("jobs", -60) for key in page if "#" not in key] == []
+    assert [key for page in store.old("jobs", -60) for key in page] == []
+
+
+@pytest.mark.parametrize("body", [b"sound", BIG], ids=["short", "long"])
+def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path, body: bytes) -> None:
+    folder = tmp_path / "disk"
+    store = open_store(f"file://{folder}")
+    store.put("jobs/a/1.wav", io.BytesIO(body))
+    folder.rename(tmp_path / "unmounted")
+    for act in (store.probe, lambda: store.put("jobs/a/2.wav", io.BytesIO(body))):
+        with pytest.raises(StoreError):
+            act()
+    assert not folder.exists()
