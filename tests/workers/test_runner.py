@@ -101,13 +101,17 @@ async def test_a_worker_that_stops_before_its_claims_commit_keeps_the_job_from_n
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "say 5"))
-    gone = threading.Event()
-    room.engine.before_begin = lambda: gone.wait(20) and None
+    stopped, gone = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        gone.wait(20)
+
+    room.engine.before_begin = stop
     claiming = asyncio.create_task(asyncio.to_thread(room.runner.drain))
+    assert await asyncio.to_thread(stopped.wait, 20)
     claims = f"SELECT {CLAIMS} AND state = 'idle in transaction'"
     async with asyncio.timeout(20):
-        while not worker.execute(claims).fetchall():
-            await asyncio.sleep(0.01)
         while worker.execute(claims).fetchall():
             await asyncio.sleep(0.01)
     [taken] = work.claim(worker, engine="espeak", lane=None, mixed=True, limit=1, worker="other", lease_s=60)
