@@ -141,7 +141,7 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     sessions = _sessions(tokens, principals, settings)
     catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
     buckets, signals, prices = Buckets(db.redis_url), Signals(db.redis_url), PriceBook(record)
-    intake = Intake(record, choices.intake_limits(settings), nudger.nudge)
+    intake = Intake(record, choices.intake_limits(settings), nudger)
     speech = Speech(record, catalogs, prices, intake, signals, choices.speech_limits(settings))
     accounts = Accounts(
         record,

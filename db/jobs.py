@@ -13,16 +13,22 @@ from db.rows import Charged, JobStatus, NewCharge, NewJob, Progress, Submitted, 
 
 
 async def submit(
-    connection: Connection, jobs: Sequence[NewJob], *, wait_s_max: int, open_max: int
+    connection: Connection,
+    jobs: Sequence[NewJob],
+    *,
+    wait_s_max: int,
+    open_max: int,
+    mark: int | None = None,
 ) -> list[Submitted]:
     """Hold the price of each job and queue it, in one statement; an answer for each, in order.
 
-    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. One that cannot be written
+    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. `mark`: of the nudge that
+    went ahead of a job alone. One that cannot be written
     is malformed among others; alone it raises, UniqueViolationError too where it is being written just now.
     """
     limits = (timedelta(seconds=wait_s_max), open_max)
     if len(jobs) == 1:
-        rows = await connection.fetch(query("submit_one"), *_fields(jobs[0]), *limits)
+        rows = await connection.fetch(query("submit_one"), *_fields(jobs[0]), *limits, mark)
     else:
         columns = zip(*map(_fields, jobs), strict=True)
         rows = await connection.fetch(query("submit_batch"), *columns, *limits)

@@ -39,6 +39,11 @@ def send(broker: RedisBroker, engine: str) -> None:
     broker.enqueue(_message(engine))
 
 
+def mark(message_id: str) -> int:
+    """What a nudge and the commit it goes ahead of have in common. `message_id`: Dramatiq's, in Redis."""
+    return int(message_id[-12:], 16)
+
+
 def _message(engine: str) -> "Message[None]":
     return Message(
         queue_name=queue_name(engine), actor_name=actor_name(engine), args=(), kwargs={}, options={}
@@ -55,7 +60,7 @@ class Sender:
         self._connection = cast("Any", pool.make_connection())  # partly without types
         self._scripts: list[bytes] = []
         self._commands: list[Sequence[str | int | bytes]] = []
-        self._ready: dict[str, Sequence[bytes]] = {}
+        self._ready: dict[str, tuple[int, Sequence[bytes]]] = {}  # of an engine's next nudge: mark, commands
         self._awaited: deque[str | None] = deque()  # of each answer to come, the engine it counts for
         self._unread: dict[str, int] = {}
         self._broker = RedisBroker(client=self, middleware=[])
@@ -84,7 +89,14 @@ class Sender:
 
     def send(self, engine: str) -> None:
         """Nudge the engine's workers, and count. Raises redis.RedisError."""
-        self._write(self._ready.pop(engine, None) or self._packed(engine), None, engine)
+        _, commands = self._ready.pop(engine, None) or self._packed(engine)
+        self._write(commands, None, engine)
+
+    def mark(self, engine: str) -> int:
+        """The mark of the engine's next nudge."""
+        if engine not in self._ready:
+            self._ready[engine] = self._packed(engine)
+        return self._ready[engine][0]
 
     def count(self, engine: str) -> None:
         """Have the nudges counted that no worker has taken yet. Raises redis.RedisError."""
@@ -119,10 +131,11 @@ class Sender:
             self._commands.append(("EVALSHA", sha, len(keys), *keys, *args))
         return _LUA_STACK
 
-    def _packed(self, engine: str) -> Sequence[bytes]:
-        self._broker.enqueue(_message(engine))
+    def _packed(self, engine: str) -> tuple[int, Sequence[bytes]]:
+        message = self._broker.enqueue(_message(engine))
         commands, self._commands = self._commands, []
-        return self._connection.pack_commands([*commands, ("LLEN", _queue_key(self._broker, engine))])
+        counted = (*commands, ("LLEN", _queue_key(self._broker, engine)))
+        return mark(message.options["redis_message_id"]), self._connection.pack_commands(counted)
 
     def _write(self, packed: Sequence[bytes], *awaited: str | None) -> None:
         if len(self._awaited) >= _ANSWERS_MAX:

@@ -8,12 +8,16 @@ from uuid import UUID
 import msgspec
 import psycopg
 from msgspec.structs import astuple
+from psycopg.errors import Diagnostic
 
 from db.queries import query
 from db.rows import Capabilities, Claimed, Finished, Params, SpeechParams
 
 WorkerConnection = psycopg.Connection[tuple[Any, ...]]
 Way = WorkerConnection | psycopg.Cursor[tuple[Any, ...]]  # a cursor that is kept knows the types it has met
+_Row = tuple[UUID, int, str, str, bool, str, float]  # id, attempt, lane, params, live, kind, waited_s
+_COMMIT_MS = 20  # for one that a nudge went ahead of: meanwhile this worker claims nothing else
+_CLAIMED = "CV001"  # the notice of cv.claim_early
 _UNREAD = SpeechParams(text="", voice="", language="")
 
 
@@ -24,8 +28,7 @@ class _Origin(msgspec.Struct):
 def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
     """A blocking connection in autocommit: each statement, thus each ledger function, is one commit.
 
-    Parameters are $1, $2 …, as in the asyncpg half. For one thread. One that stops within a transaction loses
-    its locks after two seconds.
+    Parameters are $1, $2 …, as in the asyncpg half. For one thread.
     """
     return psycopg.connect(
         url,
@@ -33,7 +36,7 @@ def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
         prepare_threshold=1,
         cursor_factory=psycopg.RawCursor,
         application_name=application_name,
-        options="-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=2s",
+        options="-c statement_timeout=30s -c lock_timeout=5s",
         connect_timeout=5,
         keepalives_idle=5,
         keepalives_interval=2,
@@ -52,25 +55,40 @@ def claim(
     limit: int,
     worker: str,
     lease_s: float,
+    after: int | None = None,
     early: Callable[[list[Claimed]], None] | None = None,
 ) -> list[Claimed]:
     """Take up to `limit` queued jobs, the fairest first; each comes leased and with a new attempt number.
 
     Of `lane` where given; else of one lane (that of the fairest job), or of any where `mixed`. `params`: what
-    the engine's jobs have. `early` is given the jobs before they are ours: the commit, a wait for the disk,
-    follows when it returns, and may yet fail.
+    the engine's jobs have. `after`: the mark of a nudge, whose commit is waited for if it is still to come.
+    `early` is given the jobs before they are ours: the commit, a wait for the disk, goes on meanwhile, and
+    may yet fail.
     """
     values = (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
-    if early is None:
+    if early is None and after is None:
         return [_claimed(row, params) for row in connection.execute(query("claim"), values).fetchall()]
+    heard: list[Claimed] = []
+
+    def hear(notice: Diagnostic) -> None:
+        if early is not None and notice.sqlstate == _CLAIMED:
+            heard.extend(_told(notice.message_primary or "[]", params))
+            early(heard)
+
     way = connection.connection if isinstance(connection, psycopg.Cursor) else connection
-    with way.transaction():
-        jobs = [_claimed(row, params) for row in connection.execute(query("claim"), values).fetchall()]
-        early(jobs)
-    return jobs
+    way.add_notice_handler(hear)
+    try:
+        [(claimed,)] = connection.execute(query("claim_early"), (*values, after, _COMMIT_MS)).fetchall()
+    finally:
+        way.remove_notice_handler(hear)
+    return heard or _told(claimed, params)
 
 
-def _claimed(row: Any, params: type[Params]) -> Claimed:
+def _told(claimed: str, params: type[Params]) -> list[Claimed]:
+    return [_claimed(row, params) for row in msgspec.json.decode(claimed, type=list[_Row])]
+
+
+def _claimed(row: _Row, params: type[Params]) -> Claimed:
     """One row that cannot be read must not lose the others, which are leased by now."""
     job, attempt, lane, text, live, kind, waited_s = row
     claimed = Claimed(

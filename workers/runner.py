@@ -73,8 +73,8 @@ class Runner:
         self.store_lost = threading.Event()
         self.device_lost = threading.Event()
 
-    def drain(self) -> None:
-        """Claim into the free slots until there is no work or no room.
+    def drain(self, after: int | None = None) -> None:
+        """Claim into the free slots until there is no work or no room. `after`: the mark of the nudge.
 
         One thread claims at a time; a call that comes meanwhile makes it look once more.
         """
@@ -82,7 +82,8 @@ class Runner:
         while self._asked and self._turn.acquire(blocking=False):
             try:
                 self._asked = False
-                self._fill()
+                self._fill(after)
+                after = None
             finally:
                 self._turn.release()
 
@@ -94,7 +95,7 @@ class Runner:
         """Claim no more. What runs may end; where it breaks off, it is handed back."""
         self._closing.set()
 
-    def _fill(self) -> None:
+    def _fill(self, after: int | None) -> None:
         while not self._closing.is_set() and not self.store_lost.is_set():
             wanted = self._plan()
             if wanted.linger_ms:
@@ -106,7 +107,8 @@ class Runner:
                     return
                 continue
             started: Started = {}
-            jobs = self._claim(wanted.limit, started, lane=wanted.lane, any_lane=wanted.any_lane)
+            jobs = self._claim(wanted.limit, started, lane=wanted.lane, any_lane=wanted.any_lane, after=after)
+            after = None
             if wanted.fill and 0 < len(jobs) < wanted.limit:
                 jobs += self._claim(wanted.limit - len(jobs), started, lane=None, any_lane=True)
             if jobs:
@@ -128,7 +130,9 @@ class Runner:
         )
         return plan(load, linger_ms=self._settings.linger_ms, turn_s=self._settings.turn_s)
 
-    def _claim(self, limit: int, started: Started, *, lane: str | None, any_lane: bool) -> list[Claimed]:
+    def _claim(
+        self, limit: int, started: Started, *, lane: str | None, any_lane: bool, after: int | None = None
+    ) -> list[Claimed]:
         """Where nothing else runs, the engine begins before the claim's commit, into `started`: it is heard
         only after it.
         """
@@ -143,6 +147,7 @@ class Runner:
                 limit=limit,
                 worker=self._worker,
                 lease_s=self._settings.lease_s,
+                after=after,
                 early=(lambda jobs: started.update(self._start(jobs))) if is_alone else None,
             )
         except psycopg.Error as error:

@@ -9,20 +9,26 @@ from dramatiq.brokers.redis import RedisBroker, _RedisConsumer  # pyright: ignor
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Retries
 
+from db import nudge
+
 BLOCK_S = 0.4  # also how long an idle worker takes to stop
 SEEN = "seen"  # an argument of the actor
 _FULL_S = 0.05
 
 
+def _ignore(_mark: int) -> None: ...
+
+
 class WakingBroker(RedisBroker):
     """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room.
 
-    `woken` is called as soon as a message is there: to fetch it and hand it over takes a millisecond, and all
-    it says is that there is work. Its actor hears `SEEN` of it: to claim again would find nothing.
+    `woken` is called with its mark as soon as a message is there: to fetch it and hand it over takes a
+    millisecond, and all else it says is that there is work. Its actor hears `SEEN` of it: to claim again
+    would find nothing.
     """
 
     has_room: Callable[[], bool] = staticmethod(lambda: True)
-    woken: Callable[[], None] = staticmethod(lambda: None)
+    woken: Callable[[int], None] = staticmethod(_ignore)
 
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
@@ -37,7 +43,7 @@ class _WakingConsumer(_RedisConsumer):
                 return None
             if not (seen := self._first()):
                 return None
-            self.broker.woken()
+            self.broker.woken(nudge.mark(seen.decode()))
             self.misses = 0
             message = super().__next__()
             if message is not None and message.options["redis_message_id"].encode() == seen:

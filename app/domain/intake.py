@@ -1,7 +1,8 @@
 """Takes in the jobs of concurrent requests: many holds, one durable commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 import asyncpg
 from msgspec import Struct
@@ -21,12 +22,20 @@ class IntakeLimits(Struct, frozen=True, kw_only=True):
     requests_waiting_max: int  # for the database, before 503
 
 
-class Intake:
-    """Jobs on their way into the record. `nudge` hears of the engines that have new work."""
+class Nudges(Protocol):
+    """Tells workers of new work, as `Nudger` does."""
 
-    def __init__(self, record: Record, limits: IntakeLimits, nudge: Callable[[str], None]) -> None:
+    def ahead(self, engine: str) -> int | None: ...
+    def nudge(self, engine: str) -> None: ...
+    def make_sure(self, engine: str) -> None: ...
+
+
+class Intake:
+    """Jobs on their way into the record."""
+
+    def __init__(self, record: Record, limits: IntakeLimits, nudges: Nudges) -> None:
         self._limits = limits
-        self._nudge = nudge
+        self._nudges = nudges
         self._jobs = Coalesced(record, self._submit, waiting_max=limits.requests_waiting_max)
 
     async def submit(self, job: NewJob) -> Submitted:
@@ -39,12 +48,15 @@ class Intake:
 
     async def _submit(self, connection: Connection, batch: Sequence[NewJob]) -> list[Submitted]:
         limits = self._limits
-        write = partial(jobs.submit, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max)
+        mark = self._nudges.ahead(batch[0].engine) if len(batch) == 1 else None
+        write = partial(
+            jobs.submit, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max, mark=mark
+        )
         try:
             answers = await write(connection, batch)
         except asyncpg.UniqueViolationError:  # sent again while it was being written: now it is there
             answers = await write(connection, batch)
         queued = [job.engine for job, answer in zip(batch, answers, strict=True) if answer.code == "queued"]
         for engine in set(queued):
-            self._nudge(engine)
+            (self._nudges.nudge if mark is None else self._nudges.make_sure)(engine)
         return answers

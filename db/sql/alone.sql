@@ -2,16 +2,18 @@
 -- scalars, for a fifth less of Postgres's time. Whatever is not plain is left to them. Decision 17.
 
 -- cv.submit of one. Plain is a job without a key, paid from one bucket that keeps some if it is the free one, in the
--- wallet's month. Raises unique_violation where the same job is being written at this moment: ask again.
+-- wallet's month. Raises unique_violation where the same job is being written at this moment: ask again. `p_mark` is locked
+-- until the commit: a worker that was nudged ahead of it waits there.
 CREATE FUNCTION cv.submit_one(p_id uuid, p_owner uuid, p_kind text, p_engine text, p_lane text, p_params text,
   p_hold bigint, p_characters int, p_cost_us bigint, p_key text, p_fingerprint bytea, p_live boolean,
-  p_api_key uuid, p_tariff int, p_wait interval, p_open_max int)
+  p_api_key uuid, p_tariff int, p_wait interval, p_open_max int, p_mark bigint DEFAULT NULL)
 RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE called_at timestamptz := clock_timestamp(); said_at timestamptz := cv.now(); due_at timestamptz;
   next_seq bigint; link bytea; month date;
 BEGIN
+  IF p_mark IS NOT NULL THEN PERFORM pg_advisory_xact_lock(p_mark); END IF;
   IF p_key IS NULL THEN
     -- A free bucket that is not empty pays; so it does after the hold as before, and the row itself says which it was.
     UPDATE cv.wallet x SET seq = x.seq + 1, held = x.held + p_hold, free = greatest(x.free - p_hold, 0),
@@ -81,4 +83,24 @@ BEGIN
     p_worker, 'post', said_at, link);
   id := p_id; attempt := p_attempt; result := 'completed';
   RETURN NEXT;
+END $$;
+
+-- cv.claim of a worker that was just woken. First it waits, so many ms at most, for the commit `p_after` marks. It says what
+-- it claims, a JSON list, twice: in a notice, which leaves before its own commit, and in the answer, which follows it.
+CREATE FUNCTION cv.claim_early(p_engine text, p_lane text, p_mixed boolean, p_limit int, p_worker text, p_lease interval,
+  p_after bigint, p_wait_ms int)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE claimed text;
+BEGIN
+  IF p_after IS NOT NULL THEN
+    BEGIN
+      PERFORM set_config('lock_timeout', p_wait_ms::text, true), pg_advisory_xact_lock_shared(p_after);
+    EXCEPTION WHEN lock_not_available THEN  -- another nudge follows that commit
+    END;
+  END IF;
+  claimed := (SELECT json_agg(json_build_array(j.id, j.attempt, j.lane, j.params, j.live, j.kind, j.waited_s) ORDER BY j.fair_at)
+    FROM cv.claim(p_engine, p_lane, p_mixed, p_limit, p_worker, p_lease) j);
+  IF claimed IS NOT NULL THEN RAISE NOTICE USING ERRCODE = 'CV001', MESSAGE = claimed; END IF;
+  RETURN coalesce(claimed, '[]');
 END $$;

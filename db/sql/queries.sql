@@ -2,7 +2,7 @@
 
 -- name: submit_one
 SELECT pos, code, id, bucket, remaining
-FROM cv.submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+FROM cv.submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 
 -- name: submit_batch
 SELECT pos, code, id, bucket, remaining
@@ -54,6 +54,9 @@ FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 -- name: claim
 -- From the function alone: this statement's own look at cv.job may be older than what the function claimed.
 SELECT id, attempt, lane, params, live, kind, waited_s FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
+
+-- name: claim_early
+SELECT cv.claim_early($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: renew
 SELECT cv.renew($1, $2, $3, $4)

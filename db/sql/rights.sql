@@ -2,7 +2,7 @@
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cv FROM PUBLIC;
 GRANT USAGE ON SCHEMA cv TO cv_app;
 GRANT EXECUTE ON FUNCTION cv.open_wallet, cv.grant_credits, cv.expire_credits, cv.refund, cv.set_terms,
-  cv.set_unlimited, cv.close_wallet, cv.record_act, cv.set_price, cv.submit_batch, cv.forget_texts, cv.checkpoint, cv.defects_since_checkpoint, cv.submit_one, cv.claim, cv.renew, cv.finish, cv.finish_one, cv.sweep,
+  cv.set_unlimited, cv.close_wallet, cv.record_act, cv.set_price, cv.submit_batch, cv.forget_texts, cv.checkpoint, cv.defects_since_checkpoint, cv.submit_one, cv.claim, cv.claim_early, cv.renew, cv.finish, cv.finish_one, cv.sweep,
   cv.cancel, cv.break_off, cv.listen, cv.hear, cv.charge, cv.forget_audio, cv.forget_keys, cv.now, cv.month TO cv_app;
 GRANT SELECT ON cv.plan, cv.checkpoint, cv.false_checkpoints, cv.price, cv.price_now, cv.wallet, cv.transfer, cv.job, cv.balance, cv.leg, cv.chain_breaks, cv.recon, cv.admin_act TO cv_app;
 GRANT SELECT, INSERT, UPDATE ON cv.api_key TO cv_app;

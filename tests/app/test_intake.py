@@ -32,11 +32,27 @@ async def record(database: tuple[str, str]) -> AsyncGenerator[Record]:
     await record.close()
 
 
-def intake_of(
-    record: Record, *, requests_waiting_max: int = 1000, nudge: Callable[[str], None] = lambda _: None
-) -> Intake:
+class Nudges:
+    """What was asked of a nudger: ahead (its mark), nudge, make_sure."""
+
+    def __init__(self, mark: int | None = None) -> None:
+        self.asked: list[str] = []
+        self._mark = mark
+
+    def ahead(self, _engine: str) -> int | None:
+        self.asked.append("ahead")
+        return self._mark
+
+    def nudge(self, _engine: str) -> None:
+        self.asked.append("nudge")
+
+    def make_sure(self, _engine: str) -> None:
+        self.asked.append("make_sure")
+
+
+def intake_of(record: Record, *, requests_waiting_max: int = 1000, nudges: Nudges | None = None) -> Intake:
     limits = IntakeLimits(queue_wait_s=60, jobs_waiting_max=1000, requests_waiting_max=requests_waiting_max)
-    return Intake(record, limits, nudge)
+    return Intake(record, limits, nudges or Nudges())
 
 
 @pytest.fixture
@@ -92,6 +108,41 @@ async def test_a_lone_job_waits_for_nobody(pool: Pool, wallet: Wallet, record: R
     found = [(await intake.submit(job)).code for job in jobs]
 
     assert (found, await commits(pool, jobs)) == (["queued"] * 3, 3)
+
+
+async def test_a_lone_jobs_nudge_goes_ahead_and_is_made_sure_of(
+    pool: Pool, wallet: Wallet, record: Record, database: tuple[str, str]
+) -> None:
+    owner, poor, nudges = await wallet(), await wallet(monthly=0), Nudges(mark=7)
+    intake = intake_of(record, nudges=nudges)
+    locks = "SELECT objid FROM pg_locks WHERE locktype = 'advisory'"
+    admin = await asyncpg.connect(database[0])
+    async with admin.transaction():
+        await admin.execute("SELECT FROM cv.wallet FOR NO KEY UPDATE")
+        lone = (await begun(intake.submit(new_job(owner))))[0]
+        async with asyncio.timeout(20):
+            while not (held := await admin.fetch(locks)):
+                await asyncio.sleep(0.01)
+    assert ([row["objid"] for row in held], (await lone).code) == ([7], "queued")
+    assert (await intake.submit(new_job(poor))).code == "insufficient_credits"
+    assert nudges.asked == ["ahead", "make_sure", "ahead"]
+    assert await admin.fetch(locks) == []
+    await admin.close()
+
+
+async def test_who_has_company_or_cannot_go_ahead_is_nudged_for_afterwards(
+    wallet: Wallet, record: Record, busy: Busy
+) -> None:
+    owner, nudges = await wallet(), Nudges()
+    intake = intake_of(record, nudges=nudges)
+    await intake.submit(new_job(owner))
+    assert nudges.asked == ["ahead", "nudge"]
+    async with busy():
+        first = await begun(*(intake.submit(new_job(owner)) for _ in range(2)))
+        answers = [*first, *await begun(*(intake.submit(new_job(owner)) for _ in range(5)))]
+    assert await codes(answers) == ["queued"] * 7
+    assert set(nudges.asked) == {"ahead", "nudge"}
+    assert nudges.asked.count("ahead") < nudges.asked.count("nudge") < 1 + len(answers)
 
 
 async def test_a_job_sent_again_while_it_is_being_written_is_one(

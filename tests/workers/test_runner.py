@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
 import uuid
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from tests.records import Submit, Wallet, new_job
 from workers.settings import WorkerSettings
 
 from .conftest import ObedientEngine, Room
-
-CLAIMS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'claims'"
 
 
 def order(owner: uuid.UUID, text: str) -> NewJob:
@@ -59,81 +56,6 @@ async def test_a_job_becomes_a_wav_file(
     assert (done.duration_ms, done.audio_bytes, done.content_type) == (500, 1044, "audio/wav")
     assert done.object == f"jobs/{sent.id}-1.wav"
     assert (folder / done.object).stat().st_size == 1044
-    assert await spent(pool, owner) == (1, 0)
-
-
-async def test_the_engine_begins_before_the_claims_commit_and_is_heard_after_it(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
-    owner = await wallet()
-    [sent] = await submit(order(owner, "say 5"))
-    seen: list[str] = []
-
-    def look() -> None:
-        seen.extend(row[0] for row in worker.execute("SELECT state FROM cv.job").fetchall())
-
-    room.engine.before_begin = look
-    room.runner.drain()
-    await until(pool, sent.id, "completed")
-    assert seen == ["queued"]
-    assert room.engine.begun.get(timeout=20) == "say 5"
-
-
-async def test_what_began_before_a_commit_that_failed_is_closed_and_done_again(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
-    owner = await wallet()
-    [sent] = await submit(order(owner, "say 5"))
-    end = f"SELECT pg_terminate_backend(pid, 20000) {CLAIMS}"
-    room.engine.before_begin = lambda: worker.execute(end).fetchall() and None
-    room.runner.drain()
-    assert [speech.closed.is_set() for speech in room.engine.speeches] == [True]
-    assert (room.engine.begun.empty(), room.runner.rows.held()) == (True, [])
-    assert (await until(pool, sent.id, "queued")).attempt == 0
-    room.engine.before_begin = lambda: None
-    room.runner.drain()
-    assert (await until(pool, sent.id, "completed")).attempt == 1
-    assert await spent(pool, owner) == (1, 0)
-
-
-async def test_a_worker_that_stops_before_its_claims_commit_keeps_the_job_from_nobody(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
-    owner = await wallet()
-    [sent] = await submit(order(owner, "say 5"))
-    stopped, gone = threading.Event(), threading.Event()
-
-    def stop() -> None:
-        stopped.set()
-        gone.wait(20)
-
-    room.engine.before_begin = stop
-    claiming = asyncio.create_task(asyncio.to_thread(room.runner.drain))
-    assert await asyncio.to_thread(stopped.wait, 20)
-    claims = f"SELECT {CLAIMS} AND state = 'idle in transaction'"
-    async with asyncio.timeout(20):
-        while worker.execute(claims).fetchall():
-            await asyncio.sleep(0.01)
-    [taken] = work.claim(worker, engine="espeak", lane=None, mixed=True, limit=1, worker="other", lease_s=60)
-    assert taken.id == sent.id
-    gone.set()
-    await claiming
-    assert (room.runner.rows.held(), room.engine.begun.empty()) == ([], True)
-
-
-async def test_an_engine_that_cannot_begin_is_tried_again(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
-) -> None:
-    owner = await wallet()
-    [sent] = await submit(order(owner, "say 5"))
-
-    def fail() -> None:
-        room.engine.before_begin = lambda: None
-        raise RuntimeError
-
-    room.engine.before_begin = fail
-    room.start()
-    assert (await until(pool, sent.id, "completed")).attempt == 2
     assert await spent(pool, owner) == (1, 0)
 
 
