@@ -115,7 +115,10 @@ async def test_a_lone_jobs_nudge_goes_ahead_and_is_made_sure_of(
 ) -> None:
     owner, poor, nudges = await wallet(), await wallet(monthly=0), Nudges(mark=7)
     intake = intake_of(record, nudges=nudges)
-    locks = "SELECT objid FROM pg_locks WHERE locktype = 'advisory'"
+    locks = (
+        "SELECT l.objid FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+        " WHERE l.locktype = 'advisory' AND d.datname = current_database()"
+    )
     admin = await asyncpg.connect(database[0])
     async with admin.transaction():
         await admin.execute("SELECT FROM cv.wallet FOR NO KEY UPDATE")

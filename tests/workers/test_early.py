@@ -19,6 +19,8 @@ from tests.workers.test_runner import order, spent, until
 
 AtCommit = Callable[[str], AbstractAsyncContextManager[asyncpg.Connection]]
 MARK = 2**47 + 5
+MARKS = """SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE l.locktype = 'advisory' AND d.datname = current_database()"""
 
 
 @pytest.fixture
@@ -113,9 +115,7 @@ async def test_a_worker_nudged_ahead_of_a_commit_waits_for_it(
         await jobs.submit(connection, [job], wait_s_max=60, open_max=10, mark=MARK)
         claiming = asyncio.create_task(asyncio.to_thread(room.runner.drain, MARK))
         async with asyncio.timeout(20):
-            while not await pool.fetchval(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            ):
+            while not await pool.fetchval(f"{MARKS} AND NOT granted"):
                 await asyncio.sleep(0.01)
         assert room.engine.asked == []
     await claiming
@@ -166,4 +166,4 @@ async def test_a_submission_that_fails_leaves_its_mark_to_nobody(pool: Pool, wal
         poor = new_job(await wallet(monthly=0))
         [refused] = await jobs.submit(connection, [poor], wait_s_max=60, open_max=10, mark=MARK)
         assert refused.code == "insufficient_credits"
-        assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+        assert await connection.fetchval(MARKS) == 0
