@@ -43,8 +43,8 @@ MUTANTS = {
             ),
             (
                 "alone",
-                "BEGIN\n  IF p_key",
-                "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);\n  IF p_key",
+                "BEGIN\n  IF p_mark",
+                "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);\n  IF p_mark",
             ),
         ],
         "kill_postgres",
