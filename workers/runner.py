@@ -110,7 +110,9 @@ class Runner:
             jobs = self._claim(wanted.limit, started, lane=wanted.lane, any_lane=wanted.any_lane, after=after)
             after = None
             if wanted.fill and 0 < len(jobs) < wanted.limit:
-                jobs += self._claim(wanted.limit - len(jobs), started, lane=None, any_lane=True)
+                jobs += self._claim(
+                    wanted.limit - len(jobs), {}, lane=None, any_lane=True
+                )  # they batch: none began
             if jobs:
                 self._begin(self.rows.add(jobs), started or self._start(jobs))
             if len(jobs) < wanted.limit:

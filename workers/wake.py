@@ -23,8 +23,8 @@ class WakingBroker(RedisBroker):
     """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room.
 
     `woken` is called with its mark as soon as a message is there: to fetch it and hand it over takes a
-    millisecond, and all else it says is that there is work. Its actor hears `SEEN` of it: to claim again
-    would find nothing.
+    millisecond, and all else it says is that there is work. Its actor hears `SEEN` of it, and need
+    not claim again.
     """
 
     has_room: Callable[[], bool] = staticmethod(lambda: True)

@@ -53,6 +53,7 @@ class Nudger:
             return None
         if loop.time() - self._sent_at < _SURE_S:
             return None
+        self._sent_at = loop.time()  # a mark is for one commit alone
         loop.call_soon(self.nudge, engine)
         return self._sender.mark(engine)
 
@@ -91,7 +92,9 @@ class Nudger:
                 self._doubted.clear()
         except (redis.RedisError, DramatiqError, OSError) as error:
             return self._lost(error)
-        return self._send() if self._waiting or self._doubted else None
+        if self._waiting or self._doubted:
+            return self._send()
+        return self._pause(_PAUSE_S) if self._sent else None  # what is lost shows in the answers
 
     def _lost(self, error: BaseException) -> None:
         """Perhaps with what was sent last: that goes again."""

@@ -3,7 +3,7 @@
 
 -- cv.submit of one. Plain is a job without a key, paid from one bucket that keeps some if it is the free one, in the
 -- wallet's month. Raises unique_violation where the same job is being written at this moment: ask again. `p_mark` is locked
--- until the commit: a worker that was nudged ahead of it waits there.
+-- until the commit, for a worker that was nudged ahead of it and waits; not where that one was here before.
 CREATE FUNCTION cv.submit_one(p_id uuid, p_owner uuid, p_kind text, p_engine text, p_lane text, p_params text,
   p_hold bigint, p_characters int, p_cost_us bigint, p_key text, p_fingerprint bytea, p_live boolean,
   p_api_key uuid, p_tariff int, p_wait interval, p_open_max int, p_mark bigint DEFAULT NULL)
@@ -13,7 +13,7 @@ SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE called_at timestamptz := clock_timestamp(); said_at timestamptz := cv.now(); due_at timestamptz;
   next_seq bigint; link bytea; month date;
 BEGIN
-  IF p_mark IS NOT NULL THEN PERFORM pg_advisory_xact_lock(p_mark); END IF;
+  IF p_mark IS NOT NULL THEN PERFORM pg_try_advisory_xact_lock(p_mark); END IF;
   IF p_key IS NULL THEN
     -- A free bucket that is not empty pays; so it does after the hold as before, and the row itself says which it was.
     UPDATE cv.wallet x SET seq = x.seq + 1, held = x.held + p_hold, free = greatest(x.free - p_hold, 0),
@@ -91,11 +91,12 @@ CREATE FUNCTION cv.claim_early(p_engine text, p_lane text, p_mixed boolean, p_li
   p_after bigint, p_wait_ms int)
 RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE claimed text;
+DECLARE claimed text; patience text := current_setting('lock_timeout');
 BEGIN
   IF p_after IS NOT NULL THEN
     BEGIN
-      PERFORM set_config('lock_timeout', p_wait_ms::text, true), pg_advisory_xact_lock_shared(p_after);
+      PERFORM set_config('lock_timeout', p_wait_ms::text, true), pg_advisory_xact_lock_shared(p_after),
+        set_config('lock_timeout', patience, true);
     EXCEPTION WHEN lock_not_available THEN  -- another nudge follows that commit
     END;
   END IF;

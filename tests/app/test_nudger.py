@@ -116,6 +116,9 @@ async def test_a_nudge_ahead_leaves_when_the_caller_first_waits_and_bears_the_ma
     monkeypatch.setattr("app.domain.nudger._SURE_S", 0.0)
     client.delete(QUEUE)
     mark = nudger.ahead(ENGINE)
+    monkeypatch.setattr("app.domain.nudger._SURE_S", 60.0)
+    assert nudger.ahead(ENGINE) is None  # in the same turn: a mark is given once
+    monkeypatch.setattr("app.domain.nudger._SURE_S", 0.0)
     assert client.llen(QUEUE) == 0
     await asyncio.sleep(0)
     found = client.blpop([QUEUE], timeout=5)  # while the loop stands still

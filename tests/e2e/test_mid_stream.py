@@ -103,7 +103,7 @@ def test_a_worker_that_stops_lets_its_streams_end(slow: Stack) -> None:
 def test_a_worker_killed_is_an_error_never_a_short_file_and_free(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     pid = slow.env()["pids"]["worker"]
-    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGKILL))
+    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGKILL), chunks=MANY_CHUNKS)
     started_again(slow, "worker", pid)
 
     assert cut(heard) == heard
@@ -136,7 +136,7 @@ def test_jobs_with_a_key_go_on_when_the_api_stops(slow: Stack) -> None:
 def test_a_store_lost_is_an_error_and_free(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     with _without_store(slow) as take_away:
-        heard = heard_while(slow, take_away)
+        heard = heard_while(slow, take_away, chunks=MANY_CHUNKS)
     after = settled(slow)
 
     assert cut(heard) == heard
@@ -154,9 +154,12 @@ def _without_store(stack: Stack) -> Generator[Act]:
         folder.rename(aside)
         folder.touch()
 
-    yield take_away
-    folder.unlink()
-    aside.rename(folder)
+    try:
+        yield take_away
+    finally:
+        if aside.exists():
+            folder.unlink(missing_ok=True)
+            aside.rename(folder)
 
 
 def test_all_that_was_cut_left_the_ledger_sound(slow: Stack) -> None:

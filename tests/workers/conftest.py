@@ -164,7 +164,7 @@ class Room:
         self.airing.stop()
 
 
-SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=1.0)
+SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=10.0)
 
 
 @pytest.fixture

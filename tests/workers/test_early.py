@@ -50,10 +50,10 @@ async def test_the_engine_begins_before_the_claims_commit_and_is_heard_after_it(
     owner, began = await wallet(), threading.Event()
     [sent] = await submit(order(owner, "say 5"))
     room.engine.before_begin = began.set
-    async with at_commit("PERFORM pg_advisory_xact_lock(1)") as holder:
+    async with at_commit("PERFORM set_config('lock_timeout', '0', true), pg_advisory_xact_lock(1)") as holder:
         await holder.execute("SELECT pg_advisory_lock(1)")
         claiming = asyncio.create_task(asyncio.to_thread(room.runner.drain))
-        assert await asyncio.to_thread(began.wait, 4)
+        assert await asyncio.to_thread(began.wait, 20)
         assert await pool.fetchval("SELECT state FROM cv.job") == "queued"
         assert (room.engine.begun.empty(), claiming.done()) == (True, False)
     await claiming

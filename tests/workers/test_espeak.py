@@ -71,12 +71,21 @@ def children(pid: int) -> list[int]:
     return [child for _, child in sorted(found)]
 
 
-def children_soon(pid: int, within_s: float = 5) -> list[int]:
-    """The same, once there are any."""
-    deadline = time.monotonic() + within_s
-    while not (found := children(pid)) and time.monotonic() < deadline:
+def waiting_child(pid: int) -> int:
+    """The one forked ahead, once those that have spoken are gone: it sleeps, they do not."""
+    deadline, looks = time.monotonic() + 30, 0
+    while looks < 3:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
-    return found
+        found = children(pid)
+        looks = looks + 1 if len(found) == 1 and is_asleep(found[0]) else 0
+    return children(pid)[0]
+
+
+def is_asleep(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    return False
 
 
 def command(pid: int) -> str:
@@ -229,15 +238,16 @@ def test_too_much_audio_is_refused() -> None:
             say(engine, utterance())
 
 
-def test_closing_a_speech_ends_its_child(engine: EspeakEngine) -> None:
-    speech = begin(engine, utterance(LONG))
-    audio = iter(speech)
-    next(audio)
-    child = children(server())[0]
-    speech.close()
-    assert ends(child)
-    with pytest.raises(Interrupted):
-        list(audio)
+def test_closing_a_speech_ends_its_child() -> None:
+    with closing(EspeakEngine()) as engine:
+        speech = begin(engine, utterance(LONG))
+        audio = iter(speech)
+        next(audio)
+        (child,) = children(server())
+        speech.close()
+        assert ends(child)
+        with pytest.raises(Interrupted):
+            list(audio)
 
 
 def test_closing_wakes_a_reader_that_waits() -> None:
@@ -271,7 +281,7 @@ def test_a_voice_that_comes_again_is_waited_for_and_sounds_the_same() -> None:
     with closing(EspeakEngine()) as engine:
         ryan, other, again = (say(engine, utterance(voice=voice)) for voice in ("ryan", "emma", "ryan"))
         assert say(engine, utterance()) == ryan == again
-        (waiting,) = children_soon(server())
+        waiting = waiting_child(server())
         assert say(engine, utterance(voice="emma")) == other
         assert say(engine, utterance()) == ryan
         assert ends(waiting)
@@ -280,20 +290,21 @@ def test_a_voice_that_comes_again_is_waited_for_and_sounds_the_same() -> None:
 def test_a_waiting_child_that_is_killed_is_not_missed() -> None:
     with closing(EspeakEngine()) as engine:
         ryan, _ = say(engine, utterance()), say(engine, utterance())
-        (waiting,) = children_soon(server())
+        waiting = waiting_child(server())
         os.kill(waiting, signal.SIGKILL)
         assert ends(waiting)
         assert say(engine, utterance()) == ryan
 
 
-def test_a_killed_child_interrupts_its_speech_alone(engine: EspeakEngine) -> None:
-    audio = iter(begin(engine, utterance(LONG)))
-    next(audio)
-    child = children(server())[0]
-    os.kill(child, signal.SIGKILL)
-    with pytest.raises(Interrupted):
-        list(audio)
-    assert say(engine, utterance())
+def test_a_killed_child_interrupts_its_speech_alone() -> None:
+    with closing(EspeakEngine()) as engine:
+        audio = iter(begin(engine, utterance(LONG)))
+        next(audio)
+        (child,) = children(server())
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(Interrupted):
+            list(audio)
+        assert say(engine, utterance())
 
 
 def test_a_server_that_hangs_is_replaced() -> None:

@@ -58,15 +58,18 @@ async def test_what_an_end_claims_while_the_worker_is_told_to_stop_is_handed_bac
             done = super().run(function, *args, **named)
             if function is work.finish_and_claim and done[1]:
                 stopping.runner.rest()
+                told.set()
             return done
 
-    settings = WorkerSettings(engine="espeak", lease_s=30)
+    told, settings = threading.Event(), WorkerSettings(engine="espeak", lease_s=30)
     stopping = Room(database[1], redis_url, open_store(folder.as_uri()), settings, Stopping)
     owner = await wallet()
     await submit(*(order(owner, "steps 1 5") for _ in range(stopping.engine.slots)))
     stopping.runner.drain()
     [last] = await submit(order(owner, "say 5"))
-    for _ in range(stopping.engine.slots):
+    stopping.engine.steps.put("go")  # one alone: its end claims
+    assert await asyncio.to_thread(told.wait, 20)
+    for _ in range(stopping.engine.slots - 1):
         stopping.engine.steps.put("go")
     async with asyncio.timeout(20):
         while stopping.runner.rows.held():
