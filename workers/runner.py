@@ -110,9 +110,8 @@ class Runner:
             jobs = self._claim(wanted.limit, started, lane=wanted.lane, any_lane=wanted.any_lane, after=after)
             after = None
             if wanted.fill and 0 < len(jobs) < wanted.limit:
-                jobs += self._claim(
-                    wanted.limit - len(jobs), {}, lane=None, any_lane=True
-                )  # they batch: none began
+                # Into nowhere: engines that fill are those that batch, and begin none early.
+                jobs += self._claim(wanted.limit - len(jobs), {}, lane=None, any_lane=True)
             if jobs:
                 self._begin(self.rows.add(jobs), started or self._start(jobs))
             if len(jobs) < wanted.limit:
