@@ -24,7 +24,7 @@ from db.objects import StoreError, open_store
 from tests.e2e.clients import download, poll
 from tests.e2e.conftest import Stack
 from tests.records import Submit, Wallet
-from tests.workers.conftest import SETTINGS, Room
+from tests.workers.conftest import Room
 from tests.workers.test_runner import order, spent, until
 from workers.connections import Link
 from workers.orphans import Orphans
@@ -33,6 +33,7 @@ from workers.settings import WorkerSettings
 from .conftest import NewBucket
 
 NewRoom = Callable[[str], Room]
+SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=2.0)
 
 
 @pytest.fixture
