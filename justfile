@@ -37,6 +37,10 @@ fuzz cases="100000":
 fuzz-bytes target seconds="60":
     {{bin}}/python -m tests.fuzz.random_bytes {{target}} {{seconds}}
 
+# speak so many generated texts of every shape, script and length (100,000: two hours), and say how they went
+generated cases="100000" *args:
+    {{bin}}/python -m tests.generated {{cases}} {{args}}
+
 # bring the database of the running stack, or of CODEVOICE_DATABASE_OWNER_URL, to this version
 migrate:
     {{bin}}/codevoice migrate
@@ -44,6 +48,10 @@ migrate:
 # run one benchmark against the running stack
 bench name *args:
     {{bin}}/codevoice bench {{name}} {{args}}
+
+# install what judges speech for `codevoice bench voices` into an environment of its own, .judges
+judges:
+    bash ops/judges.sh
 
 # audit the ledger of the running stack
 ledger:

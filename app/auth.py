@@ -5,7 +5,7 @@ where no header has one. Pages (`page=…`) know browsers by their cookie alone;
 together with the token of a page's forms, which no other site knows.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -47,6 +47,20 @@ class Authenticator:
         """As `of_headers`, but by a cookie alone too: players send no header of ours, and change nothing."""
         credential = find_credential(headers)
         return await (self._sessions.who(headers) if credential is None else self.who(credential))
+
+    def checking(self, scope: Scope) -> Callable[[], Awaitable[Principal]]:
+        """For who is answered for long: whose request it was, as of now. Raises what would refuse it now."""
+        headers, needed = scope["headers"], scope["route_handler"].opt.get("scope")
+
+        async def check() -> Principal:
+            who = await self.of_headers(headers)
+            if who is None:
+                raise MissingKey
+            if needed is not None:
+                who.allow(needed)
+            return who
+
+        return check
 
     async def of_browser(self, scope: Scope) -> Principal | None:
         """Who looks at a page. Raises LoginNeeded where it is not for anybody, and MissingScope."""

@@ -7,10 +7,39 @@ from app.domain.answers import AnswerLimits
 from app.domain.audio import AudioRules
 from app.domain.intake import IntakeLimits
 from app.domain.mail import Mailer, open_mailer
+from app.domain.record import Record
 from app.domain.speech import SpeechLimits
+from app.domain.storage import Storage, StorageLimits
+from app.domain.streams import LEASE_S, StreamLimits, Streams
 from app.domain.transcripts import TranscriptionLimits
 from app.gate import Limits
 from app.settings import AppSettings
+from db.disk import StoreDisk
+from db.open_streams import StreamCounts
+from db.settings import DbSettings
+
+_RESERVED = 3  # connections
+
+
+def record(settings: AppSettings, db: DbSettings) -> Record:
+    """For requests."""
+    return _record(settings, db, db.pool_connections)
+
+
+def reserve(settings: AppSettings, db: DbSettings) -> Record:
+    """For readiness and for news of callers, which come however busy the requests' connections are."""
+    return _record(settings, db, _RESERVED)
+
+
+def _record(settings: AppSettings, db: DbSettings, connections: int) -> Record:
+    return Record(
+        db.database_url,
+        connections_max=connections,
+        statement_timeout_ms=db.statement_timeout_ms,
+        wait_s=settings.database_wait_s,
+        waiting_max=settings.database_waiting_max,
+        silent_s=settings.database_silent_s,
+    )
 
 
 def mailer(settings: AppSettings) -> Mailer:
@@ -47,8 +76,25 @@ def answer_limits(settings: AppSettings) -> AnswerLimits:
         characters_max=settings.answer_characters_max,
         first_audio_wait_s=settings.first_audio_wait_s,
         waiting_max=settings.answers_waiting_max,
-        streams_max=settings.streams_max,
+        refunds_max=settings.stream_refunds_max,
     )
+
+
+def streams(settings: AppSettings, db: DbSettings) -> Streams:
+    """Places for streams."""
+    limits = StreamLimits(
+        key_max=settings.streams_max,
+        account_max=settings.account_streams_max,
+        address_max=settings.address_streams_max,
+        wait_s=settings.limits_wait_ms / 1000,
+    )
+    return Streams(StreamCounts(db.redis_url, lease_s=LEASE_S), limits)
+
+
+def storage(settings: AppSettings, db: DbSettings, record: Record) -> Storage:
+    """Room for what jobs make."""
+    limits = StorageLimits(free_bytes_max=settings.free_stored_bytes_max, bytes_max=settings.stored_bytes_max)
+    return Storage(record, StoreDisk(db), limits)
 
 
 def cors(settings: AppSettings) -> Cors | None:
@@ -76,9 +122,14 @@ def gate_limits(settings: AppSettings) -> Limits:
     return Limits(
         posts_per_minute=settings.posts_per_minute,
         posts_burst=settings.posts_burst,
+        account_posts_per_minute=settings.account_posts_per_minute,
+        account_posts_burst=settings.account_posts_burst,
         status_polls_per_s=settings.status_polls_per_s,
         account_logins_per_15min=settings.account_logins_per_15min,
         address_logins_per_15min=settings.address_logins_per_15min,
+        email_logins_per_15min=settings.email_logins_per_15min,
+        login_slow_s=settings.login_slow_s,
+        resets_per_15min=settings.resets_per_15min,
         address_registrations_per_hour=settings.address_registrations_per_hour,
         without_store=settings.limits_without_redis,
         wait_s=settings.limits_wait_ms / 1000,

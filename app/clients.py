@@ -28,6 +28,10 @@ class Clients:
         """What the client's requests are counted by: an IPv4 address, or an IPv6 network of 64 bits."""
         return counted_as(self.address(scope))
 
+    def network(self, scope: Scope) -> str:
+        """The network the client is in, of 24 bits of IPv4 or 48 of IPv6: what a provider may give to one."""
+        return network_of(self.address(scope))
+
     def address(self, scope: Scope) -> str:
         """The address nearest to the client that somebody trusted has seen."""
         client = scope["client"]
@@ -68,6 +72,16 @@ def counted_as(text: str) -> str:
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), _V6_PREFIX_BITS), strict=False))
     return str(address)
+
+
+@lru_cache(_REMEMBERED_MAX)
+def network_of(text: str) -> str:
+    """The network around an address."""
+    address = _parsed(text)
+    if address is None:
+        return _NOBODY
+    bits = 48 if isinstance(address, IPv6Address) else 24
+    return str(ip_network((int(address), bits), strict=False))
 
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:

@@ -20,6 +20,8 @@ class Cors:
 
     def __init__(self, origins: Sequence[str], *, exposed: Iterable[str]) -> None:
         self._is_open = _ANY in origins
+        # Every answer says so where it depends on the origin, lest a cache give it to another's script.
+        self.always: Headers = [] if self._is_open else [(b"vary", b"Origin")]
         self._origins = re.compile("|".join(re.escape(origin).replace(r"\*", ".*") for origin in origins))
         self._exposed = ", ".join(sorted(exposed)).encode()
 
@@ -46,5 +48,5 @@ class Cors:
         if self._is_open:
             return [(b"access-control-allow-origin", b"*")]
         if self._origins.fullmatch(origin.decode("latin-1")):
-            return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+            return [(b"access-control-allow-origin", origin)]
         return []

@@ -17,17 +17,27 @@ from app.gate import STATE
 from db.log import begin_request, hashed_text, request_done
 
 _KEPT_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_ONLY_BY_TLS = b"strict-transport-security", b"max-age=31536000"
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 class Envelope:
-    """The outermost ASGI application. Only lifespan and HTTP come this far."""
+    """The outermost ASGI application. Only lifespan and HTTP come this far.
+
+    `is_secure`: callers reach us by TLS only, and browsers are told so.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, cors: Cors | None = None, drain: Callable[[], None] = lambda: None
+        self,
+        app: ASGIApp,
+        *,
+        cors: Cors | None = None,
+        is_secure: bool = False,
+        drain: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._cors = cors
+        self._always = [*(cors.always if cors else []), *([_ONLY_BY_TLS] if is_secure else [])]
         self.drain = drain  # ends what would else wait or sound on when the server stops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,6 +51,7 @@ class Envelope:
         scope.setdefault("state", {})["request_id"] = request_id
         begin_request(request_id)
         out = _Outgoing(send, scope, request_id)
+        out.headers += self._always
         try:
             if self._cors is not None and (origin := _origin(headers)):
                 await self._answer_script(self._cors, origin, scope, receive, out)

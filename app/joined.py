@@ -24,11 +24,12 @@ class Joined:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send this, after what is held."""
+        """Send this, after what is held; to a transport that is closing, nothing."""
         held = self._held
         if len(held) + len(data) > _HELD_BYTES_MAX:
             self._held = b""
-            self._transport.write(held + data if held else data)
+            if not self._transport.is_closing():
+                self._transport.write(held + data if held else data)
         else:
             self._held = held + data
             if not held:

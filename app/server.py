@@ -1,5 +1,6 @@
 """Builds the front door: every part once, passed to whoever needs it. Nothing happens at import."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple, cast
@@ -28,11 +29,14 @@ from app.api.passwords import password_routes
 from app.api.samples import sample_route
 from app.api.sound import Sound
 from app.api.transcribe import UploadLimits, transcription_routes
+from app.api.transcripts import transcript_route
+from app.api.verification import verification_routes
 from app.api.yourvoic.account import credits_route, usage_route
 from app.api.yourvoic.lists import list_routes
 from app.api.yourvoic.speech import generate_routes
 from app.auth import Authenticator, middleware
 from app.clients import Clients, networks
+from app.dashboard.flash import Flashes
 from app.dashboard.guide import Facts
 from app.dashboard.pages import Pages
 from app.dashboard.reference import Reference
@@ -47,9 +51,12 @@ from app.domain.catalog import Catalogs
 from app.domain.health import Health
 from app.domain.history import History
 from app.domain.intake import Intake
+from app.domain.kept_transcripts import KeptTranscripts
 from app.domain.keys import KeyRing
 from app.domain.live import LiveTranscripts
+from app.domain.model_states import ModelStates
 from app.domain.nudger import Nudger
+from app.domain.outbox import Outbox
 from app.domain.own_jobs import OwnJobs
 from app.domain.own_ledger import OwnLedger
 from app.domain.passwords import Passwords, argon2id
@@ -61,13 +68,19 @@ from app.domain.resets import Resets
 from app.domain.samples import Samples
 from app.domain.signals import Signals
 from app.domain.speech import Speech
+from app.domain.storage import Storage
+from app.domain.store_state import StoreState
+from app.domain.streams import Streams
 from app.domain.tokens import Tokens
 from app.domain.transcripts import Transcriptions
 from app.domain.usage import UsageReports
 from app.domain.usage_rows import UsageRows
+from app.domain.verification import Verification
 from app.domain.watch import Watch
+from app.domain.waveform_looks import WaveformLooks
 from app.envelope import Envelope
 from app.gate import Gate
+from app.people import open_people
 from app.sessions import Sessions
 from app.settings import AppSettings
 from db.buckets import Buckets
@@ -81,17 +94,22 @@ class Parts(NamedTuple):
     """What lives as long as the server."""
 
     record: Record
+    reserve: Record
     nudger: Nudger
     catalogs: Catalogs
     store: Objects
     passwords: Passwords
     buckets: Buckets
+    streams: Streams
+    storage: Storage
     gate: Gate
     authenticator: Authenticator
     accounts: Accounts
     keys: ApiKeys
     watch: Watch
     resets: Resets
+    verification: Verification
+    outbox: Outbox
     signals: Signals
     prices: PriceBook
     speech: Speech
@@ -101,6 +119,7 @@ class Parts(NamedTuple):
     jobs: OwnJobs
     live: LiveTranscripts
     transcriptions: Transcriptions
+    transcripts: KeptTranscripts
     reports: UsageReports
     addresses: AudioAddresses
     health: Health
@@ -123,37 +142,36 @@ def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
         openapi_config=None,
         logging_config=None,
     )
-    return Envelope(app, cors=choices.cors(settings), drain=parts.signals.end_waits)
+    return Envelope(
+        app,
+        cors=choices.cors(settings),
+        is_secure=settings.public_url.startswith("https:"),
+        drain=parts.signals.end_waits,
+    )
 
 
 def build(settings: AppSettings, db: DbSettings) -> Parts:
     """Every part, not started yet."""
-    record = _record(settings, db)
-    keys = KeyRing(
-        pepper=bytes.fromhex(settings.key_pepper), encryption_key=bytes.fromhex(settings.key_encryption_key)
-    )
+    record, reserve = choices.record(settings, db), choices.reserve(settings, db)
+    keys = _key_ring(settings)
     tokens = _tokens(settings)
-    passwords = Passwords(
-        argon2id(), threads=settings.password_threads, waiting_max=settings.password_waiting_max
-    )
+    passwords = _passwords(settings)
     remembered, uses = Remembered[Principal](settings.principal_cache_s), KeyUses()
     principals = Principals(record, keys, tokens, remembered=remembered, uses=uses)
     sessions = _sessions(tokens, principals, settings)
-    catalogs, nudger, store = Catalogs(record), Nudger(db.redis_url), open_store(db.objects)
+    chosen = read_choices(settings.voice_aliases)
+    catalogs, nudger, store = Catalogs(record, chosen), Nudger(db.redis_url), open_store(db.objects)
+    store_state = StoreState(store)
     buckets, signals, prices = Buckets(db.redis_url), Signals(db.redis_url), PriceBook(record)
+    streams, storage = choices.streams(settings, db), choices.storage(settings, db, record)
     intake = Intake(record, choices.intake_limits(settings), nudger)
-    speech = Speech(record, catalogs, prices, intake, signals, choices.speech_limits(settings))
-    accounts = Accounts(
-        record,
-        keys,
-        passwords,
-        tokens,
-        principals,
-        registration=settings.registration,
-        reveal=settings.reveal,
-    )
+    speech = Speech(record, catalogs, prices, intake, signals, storage, choices.speech_limits(settings))
+    people = open_people(record, keys, passwords, tokens, principals, settings)
     return Parts(
         record=record,
+        reserve=reserve,
+        streams=streams,
+        storage=storage,
         nudger=nudger,
         catalogs=catalogs,
         store=store,
@@ -161,50 +179,57 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         buckets=buckets,
         gate=_gate(settings, buckets, keys),
         authenticator=Authenticator(principals, sessions),
-        accounts=accounts,
-        resets=Resets(
-            record,
-            keys,
-            passwords,
-            principals,
-            accounts,
-            choices.mailer(settings),
-            public_url=settings.public_url,
-        ),
+        accounts=people.accounts,
+        resets=people.resets,
+        verification=people.verification,
+        outbox=people.outbox,
         keys=ApiKeys(record, keys, principals, keys_max=settings.keys_max, reveal=settings.reveal),
-        watch=Watch(record, remembered, uses),
+        watch=Watch(reserve, remembered, uses),
         signals=signals,
         prices=prices,
         speech=speech,
-        answers=Answers(speech, record, signals, store, choices.answer_limits(settings)),
-        aliases=Aliases(catalogs, read_choices(settings.voice_aliases)),
-        samples=Samples(record, catalogs, speech, signals, store, public_url=settings.public_url),
-        jobs=OwnJobs(record, signals),
-        live=LiveTranscripts(
-            record,
-            prices,
-            bytes.fromhex(settings.url_secret),
-            characters_max=settings.transcript_characters_max,
+        answers=Answers(
+            speech, record, signals, store, streams, store_state, choices.answer_limits(settings)
         ),
+        aliases=Aliases(catalogs),
+        samples=Samples(
+            record, catalogs, speech, signals, store, store_state, public_url=settings.public_url
+        ),
+        jobs=OwnJobs(record, signals, principals),
+        live=_live(record, prices, settings),
         transcriptions=Transcriptions(
-            record, catalogs, prices, intake, signals, store, choices.transcription_limits(settings)
+            record,
+            catalogs,
+            prices,
+            intake,
+            signals,
+            store,
+            storage,
+            store_state,
+            choices.transcription_limits(settings),
         ),
+        transcripts=KeptTranscripts(record, store),
         reports=UsageReports(record),
         addresses=AudioAddresses(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),
-        health=Health(record, store, redis_url=db.redis_url),
+        health=Health(reserve, store_state, storage, signals),
         desk=_desk(record, keys, passwords, nudger, signals, settings),
         sessions=sessions,
     )
 
 
-def _record(settings: AppSettings, db: DbSettings) -> Record:
-    return Record(
-        db.database_url,
-        connections_max=db.pool_connections,
-        statement_timeout_ms=db.statement_timeout_ms,
-        wait_s=settings.database_wait_s,
-        waiting_max=settings.database_waiting_max,
+def _live(record: Record, prices: PriceBook, settings: AppSettings) -> LiveTranscripts:
+    secret = bytes.fromhex(settings.url_secret)
+    return LiveTranscripts(record, prices, secret, characters_max=settings.transcript_characters_max)
+
+
+def _key_ring(settings: AppSettings) -> KeyRing:
+    return KeyRing(
+        pepper=bytes.fromhex(settings.key_pepper), encryption_key=bytes.fromhex(settings.key_encryption_key)
     )
+
+
+def _passwords(settings: AppSettings) -> Passwords:
+    return Passwords(argon2id(), threads=settings.password_threads, waiting_max=settings.password_waiting_max)
 
 
 def _gate(settings: AppSettings, buckets: Buckets, keys: KeyRing) -> Gate:
@@ -222,26 +247,38 @@ def _tokens(settings: AppSettings) -> Tokens:
 
 
 def _sessions(tokens: Tokens, principals: Principals, settings: AppSettings) -> Sessions:
-    is_secure = settings.public_url.startswith("https:")
-    return Sessions(tokens, principals, bytes.fromhex(settings.jwt_secret), is_secure=is_secure)
+    return Sessions(tokens, principals, bytes.fromhex(settings.jwt_secret), is_secure=_is_secure(settings))
+
+
+def _flashes(settings: AppSettings) -> Flashes:
+    return Flashes(bytes.fromhex(settings.jwt_secret), is_secure=_is_secure(settings))
+
+
+def _is_secure(settings: AppSettings) -> bool:
+    return settings.public_url.startswith("https:")
 
 
 def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> DashboardParts:
     statics = Statics()
     return DashboardParts(
-        pages=Pages(parts.sessions, parts.accounts, statics, low_credits=settings.low_credits),
+        pages=Pages(
+            parts.sessions, _flashes(settings), parts.accounts, statics, low_credits=settings.low_credits
+        ),
         statics=statics,
         accounts=parts.accounts,
         resets=parts.resets,
+        verification=parts.verification,
         gate=parts.gate,
         keys=parts.keys,
         speech=parts.speech,
         catalogs=parts.catalogs,
+        models=ModelStates(settings.models_state),
         prices=parts.prices,
         reports=parts.reports,
         history=History(parts.record),
+        transcripts=parts.transcripts,
         addresses=parts.addresses,
-        store=parts.store,
+        waveforms=WaveformLooks(parts.store),
         ledger=OwnLedger(parts.record),
         usage=UsageRows(parts.record),
         desk=parts.desk,
@@ -250,6 +287,7 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
             public_url=settings.public_url,
             text_characters_max=settings.text_characters_max,
             posts_per_minute=settings.posts_per_minute,
+            account_posts_per_minute=settings.account_posts_per_minute,
             posts_burst=settings.posts_burst,
             jobs_waiting_max=settings.jobs_waiting_max,
             upload_bytes_max=settings.upload_bytes_max,
@@ -276,6 +314,7 @@ def _desk(
         keys_max=settings.keys_max,
         queue_wait_s=settings.queue_wait_s,
         jobs_waiting_max=settings.jobs_waiting_max,
+        public_url=settings.public_url.rstrip("/"),
     )
 
 
@@ -293,8 +332,10 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
         submit_route(parts.speech, parts.authenticator, parts.gate, body_bytes_max=size),
         status_route(parts.speech, parts.addresses),
         audio_route(parts.speech, parts.addresses, parts.authenticator, parts.store),
-        stream_route(parts.speech, parts.answers, parts.addresses, parts.authenticator, parts.store),
-        *job_routes(parts.jobs, parts.speech, parts.addresses),
+        stream_route(
+            parts.speech, parts.answers, parts.addresses, parts.authenticator, parts.gate, parts.store
+        ),
+        *job_routes(parts.jobs, parts.speech, parts.addresses, parts.authenticator, parts.streams),
         voices_route(parts.catalogs, parts.samples),
         sample_route(parts.samples, parts.store),
         *generate_routes(parts.answers, parts.store, parts.catalogs, body_bytes_max=size),
@@ -304,11 +345,13 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
         subscription_route(parts.accounts, parts.reports),
         *model_routes(parts.aliases, parts.catalogs),
         *list_routes(parts.catalogs, parts.samples, parts.health),
-        usage_route(parts.reports),
-        *auth_routes(parts.accounts, parts.gate, body_bytes_max=size),
-        dashboard_route(parts.accounts, parts.reports, parts.addresses),
+        *verification_routes(parts.verification, parts.gate, body_bytes_max=size),
+        usage_route(parts.reports, parts.storage),
+        *auth_routes(parts.accounts, parts.gate, parts.storage, body_bytes_max=size),
+        dashboard_route(parts.accounts, parts.reports, parts.storage, parts.addresses),
         credits_route(parts.accounts, parts.reports),
         *transcription_routes(parts.transcriptions, uploads),
+        transcript_route(parts.transcripts),
         *openai_transcription_routes(parts.transcriptions, parts.aliases, uploads),
         *live_routes(parts.live, body_bytes_max=size),
         *password_routes(parts.resets, parts.gate, body_bytes_max=size),
@@ -321,8 +364,9 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
 def _running(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncGenerator[None]:
-        await parts.record.open(within_s=_OPEN_S)
+        await asyncio.gather(*(each.open(within_s=_OPEN_S) for each in (parts.record, parts.reserve)))
         await parts.buckets.open()
+        await parts.streams.open()
         parts.watch.start()
         parts.signals.start()
         try:
@@ -330,10 +374,11 @@ def _running(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[N
         finally:
             await parts.signals.close()
             await parts.watch.close()
-            await parts.resets.close()
+            await parts.outbox.close()
             parts.nudger.close()
             parts.passwords.close()
+            await parts.streams.close()
             await parts.buckets.close()
-            await parts.record.close()
+            await asyncio.gather(parts.record.close(), parts.reserve.close())
 
     return running

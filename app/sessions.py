@@ -4,27 +4,29 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 
 from app.domain.accounts import LoggedIn
-from app.domain.errors import StaleForm, Suspended, Unauthenticated
+from app.domain.errors import ExpiredToken, InvalidToken, StaleForm, Suspended, Unauthenticated
 from app.domain.principals import Principal, Principals
 from app.domain.tokens import Tokens
 
 Headers = Iterable[tuple[bytes, bytes]]
 _VISIT_BYTES = 16
-_COOKIE_CHARACTERS_MAX = 4096
+_VALUE_BYTES_MAX = 4096
+_SAME_NAME_MAX = 8  # cookies of one name that are looked at
 
 
 class Sessions:
     """Cookies given out, and who comes with one. Their tokens end with the account's other tokens.
 
     Cookies know no ports: the names carry a mark of this installation, since several may run on one host.
+    Over HTTPS they begin with __Host-, so that no other host of the domain can set them.
     """
 
     def __init__(self, tokens: Tokens, principals: Principals, secret: bytes, *, is_secure: bool) -> None:
         mark = sha256(b"cookies\0" + secret).hexdigest()[:8]
-        self._session, self._visit = f"codevoice_{mark}", f"codevoice_visit_{mark}"
+        prefix = "__Host-" if is_secure else ""
+        self._session, self._visit = f"{prefix}codevoice_{mark}", f"{prefix}codevoice_visit_{mark}"
         self._tokens = tokens
         self._principals = principals
         self._secret = secret
@@ -32,7 +34,7 @@ class Sessions:
 
     async def who(self, headers: Headers) -> Principal | None:
         """Whose session it is; None without one, or with one that has ended."""
-        token = _cookies(headers).get(self._session)
+        token = self._session_token(headers)
         if token is None:
             return None
         try:
@@ -50,8 +52,7 @@ class Sessions:
 
     def form_token(self, headers: Headers) -> tuple[str, str | None]:
         """What this browser's forms carry; and the cookie to set where it has none to compare it with."""
-        cookies = _cookies(headers)
-        found = cookies.get(self._session) or cookies.get(self._visit)
+        found = self._cookie(headers)
         if found is not None:
             return self._form_token(found), None
         visit = secrets.token_urlsafe(_VISIT_BYTES)
@@ -59,8 +60,7 @@ class Sessions:
 
     def check(self, headers: Headers, sent: str) -> None:
         """Raise StaleForm unless `sent` is what a page gave this browser."""
-        cookies = _cookies(headers)
-        found = cookies.get(self._session) or cookies.get(self._visit)
+        found = self._cookie(headers)
         if found is None or not hmac.compare_digest(self._form_token(found).encode(), sent.encode()):
             raise StaleForm
 
@@ -73,16 +73,30 @@ class Sessions:
         """The cookie that takes the session away."""
         return f"{self._session}=; Max-Age=0{self._attributes}"
 
+    def _cookie(self, headers: Headers) -> str | None:
+        """What this browser's forms are bound to: its session, else its visit."""
+        return self._session_token(headers) or next(iter(cookie_values(headers, self._visit)), None)
+
+    def _session_token(self, headers: Headers) -> str | None:
+        """Of several cookies of the name, the first that is ours and still good; else the first."""
+        sent = cookie_values(headers, self._session)
+        return next((value for value in sent if self._is_ours(value)), next(iter(sent), None))
+
+    def _is_ours(self, value: str) -> bool:
+        try:
+            self._tokens.read_session(value)
+        except (InvalidToken, ExpiredToken):
+            return False
+        return True
+
     def _form_token(self, cookie: str) -> str:
         return hmac.new(self._secret, b"form\0" + cookie.encode(), sha256).hexdigest()
 
 
-def _cookies(headers: Headers) -> dict[str, str]:
-    found = SimpleCookie()
-    for name, value in headers:
-        if name == b"cookie" and len(value) <= _COOKIE_CHARACTERS_MAX:
-            try:
-                found.load(value.decode("latin-1"))
-            except CookieError:
-                continue
-    return {name: morsel.value for name, morsel in found.items() if morsel.value}
+def cookie_values(headers: Headers, name: str) -> list[str]:
+    """The values of the cookies of that name. Other programs' cookies, however written, are not read."""
+    prefix = f"{name}=".encode()
+    crumbs = (crumb.strip() for header, line in headers if header == b"cookie" for crumb in line.split(b";"))
+    values = (crumb.removeprefix(prefix) for crumb in crumbs if crumb.startswith(prefix))
+    sent = [value.decode() for value in values if value.isascii() and 0 < len(value) <= _VALUE_BYTES_MAX]
+    return sent[:_SAME_NAME_MAX]

@@ -26,9 +26,11 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any free
     public_url: str = ""  # where callers find us; empty where no absolute URL is needed
+    models_state: str = ""  # a file that says which models are being fetched; `codevoice up` sets it
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     registration: Literal["open", "invite", "closed"] = "open"
+    email_verification: Literal["off", "required"] = "off"  # required: no free credits before it
     reveal: Literal["always", "once"] = "always"  # the personal key: at each log-in, or at sign-up only
     require_owner: bool = False  # audio for its owner's credential alone
     bare_audio_hours: Annotated[int, Meta(ge=0)] = 24  # audio by bare path, after completion; 0: never
@@ -38,11 +40,16 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     answer_characters_max: Limit = 5000  # speech in the answer, whole or streamed
     first_audio_wait_s: Seconds = 60.0  # then 503
     answers_waiting_max: Limit = 2000  # requests of a process that wait for speech, before 503
-    streams_max: Limit = 64  # at once, a key (an account, where a token is used), in a process
+    streams_max: Limit = 64  # at once, a key (an account, where a token is used)
+    account_streams_max: Limit = 128  # at once, an account with all of its keys
+    address_streams_max: Limit = 64  # at once, an address that listens to another's job
+    stream_refunds_max: Limit = 20  # streams of an account cut off and refunded a day, before 429
     cors_origins: str = "*"  # by commas, whose pages may call us; empty: none but our own
     voice_aliases: str = ""  # alias=voice by commas: what OpenAI's names, or others, stand for
     transcript_characters_max: Limit = 100_000  # POST /api/stt/live/complete
     jobs_waiting_max: Limit = 1000  # unfinished jobs an account may have
+    free_stored_bytes_max: Limit = 1 << 30  # what an account on the free plan may keep in the store
+    stored_bytes_max: Limit = 50 << 30  # what any other account may keep
     queue_wait_s: Limit = 3600  # a job still queued then expires
     audio_ms_per_character_max: Limit = 1000  # spoken at speed 1; held where audio is paid by the second
 
@@ -57,15 +64,21 @@ class AppSettings(Struct, frozen=True, kw_only=True):
     body_wait_s: Seconds = 300.0  # for the rest of it
     database_wait_s: Seconds = 5.0  # for a free connection
     database_waiting_max: Limit = 2000  # requests waiting for one, before 503
+    database_silent_s: Seconds = 3.0  # without any answer, before whatever needs it is 503 at once
     submits_waiting_max: Limit = 2000  # speech requests of a process whose job is not written yet, before 503
     principal_cache_s: Annotated[float, Meta(ge=0)] = 60.0  # unchanged; changes are heard within a second
     keys_max: Limit = 50  # working keys an account may have
 
     posts_per_minute: Limit = 600  # a key
     posts_burst: Limit = 300  # of these at once
+    account_posts_per_minute: Limit = 1200  # an account with all of its keys
+    account_posts_burst: Limit = 600
     status_polls_per_s: Limit = 1000  # an address
-    account_logins_per_15min: Limit = 10  # an e-mail, whether it has an account or not
-    address_logins_per_15min: Limit = 100  # log-ins, refreshes and the like
+    account_logins_per_15min: Limit = 10  # wrong ones, an e-mail (with an account or without) and network
+    address_logins_per_15min: Limit = 100  # wrong log-ins, refreshes and the like; as many asked resets
+    email_logins_per_15min: Limit = 100  # wrong ones, an e-mail: beyond, each is answered later
+    login_slow_s: Annotated[float, Meta(ge=0)] = 1.0  # so much
+    resets_per_15min: Limit = 10  # mails to an e-mail
     address_registrations_per_hour: Limit = 60
     limits_without_redis: Literal["open", "closed"] = "open"  # each process by itself, or 503
     limits_wait_ms: Limit = 50  # for Redis, before it counts as away

@@ -4,6 +4,7 @@ All of it may be lost: the record and the store have everything, a little later.
 
 * What a stream gives is always a beginning of the stored object (in WAV and FLAC, but for its header's
   counts): it may stop early, where Redis was away, slow or full, or the audio is longer than a stream may be.
+  Its end may then be missing as well.
 * At `complete`, or where the stream is silent and the row says completed, whoever has fewer bytes than the
   object reads the rest from the store, from where they are.
 * At `again` another attempt follows, with a stream of its own. At `cancelled` the attempt is no longer its
@@ -37,6 +38,13 @@ class End(Struct, frozen=True, kw_only=True):
     audio_bytes: int = 0
 
 
+class Chunk(Struct, frozen=True):
+    """Encoded audio. `until_ms`: the sound in the stream up to its end; None where its writer did not say."""
+
+    audio: bytes
+    until_ms: int | None = None
+
+
 class Live(Struct, frozen=True):
     """One attempt whose audio goes out live."""
 
@@ -56,9 +64,13 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=once)
 
 
-def append(pipeline: Pipeline, live: Live, audio: bytes, *, keep_s: int) -> None:
-    """Queue an entry of encoded bytes. The first one holds the header and the first sound."""
-    pipeline.xadd(live.key, {"b": audio})
+def append(pipeline: Pipeline, live: Live, chunk: Chunk, *, keep_s: int, is_first: bool) -> None:
+    """Queue an entry of encoded bytes. The first one holds the header and the first sound.
+
+    What Redis has dropped, for its age or for want of memory, is not begun anew: it would have a hole.
+    """
+    until = {} if chunk.until_ms is None else {"ms": chunk.until_ms}
+    pipeline.xadd(live.key, {"b": chunk.audio, **until}, nomkstream=not is_first)
     pipeline.expire(live.key, keep_s)
 
 
@@ -98,7 +110,7 @@ class Reader:
         self._live = live
         self._after: bytes | str = "0"
 
-    async def next(self, *, wait_ms: int, entries_max: int = 16) -> Sequence[bytes | End]:
+    async def next(self, *, wait_ms: int, entries_max: int = 16) -> Sequence[Chunk | End]:
         """What has come since, in order; empty where nothing came in time. Raises redis.RedisError.
 
         The client's socket timeout must be longer than `wait_ms`.
@@ -111,9 +123,9 @@ class Reader:
         return [_entry(fields) for _, fields in entries]
 
 
-def _entry(fields: dict[bytes, bytes]) -> bytes | End:
+def _entry(fields: dict[bytes, bytes]) -> Chunk | End:
     if b"b" in fields:
-        return fields[b"b"]
+        return Chunk(fields[b"b"], int(fields[b"ms"]) if b"ms" in fields else None)
     ending, _, code = fields[b"end"].decode().partition(":")
     return End(
         ending=cast("Ending", ending),

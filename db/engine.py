@@ -3,6 +3,7 @@
 Only `transaction()` and `session()` commit; the functions of `db` take a connection and never do.
 """
 
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -18,19 +19,60 @@ else:
     Connection = Pool = Any
 
 
+_CONNECT_S = 5.0
+_LATE_S = 2.0  # beyond the statement timeout: then the server, or the way to it, does not answer
+# A connection whose other end has vanished without a word is lost after 11 s.
+_KEEP_ALIVE = {
+    socket.TCP_KEEPIDLE: 5,
+    socket.TCP_KEEPINTVL: 2,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 10_000,
+}
+
+
 async def open_pool(url: str, *, connections_max: int, statement_timeout_ms: int) -> Pool:
     """A pool whose connections are not reset between uses: nobody here leaves session state behind."""
     return await asyncpg.create_pool(
         url,
-        min_size=2,
+        min_size=min(2, connections_max),
         max_size=connections_max,
         reset=_no_reset,
-        server_settings={"statement_timeout": str(statement_timeout_ms), "application_name": "codevoice-api"},
+        init=_keep_alive,
+        **_bounds(statement_timeout_ms),
     )
+
+
+async def connect(url: str, *, statement_timeout_ms: int) -> Connection:
+    """One connection beside the pool, made within five seconds."""
+    connection = await asyncpg.connect(url, **_bounds(statement_timeout_ms))
+    await _keep_alive(connection)
+    return connection
+
+
+def _bounds(statement_timeout_ms: int) -> dict[str, Any]:
+    """The server ends a statement that takes too long; the client one that the server cannot end."""
+    return {
+        "timeout": _CONNECT_S,
+        "command_timeout": statement_timeout_ms / 1000 + _LATE_S,
+        "server_settings": {
+            "statement_timeout": str(statement_timeout_ms),
+            "application_name": "codevoice-api",
+        },
+    }
 
 
 async def _no_reset(_connection: Connection) -> None:
     """asyncpg's own reset is one more round trip at each release."""
+
+
+async def _keep_alive(connection: Connection) -> None:
+    """Have the kernel find out that the other end has vanished: asyncpg offers no option for it."""
+    transport: Any = connection._transport  # pyright: ignore[reportPrivateUsage,reportAttributeAccessIssue]
+    opened = transport.get_extra_info("socket")
+    if opened is not None and opened.family in (socket.AF_INET, socket.AF_INET6):
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEP_ALIVE.items():
+            opened.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 @asynccontextmanager
@@ -40,13 +82,17 @@ async def transaction(pool: Pool) -> AsyncGenerator[Connection]:
         yield connection
 
 
-def open_engine(url: str) -> "AsyncEngine":
-    """The SQLAlchemy engine of cold paths."""
+def open_engine(url: str, *, statement_timeout_ms: int = 30_000, wait_s: float = 5.0) -> "AsyncEngine":
+    """The SQLAlchemy engine of cold paths. `wait_s`: for a free connection."""
     from sqlalchemy import make_url
     from sqlalchemy.ext.asyncio import create_async_engine
 
     return create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"), pool_size=4, max_overflow=4
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=wait_s,
+        connect_args=_bounds(statement_timeout_ms),
     )
 
 

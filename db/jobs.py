@@ -1,4 +1,4 @@
-"""Jobs as the front door sees them: submit, charge, status, listen, cancel. Rules: `sql/jobs.sql`."""
+"""Jobs as the front door sees them: submit, charge, status, listen, cancel. Rules: `migrations/sql/`."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,20 +18,15 @@ async def submit(
     *,
     wait_s_max: int,
     open_max: int,
-    mark: int | None = None,
 ) -> list[Submitted]:
     """Hold the price of each job and queue it, in one statement; an answer for each, in order.
 
-    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. `mark`: of the nudge that
-    went ahead of a job alone. One that cannot be written
-    is malformed among others; alone it raises, UniqueViolationError too where it is being written just now.
+    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. A job that cannot be
+    written is answered `malformed`; the others are queued.
     """
+    columns = zip(*map(_fields, jobs), strict=True)
     limits = (timedelta(seconds=wait_s_max), open_max)
-    if len(jobs) == 1:
-        rows = await connection.fetch(query("submit_one"), *_fields(jobs[0]), *limits, mark)
-    else:
-        columns = zip(*map(_fields, jobs), strict=True)
-        rows = await connection.fetch(query("submit_batch"), *columns, *limits)
+    rows = await connection.fetch(query("submit_batch"), *columns, *limits)
     answers: list[Submitted | None] = [None] * len(jobs)
     for row in rows:
         answers[row["pos"] - 1] = Submitted(
@@ -60,10 +55,14 @@ def _fields(job: NewJob) -> Sequence[object]:
 
 
 def _params(job: NewJob) -> str:
-    """With the request's id. An earlier job's params, JSON already, may have one: the last one counts."""
+    """With the request's id and the expected cost. An earlier job's params, JSON already, may have them: the
+    last ones count.
+    """
     told = msgspec.json.encode(job.params)
-    more = msgspec.json.encode({"request_id": job.request_id})
-    return (told[:-1] + (b"," if told != b"{}" else b"") + more[1:]).decode()
+    more: dict[str, object] = {"request_id": job.request_id, "cost_us": job.cost_us}
+    if job.expected_ms:
+        more["expected_ms"] = job.expected_ms
+    return (told[:-1] + (b"," if told != b"{}" else b"") + msgspec.json.encode(more)[1:]).decode()
 
 
 async def charge(connection: Connection, wanted: NewCharge) -> Charged:
@@ -111,18 +110,23 @@ async def progress(connection: Connection, wanted: Sequence[UUID]) -> list[Progr
     return found
 
 
-async def transcription(connection: Connection, job: UUID, *, owner: UUID) -> TranscriptionJob | None:
-    """An owner's own transcription."""
-    row = await connection.fetchrow(query("transcription_job"), job, owner)
-    return TranscriptionJob(**dict(row)) if row else None
+async def transcriptions(
+    connection: Connection, wanted: Sequence[tuple[UUID, UUID]]
+) -> list[TranscriptionJob | None]:
+    """Of each (job, owner) the owner's own transcription, in order, in one round trip."""
+    found: list[TranscriptionJob | None] = [None] * len(wanted)
+    for row in await connection.fetch(query("transcription_jobs"), *zip(*wanted, strict=True)):
+        n, *values = row
+        found[n - 1] = TranscriptionJob(**dict(zip(TranscriptionJob.__struct_fields__, values, strict=True)))
+    return found
 
 
-async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str, heard: bool = False) -> str:
-    """Cancel an owner's unfinished job: paid for where any of its audio was heard, else its credit returns.
+async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str) -> str:
+    """Cancel an owner's unfinished job: what a listener was given is paid for, else its credit returns.
 
     Returns cancelled, too_late or not_found.
     """
-    row = await connection.fetchrow(query("cancel"), job, owner, actor, heard)
+    row = await connection.fetchrow(query("cancel"), job, owner, actor)
     assert row is not None
     if row["code"] == "cancelled":
         JOBS.labels(row["kind"], "cancelled").inc()
@@ -130,11 +134,18 @@ async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str, 
 
 
 async def break_off(connection: Connection, job: UUID, *, owner: UUID, actor: str) -> str:
-    """End a job whose listener was cut off by our fault: it costs nothing, even where it has completed.
+    """End a job whose listener was cut off by a failure of ours: it is free, even where it has completed.
 
     Returns failed, refunded, too_late or not_found.
     """
     return str(await connection.fetchval(query("break_off"), job, owner, actor))
+
+
+async def live_jobs(connection: Connection, engine: str) -> tuple[list[UUID], int]:
+    """The owner of each unfinished job of an engine that somebody listens to, and its workers."""
+    row = await connection.fetchrow(query("live_jobs"), engine)
+    assert row is not None
+    return row["owners"], row["workers"]
 
 
 async def listen(connection: Connection, job: UUID) -> None:
@@ -142,6 +153,20 @@ async def listen(connection: Connection, job: UUID) -> None:
     await connection.execute(query("listen"), job)
 
 
-async def hear(connection: Connection, job: UUID) -> None:
-    """Say that an audio byte of an unfinished job was given to a listener."""
-    await connection.execute(query("hear"), job)
+async def unlisten(connection: Connection, job: UUID) -> None:
+    """Say that the last of those who listened to a job that was queued for later has left."""
+    await connection.execute(query("unlisten"), job)
+
+
+async def hear(connection: Connection, job: UUID, *, attempt: int, given_ms: int) -> str:
+    """Record that a listener is about to be given audio of an attempt, `given_ms` in all.
+
+    Returns heard; metered, where further audio is to be recorded as well; superseded, where another attempt
+    has taken over; else the state the job ended in.
+    """
+    return str(await connection.fetchval(query("hear"), job, attempt, given_ms))
+
+
+async def has_too_many_refunds(connection: Connection, owner: UUID, *, refunds_max: int) -> bool:
+    """Whether more streams of an owner than that were cut off and refunded today, outside incidents."""
+    return bool(await connection.fetchval(query("has_too_many_refunds"), owner, refunds_max))

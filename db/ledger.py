@@ -1,4 +1,4 @@
-"""Credits: wallets, grants, balances, audit. The rules are in `sql/ledger.sql`."""
+"""Credits: wallets, grants, balances, audit. The rules are in `migrations/sql/`."""
 
 from uuid import UUID
 

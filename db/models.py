@@ -1,4 +1,4 @@
-"""Accounts and their keys as SQLAlchemy models, for cold paths; the tables are made by `sql/schema.sql`."""
+"""Accounts and their keys as SQLAlchemy models, for cold paths; the tables are made by `migrations/`."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -34,6 +34,10 @@ class Account(Base):
     admin: Mapped[bool] = mapped_column(Boolean, default=False)
     suspended: Mapped[bool] = mapped_column(Boolean, default=False)
     token_epoch: Mapped[int] = mapped_column(default=0)
+    verified_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True)
+    )  # the address is its owner's
+    verification_due: Mapped[bool] = mapped_column(Boolean, default=False)  # free credits wait for it
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.clock_timestamp()
     )

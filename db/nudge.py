@@ -9,6 +9,8 @@ from typing import Any, cast
 import redis
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _ANSWERS_MAX = 32  # not come: Redis does not listen, and a write would soon wait for it
 _LUA_STACK = 8000  # Dramatiq asks; to enqueue has no use for it
@@ -25,8 +27,9 @@ def actor_name(engine: str) -> str:
 
 
 def connect(url: str) -> "redis.Redis":
-    """A Redis client that gives up within a second: nobody waits for a nudge."""
-    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+    """A Redis client that gives up within a second, and never tries again: nobody waits for a nudge."""
+    once = Retry(NoBackoff(), 0)
+    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=once)
 
 
 def producer(url: str) -> RedisBroker:
@@ -37,11 +40,6 @@ def producer(url: str) -> RedisBroker:
 def send(broker: RedisBroker, engine: str) -> None:
     """Nudge the engine's workers. Raises redis.RedisError."""
     broker.enqueue(_message(engine))
-
-
-def mark(message_id: str) -> int:
-    """What a nudge and the commit it goes ahead of have in common. `message_id`: Dramatiq's, in Redis."""
-    return int(message_id[-12:], 16)
 
 
 def _message(engine: str) -> "Message[None]":
@@ -56,11 +54,12 @@ class Sender:
     """
 
     def __init__(self, url: str) -> None:
-        pool = redis.ConnectionPool.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+        # Called from an event loop: a Redis that falls silent in the middle of an answer holds it up so long.
+        pool = redis.ConnectionPool.from_url(url, socket_timeout=0.25, socket_connect_timeout=1)
         self._connection = cast("Any", pool.make_connection())  # partly without types
         self._scripts: list[bytes] = []
         self._commands: list[Sequence[str | int | bytes]] = []
-        self._ready: dict[str, tuple[int, Sequence[bytes]]] = {}  # of an engine's next nudge: mark, commands
+        self._ready: dict[str, Sequence[bytes]] = {}  # the commands of an engine's next nudge
         self._awaited: deque[str | None] = deque()  # of each answer to come, the engine it counts for
         self._unread: dict[str, int] = {}
         self._broker = RedisBroker(client=self, middleware=[])
@@ -89,14 +88,7 @@ class Sender:
 
     def send(self, engine: str) -> None:
         """Nudge the engine's workers, and count. Raises redis.RedisError."""
-        _, commands = self._ready.pop(engine, None) or self._packed(engine)
-        self._write(commands, None, engine)
-
-    def mark(self, engine: str) -> int:
-        """The mark of the engine's next nudge."""
-        if engine not in self._ready:
-            self._ready[engine] = self._packed(engine)
-        return self._ready[engine][0]
+        self._write(self._ready.pop(engine, None) or self._packed(engine), None, engine)
 
     def count(self, engine: str) -> None:
         """Have the nudges counted that no worker has taken yet. Raises redis.RedisError."""
@@ -131,11 +123,11 @@ class Sender:
             self._commands.append(("EVALSHA", sha, len(keys), *keys, *args))
         return _LUA_STACK
 
-    def _packed(self, engine: str) -> tuple[int, Sequence[bytes]]:
-        message = self._broker.enqueue(_message(engine))
+    def _packed(self, engine: str) -> Sequence[bytes]:
+        self._broker.enqueue(_message(engine))
         commands, self._commands = self._commands, []
         counted = (*commands, ("LLEN", _queue_key(self._broker, engine)))
-        return mark(message.options["redis_message_id"]), self._connection.pack_commands(counted)
+        return self._connection.pack_commands(counted)
 
     def _write(self, packed: Sequence[bytes], *awaited: str | None) -> None:
         if len(self._awaited) >= _ANSWERS_MAX:

@@ -3,6 +3,7 @@
 Content types, sizes and digests are in Postgres: folders keep none. Writers block; readers are async.
 """
 
+import asyncio
 import atexit
 import fcntl
 import math
@@ -11,6 +12,7 @@ import secrets
 import struct
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,6 +28,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from db.bucket import make_bucket, open_bucket
+from db.floor import Floor
 from db.metrics import STORE_FAILURES
 
 _CHUNK_BYTES = 5 << 20  # S3's least part
@@ -33,23 +36,29 @@ _READ_BYTES = 256 << 10
 _PAGE = 1000
 _GET_FLAGS, _SET_FLAGS, _TOP_OF_TREE = 0x80086601, 0x40086602, 0x00020000  # linux/fs.h
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-_PROBE = "probe/none"
+PROBES = "probe"
+_PROBE = f"{PROBES}/none"
+_NO_FLOOR = Floor()
 _PROBE_BYTES = 1 << 20
+_ANSWER_S = 4.0  # for the first of a read, a size, a copy: a caller waits
+_CHUNK_S = 10.0  # for each further part of a read
+_CHECK_S = 2.0
 
 
 class StoreError(Exception):
     """The store is out of reach, full, or refuses us."""
 
 
-def open_store(url: str) -> "Objects":
+def open_store(url: str, *, floor: Floor = _NO_FLOOR) -> "Objects":
     """The store at `file:///folder` or `s3://bucket[/prefix]?endpoint=…&region=…`.
 
     S3 credentials come from `access_key_id` and `secret_access_key` in the query, or AWS_* variables.
+    `floor`: of a folder's disk, what puts leave alone.
     Not to be used across a fork. Raises StoreError for a URL it does not know or a folder it cannot make.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return Objects(_folder(Path(unquote(parts.path))), root=Path(unquote(parts.path)))
+        return Objects(_folder(Path(unquote(parts.path))), root=Path(unquote(parts.path)), floor=floor)
     if parts.scheme == "s3":
         name, options = parts.netloc, dict(parse_qsl(parts.query))
         store = open_bucket(name, parts.path.strip("/"), options)
@@ -83,11 +92,17 @@ class Objects:
     """Puts, reads and deletes objects by key. An object is visible only when it is whole."""
 
     def __init__(
-        self, store: LocalStore | S3Store, root: Path | None, make: Callable[[], None] = lambda: None
+        self,
+        store: LocalStore | S3Store,
+        root: Path | None,
+        make: Callable[[], None] = lambda: None,
+        floor: Floor = _NO_FLOOR,
     ) -> None:
         self._store = store
         self._root = root
+        self._floor = floor
         self._make = make  # what holds the objects, where it is missing
+        self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")  # a disk may hang
         _drain_at_exit()
 
     def put(self, key: str, source: BinaryIO) -> None:
@@ -102,6 +117,7 @@ class Objects:
 
     def _put(self, key: str, source: BinaryIO) -> None:
         if self._root is not None:
+            self._check_room(self._root, _rest(source))
             _write(self._root, key, source)
             return
         whole = source.read(_CHUNK_BYTES)
@@ -126,13 +142,23 @@ class Objects:
         with suppress(OSError):  # not empty, or gone already
             path.parent.rmdir()
 
-    def probe(self) -> None:
-        """Return when the store takes an object of a sentence's size; blocking. Raises StoreError."""
-        if self._root is not None and not self._root.is_dir():
-            raise StoreError(f"the folder {self._root} is gone")
-        key = f"probe/{secrets.token_hex(8)}"
+    def probe(self, size_bytes: int = 0) -> None:
+        """Return when the store takes an object of a sentence's size; a folder's disk is to have room for
+        `size_bytes` as well. Blocking. Raises StoreError.
+        """
+        if self._root is not None:
+            if not self._root.is_dir():
+                raise StoreError(f"the folder {self._root} is gone")
+            with _failing("put"):
+                self._check_room(self._root, size_bytes)
+        key = f"{PROBES}/{secrets.token_hex(8)}"
         self.put(key, BytesIO(bytes(_PROBE_BYTES)))
         self.delete([key])
+
+    def _check_room(self, root: Path, size_bytes: int) -> None:
+        """Raise OSError where so much would take what is left alone of the disk."""
+        if self._floor.look(root).room_bytes < size_bytes:
+            raise OSError(f"the disk of {root} has no room for {size_bytes} bytes more")
 
     def fetch(self, key: str, to: BinaryIO) -> None:
         """Copy an object into a file. Blocking. Raises FileNotFoundError and StoreError."""
@@ -147,29 +173,44 @@ class Objects:
                 yield from ((meta["path"], meta["last_modified"]) for meta in page)
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes `start` to `end` (exclusive), in chunks. Raises FileNotFoundError and StoreError up front."""
-        with _failing("read", but=FileNotFoundError):
-            return _chunks(await obstore.get_async(self._store, key, options={"range": (start, end)}))
+        """Bytes `start` to `end` (exclusive), in chunks. Raises FileNotFoundError and StoreError up front.
+
+        In a folder that is away or out of order an object is not missing: that is a StoreError.
+        """
+        try:
+            with _failing("read", but=FileNotFoundError):
+                async with asyncio.timeout(_ANSWER_S):
+                    found = await obstore.get_async(self._store, key, options={"range": (start, end)})
+                return _chunks(found)
+        except FileNotFoundError:
+            if self._root is not None:
+                await self.check()
+            raise
 
     async def size(self, key: str) -> int | None:
         """How many bytes the object has; None where there is none. Raises StoreError."""
         with _failing("read"), suppress(FileNotFoundError):
-            return int((await obstore.head_async(self._store, key))["size"])
+            async with asyncio.timeout(_ANSWER_S):
+                return int((await obstore.head_async(self._store, key))["size"])
         return None
 
     async def copy(self, source: str, target: str) -> None:
         """Copy an object within the store. Raises StoreError, also where there is no such source."""
         with _failing("put"):
-            await obstore.copy_async(self._store, source, target)
+            async with asyncio.timeout(_ANSWER_S):
+                await obstore.copy_async(self._store, source, target)
 
     async def check(self) -> None:
-        """Return when the store answers. Raises StoreError."""
-        if self._root is not None:
-            if not os.access(self._root, os.W_OK | os.X_OK):
-                raise StoreError(f"the folder {self._root} is gone or cannot be written")
-            return
+        """Return when the store answers, within two seconds; a folder's must be writable, and not full.
+        Raises StoreError.
+        """
         with _failing("check"), suppress(FileNotFoundError):
-            await obstore.head_async(self._store, _PROBE)
+            async with asyncio.timeout(_CHECK_S):
+                if self._root is None:
+                    await obstore.head_async(self._store, _PROBE)
+                else:
+                    loop = asyncio.get_running_loop()
+                    await loop.run_in_executor(self._checker, _check_folder, self._root)
 
     def old(self, prefix: str, older_s: float) -> Iterator[list[str]]:
         """Keys below `prefix` that were not written to lately, a page at a time; what a write that was broken
@@ -211,6 +252,24 @@ def _write(root: Path, key: str, source: BinaryIO) -> None:
         raise
 
 
+def _rest(source: BinaryIO) -> int:
+    """Bytes from here to the end."""
+    at = source.tell()
+    source.seek(0, os.SEEK_END)
+    end = source.tell()
+    source.seek(at)
+    return end - at
+
+
+def _check_folder(root: Path) -> None:
+    """Raise OSError unless a sentence could be put there. A disk may hang: not to be called in a loop."""
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise OSError(f"the folder {root} is gone or cannot be written")
+    disk = os.statvfs(root)
+    if disk.f_bavail * disk.f_frsize < _PROBE_BYTES or (disk.f_files and not disk.f_favail):
+        raise OSError(f"the disk of {root} is full")
+
+
 def _make_below(root: Path, folder: Path) -> None:
     if folder != root:
         _make_below(root, folder.parent)
@@ -218,9 +277,17 @@ def _make_below(root: Path, folder: Path) -> None:
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
-    with _failing("read"):
-        async for chunk in found.stream(min_chunk_size=_READ_BYTES):
-            yield bytes(chunk)
+    """The first in time for a caller who waits for an answer."""
+    chunks, wait_s = aiter(found.stream(min_chunk_size=_READ_BYTES)), _ANSWER_S
+    while True:
+        with _failing("read"):
+            try:
+                async with asyncio.timeout(wait_s):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+        yield bytes(chunk)
+        wait_s = _CHUNK_S
 
 
 def _old_files(root: Path, prefix: str, until: float) -> Iterator[list[str]]:
@@ -247,7 +314,8 @@ def _failing(operation: str, *, but: type[Exception] | None = None) -> Generator
             raise
         STORE_FAILURES.labels(operation).inc()
         # The first line, without the server's answer: it may quote a signature.
-        raise StoreError(str(error).partition("\n")[0].partition("<")[0]) from error
+        said = str(error).partition("\n")[0].partition("<")[0]
+        raise StoreError(said or "no answer in time") from error
 
 
 _draining = False

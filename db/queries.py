@@ -1,4 +1,7 @@
-"""The SQL beside this file, by name: whole scripts, and the statements of `queries.sql`."""
+"""The SQL beside this file, by name: whole scripts, and the statements of `queries.sql`.
+
+Tables, functions and views are made by the revisions in `migrations/`.
+"""
 
 import re
 from functools import cache

@@ -56,14 +56,14 @@ async def add_key(session: AsyncSession, key: ApiKey) -> ApiKey:
 
 async def personal_key(session: AsyncSession, account: UUID) -> ApiKey | None:
     """The account's personal key, if it still works."""
-    keys = await ApiKeyRepository(session=session).list(
-        ApiKey.account == account,
-        ApiKey.personal.is_(True),
-        ApiKey.revoked_at.is_(None),
-        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()),
-        order_by=[(ApiKey.created_at, False), (ApiKey.id, False)],
+    wanted = (
+        select(ApiKey)
+        .where(ApiKey.account == account, ApiKey.personal.is_(True), ApiKey.revoked_at.is_(None))
+        .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()))
+        .order_by(ApiKey.created_at, ApiKey.id)
+        .limit(1)
     )
-    return keys[0] if keys else None
+    return await session.scalar(wanted)
 
 
 async def keys_of(session: AsyncSession, account: UUID, *, limit: int) -> Sequence[ApiKey]:
@@ -87,9 +87,21 @@ async def key_of(
     return await session.scalar(wanted.with_for_update() if for_update else wanted)
 
 
+async def lock_account(session: AsyncSession, account: UUID) -> Account | None:
+    """The account as it is now, locked until the commit: after its wallet, before its keys and resets."""
+    wanted = select(Account).where(Account.id == account).with_for_update(key_share=True)
+    return await session.scalar(wanted.execution_options(populate_existing=True))
+
+
+async def is_key_working(session: AsyncSession, account: UUID, key: UUID) -> bool:
+    """Whether the account has that key, and it works now."""
+    wanted = select(ApiKey.id).where(ApiKey.account == account, ApiKey.id == key, _works())
+    return await session.scalar(wanted) is not None
+
+
 async def count_working_keys(session: AsyncSession, account: UUID) -> int:
     """Keys that work now. Locks the account: two who count at once cannot both add the last one."""
-    await session.execute(select(Account.id).where(Account.id == account).with_for_update(key_share=True))
+    await lock_account(session, account)
     counted = select(func.count()).where(ApiKey.account == account, _works())
     return await session.scalar(counted) or 0
 
@@ -109,9 +121,15 @@ def _works() -> ColumnElement[bool]:
     return or_(revoked.is_(None), revoked > now) & or_(expires.is_(None), expires > now)
 
 
-async def set_password_hash(session: AsyncSession, account: UUID, password_hash: str) -> None:
-    """Keep another hash of the account's password."""
-    await session.execute(update(Account).where(Account.id == account).values(password_hash=password_hash))
+async def set_password_hash(
+    session: AsyncSession, account: UUID, password_hash: str, *, before: str | None = None
+) -> bool:
+    """Keep another hash of the account's password; only in place of `before`, where given. Whether it did."""
+    change = update(Account).where(Account.id == account).values(password_hash=password_hash)
+    if before is not None:
+        change = change.where(Account.password_hash == before)
+    change = change.returning(Account.id).execution_options(synchronize_session=False)
+    return await session.scalar(change) is not None
 
 
 async def set_suspended(session: AsyncSession, account: UUID, suspended: bool) -> bool:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from db.log import request_id
 
@@ -42,6 +42,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     speed_max: float = 1.0
     pitch_min: float = 0.0
     pitch_max: float = 0.0
+    audio_s_max: int = 4 * 3600  # the longest audio its worker makes …
+    audio_bytes_max: int = 1 << 30  # … and the largest file
+    mix_voices_max: int = 0  # of one voice written as a mix, `a(2)+b(1)` (db/voice_mix.py); 0: it mixes none
+    live_max: int = 0  # live jobs at once that a worker speaks in real time; 0: not known
+    texts_broken_up: bool = False  # it needs long words and clauses broken up for it (docs/text.md)
     # Of a transcription engine:
     description: str = ""
     languages: tuple[str, ...] = ()  # BCP-47 tags, the default first
@@ -50,6 +55,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     cost_us_per_second: int = 0  # of audio: expected engine time
     detects_language: bool = False
     translates: bool = False  # to English
+    accuracy: Literal["low", "standard"] = "standard"  # low: the last resort
 
 
 class SpeechParams(Struct, frozen=True, kw_only=True):
@@ -63,6 +69,8 @@ class SpeechParams(Struct, frozen=True, kw_only=True):
     pitch: float = 0.0
     rate_hz: int = 0  # of the file; 0: the engine's, or the next its codec knows (db/formats.py)
     bitrate_kbps: int = 0  # 0: the format's default
+    asked_voice: str | UnsetType = UNSET  # where `voice` speaks for another name …
+    voice_reason: str | UnsetType = UNSET  # … and why (app/domain/voice_names.py)
 
 
 class TranscriptionParams(Struct, frozen=True, kw_only=True):
@@ -74,6 +82,8 @@ class TranscriptionParams(Struct, frozen=True, kw_only=True):
     words: bool = False  # times of words too
     translate: bool = False  # to English
     seconds_max: int = 600
+    prompt: str = field(name="text", default="")  # words that may be said; forgotten as a speech job's text
+    temperature: float = 0.0
 
 
 Params = SpeechParams | TranscriptionParams
@@ -107,6 +117,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     fingerprint: bytes | None = None
     live: bool = False  # somebody will listen while it is made
     api_key: UUID | None = None  # the key it came by
+    expected_ms: int = 0  # of audio; 0: not known. What is given is priced by it where characters are paid
     request_id: str = field(default_factory=request_id)  # of the request under way; into the worker's log
 
 
@@ -157,11 +168,22 @@ class Charged(Struct, frozen=True, kw_only=True):
     spendable: int | None  # of all buckets; None: unlimited
 
 
+class Shares(Struct, frozen=True, kw_only=True):
+    """What one account may have of an engine while another account's job waits for it."""
+
+    slots: int  # of each of the engine's workers
+    percent: int  # of all of them together; at least one slot
+
+
+UNSHARED = Shares(slots=1, percent=100_000_000)  # an account may have as many as there are
+
+
 class Claimed(Struct, frozen=True, kw_only=True):
     """A leased job. `attempt` is the fencing token of everything done for it."""
 
     id: UUID
     attempt: int
+    owner: UUID
     lane: str
     params: Params
     live: bool = False  # somebody listens, or will
@@ -169,6 +191,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     kind: str = "speech"
     waited_s: float = 0.0  # since the job was queued, attempts that failed included
     request_id: str = ""  # of the request that queued it
+    cost_us: int | None = None  # of engine time, as expected when it was queued; None: not known
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -203,6 +226,13 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     sha256: bytes | None
     audio_gone: bool | None  # kept past its time
     format: str  # asked for
+    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    refunded: int
+    engine: str
+
+    @property
+    def charged(self) -> bool:
+        return self.spent > 0
 
 
 class Progress(Struct, frozen=True):
@@ -215,6 +245,15 @@ class Progress(Struct, frozen=True):
     created_at: datetime
     duration_ms: int | None
     has_audio: bool
+    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    refunded: int
+    engine: str
+    voice_used: str
+    voice_reason: str | None  # of a job that is over: why another voice than asked for spoke
+
+    @property
+    def charged(self) -> bool:
+        return self.spent > 0
 
 
 class TranscriptionJob(Struct, frozen=True, kw_only=True):
@@ -224,10 +263,12 @@ class TranscriptionJob(Struct, frozen=True, kw_only=True):
     state: State
     code: str | None
     engine: str
-    price: int | None
+    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    refunded: int
     object: str | None
     audio_bytes: int | None  # of the object
     audio_gone: bool | None
+    kept_until: datetime | None
 
 
 class Balance(Struct, frozen=True, kw_only=True):

@@ -1,10 +1,12 @@
 """Settings from the environment: one frozen Struct a room, every field a variable with its unit."""
 
+import os
 from collections.abc import Mapping
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 S = TypeVar("S", bound=Struct)
 
@@ -22,6 +24,9 @@ class DbSettings(Struct, frozen=True, kw_only=True):
     database_owner_url: str = ""  # migrations only
     pool_connections: int = 16
     statement_timeout_ms: int = 30_000
+    # Of the disk of a store that is a folder: below either, no job is taken.
+    store_free_bytes_min: Annotated[int, Meta(ge=0)] = 1 << 30
+    store_free_percent_min: Annotated[float, Meta(ge=0, le=100)] = 5.0
 
 
 _BARE = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
@@ -43,3 +48,11 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
     except msgspec.ValidationError as error:
         field = str(error).rpartition("`$.")[2].rstrip("`")
         raise SettingsError(f"{variable(field)}: {str(error).partition(' - at')[0]}") from None
+
+
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """CODEVOICE_HOME, by default `codevoice` in the user's data folder. Nothing is made."""
+    chosen = environ.get("CODEVOICE_HOME", "")
+    if not chosen:
+        chosen = os.path.join(environ.get("XDG_DATA_HOME") or "~/.local/share", "codevoice")
+    return Path(os.path.abspath(os.path.expanduser(chosen)))

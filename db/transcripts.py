@@ -15,14 +15,21 @@ class Word(Struct, frozen=True, kw_only=True):
     end: float
 
 
-class Segment(Struct, frozen=True, kw_only=True):
-    """What was said between two pauses. `words` are there where they were asked for."""
+class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was said between two pauses. `words` are there where they were asked for, the engine's figures
+    where it has them: they are Whisper's.
+    """
 
     id: int  # from 0
     start: float
     end: float
     text: str
     words: tuple[Word, ...] = ()
+    tokens: tuple[int, ...] | None = None
+    temperature: float | None = None
+    avg_logprob: float | None = None  # of a token, natural logarithm
+    compression_ratio: float | None = None  # of the text; above 2.4 it repeats itself
+    no_speech_prob: float | None = None
 
 
 class Transcript(Struct, frozen=True, kw_only=True):
@@ -32,7 +39,8 @@ class Transcript(Struct, frozen=True, kw_only=True):
     language: str
     duration: float  # seconds of audio
     segments: tuple[Segment, ...]
-    warnings: tuple[str, ...] = ()  # what was wrong with the file
+    warnings: tuple[str, ...] = ()  # what was wrong with the file, and what in the text may be
+    engine: str = ""  # that heard it
 
 
 def joined(segments: Sequence[Segment]) -> str:

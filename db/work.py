@@ -1,28 +1,25 @@
 """Jobs as a worker sees them: claim, renew, finish, sweep; its engine made known. Blocking."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
-from msgspec.structs import astuple
-from psycopg.errors import Diagnostic
 
 from db.queries import query
-from db.rows import Capabilities, Claimed, Finished, Params, SpeechParams
+from db.rows import UNSHARED, Capabilities, Claimed, Finished, Params, Shares, SpeechParams
 
 WorkerConnection = psycopg.Connection[tuple[Any, ...]]
 Way = WorkerConnection | psycopg.Cursor[tuple[Any, ...]]  # a cursor that is kept knows the types it has met
-_Row = tuple[UUID, int, str, str, bool, str, float]  # id, attempt, lane, params, live, kind, waited_s
-_COMMIT_MS = 20  # for one that a nudge went ahead of: meanwhile this worker claims nothing else
-_CLAIMED = "CV001"  # the notice of cv.claim_early
+_Row = tuple[UUID, int, str, str, bool, str, float, UUID]
 _UNREAD = SpeechParams(text="", voice="", language="")
 
 
 class _Origin(msgspec.Struct):
     request_id: str = ""
+    cost_us: int | None = None
 
 
 def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
@@ -55,67 +52,84 @@ def claim(
     limit: int,
     worker: str,
     lease_s: float,
-    after: int | None = None,
-    early: Callable[[list[Claimed]], None] | None = None,
+    shares: Shares = UNSHARED,
+    live_only: bool = False,
 ) -> list[Claimed]:
     """Take up to `limit` queued jobs, the fairest first; each comes leased and with a new attempt number.
 
     Of `lane` where given; else of one lane (that of the fairest job), or of any where `mixed`. `params`: what
-    the engine's jobs have. `after`: the mark of a nudge, whose commit is waited for if it is still to come.
-    `early` is given the jobs before they are ours: the commit, a wait for the disk, goes on meanwhile, and
-    may yet fail.
+    the engine's jobs have. `live_only`: of any lane, those alone that somebody listens to. While others wait,
+    an account beyond its share comes after them.
     """
-    values = (engine, lane, mixed, limit, worker, timedelta(seconds=lease_s))
-    if early is None and after is None:
-        return [_claimed(row, params) for row in connection.execute(query("claim"), values).fetchall()]
-    heard: list[Claimed] = []
-
-    def hear(notice: Diagnostic) -> None:
-        if early is not None and notice.sqlstate == _CLAIMED:
-            heard.extend(_told(notice.message_primary or "[]", params))
-            early(heard)
-
-    way = connection.connection if isinstance(connection, psycopg.Cursor) else connection
-    way.add_notice_handler(hear)
-    try:
-        [(claimed,)] = connection.execute(query("claim_early"), (*values, after, _COMMIT_MS)).fetchall()
-    finally:
-        way.remove_notice_handler(hear)
-    return heard or _told(claimed, params)
+    values = (engine, lane, mixed, live_only, limit, *_share(shares), worker, timedelta(seconds=lease_s))
+    return [_claimed(row, params) for row in connection.execute(query("claim"), values).fetchall()]
 
 
-def _told(claimed: str, params: type[Params]) -> list[Claimed]:
-    return [_claimed(row, params) for row in msgspec.json.decode(claimed, type=list[_Row])]
+def claim_beyond(
+    connection: Way,
+    *,
+    engine: str,
+    params: type[Params],
+    limit: int,
+    characters_max: int | None,
+    worker: str,
+    lease_s: float,
+) -> list[Claimed]:
+    """Take the fairest job of each of up to `limit` accounts that run nothing with this engine.
+
+    Of at most `characters_max` characters, where given.
+    """
+    values = (engine, limit, characters_max, worker, timedelta(seconds=lease_s))
+    return [_claimed(row, params) for row in connection.execute(query("claim_beyond"), values).fetchall()]
+
+
+def correct_costs(connection: Way, more_us: Mapping[UUID, int]) -> None:
+    """Jobs took so much more engine time than was expected: their owners' later jobs come later by that."""
+    connection.execute(query("correct_costs"), (list(more_us), list(more_us.values())))
+
+
+def _share(shares: Shares) -> tuple[int, int]:
+    return shares.slots, shares.percent
 
 
 def _claimed(row: _Row, params: type[Params]) -> Claimed:
     """One row that cannot be read must not lose the others, which are leased by now."""
-    job, attempt, lane, text, live, kind, waited_s = row
+    job, attempt, lane, text, live, kind, waited_s, owner = row
     claimed = Claimed(
-        id=job, attempt=attempt, lane=lane, params=_UNREAD, live=live, kind=kind, waited_s=waited_s
+        id=job,
+        attempt=attempt,
+        owner=owner,
+        lane=lane,
+        params=_UNREAD,
+        live=live,
+        kind=kind,
+        waited_s=waited_s,
     )
     change = msgspec.structs.replace
     try:
-        request_id = msgspec.json.decode(text, type=_Origin).request_id
-        return change(claimed, params=msgspec.json.decode(text, type=params), request_id=request_id)
+        origin = msgspec.json.decode(text, type=_Origin)
+        read = msgspec.json.decode(text, type=params)
+        return change(claimed, params=read, request_id=origin.request_id, cost_us=origin.cost_us)
     except msgspec.DecodeError:
         return change(claimed, readable=False)
 
 
-def renew(connection: Way, held: Sequence[tuple[UUID, int]], *, worker: str, lease_s: float) -> set[UUID]:
-    """Renew the leases of `held` (id, attempt); the ids still the worker's. Others: cancelled, lost."""
+def renew(
+    connection: Way, held: Sequence[tuple[UUID, int]], *, worker: str, lease_s: float
+) -> set[tuple[UUID, int]]:
+    """Renew the leases of `held` (id, attempt); those still the worker's. Others: cancelled, lost."""
     ids, attempts = [job for job, _ in held], [attempt for _, attempt in held]
     rows = connection.execute(query("renew"), (ids, attempts, worker, timedelta(seconds=lease_s))).fetchall()
-    return {row[0] for row in rows}
+    last = dict(sorted(held))  # of several attempts at a job, only the last can still be the worker's
+    return {(row[0], last[row[0]]) for row in rows}
 
 
 def finish(
     connection: Way, ended: Sequence[Finished], *, worker: str, tries_max: int, keep_s: int
 ) -> dict[tuple[UUID, int], str]:
     """End attempts, jobs and credit in one commit: attempt → completed, failed, queued (again) or fenced."""
-    name = "finish_one" if len(ended) == 1 else "finish"
     ending = (*_fields(ended), worker, tries_max, timedelta(seconds=keep_s))
-    rows = connection.execute(query(name), ending).fetchall()
+    rows = connection.execute(query("finish"), ending).fetchall()
     return _fenced(ended) | {(id, n): result for id, n, result in rows}
 
 
@@ -130,21 +144,19 @@ def finish_and_claim(
     params: type[Params],
     limit: int,
     lease_s: float,
+    shares: Shares = UNSHARED,
 ) -> tuple[dict[tuple[UUID, int], str], list[Claimed]]:
     """`finish`, and `claim` of jobs of any lane, both in one commit."""
-    name = "finish_one_and_claim" if len(ended) == 1 else "finish_and_claim"
     ending = (*_fields(ended), worker, tries_max, timedelta(seconds=keep_s))
-    claiming = (engine, limit, timedelta(seconds=lease_s))
-    rows = connection.execute(query(name), (*ending, *claiming)).fetchall()
+    claiming = (engine, limit, *_share(shares), timedelta(seconds=lease_s))
+    rows = connection.execute(query("finish_and_claim"), (*ending, *claiming)).fetchall()
     results = {(id, n): result for id, n, result, *_ in rows if result}
     claimed = [_claimed((id, n, *job), params) for id, n, result, *job in rows if not result]
     return _fenced(ended) | results, claimed
 
 
 def _fields(ended: Sequence[Finished]) -> Sequence[object]:
-    """Columns; of one scalars: psycopg writes an array in Python, ten of them take as long as all else."""
-    if len(ended) == 1:
-        return astuple(ended[0])
+    """A column for each field of `Finished`."""
     return [[getattr(end, field) for end in ended] for field in Finished.__struct_fields__]
 
 

@@ -6,14 +6,16 @@ confirm; 3 no stack runs in CODEVOICE_HOME; 4 what was named is not there; 5 ref
 
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeVar
 
 import rich_click as click
 
 NO_STACK, NOT_FOUND, REFUSED = 3, 4, 5
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Commands that live elsewhere: path on the command line -> module:function, one line of help. Imported only
 # when invoked, so that `codevoice --help` stays quick.
@@ -22,6 +24,9 @@ _ELSEWHERE = {
     "users show": ("ops.admin.users:show", "One account: its rights and credits."),
     "users create": ("ops.admin.users:create", "Open an account for a person, or for an operator."),
     "users suspend": ("ops.admin.users:suspend", "Refuse everything an account asks for, or no longer."),
+    "users reset-link": ("ops.admin.users:reset_link", "A link by which a person chooses a new password."),
+    "users erase": ("ops.admin.erasure:erase", "Erase a person; the ledger keeps what was paid."),
+    "users export": ("ops.admin.erasure:export_", "All that is kept about a person, as a ZIP file."),
     "credits grant": ("ops.admin.credits:grant", "Give an account credits."),
     "credits refund": ("ops.admin.credits:refund", "Give back what a job cost."),
     "credits expire": ("ops.admin.credits:expire", "Take paid credits away."),
@@ -36,6 +41,9 @@ _ELSEWHERE = {
     "keys revoke": ("ops.admin.keys:revoke", "End a key."),
     "prices list": ("ops.admin.prices:list_", "Every version of every price."),
     "prices set": ("ops.admin.prices:set_", "A new price, from now or later."),
+    "invites create": ("ops.admin.invites:create", "Make an invitation."),
+    "invites list": ("ops.admin.invites:list_", "Invitations, the last made first."),
+    "invites revoke": ("ops.admin.invites:revoke", "Let nobody sign up by an invitation any more."),
     "plans list": ("ops.admin.plans:list_", "Every plan, with its credits a month."),
     "plans set": ("ops.admin.plans:set_", "Put an account on a plan."),
     "jobs list": ("ops.admin.jobs:list_", "Jobs, the last first."),
@@ -46,9 +54,17 @@ _ELSEWHERE = {
     "ledger checkpoint": ("ops.admin.ledger:checkpoint", "Write down what is right, for quick audits."),
     "ledger heads": ("ops.admin.ledger:heads", "The last transfer of every wallet, to be kept elsewhere."),
     "ledger export": ("ops.admin.ledger:export", "Every transfer, as JSON lines or CSV."),
+    "models list": ("ops.models:list_", "Every model there is, and whether it is here."),
+    "models add": ("ops.models:add", "Fetch models, or mend them."),
+    "models verify": ("ops.models:verify", "Read every file of the models that are here."),
+    "models remove": ("ops.models:remove", "Delete models."),
+    "check confinement": ("ops.confinement:confinement", "What can a hostile text or file do here?"),
     "check xtts": ("ops.check:xtts", "Your own XTTS weights: exact, quick, intelligible?"),
     "storm": ("ops.storm.command:storm", "Everything breaks, over and over: is every promise kept?"),
+    "backup": ("ops.backup:backup_command", "Database, secrets and audio, into a folder."),
+    "restore": ("ops.backup:restore_command", "A backup into an empty home or database."),
     "restart": ("ops.restart:restart", "New processes for the running stack, without a failed request."),
+    "voices": ("ops.voices:voices", "Every voice, and which one speaks for each name now."),
     "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
 }
 
@@ -121,6 +137,11 @@ def plans_group() -> None:
     """Credits a month."""
 
 
+@codevoice.group("invites", cls=LazyGroup)
+def invites_group() -> None:
+    """Who may sign up where not everybody may."""
+
+
 @codevoice.group("jobs", cls=LazyGroup)
 def jobs_group() -> None:
     """What was asked for, and what became of it."""
@@ -131,13 +152,21 @@ def ledger_group() -> None:
     """The book behind the credits."""
 
 
-_ENGINES = click.option(
-    "--engines",
-    envvar="CODEVOICE_ENGINES",
-    default="espeak,pocketsphinx",
-    show_default=True,
-    help="What speaks and what hears; several with commas.",
-)
+@codevoice.group("models", cls=LazyGroup)
+def models_group() -> None:
+    """Voices and recognisers to fetch."""
+
+
+def _engines(default: str, shown: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--engines",
+        envvar="CODEVOICE_ENGINES",
+        default=default,
+        show_default=shown,
+        help="What speaks and what transcribes; several with commas.",
+    )
+
+
 _DEVICES = click.option(
     "--devices",
     envvar="CODEVOICE_DEVICES",
@@ -153,27 +182,51 @@ def check_group() -> None:
 
 @codevoice.command()
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on stdout.")
-@_ENGINES
+@click.option(
+    "--small",
+    is_flag=True,
+    envvar="CODEVOICE_SMALL",
+    help="Fetch no models in the background, and leave out the engines that would need them.",
+)
+@_engines("", "natural voices, eSpeak NG, Whisper and PocketSphinx")
 @_DEVICES
-def up(as_json: bool, engines: str, devices: str) -> None:
+@click.option(
+    "--api-processes",
+    type=click.IntRange(1, 64),
+    envvar="CODEVOICE_API_PROCESSES",
+    default=None,
+    show_default="one for two cores, at most 8",
+    help="Processes of the API; they share one address.",
+)
+def up(as_json: bool, small: bool, engines: str, devices: str, api_processes: int | None) -> None:
     """Run the whole stack on this machine until Ctrl-C.
+
+    The first voice's model is fetched before it is ready, Whisper's and Kokoro's in the background (270 MB).
 
     Set CODEVOICE_HOME (data folder), CODEVOICE_HOST, CODEVOICE_PORT (0: any free one). DATABASE_URL with
     CODEVOICE_DATABASE_OWNER_URL, REDIS_URL and CODEVOICE_OBJECTS replace what is built in.
     """
+    from ops.api_processes import default_count
     from ops.embedded import EmbeddedError
     from ops.home import HomeError
     from ops.listener import ListenError
-    from ops.local import UpError
     from ops.local import up as run
+    from ops.prepare import UpError
     from ops.supervisor import Crashed
 
     with failing_on(UpError, HomeError, ListenError, EmbeddedError, Crashed):
-        run(os.environ, engines=engines, devices=devices, as_json=as_json)
+        run(
+            os.environ,
+            engines=engines,
+            devices=devices,
+            as_json=as_json,
+            small=small,
+            processes=api_processes or default_count(),
+        )
 
 
 @codevoice.command()
-@_ENGINES
+@_engines("espeak,pocketsphinx", "espeak,pocketsphinx")
 @_DEVICES
 def worker(engines: str, devices: str) -> None:
     """Run workers until Ctrl-C or TERM, which drain them: a process for each engine and device.
@@ -196,13 +249,23 @@ def worker(engines: str, devices: str) -> None:
 
 @codevoice.command()
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-def env(as_json: bool) -> None:
-    """Addresses and process ids of the running stack. They include passwords."""
-    from ops.stack import public, running_stack
+@click.option(
+    "--shell", "for_shell", is_flag=True, help='What clients need, for eval "$(codevoice env --shell)".'
+)
+def env(as_json: bool, for_shell: bool) -> None:
+    """Addresses and process ids of the running stack. They include passwords.
+
+    --shell prints only the address and the demo account's key, as the variables that CodeVoice's commands and
+    OpenAI's SDKs read: eval "$(codevoice env --shell)".
+    """
+    from ops.stack import exports, public, running_stack
 
     with failing_on():
-        told = public(running_stack(os.environ))
-    if as_json:
+        stack = running_stack(os.environ)
+    told = public(stack)
+    if for_shell:
+        click.echo(exports(stack))
+    elif as_json:
         click.echo(json.dumps(told))
     else:
         click.echo("\n".join(f"{name} {value}" for name, value in told.items()))
@@ -213,10 +276,10 @@ def migrate() -> None:
     """Bring the database to this version (as `up` does)."""
     import psycopg
 
-    from db.migrate import upgrade
+    from db.migrate import SchemaError, upgrade
     from ops.stack import settings_for_cli
 
-    with failing_on(psycopg.OperationalError):
+    with failing_on(psycopg.OperationalError, SchemaError):
         settings = settings_for_cli(os.environ)
         if not settings.database_owner_url:
             raise click.UsageError("CODEVOICE_DATABASE_OWNER_URL is not set")
@@ -226,8 +289,8 @@ def migrate() -> None:
 @codevoice.command()
 @click.argument("text")
 @click.option("-o", "--output", "file", required=True, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--voice", help="By default the first English one.")
-def say(text: str, file: Path, voice: str | None) -> None:
+@click.option("--voice", default="Emma", show_default=True, help="A name or id of `codevoice voices`.")
+def say(text: str, file: Path, voice: str) -> None:
     """Speak TEXT into a file, in the format its ending names.
 
     Asks the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.

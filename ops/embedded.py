@@ -19,11 +19,13 @@ from signal import SIGINT, SIGKILL, SIGTERM
 from msgspec.structs import replace
 
 from ops.privilege import Account, NoAccount, account_for
+from ops.program import Program, die_with_us
 from ops.signals import Signals
-from ops.supervisor import Program, Supervisor, die_with_us
+from ops.supervisor import Supervisor
 
 OWNER = "codevoice"  # Postgres's superuser
 CONNECTIONS_MAX = 100
+_MEMORY_MAX_MB = 256  # Valkey's
 READY_S = 60.0  # recovery after a crash may take this long
 _ORPHANS_S = 1.0
 _ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
@@ -63,10 +65,12 @@ def postgres(
 
 
 @contextmanager
-def valkey(folder: Path, *, password: str, shared: bool = False) -> Generator[str]:
+def valkey(
+    folder: Path, *, password: str, shared: bool = False, memory_max_mb: int = _MEMORY_MAX_MB
+) -> Generator[str]:
     """A Valkey of its own in `folder`, stopped at the end; gives its URL. `shared`: as Postgres's."""
-    port = free_port()
-    program = valkey_program(folder, password=password, port=port, log=_log_beside(folder))
+    port, log = free_port(), _log_beside(folder)
+    program = valkey_program(folder, password=password, port=port, log=log, memory_max_mb=memory_max_mb)
     if shared:
         program = replace(program, argv=(*program.argv, "--bind", "*"))
     with _running(program):
@@ -192,12 +196,17 @@ def _postgres_is_ready(folder: Path, pid: int) -> bool:
     return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
 
-def valkey_program(folder: Path, *, password: str, port: int, log: Path) -> Program:
-    """Valkey on that port of 127.0.0.1, its append-only file in `folder`, synced each second."""
+def valkey_program(
+    folder: Path, *, password: str, port: int, log: Path, memory_max_mb: int = _MEMORY_MAX_MB
+) -> Program:
+    """Valkey on that port of 127.0.0.1, its append-only file in `folder`, synced each second.
+
+    Beyond `memory_max_mb` it drops what ends soonest, live audio; workers' wake-ups have no end.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Program(
         name="valkey",
-        argv=(str(_valkey_binary()), str(_valkey_settings(folder, password, port))),
+        argv=(str(_valkey_binary()), str(_valkey_settings(folder, password, port, memory_max_mb))),
         env=_ENV,
         log=log,
         is_ready=lambda _: _valkey_is_ready(port, password),
@@ -206,7 +215,7 @@ def valkey_program(folder: Path, *, password: str, port: int, log: Path) -> Prog
     )
 
 
-def _valkey_settings(folder: Path, password: str, port: int) -> Path:
+def _valkey_settings(folder: Path, password: str, port: int, memory_max_mb: int) -> Path:
     """A file only we can read, since anybody can read a command line."""
     quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     path = folder / "valkey.conf"
@@ -214,7 +223,8 @@ def _valkey_settings(folder: Path, password: str, port: int) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(
             f'bind 127.0.0.1\nport {port}\ndir "{quoted}"\nrequirepass {password}\n'
-            'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n'
+            'appendonly yes\nappendfsync everysec\nsave ""\n'
+            f"maxmemory {memory_max_mb}mb\nmaxmemory-policy volatile-ttl\n"
         )
     return path
 

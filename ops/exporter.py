@@ -24,6 +24,7 @@ from ops import looks
 from workers.connections import Link
 
 log = structlog.get_logger()
+_STUCK_TIMES = 5  # a look that takes so many times its interval sees nothing, as one that fails
 _SHARE_MAX = 0.05  # of the time is spent looking, at most: a slow look is taken more rarely
 
 
@@ -49,6 +50,7 @@ class Exporter(Collector):
         self._parts = tuple(parts)
         self._seen: dict[str, Sequence[Metric]] = {}
         self._up: dict[str, bool] = {}
+        self._began: dict[str, float] = {}  # looks under way
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -65,21 +67,28 @@ class Exporter(Collector):
         up = GaugeMetricFamily(
             "codevoice_part_up", "1 where the exporter could look at the part just now.", labels=["part"]
         )
-        for part, is_up in sorted(self._up.items()):
-            up.add_metric([part], float(is_up))
+        stuck = {look.part for look in self._parts if self._is_stuck(look)}
+        for part, is_up in sorted((dict.fromkeys(stuck, False) | self._up).items()):
+            up.add_metric([part], float(is_up and part not in stuck))
         yield up
-        for part in sorted(self._seen):
+        for part in sorted(self._seen.keys() - stuck):
             yield from self._seen[part]
+
+    def _is_stuck(self, look: Look) -> bool:
+        """Whether a look does not come back, as where Postgres is frozen."""
+        began = self._began.get(look.part)
+        return began is not None and time.monotonic() - began > _STUCK_TIMES * look.every_s
 
     def look(self, look: Look) -> float:
         """Look once; the seconds it took."""
-        began = time.monotonic()
+        began = self._began[look.part] = time.monotonic()
         try:
             seen, is_up = look.see(), True
         except Exception as error:  # whatever it is, the other parts are still to be seen
             seen, is_up = (), False
             if self._up.get(look.part, True):
                 log.warning("look_failed", part=look.part, error=type(error).__name__)
+        del self._began[look.part]
         self._seen[look.part], self._up[look.part] = seen, is_up
         return time.monotonic() - began
 
@@ -103,10 +112,11 @@ def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
     found = [
         Look("postgres", settings.look_s, looks.queues(link("queues"))),
         Look("credits", settings.look_s, looks.credits(link("credits"))),
+        Look("refunds", settings.look_s, looks.refunds(link("refunds"))),
         Look("ledger", settings.look_ledger_s, looks.ledger(link("ledger"))),
         Look("imbalance", settings.look_ledger_s, looks.imbalance(link("imbalance"))),
         Look("redis", settings.look_s, looks.redis(places.redis_url)),
-        Look("objects", settings.look_s, looks.objects(places.objects)),
+        Look("objects", settings.look_s, looks.objects(places)),
     ]
     gpus = looks.gpus()
     return [*found, Look("gpus", settings.look_s, gpus)] if gpus else found

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from db.settings import data_folder
+
 _LOCK_WAIT_S = 0.5  # longer than a look at the lock takes, shorter than a person notices
 
 
@@ -58,6 +60,10 @@ class Home(Struct, frozen=True, kw_only=True):
         return self.folder / "run" / "metrics"
 
     @property
+    def models_state(self) -> Path:
+        return self.folder / "run" / "models.json"
+
+    @property
     def stack_file(self) -> Path:
         return self.folder / "run" / "stack.json"
 
@@ -67,10 +73,7 @@ class Home(Struct, frozen=True, kw_only=True):
 
 def home_of(environ: Mapping[str, str]) -> Home:
     """CODEVOICE_HOME, by default `codevoice` in the user's data folder. Nothing is made."""
-    chosen = environ.get("CODEVOICE_HOME", "")
-    if not chosen:
-        chosen = os.path.join(environ.get("XDG_DATA_HOME") or "~/.local/share", "codevoice")
-    return Home(folder=Path(os.path.abspath(os.path.expanduser(chosen))))
+    return Home(folder=data_folder(environ))
 
 
 @contextmanager

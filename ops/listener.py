@@ -1,6 +1,7 @@
 """The listening socket, bound before anything is started, so that a taken port costs no time."""
 
 import http.client
+import json
 import socket
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,19 @@ def _bind(host: str, port: int) -> socket.socket:
             f"port {port} of {host} cannot be listened on ({(error.strerror or '').partition(' (')[0]}):"
             " set CODEVOICE_PORT (0 takes any free port), or CODEVOICE_HOST"
         ) from None
+
+
+def lacks(url: str) -> list[str] | None:
+    """What the API at `url` says that it lacks; None where it does not answer within a second."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_S)
+    try:
+        connection.request("GET", "/health/ready")
+        answer = connection.getresponse()
+        return list(json.loads(answer.read()).get("missing") or []) if answer.status in (200, 503) else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
 
 
 def get(url: str, path: str) -> bytes | None:

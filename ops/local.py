@@ -12,23 +12,27 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from signal import SIGKILL, SIGUSR1
+from signal import SIGKILL
 
 import msgspec
 
 from db import metrics
 from db.settings import SettingsError
-from ops import embedded, workers
+from ops import api_processes, bring_models, embedded, engine_plan, workers
 from ops.home import Home, HomeTaken, Secrets, held, home_of, secrets_of
-from ops.listener import Listener, get, listening
+from ops.listener import Listener, get, lacks, listening
+from ops.prepare import APP_ROLE, DEMO_EMAIL, UpError, demo_account, migrate
+from ops.program import Program
+from ops.progress import say, say_took, step
 from ops.signals import Signals, Stop
 from ops.stack import Stack, read_stack, write_stack
-from ops.supervisor import Program, Supervisor
-from ops.welcome import voice_to_show, welcome
+from ops.supervisor import Supervisor
+from ops.valkey_memory import memory_max_mb
+from ops.welcome import welcome
 from workers.engines.transcriber import TRANSCRIBERS
+from workers.models.catalogue import ModelError
+from workers.models.store import models_folder
 
-DEMO_EMAIL = "demo@codevoice.local"
-_APP_ROLE = "codevoice_app"
 _API_READY_S = 60.0
 _WORKER_READY_S = 120.0
 _WORKER_DRAIN_S = "3"  # with 5 s for API and worker, and 2 s for each store, all stops within 10 s
@@ -44,13 +48,19 @@ _API_SECRETS = {
 _NOT_SHARED = {*workers.NOT_FOR_WORKERS, "CODEVOICE_METRICS_HOST", "CODEVOICE_METRICS_PORT"}
 
 
-class UpError(Exception):
-    """The stack cannot start; the message names the cause and the remedy."""
-
-
-def up(environ: Mapping[str, str], *, engines: str, devices: str, as_json: bool) -> None:
+def up(
+    environ: Mapping[str, str],
+    *,
+    engines: str,
+    devices: str,
+    as_json: bool,
+    small: bool = False,
+    processes: int = 1,
+) -> None:
     """Run everything until INT or TERM, then stop it within 10 s; the data stays for the next time.
 
+    `engines`: empty for the default ones. `small`: without models that are fetched in the background.
+    `processes`: of the API.
     Says on stdout how to use it, or as one JSON object: url, api_key, email, password.
     Raises UpError, HomeError, ListenError, EmbeddedError or Crashed, with nothing left running.
     """
@@ -58,18 +68,21 @@ def up(environ: Mapping[str, str], *, engines: str, devices: str, as_json: bool)
     os.umask(0o077)
     home = home_of(environ)
     try:
-        posts = workers.posts(engines, devices, environ)
+        posts = workers.posts(engines or engine_plan.default_engines(), devices, environ)
+        memory_max_mb(environ)  # found wrong now rather than later
+        seats = engine_plan.seats(posts, environ, models_folder(environ), small=small)
     except SettingsError as error:
         raise UpError(str(error)) from None
     with Signals() as signals:
         try:
             with _held_alone(home), listening(environ) as listener:
-                run = _Run(environ, home, listener, signals, posts)
-                _say_took("home and port", began)
+                run = _Run(environ, home, listener, signals, seats, processes)
+                say_took("home and port", began)
                 with run.stopped_at_the_end():
                     stack = run.start()
-                    _say_took("ready, in all", began)
+                    say_took("ready, in all", began)
                     say_ready(stack, home, password=run.demo_password, as_json=as_json)
+                    run.start_the_rest()
                     run.supervisor.watch()
         except Stop:
             return
@@ -95,14 +108,17 @@ class _Run:
         home: Home,
         listener: Listener,
         signals: Signals,
-        posts: Sequence[workers.Post],
+        seats: Sequence[engine_plan.Seat],
+        processes: int,
     ) -> None:
         self.supervisor = Supervisor(signals, changed=self._tell, report=say)
         self._environ = environ
         self._home = home
         self._listener = listener
         self._signals = signals
-        self._posts = posts
+        self._seats = seats
+        self._processes = processes
+        self._models = models_folder(environ)
         self._secrets = _secrets(home, environ)
         self._postgres_port = embedded.free_port()
         self._valkey_port = embedded.free_port()
@@ -113,27 +129,44 @@ class _Run:
     def start(self) -> Stack:
         """Start everything in order; the stack, ready."""
         self._tell({})
+        self._home.models_state.unlink(missing_ok=True)
         metrics.empty(self._home.metrics)
+        with step("voice"), self._signals.raising():
+            try:
+                self._seats = engine_plan.with_models(self._seats, self._models, say)
+            except ModelError as error:
+                raise UpError(str(error)) from None
         self._start_stores()
         with step("migrations"), self._signals.raising():
             migrate(self._stack)
         with step("api"):
-            self.supervisor.start(self._api())
-            for program in self._workers():
+            for program in (*self._apis(), *self._workers(awaited=True)):
                 self.supervisor.start(program)
             self.supervisor.start(self._exporter())
             # Imports and a password's hash: done while the two start.
             with step("demo account"), self._signals.raising():
                 key = demo_account(self._stack.database_url, self._secrets)
-            self.supervisor.wait_ready("api", seconds=_API_READY_S)
+            for name in self._api_names():
+                self.supervisor.wait_ready(name, seconds=_API_READY_S)
         with step("worker"):
-            for name in self._worker_names():
-                self.supervisor.wait_ready(name, seconds=_WORKER_READY_S)
+            for name, seat in zip(self._worker_names(), self._seats, strict=True):
+                if seat.awaited:
+                    self.supervisor.wait_ready(name, seconds=_WORKER_READY_S)
         with step("metrics"):
             self.supervisor.wait_ready("exporter", seconds=_EXPORTER_READY_S)
+        if lacks(self._listener.url) == ["disk"]:
+            say("no speech is taken until the disk has room: CODEVOICE_STORE_FREE_PERCENT_MIN says how much")
         self._stack = msgspec.structs.replace(self._stack, api_key=key)
         self._tell(self.supervisor.pids())
         return self._stack
+
+    def start_the_rest(self) -> None:
+        """What nobody waits for, lest it slow the start down; and the fetching of what that needs."""
+        for program in self._workers(awaited=False):
+            self.supervisor.start(program)
+        names = engine_plan.for_later(self._seats)
+        if names:
+            self.supervisor.start(bring_models.program(names, self._shared_environ(), wave=_FRONT))
 
     @contextmanager
     def stopped_at_the_end(self) -> Generator[None]:
@@ -152,7 +185,7 @@ class _Run:
         if bool(url("DATABASE_URL")) != bool(url("CODEVOICE_DATABASE_OWNER_URL")):
             raise UpError("DATABASE_URL and CODEVOICE_DATABASE_OWNER_URL: set both or neither")
         return Stack(
-            database_url=url("DATABASE_URL") or embedded.postgres_url(_APP_ROLE, app, port),
+            database_url=url("DATABASE_URL") or embedded.postgres_url(APP_ROLE, app, port),
             database_owner_url=url("CODEVOICE_DATABASE_OWNER_URL")
             or embedded.postgres_url(embedded.OWNER, owner, port),
             redis_url=url("REDIS_URL")
@@ -165,7 +198,10 @@ class _Run:
 
     def _tell(self, pids: dict[str, int]) -> None:
         self._stack = msgspec.structs.replace(self._stack, pids={"supervisor": os.getpid(), **pids})
-        write_stack(self._home, self._stack)
+        try:
+            write_stack(self._home, self._stack)
+        except OSError as error:  # a full disk: what runs goes on
+            say(f"{self._home.stack_file} cannot be written: {error.strerror}")
 
     def _start_stores(self) -> None:
         environ, supervisor = self._environ, self.supervisor
@@ -186,8 +222,14 @@ class _Run:
     def _postgres(self) -> Program:
         folder = self._home.postgres
         account = embedded.prepare_postgres(folder, password=self._secrets.database_owner_password)
+        of_api = api_processes.connections(self._processes, self._shared_environ())
         return embedded.postgres_program(
-            folder, account, port=self._postgres_port, log=self._home.log("postgres"), durable=True
+            folder,
+            account,
+            port=self._postgres_port,
+            log=self._home.log("postgres"),
+            durable=True,
+            connections_max=embedded.CONNECTIONS_MAX + of_api,
         )
 
     def _valkey(self) -> Program:
@@ -196,55 +238,44 @@ class _Run:
             password=self._secrets.redis_password,
             port=self._valkey_port,
             log=self._home.log("valkey"),
+            memory_max_mb=memory_max_mb(self._environ),
         )
 
-    def _api(self) -> Program:
+    def _apis(self) -> list[Program]:
         secrets = {name: getattr(self._secrets, field) for name, field in _API_SECRETS.items()}
         public_url = self._environ.get("CODEVOICE_PUBLIC_URL") or self._listener.url
-        return Program(
-            name="api",
-            argv=(sys.executable, "-m", "app"),
-            env={
-                **self._shared_environ(),
-                **secrets,
-                "CODEVOICE_LISTEN_FD": str(self._listener.fd),
-                "CODEVOICE_PUBLIC_URL": public_url,
-            },
-            log=self._home.log("api"),
-            is_ready=lambda _: get(self._listener.url, "/health/live") is not None,
-            fds=(self._listener.fd,),
-            grace_s=5.0,
-            wave=_FRONT,
-            planned=frozenset({0}),  # by TERM
-            tells_ready=True,
-            renewed="beside",
-            leave_signal=SIGUSR1,
-            leave_s=workers.LEAVE_S,
-        )
+        environ = {**self._shared_environ(), **secrets, "CODEVOICE_PUBLIC_URL": public_url}
+        logs = {name: self._home.log(name) for name in self._api_names()}
+        return api_processes.programs(self._processes, environ, self._listener, logs, wave=_FRONT)
 
-    def _workers(self) -> list[Program]:
+    def _api_names(self) -> list[str]:
+        return api_processes.names(self._processes)
+
+    def _workers(self, *, awaited: bool) -> list[Program]:
         """Ready as soon as any speaks, and as soon as any transcribes where one is to."""
         drain_s = self._environ.get("CODEVOICE_DRAIN_S") or _WORKER_DRAIN_S
         environ = {**self._shared_environ(), "CODEVOICE_DRAIN_S": drain_s}
         return [
             msgspec.structs.replace(
-                workers.program(post, environ, log=self._home.log(name)),
+                workers.program(seat.post, environ, log=self._home.log(name)),
                 name=name,
-                is_ready=self._hears if post.engine in TRANSCRIBERS else self._has_worker,
+                is_ready=self._hears if seat.post.engine in TRANSCRIBERS else self._has_worker,
                 death_signal=SIGKILL,
                 gives_up=True,
+                optional=seat.optional,
                 grace_s=5.0,
                 wave=_FRONT,
             )
-            for name, post in zip(self._worker_names(), self._posts, strict=True)
+            for name, seat in zip(self._worker_names(), self._seats, strict=True)
+            if seat.awaited is awaited
         ]
 
     def _worker_names(self) -> list[str]:
         """The first is `worker`."""
-        return ["worker", *(post.name for post in self._posts[1:])]
+        return ["worker", *(seat.post.name for seat in self._seats[1:])]
 
     def _has_worker(self, _pid: int) -> bool:
-        return get(self._listener.url, "/health/ready") is not None
+        return lacks(self._listener.url) in ([], ["disk"])  # which is no reason not to start
 
     def _exporter(self) -> Program:
         """Shows the metrics of all: they write into a folder it reads."""
@@ -278,6 +309,8 @@ class _Run:
             "DATABASE_URL": self._stack.database_url,
             "REDIS_URL": self._stack.redis_url,
             "CODEVOICE_OBJECTS": self._stack.objects,
+            "CODEVOICE_MODELS": str(self._models),
+            "CODEVOICE_MODELS_STATE": str(self._home.models_state),
             metrics.FOLDER: str(self._home.metrics),
             "PYTHONSAFEPATH": "1",  # no folder named app or workers where we happen to be started
         }
@@ -288,51 +321,10 @@ def _secrets(home: Home, environ: Mapping[str, str]) -> Secrets:
     return msgspec.structs.replace(secrets_of(home), **given)
 
 
-def migrate(stack: Stack) -> None:
-    """Bring the stack's database to this version; raises UpError where it does not answer."""
-    import psycopg
-
-    from db.migrate import upgrade
-
-    try:
-        upgrade(stack.database_owner_url, stack.database_url)
-    except psycopg.OperationalError as error:
-        raise UpError(f"the database cannot be migrated: {error}") from error
-
-
-def demo_account(database_url: str, secrets: Secrets) -> str:
-    """The demo account's API key; made where it is missing."""
-    from app.domain import accounts
-
-    return accounts.demo_account(
-        database_url=database_url,
-        secrets={"key_pepper": secrets.key_pepper, "key_encryption_key": secrets.key_encryption_key},
-        email=DEMO_EMAIL,
-        password=secrets.demo_password,
-    )
-
-
 def say_ready(stack: Stack, home: Home, *, password: str, as_json: bool) -> None:
     """One JSON object, or a text for people, on stdout."""
     told = {"url": stack.url, "api_key": stack.api_key, "email": DEMO_EMAIL, "password": password}
     if as_json:
         print(json.dumps(told), flush=True)
     else:
-        print(welcome(**told, voice=voice_to_show(stack.url), folder=str(home.folder)), flush=True)
-
-
-@contextmanager
-def step(name: str) -> Generator[None]:
-    """Tells on stderr that a step is done, and how long it took."""
-    began = time.monotonic()
-    yield
-    _say_took(name, began)
-
-
-def _say_took(name: str, began: float) -> None:
-    say(f"{name:<14}{time.monotonic() - began:5.2f} s")
-
-
-def say(line: str) -> None:
-    """A line for people: stdout is for data."""
-    print(f"codevoice: {line}", file=sys.stderr, flush=True)
+        print(welcome(**told, folder=str(home.folder)), flush=True)

@@ -1,26 +1,25 @@
 """What the exporter sees of each part. Each function gives a look, for one thread to take again and again."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from redis import Redis
 
+from db.disk import StoreDisk
+from db.floor import Disk
 from db.objects import StoreError, open_store
 from db.queries import query
 from db.rows import MICRO
+from db.settings import DbSettings
 from db.work import Way
 from workers.connections import Link
 
-__all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis"]
+__all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis", "refunds"]
 
 _WALLETS = 1000  # a statement
 See = Callable[[], Sequence[Metric]]
@@ -69,6 +68,19 @@ def credits(link: Link) -> See:
     return see
 
 
+def refunds(link: Link) -> See:
+    """How many streams were cut off and refunded today, of all accounts and of the one with the most."""
+
+    def see() -> Sequence[Metric]:
+        [(streams, most)] = link.run(_rows, "broken_streams_today")
+        return (
+            _value("codevoice_streams_refunded_today", "Streams cut off and refunded today (UTC).", streams),
+            _value("codevoice_streams_refunded_today_max", "The same, of the account with the most.", most),
+        )
+
+    return see
+
+
 def ledger(link: Link) -> See:
     """Whether wallets, transfers and jobs agree: page by page, from each wallet's last checkpoint on."""
 
@@ -109,15 +121,13 @@ def redis(redis_url: str) -> See:
     return see
 
 
-def objects(url: str) -> See:
+def objects(places: DbSettings) -> See:
     """Whether the store answers and, of a folder, how full its disk is. Raises StoreError for a wrong URL."""
-    store = open_store(url)
-    place = urlsplit(url)
-    disk = partial(_disk, Path(unquote(place.path))) if place.scheme == "file" else tuple
+    store, disk = open_store(places.objects), StoreDisk(places)
 
     def see() -> Sequence[Metric]:
         asyncio.run(store.check())
-        return disk()
+        return _disk(disk.look())
 
     return see
 
@@ -148,11 +158,14 @@ def gpus(nvml: Any = None) -> See | None:
     return see
 
 
-def _disk(folder: Path) -> Sequence[Metric]:
-    found = os.statvfs(folder)
+def _disk(found: Disk | None) -> Sequence[Metric]:
+    if found is None:
+        return ()
+    floor = "Free space on the store's disk below which no job is taken."
     return (
-        _value("codevoice_store_free_bytes", "Free on the store's disk.", found.f_bavail * found.f_frsize),
-        _value("codevoice_store_size_bytes", "Size of the store's disk.", found.f_blocks * found.f_frsize),
+        _value("codevoice_store_free_bytes", "Free on the store's disk.", found.free_bytes),
+        _value("codevoice_store_size_bytes", "Size of the store's disk.", found.size_bytes),
+        _value("codevoice_store_floor_bytes", floor, found.floor_bytes),
     )
 
 

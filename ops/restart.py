@@ -12,7 +12,7 @@ from ops.stack import running_stack
 from ops.supervisor import RENEWAL_S_MAX
 from ops.workers import LEAVE_S
 
-_STAYS = frozenset({"supervisor", "postgres", "valkey"})
+_STAYS = frozenset({"supervisor", "postgres", "valkey", "models"})
 _PATIENCE_S = RENEWAL_S_MAX + LEAVE_S  # for the next process
 _LOOK_S = 0.1
 

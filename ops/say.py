@@ -43,35 +43,27 @@ def door(environ: Mapping[str, str]) -> Door:
     return Door(url=stack.url, api_key=key or stack.api_key)
 
 
-def say(door: Door, text: str, *, voice: str | None, file: Path, report: Callable[[str], None]) -> None:
-    """Speak `text` into `file`, in the format its ending names (else wav), in the first English voice if none
-    is named. Raises SayError, and then leaves no file.
+def say(door: Door, text: str, *, voice: str, file: Path, report: Callable[[str], None]) -> None:
+    """Speak `text` into `file`, in the format its ending names (else wav). Raises SayError, and then leaves
+    no file.
     """
     form = file.suffix.lstrip(".").lower()
     body = {
         "text": text,
-        "voice": voice or _some_voice(door),
+        "voice": voice,
         "format": form if form in FORMATS else "wav",
     }
-    job = str(_json(door, "/v1/tts", body)["job_id"])
+    job = str(ask(door, "/v1/tts", body)["job_id"])
     report(f"{body['voice']} speaks: job {job}")
     _wait(door, job, report)
     _download(door, f"/tts/audio/{job}", file)
     report(f"wrote {file}")
 
 
-def _some_voice(door: Door) -> str:
-    for query in ("?language=en", ""):
-        voices = cast(list[dict[str, str]], _json(door, f"/v1/voices{query}")["voices"])
-        if voices:
-            return voices[0]["name"]
-    raise SayError("no voice is there: is the worker running?")
-
-
 def _wait(door: Door, job: str, report: Callable[[str], None]) -> None:
     deadline, seen = time.monotonic() + _WAIT_S, ""
     while time.monotonic() < deadline:
-        answer = _json(door, f"/tts/status/{job}")
+        answer = ask(door, f"/tts/status/{job}")
         if answer["status"] == "failed":
             raise SayError(f"the job failed: {answer.get('error') or answer.get('reason')}")
         if answer["status"] != seen:
@@ -95,7 +87,8 @@ def _download(door: Door, path: str, file: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _json(door: Door, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+def ask(door: Door, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The JSON that answers a GET, or a POST of `body`. Raises SayError."""
     with _open(door, path, body) as answer:
         return json.load(answer)
 

@@ -89,11 +89,11 @@ announce() {
   local megabytes=25 extra
   for extra in ${1//,/ }; do
     case "$extra" in
-      embedded) megabytes=$((megabytes + 145)) ;;
-      test) megabytes=$((megabytes + 81)) ;;
+      embedded) megabytes=$((megabytes + 223)) ;;
+      test) megabytes=$((megabytes + 89)) ;;
       xtts) if gpu_seen; then megabytes=$((megabytes + 2930)); else megabytes=$((megabytes + 400)); fi ;;
-      whisper) megabytes=$((megabytes + 77)) ;;
-      dev) megabytes=$((megabytes + 84)) ;;
+      whisper | voice) ;; # in embedded
+      dev) megabytes=$((megabytes + 88)) ;;
       *) megabytes=$((megabytes + 1000)) ;;
     esac
   done

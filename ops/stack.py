@@ -1,5 +1,6 @@
 """What runs in a home, for the command line, tools and tests."""
 
+import shlex
 from collections.abc import Mapping
 
 import msgspec
@@ -55,6 +56,17 @@ def public(stack: Stack) -> dict[str, object]:
     told = msgspec.structs.asdict(stack)
     del told["api_key"]
     return told
+
+
+def exports(stack: Stack) -> str:
+    """What `codevoice env --shell` prints: commands for a POSIX shell."""
+    variables = {
+        "CODEVOICE_URL": stack.url,
+        "CODEVOICE_API_KEY": stack.api_key,
+        "OPENAI_BASE_URL": f"{stack.url}/v1",
+        "OPENAI_API_KEY": stack.api_key,
+    }
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
 def settings_for_cli(environ: Mapping[str, str]) -> DbSettings:

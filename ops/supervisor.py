@@ -5,59 +5,26 @@ the kernel for a signal at our death, so that not even kill -9 leaves one behind
 the thread that starts the child: use a Supervisor from the main thread only.
 """
 
-import ctypes
-import os
-import shutil
+import math
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable
 
 import msgspec
-from msgspec import Struct
 
+from ops.program import Program, end_of, has_ended, how, kill_group, spawn, tail, trim
 from ops.readiness import Readiness
 from ops.signals import Signals
 
 DEATHS_A_MINUTE_MAX = 5
-BACKOFF_S_MAX = 30.0
+BACKOFF_S_MAX = 10.0
 RENEWAL_S_MAX = 120.0  # for a successor to be ready
-LOG_BYTES_MAX = 10_000_000
 _BACKOFF_S = 0.1  # after the first death in a while, doubled for each further one
 _REMEMBERED_S = 60.0  # a death; where nobody gives up, each for longer than the longest pause
 _POLL_S = 0.02
 _TRIM_S = 60.0
 _HURRIED_S = 0.3
-_PR_SET_PDEATHSIG = 1
-
-
-Renewed = Literal["never", "beside", "after"]  # when a successor starts: before the old one ends, or after
-
-
-class Program(Struct, frozen=True, kw_only=True):
-    """What to run, how to see that it serves, and how to end it."""
-
-    name: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    log: Path | None  # None: our own stderr
-    is_ready: Callable[[int], bool]  # given its process id
-    stop_signal: signal.Signals = signal.SIGTERM
-    death_signal: signal.Signals = signal.SIGKILL  # when we die: nobody is left to insist
-    grace_s: float = 2.0
-    wave: int = 0  # those of one wave are stopped together, the highest wave first
-    fds: tuple[int, ...] = ()  # inherited, under the same numbers
-    before: Callable[[], None] = lambda: None  # each start
-    gives_up: bool = True  # false: one that keeps dying is started again for ever, ever more slowly
-    final: frozenset[int] = frozenset()  # exit statuses that starting again would not mend
-    planned: frozenset[int] = frozenset()  # those that ask for it, at once
-    tells_ready: bool = False  # by a line on the descriptor CODEVOICE_READY_FD
-    renewed: Renewed = "never"
-    leave_signal: signal.Signals = signal.SIGTERM  # tells one that is renewed to end in its own time
-    leave_s: float = 0.0  # it has so long, then it is stopped
 
 
 class Crashed(Exception):
@@ -69,7 +36,7 @@ class Hopeless(Crashed):
 
 
 class Supervisor:
-    """Keeps programs running. `changed` hears the process ids by name, `report` a line for people."""
+    """Keeps programs running. `changed` gets the process ids by name, `report` a line for people."""
 
     def __init__(
         self,
@@ -93,17 +60,30 @@ class Supervisor:
         """Process ids of what runs now, by name."""
         return {name: child.process.pid for name, child in self._children.items() if child.process}
 
-    def wait_ready(self, name: str, *, seconds: float) -> None:
-        """Return when that program is ready; raises Crashed after `seconds`, Stop on a signal."""
+    def wait_ready(self, name: str, *, seconds: float) -> bool:
+        """Return when that program is ready; raises Crashed after `seconds`, Stop on a signal.
+
+        False: an optional one that is not ready, of which a line was reported.
+        """
         child = self._children[name]
         deadline = time.monotonic() + seconds
         while not child.is_ready():
+            if child.is_over():
+                return False
             if time.monotonic() > deadline:
-                raise Crashed(f"{name} was not ready within {seconds:.0f} s{_end_of(child.program.log)}")
+                late = f"{name} was not ready within {seconds:.0f} s"
+                if not child.program.optional:
+                    raise Crashed(f"{late}{end_of(child.program.log)}")
+                self._report(f"{late}: going on without it")
+                return False
             self._look()
+        return True
 
     def watch(self) -> None:
-        """Restart what dies, renew all when asked. A signal raises Stop; one that keeps dying, Crashed."""
+        """Restart what dies, renew all when asked. A signal raises Stop.
+
+        One that keeps dying without having been ready raises Crashed, if it gives up.
+        """
         while True:
             self._signals.check()
             self.mend()
@@ -113,7 +93,7 @@ class Supervisor:
             for child in self._children.values():
                 trim(child.program.log)
             due = [child.restart_at for child in self._children.values() if not child.process]
-            wait_s = min(due) - time.monotonic() if due else _TRIM_S
+            wait_s = min([*due, time.monotonic() + _TRIM_S]) - time.monotonic()
             self._signals.wait(max(0.0, wait_s))
 
     def renew(self) -> None:
@@ -123,6 +103,9 @@ class Supervisor:
         """
         for name, child in list(self._children.items()):
             if child.program.renewed == "never":
+                continue
+            if child.program.optional and not child.has_served():
+                child.try_again()
                 continue
             renew = self._renew_beside if child.program.renewed == "beside" else self._renew_after
             if not renew(child):
@@ -176,7 +159,8 @@ class Supervisor:
         """Note who died, start whose time has come; raises Crashed for what keeps dying. Does not wait."""
         for child in self._children.values():
             if child.process and has_ended(child.process):
-                self._report(child.bury())
+                if line := child.bury():
+                    self._report(line)
                 self._changed(self.pids())
             elif not child.process and time.monotonic() >= child.restart_at:
                 child.restart()
@@ -206,6 +190,7 @@ class _Child:
         self.restart_at = 0.0
         self._deaths: list[float] = []
         self._left_at = 0.0
+        self._was_ready = False
         self._ready = Readiness()
         self.process: subprocess.Popen[bytes] | None = None
         self.restart()
@@ -223,10 +208,27 @@ class _Child:
 
     def is_ready(self) -> bool:
         told = self._ready.is_told() or not self.program.tells_ready
-        return bool(told and self.process and self.program.is_ready(self.process.pid))
+        is_ready = bool(told and self.process and self.program.is_ready(self.process.pid))
+        self._was_ready = self._was_ready or is_ready
+        return is_ready
+
+    def has_served(self) -> bool:
+        """Whether the process of now has said that it is ready."""
+        return self._ready.is_told() and self.process is not None
 
     def has_ended(self) -> bool:
         return self.process is None or has_ended(self.process)
+
+    def is_over(self) -> bool:
+        """Whether it has ended and is not to be started again."""
+        return self.process is None and self.restart_at == math.inf
+
+    def try_again(self) -> None:
+        """Have a new process try to become ready, where this one has not."""
+        if self.process:
+            self.leave()
+        else:
+            self.restart_at = time.monotonic()
 
     def leave(self) -> None:
         """End, in your own time."""
@@ -263,88 +265,45 @@ class _Child:
             kill_group(self.process)
 
     def bury(self) -> str:
-        """Note the death, plan the restart; a line about it. Raises Crashed where there is to be none."""
+        """Note the death, plan the restart; a line about it, where it is worth one.
+
+        Raises Crashed where there is to be no restart, and others need this program.
+        """
         assert self.process
+        self._was_ready = self._was_ready or self.has_served()  # where nobody waited for it
         kill_group(self.process)  # children of its own would hold its ports and its work
         code, self.process = self.process.returncode, None
         program, see = self.program, f"; see {self.program.log}" if self.program.log else ""
+        if program.once:
+            self.restart_at = math.inf
+            return f"{program.name} failed ({how(code)})" if code else ""
         if code in program.final:
-            raise Hopeless(f"{program.name} cannot run ({_how(code)}){_end_of(program.log)}")
+            return self._abandon(Hopeless, f"{program.name} cannot run ({how(code)})")
         if code in program.planned:
             self.restart_at = time.monotonic()
-            return f"{program.name} asked to be started again ({_how(code)})"
-        died = f"{program.name} died ({_how(code)})"
+            return f"{program.name} asked to be started again ({how(code)})"
+        died = f"{program.name} died ({how(code)})"
         pause_s = self._pause_s()
-        if program.gives_up and len(self._deaths) > DEATHS_A_MINUTE_MAX:
-            raise Crashed(f"{died} {len(self._deaths)} times in a minute{_end_of(program.log)}")
+        if self._gives_up() and len(self._deaths) > DEATHS_A_MINUTE_MAX:
+            return self._abandon(Crashed, f"{died} {len(self._deaths)} times in a minute")
         self.restart_at = time.monotonic() + pause_s
-        return f"{died}: starting it again in {pause_s:.1f} s{see}"
+        why = end_of(program.log, 3) if len(self._deaths) > DEATHS_A_MINUTE_MAX else see
+        return f"{died}: starting it again in {pause_s:.1f} s{why}"
+
+    def _gives_up(self) -> bool:
+        return self.program.gives_up and not self._was_ready
+
+    def _abandon(self, kind: type[Crashed], why: str) -> str:
+        """Raise `kind`, or say that the others go on without it: in one line, with the last of its log."""
+        log = self.program.log
+        if not self.program.optional:
+            raise kind(f"{why}{end_of(log)}")
+        self.restart_at = math.inf
+        return f"{why}: going on without it; {tail(log, 1) or 'it said nothing'}"
 
     def _pause_s(self) -> float:
         """Count this death among the recent ones; how long to wait after it."""
         now = time.monotonic()
-        remembered_s = _REMEMBERED_S if self.program.gives_up else 10 * _REMEMBERED_S
+        remembered_s = _REMEMBERED_S if self._gives_up() else 10 * _REMEMBERED_S
         self._deaths = [t for t in self._deaths if now - t < remembered_s] + [now]
         return min(BACKOFF_S_MAX, _BACKOFF_S * 2 ** (len(self._deaths) - 1))
-
-
-def spawn(program: Program) -> "subprocess.Popen[bytes]":
-    """Start `program` in a session of its own, its output appended to its log, bound to our life."""
-    program.before()
-    trim(program.log)
-    with program.log.open("ab") if program.log else nullcontext() as log:
-        return subprocess.Popen(
-            program.argv,
-            env=dict(program.env),
-            cwd="/",  # the one folder every account can be in
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=program.fds,
-            preexec_fn=die_with_us(program.death_signal),
-        )
-
-
-def die_with_us(number: signal.Signals) -> Callable[[], None]:
-    """To be called in a new child: it gets signal `number` when this thread ends, however that happens."""
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def ask_kernel() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # died before we asked
-            os._exit(1)
-
-    return ask_kernel
-
-
-def has_ended(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether it ended; leaves its process id taken, so that its group can still be killed safely."""
-    if process.returncode is not None:
-        return True
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill what is left of the process and of all it started in its session; collect it."""
-    if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def trim(log: Path | None) -> None:
-    """Move a log over LOG_BYTES_MAX aside, over the last one; its writers, who append, go on at 0."""
-    if log and log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-        shutil.copyfile(log, log.with_suffix(".log.1"))
-        os.truncate(log, 0)
-
-
-def _how(code: int) -> str:
-    return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
-
-
-def _end_of(log: Path | None, lines: int = 12) -> str:
-    if log is None:
-        return ""
-    text = log.read_bytes()[-8000:].decode(errors="replace") if log.exists() else ""
-    return f"; the end of {log}:\n" + "\n".join(text.splitlines()[-lines:])

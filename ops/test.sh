@@ -4,14 +4,23 @@
 #
 # Up to four run at once, one more than there are cores, since many wait (pytest-xdist; "-n 0" for one).
 #
-# --without-models: without the engines that need PyTorch and the like, and without their tests.
+# Real models come first into CODEVOICE_MODELS, by default `.tools/models`; one that cannot be had leaves its tests
+# out.
+#
+# --without-models: without them, without the engines that need PyTorch, and without the tests of both.
 set -euo pipefail
 
 # shellcheck source=ops/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 case " $* " in
   *" --without-models "*) set_up embedded test ;;
-  *) set_up embedded test xtts whisper ;;
+  *)
+    set_up embedded test xtts
+    export CODEVOICE_MODELS="${CODEVOICE_MODELS:-$TOOLS/models}"
+    for model in hibari whisper-tiny.en kokoro kokoro-ja; do
+      "$VENV/bin/codevoice" models add "$model" >&2 || say "going on without the tests of $model"
+    done
+    ;;
 esac
 
 cd "$ROOT"

@@ -1,5 +1,6 @@
 """`codevoice worker`: a worker process an engine and device, kept running; USR1 renews them."""
 
+import os
 import re
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -13,8 +14,9 @@ from msgspec import Struct
 
 from db.metrics import FOLDER
 from db.settings import DbSettings, SettingsError, read
+from ops.program import Program
 from ops.signals import Signals, Stop
-from ops.supervisor import Program, Supervisor
+from ops.supervisor import Supervisor
 from workers import devices
 from workers.engines import CPU_ONLY
 from workers.exits import Exit
@@ -22,6 +24,7 @@ from workers.settings import WorkerSettings
 
 LEAVE_S = 620.0  # for what a renewed process still has to do; it ends by itself before that
 _GRACE_S = 5.0  # beyond the drain
+_CORES_USED = {"espeak": 16, "whisper": 8, "pocketsphinx": 8}  # by a process; what is not named uses all
 # What only the API and migrations may see.
 NOT_FOR_WORKERS = (
     "CODEVOICE_KEY_PEPPER",
@@ -38,16 +41,19 @@ class Post(Struct, frozen=True):
     engine: str
     device: str
     visible: str
+    number: int = 1  # of those of one engine on one device
 
     @property
     def name(self) -> str:
-        return re.sub(r"[^\w-]+", "-", f"worker-{self.engine}-{self.device}")
+        name = re.sub(r"[^\w-]+", "-", f"worker-{self.engine}-{self.device}")
+        return name if self.number == 1 else f"{name}-{self.number}"
 
 
 def posts(engines: str, wanted: str, environ: Mapping[str, str]) -> list[Post]:
     """One post for each engine and device; lists are separated by commas.
 
-    No device named: all seen, or the CPU where there is none. Some engines run on the CPU in any case.
+    Where one process of an engine cannot use all of many cores there are more. No device named: all seen, or
+    the CPU where there is none. Some engines run on the CPU in any case.
     Raises SettingsError.
     """
     on = _list(wanted) or devices.seen(environ) or [devices.CPU]
@@ -56,16 +62,35 @@ def posts(engines: str, wanted: str, environ: Mapping[str, str]) -> list[Post]:
         if not given or len(set(given)) < len(given):
             raise SettingsError(f"name each {what} once: {', '.join(given) or 'there is none'}")
     pairs = [pair for name in names for pair in product([name], [devices.CPU] if name in CPU_ONLY else on)]
-    return [Post(engine, device, devices.visible(device, environ)) for engine, device in pairs]
+    return [
+        Post(engine, device, devices.visible(device, environ), number)
+        for engine, device in pairs
+        for number in range(1, _processes(engine, device) + 1)
+    ]
+
+
+def _processes(engine: str, device: str) -> int:
+    if device != devices.CPU or engine not in _CORES_USED:
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // _CORES_USED[engine])
+
+
+def settings_of(post: Post, environ: Mapping[str, str]) -> WorkerSettings:
+    """What the worker of a post is set to; raises SettingsError."""
+    return read(WorkerSettings, {**environ, **_place(post)})
+
+
+def _place(post: Post) -> dict[str, str]:
+    # The device's number is one among those visible, of which there is now one.
+    return {"CODEVOICE_ENGINE": post.engine, "CODEVOICE_DEVICE": "cuda:0" if post.visible else post.device}
 
 
 def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Program:
     """The worker of a post. `environ`: the stores' addresses, and the settings all workers share."""
     kept = {name: value for name, value in environ.items() if name not in NOT_FOR_WORKERS}
-    # The device's number is one among those visible, of which there is now one.
-    place = {"CODEVOICE_ENGINE": post.engine, "CODEVOICE_DEVICE": "cuda:0" if post.visible else post.device}
+    place = _place(post)
     order = {"CUDA_VISIBLE_DEVICES": post.visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    settings = read(WorkerSettings, kept | place)
+    settings = settings_of(post, kept)
     return Program(
         name=post.name,
         argv=(sys.executable, "-m", "workers"),

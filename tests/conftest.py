@@ -9,8 +9,10 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -19,15 +21,17 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-import db.queries
 from db.engine import Pool, open_pool
 from db.migrate import upgrade
 from ops import embedded
 from tests.openai_js import openai_js as openai_js
 from tests.openai_js import openai_package as openai_package
+from workers.models.store import ModelError, verified
 
 if mutated := os.environ.get("CODEVOICE_TEST_SQL"):  # see tests/db/test_mutants.py
-    db.queries._SQL = Path(mutated)
+    from db.migrations import scripts
+
+    scripts.SQL = Path(mutated)
 
 Need = Callable[[str], str]
 LEFT_OUT = Path(".pytest_cache/left-out.txt")
@@ -38,6 +42,10 @@ _uncollected: dict[str, int] = {}  # of files: every process finds the same
 _excused: set[str] = set()
 XTTS = "workers/xtts"
 _LONGEST_FIRST = (XTTS, "e2e", "ops", "s3", "workers")
+
+
+class RealModel(Protocol):
+    def __call__(self, *names: str) -> Path: ...
 
 
 class Lack(Protocol):
@@ -58,12 +66,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         lack = "models (--without-models)"
     else:
         lack = ", ".join(f"the extra {name}" for name in sorted(named) if not find_spec(_MODELS[name]))
+        if not lack and "xtts" in named and not _has_sndfile():
+            lack = "the Debian package libsndfile1"
     if not named or not lack:
         return None
     files = [collection_path] if collection_path.is_file() else collection_path.rglob("test_*.py")
     left = sum(len(re.findall(r"^(?:async )?def test_", file.read_text(), re.MULTILINE)) for file in files)
     _uncollected[lack] = _uncollected.get(lack, 0) + left
     return True
+
+
+def _has_sndfile() -> bool:
+    """Whether soundfile, which coqui-tts imports, finds its library: in its own wheel, or on the machine."""
+    return find_spec("_soundfile_data") is not None or find_library("sndfile") is not None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -138,6 +153,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         LEFT_OUT.parent.mkdir(exist_ok=True)
         LEFT_OUT.write_text(line + "\n")
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def models_folder() -> Path:
+    """Where real models lie, those that ops/test.sh could get: CODEVOICE_MODELS, else the checkout's."""
+    return Path(os.environ.get("CODEVOICE_MODELS") or HOME.parent / ".tools" / "models").absolute()
+
+
+@pytest.fixture(scope="session")
+def real_model(lack: Lack, models_folder: Path) -> RealModel:
+    """The models folder, where it has these models, whole; otherwise the test is left out, by their name."""
+
+    def needed(*names: str) -> Path:
+        for name in names:
+            try:
+                verified(name, models_folder)
+            except ModelError:
+                lack(f"the model {name}")
+        return models_folder
+
+    return needed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -231,3 +267,16 @@ async def pool(database: tuple[str, str]) -> AsyncGenerator[Pool]:
 @pytest.fixture(scope="session")
 def redis_url(servers: tuple[str, str]) -> str:
     return servers[1]
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Waits until a condition holds; fails the test after half a minute."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "did not come true within 30 s"
+            time.sleep(0.02)
+
+    return wait

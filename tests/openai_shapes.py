@@ -34,10 +34,11 @@ _SEGMENT = _object(
         "text": TEXT,
         "tokens": _list(WHOLE),
         "temperature": NUMBER,
-        "avg_logprob": NUMBER,
         "compression_ratio": NUMBER,
-        "no_speech_prob": NUMBER,
-    }
+    },
+    # Required there. An engine that measures none (PocketSphinx) leaves them out: 0 would read as certainty.
+    avg_logprob=NUMBER,
+    no_speech_prob=NUMBER,
 )
 _WORD = _object({"word": TEXT, "start": NUMBER, "end": NUMBER})
 VERBOSE_TRANSCRIPTION = _object(

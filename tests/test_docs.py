@@ -18,6 +18,8 @@ from db.settings import DbSettings, variable
 from ops import cli
 from ops.cli import LazyGroup
 from ops.exporter import ExporterSettings
+from workers.models.catalogue import catalogue
+from workers.models.fetch import megabytes
 from workers.settings import WorkerSettings
 
 HOME = Path(__file__).parent.parent
@@ -86,6 +88,15 @@ def test_every_operators_command_can_be_loaded() -> None:
             assert found is not None
             command = found
         assert command.help or command.callback, path
+
+
+def test_the_page_on_models_says_what_the_catalogue_says() -> None:
+    page = document("docs/models.md")
+    for model in catalogue().values():
+        size, languages = megabytes(model.bytes), ", ".join(model.languages)
+        assert f"| `{model.name}` | {model.purpose} | {languages} | {size} | {model.licence} |\n" in page
+        about = f"{model.attribution} {model.provenance} *Residual risk:* {model.residual_risk}"
+        assert f"- **{model.name}**: {about}\n" in page
 
 
 def test_every_decision_has_its_four_parts() -> None:

@@ -83,6 +83,23 @@ def test_nothing_but_the_engines_server_loads_the_gpl_library() -> None:
     assert sorted(callers) == ["tests/test_house.py", "workers/engines/espeak_server.py"]
 
 
+def test_the_front_doors_common_threads_do_what_ends_at_once() -> None:
+    """Looking up host names needs them. What waits for a network or a disk has threads of its own."""
+    allowed = {
+        "app/domain/record.py",  # imports modules
+        "app/domain/model_states.py",  # reads a small file
+        "app/domain/admin/erasure.py",  # the command line's, like the next
+        "app/domain/admin/export.py",
+    }
+    found = {
+        name(path)
+        for path in FILES
+        if name(path).startswith(("app/", "db/"))
+        and re.search(r"to_thread|run_in_executor\(\s*None", path.read_text(encoding="utf-8"))
+    }
+    assert found == allowed
+
+
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

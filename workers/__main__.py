@@ -17,9 +17,13 @@ from db.ready import tell_ready
 from db.settings import DbSettings, SettingsError, read
 from workers import devices, licence
 from workers.ending import Asked, Memory, wait
-from workers.engines import DeviceLost, Engine, load
+from workers.engines import LOADED_LATER, DeviceLost, Engine, load
 from workers.engines.transcriber import TRANSCRIBERS, Transcriber
 from workers.exits import Exit
+from workers.models.needed import needed
+from workers.models.store import models_folder, wait_for
+from workers.process import launcher
+from workers.processor_shares import share_processor
 from workers.settings import WorkerSettings
 from workers.warmup import warm_up
 
@@ -32,10 +36,13 @@ def main() -> int:
     asked = Asked()
     try:
         settings, places = read(WorkerSettings, os.environ), read(DbSettings, os.environ)
+        share_processor(settings.engine, settings.processor_shares)
         devices.pin(settings.device)
         licence.require(settings.engine, declared=settings.xtts_licence, environ=os.environ)
         _show_metrics()
         configure(settings.log_level)
+        if not _has_models(settings, asked):
+            return Exit.RECYCLED if asked.to_renew.is_set() else Exit.DRAINED
         return _run(_ready_engine(settings), settings, places, asked)
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
@@ -52,16 +59,32 @@ def _show_metrics() -> None:
         raise SettingsError(f"CODEVOICE_METRICS_PORT cannot be listened on: {error}") from None
 
 
+def _has_models(settings: WorkerSettings, asked: Asked) -> bool:
+    """Wait for the models the engine needs, which others bring; false: asked to end meanwhile."""
+    folder, log = models_folder(os.environ), structlog.get_logger()
+
+    def asked_within(seconds: float) -> bool:
+        return asked.to_stop.wait(seconds) or asked.to_renew.is_set()
+
+    def report(reason: str) -> None:
+        log.warning("model_awaited", engine=settings.engine, reason=reason)
+
+    return all(wait_for(name, folder, asked_within, report) for name in needed(settings))
+
+
 def _ready_engine(settings: WorkerSettings) -> Engine | Transcriber:
     """The engine, loaded and warm: only then does anybody hear of it."""
     if not (settings.engine == "whisper" and settings.whisper_download):
         licence.stay_offline(os.environ)
+    launcher.log_missing()
     if settings.engine == "xtts":
         structlog.get_logger().warning("licence_non_commercial", terms=licence.XTTS_TERMS)
     if settings.engine in TRANSCRIBERS:
         engine = TRANSCRIBERS[settings.engine](settings)
     else:
-        warm_up(engine := load(settings.engine))
+        engine = load(settings.engine)
+        if settings.engine not in LOADED_LATER:
+            warm_up(engine)
     if excess := Memory(engine, settings).excess():
         raise SettingsError(f"{excess}, before the first job")
     return engine
@@ -72,6 +95,7 @@ def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSetti
     import dramatiq
 
     from db import chunks
+    from db.disk import floor_of
     from db.objects import open_store
     from workers import actors, metrics, wake
     from workers.airing import Airing
@@ -85,7 +109,7 @@ def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSetti
 
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     links = partial(Link, places.database_url)
-    store = open_store(places.objects)
+    store = open_store(places.objects, floor=floor_of(places))
     airing = Airing(
         chunks.connect(places.redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
     )

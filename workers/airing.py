@@ -10,7 +10,8 @@ import redis
 import structlog
 from msgspec import Struct
 
-from db.chunks import DONE, End, Live, append, done_message, end
+from db import supervised
+from db.chunks import DONE, Chunk, End, Live, append, done_message, end
 from db.rows import Finished
 from workers.rows import Attempt
 
@@ -26,13 +27,15 @@ class _Out(Struct, eq=False):
 
     waiting: bytearray
     audio_bytes: int = 0
+    audio_ms: int = 0
     over: bool = False
     end: End | None = None
 
 
 class _Part(Struct, frozen=True):
     live: Live
-    audio: bytes
+    chunk: Chunk
+    is_first: bool
     end: End | None
 
 
@@ -48,8 +51,8 @@ class Airing:
         self._done: list[str] = []
         self._away_until = 0.0
         self._wake = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="airing", daemon=True)
+        self._stopping = threading.Event()
+        self._thread = supervised.thread("airing", self._write, self._stopping)
 
     def start(self) -> None:
         """Begin to write."""
@@ -57,20 +60,23 @@ class Airing:
 
     def stop(self) -> None:
         """Write what waits, if Redis takes it at once, and end."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_S_MAX)
+        if not self._thread.is_alive():
+            self._write_all()  # what came after its last look
         self._client.close()
 
-    def audio(self, live: Live, new: bytes) -> None:
-        """The next bytes of a stream; ignored where some before them could not be written."""
+    def audio(self, live: Live, new: bytes, *, until_ms: int) -> None:
+        """The next bytes of a stream, up to so much sound; ignored where some before were not written."""
         with self._lock:
             out = self._outs.setdefault(live, _Out(bytearray()))
             out.over = out.over or out.audio_bytes + len(new) > self._bytes_max
             if out.over:
                 return
             out.audio_bytes += len(new)
+            out.audio_ms = until_ms
             out.waiting += new
         self._wake.set()
 
@@ -101,14 +107,14 @@ class Airing:
                 if out and out.end is None:
                     del self._outs[Live(*attempt)]
 
-    def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            self._wake.wait()
-            self._wake.clear()
-            stopping = self._stopping  # looked at first: what came before it is still written
-            while (batch := self._batch()) is not None:
-                self._send(*batch)
+    def _write(self) -> None:
+        self._wake.wait()
+        self._wake.clear()
+        self._write_all()
+
+    def _write_all(self) -> None:
+        while (batch := self._batch()) is not None:
+            self._send(*batch)
 
     def _batch(self) -> tuple[list[_Part], list[str]] | None:
         with self._lock:
@@ -120,9 +126,12 @@ class Airing:
         return (parts, done) if parts or done else None
 
     def _part(self, live: Live, out: _Out) -> _Part:
+        is_first = len(out.waiting) == out.audio_bytes
         audio = bytes(out.waiting[:_ENTRY_BYTES_MAX])
         del out.waiting[:_ENTRY_BYTES_MAX]
-        return _Part(live, audio, None if out.waiting else out.end)
+        written = out.audio_bytes - len(out.waiting)
+        until_ms = round(out.audio_ms * written / out.audio_bytes) if out.audio_bytes else 0
+        return _Part(live, Chunk(audio, until_ms), is_first, None if out.waiting else out.end)
 
     def _send(self, parts: Sequence[_Part], done: Sequence[str]) -> None:
         if time.monotonic() < self._away_until:
@@ -131,17 +140,20 @@ class Airing:
         try:
             with self._client.pipeline(transaction=False) as pipeline:
                 for part in parts:
-                    if part.audio:
-                        append(pipeline, part.live, part.audio, keep_s=self._keep_s)
+                    if part.chunk.audio:
+                        append(pipeline, part.live, part.chunk, keep_s=self._keep_s, is_first=part.is_first)
                     if part.end:
                         end(pipeline, part.live, part.end)
                 for message in done:
                     pipeline.publish(DONE, message)
                 pipeline.execute()
-        except redis.RedisError as error:
+        except (redis.RedisError, OSError) as error:
             log.warning("live_audio_lost", streams=len(parts), error=type(error).__name__)
             self._away_until = time.monotonic() + _AWAY_S
             self._give_up(parts)
+        except BaseException:  # a mistake of ours: these streams end as if Redis had been away
+            self._give_up(parts)
+            raise
 
     def _give_up(self, parts: Sequence[_Part]) -> None:
         """Whether a part was written is not known: nothing may follow it, so that no stream has a hole."""

@@ -13,37 +13,55 @@ class Load(Struct, frozen=True, kw_only=True):
     batched: bool  # rows begun together cost less than one by one
     lanes: Sequence[str]
     turn_s: float = 0.0
+    files: int = 0  # running rows that nobody listens to
+    live_slots: int = 0  # that such rows may not have
+    extra_slots: int = 0  # rows beyond the slots, which take turns with those that have one
 
 
 class Plan(Struct, frozen=True):
     """What to claim next: up to `limit` jobs of one lane, or of any.
 
     That lane is `lane`, or else the fairest job's. `fill`: what it leaves goes to any lane's fairest jobs.
+    `live_only`: of those that somebody listens to.
     """
 
     limit: int
     lane: str | None = None
     any_lane: bool = False
+    live_only: bool = False
     fill: bool = False
     linger_ms: int = 0
 
 
+class Beyond(Struct, frozen=True):
+    """How many accounts that run nothing may have a job begun beyond the slots, and of what length."""
+
+    limit: int
+    characters_max: int | None = None
+
+
 REST = Plan(limit=0)
+SHORT_CHARACTERS_MAX = 1_000
+AT_ONCE_MAX = 8  # to prepare a long text takes 16 ms, and a listener's job may come meanwhile
 
 
 def plan(load: Load, *, linger_ms: int, turn_s: float) -> Plan:
     """Fill the free slots, always beginning with the fairest job, except within a lane's turn.
 
-    An engine that does not batch takes any jobs, at once. One that does takes those of the fairest job's lane
-    together, then others' where it mixes lanes; while rows run, it lingers a little for a fuller batch.
-    Where it does not mix, it adds to the lane that runs, until that has had its turn: then nothing new, so
-    that the others come when its last row has left.
+    An engine that does not batch takes any jobs, at once, a few at a time; the last `live_slots` are for live
+    ones alone.
+    One that does takes those of the fairest job's lane together, then others' where it mixes lanes; while
+    rows run, it lingers a little for a fuller batch. Where it does not mix, it adds to the lane that runs,
+    until that has had its turn: then nothing new, so that the others come when its last row has left.
     """
     free = load.slots - len(load.lanes)
     if free <= 0:
         return REST
     if load.mixed and not load.batched:
-        return Plan(limit=free, any_lane=True)
+        for_files = load.slots - load.live_slots - load.files
+        if for_files <= 0:
+            return Plan(limit=min(free, AT_ONCE_MAX), any_lane=True, live_only=True)
+        return Plan(limit=min(free, for_files, AT_ONCE_MAX), any_lane=True)
     if not load.lanes:
         return Plan(limit=free, fill=load.mixed)
     if load.mixed:
@@ -51,3 +69,15 @@ def plan(load: Load, *, linger_ms: int, turn_s: float) -> Plan:
     if load.turn_s >= turn_s:
         return REST
     return Plan(limit=free, lane=load.lanes[0], linger_ms=linger_ms)
+
+
+def beyond(load: Load) -> Beyond:
+    """Once the slots are taken: a job of any length for half of the extra slots, short ones for the rest.
+
+    So long jobs of many accounts, begun in turns, leave room for a short one of yet another account.
+    """
+    free = load.slots + load.extra_slots - len(load.lanes)
+    for_long = free - load.extra_slots // 2
+    if for_long > 0:
+        return Beyond(limit=min(for_long, AT_ONCE_MAX))
+    return Beyond(limit=max(0, min(free, AT_ONCE_MAX)), characters_max=SHORT_CHARACTERS_MAX)

@@ -21,7 +21,9 @@ class Link:
         self._cursor: Way | None = None
 
     def run(self, function: Callable[Concatenate[Way, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(connection, …)`. Raises psycopg.OperationalError when Postgres is out of reach."""
+        """`function(connection, …)`. Raises psycopg.OperationalError when Postgres is out of reach, or is no
+        longer the primary server.
+        """
         if self._connection is None or self._cursor is None:
             self._connection = worker_connection(self._url, application_name=self._name)
             self._cursor = self._connection.cursor()
@@ -30,6 +32,9 @@ class Link:
         except psycopg.OperationalError:
             self.close()
             raise
+        except (psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
+            self.close()
+            raise psycopg.OperationalError(type(error).__name__) from error
 
     def close(self) -> None:
         """Drop the connection; the next `run` makes another."""

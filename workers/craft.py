@@ -39,6 +39,16 @@ class Craft(Protocol):
         ...
 
     @property
+    def extra_slots(self) -> int:
+        """Jobs it can do beyond these, in turns: for accounts of whom it does none."""
+        ...
+
+    @property
+    def live_slots(self) -> int:
+        """Of those, how many jobs that nobody listens to may not have."""
+        ...
+
+    @property
     def mixed_lanes(self) -> bool:
         """Whether jobs of different lanes may be done at once."""
         ...

@@ -1,21 +1,20 @@
 """The process that opens strangers' audio files: forks a child for each, which may do almost nothing else.
 
 Codecs are large and their inputs hostile. So a file is decoded in a child of its own that can open no file
-and no socket (no new descriptor at all), and ends when it used up its memory, CPU or time. Started by path.
+and no socket (no new descriptor at all), and ends when it used up its memory, CPU or time. Started by
+`workers/process/bootstrap.py`.
 
 Argument: the number of the inherited control socket. Control socket (packets): out, when ready, one packet;
 in, a JSON `limits` for each file, with three descriptors: the file, where its PCM goes, a stream socket.
 Stream socket: out, one JSON report, then its end. Without a report: the child broke down or was killed.
-PCM is signed 16-bit little-endian mono at 16 kHz. Nothing here is imported from CodeVoice.
+PCM is signed 16-bit little-endian mono at 16 kHz. Of CodeVoice only its confinement is imported.
 """
 
 import errno
 import json
 import os
-import resource
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, BinaryIO, NoReturn
@@ -23,6 +22,9 @@ from typing import Any, BinaryIO, NoReturn
 import av
 import av.error
 import av.logging
+
+from workers.process.confinement import Confinement
+from workers.process.profiles import Profile
 
 RATE_HZ = 16_000
 _SAMPLE_BYTES = 2
@@ -47,12 +49,13 @@ class Refusal(Exception):
     """The file will never be decoded; the message is a stable code."""
 
 
-def main(control: socket.socket) -> NoReturn:
+def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
     """Say that we are ready, then serve until the worker is gone."""
-    os.setpgid(0, 0)  # our children end with us
+    control = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     av.logging.set_level(None)
     _warm_up()
+    confinement.of_server()
     control.send(b"ready")
     while True:
         request, fds, _, _ = socket.recv_fds(control, _REQUEST_BYTES_MAX, 3)
@@ -60,7 +63,7 @@ def main(control: socket.socket) -> NoReturn:
             break
         if os.fork() == 0:
             control.close()
-            _answer(json.loads(request), *fds)
+            _answer(confinement, json.loads(request), *fds)
         for fd in fds:
             os.close(fd)
     os.killpg(0, signal.SIGKILL)
@@ -93,39 +96,35 @@ def _forget(samples: bytes) -> None:
     """Of the warm-up nothing is kept."""
 
 
-def _answer(limits: dict[str, Any], upload: int, pcm: int, stream: int) -> NoReturn:
+def _answer(confinement: Confinement, limits: dict[str, Any], upload: int, pcm: int, stream: int) -> NoReturn:
     """The child's whole life."""
     try:
+        confinement.of_child(_profile(confinement.profile, limits))
         with socket.socket(fileno=stream) as answer, open(upload, "rb") as file:
             file.seek(0)  # the descriptor's own place is wherever the worker's buffer left it
-            _confine(limits)
 
             def take(samples: bytes) -> None:
                 _check_heard(answer)
                 while samples:
                     samples = samples[os.write(pcm, samples) :]
 
-            answer.sendall(json.dumps(_report(file, limits, take)).encode())
-    except Exception as error:
-        sys.excepthook(type(error), error, None)  # nothing of the file in the log
+            try:
+                report = _report(file, limits, take)
+            except Exception as error:  # a bug of ours, or none that the codecs are known to raise
+                report = {"failed": type(error).__name__}  # nothing of the file in the log
+            answer.sendall(json.dumps(report).encode())
     finally:
         os._exit(0)  # the server's own state is not ours to tidy
 
 
-def _confine(limits: dict[str, Any]) -> None:
+def _profile(profile: Profile, limits: dict[str, Any]) -> Profile:
     """From here on: no new descriptor, so much memory more, so much CPU and time; more kills us."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        memory_now = int(statm.read().split()[0]) * resource.getpagesize()
-    bounds = {
-        resource.RLIMIT_AS: memory_now + limits["memory_bytes"],
-        resource.RLIMIT_CPU: limits["cpu_s"],
-        resource.RLIMIT_FSIZE: (limits["samples_max"] + RATE_HZ) * _SAMPLE_BYTES,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: 0,
-    }
-    for kind, most in bounds.items():
-        resource.setrlimit(kind, (most, most))
-    signal.setitimer(signal.ITIMER_REAL, limits["wall_s"])
+    return profile._replace(
+        memory_bytes=limits["memory_bytes"],
+        cpu_s=limits["cpu_s"],
+        wall_s=limits["wall_s"],
+        file_bytes=(limits["samples_max"] + RATE_HZ) * _SAMPLE_BYTES,
+    )
 
 
 def _check_heard(answer: socket.socket) -> None:
@@ -265,7 +264,3 @@ class _Decoding:
             if self._samples > self._limits["samples_max"]:
                 raise Refusal("audio_too_long")
             self._take(bytes(frame.planes[0])[: frame.samples * _SAMPLE_BYTES])
-
-
-if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))

@@ -1,28 +1,30 @@
 """From an uploaded file to PCM, by way of `decode_server.py`: here are its starting, asking and ending."""
 
 import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import Annotated, BinaryIO, Literal
 
 import msgspec
-from msgspec import Struct
+import structlog
+from msgspec import Meta, Struct
 
 from db.uploads import container_of
 from workers.engines import Interrupted, Refused
+from workers.process.launcher import ForkServer
 
+log = structlog.get_logger()
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 _START_S_MAX = 20.0
 _SLACK_S = 5.0  # beyond the child's own clock
+_USED_UP = 0.9  # of a limit of time, when a child ended: the kernel counts processor time in ticks
 _REPORT_BYTES_MAX = 4096
 
 
@@ -50,10 +52,27 @@ class Pcm(Struct, frozen=True):
         return len(self.samples) / SAMPLE_BYTES / RATE_HZ
 
 
+# The child's reasons to refuse a file, and ours.
+_Refusal = Literal[
+    "",
+    "audio_too_complex",
+    "audio_too_long",
+    "broken_audio",
+    "external_reference",
+    "no_audio",
+    "sample_rate_not_supported",
+    "too_many_channels",
+]
+_Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_]{0,40}\Z")]
+_Count = Annotated[int, Meta(ge=0, le=2**40)]
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class _Report(Struct, frozen=True):
-    refused: str = ""
-    samples: int = 0
-    errors: int = 0
+    refused: _Refusal = ""
+    failed: _Name = ""  # a bug: the name of an exception
+    samples: _Count = 0
+    errors: _Count = 0
     truncated: bool = False
 
 
@@ -62,7 +81,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._server = _Server()
+        self._server = _start()
 
     @contextmanager
     def decoded(self, file: BinaryIO, limits: DecodeLimits, call: "DecodeCall") -> Generator[Pcm]:
@@ -74,7 +93,10 @@ class Decoder:
             report = self._ask(file, pcm, container, limits, call)
             if report.refused:
                 raise Refused(report.refused)
-            with mmap(pcm.fileno(), 0, access=ACCESS_READ) as mapped, memoryview(mapped) as samples:
+            if report.samples == 0 or os.fstat(pcm.fileno()).st_size != report.samples * SAMPLE_BYTES:
+                log.error("decoder_failed", error="samples")
+                raise Refused("broken_audio")
+            with _mapped(pcm) as samples:
                 yield Pcm(samples, report.errors, report.truncated)
 
     def close(self) -> None:
@@ -84,31 +106,80 @@ class Decoder:
     def _ask(
         self, file: BinaryIO, pcm: BinaryIO, container: str, limits: DecodeLimits, call: "DecodeCall"
     ) -> _Report:
+        """The report of a child; where it died, of a second one. A file over which two died is broken."""
         request = msgspec.to_builtins(limits) | {
             "container": container,
             "samples_max": limits.seconds_max * RATE_HZ,
         }
-        ours, theirs = socket.socketpair()
-        with ours, call.over(ours):
-            with theirs:
-                packet = msgspec.json.encode(request)
-                self._send(packet, [file.fileno(), pcm.fileno(), theirs.fileno()])
-            answer = _answer(ours, limits.wall_s + _SLACK_S)
-        if call.closed.is_set():
-            raise Interrupted("closed")
-        # Nothing said: killed by one of its limits, or by the codec's own fault.
-        return msgspec.json.decode(answer, type=_Report) if answer else _Report("audio_too_complex")
+        packet = msgspec.json.encode(request)
+        for deaths in (1, 2):
+            began = time.monotonic()
+            answer, server = self._answer(packet, file, pcm, limits.wall_s + _SLACK_S, call)
+            if call.closed.is_set():
+                raise Interrupted("closed")
+            if answer:
+                return _believed(answer)
+            if time.monotonic() - began > _USED_UP * min(limits.cpu_s, limits.wall_s):
+                return _Report("audio_too_complex")
+            if server.is_lost():
+                raise Interrupted("decode server")
+            server.log_death(deaths)
+            os.ftruncate(pcm.fileno(), 0)
+            os.lseek(pcm.fileno(), 0, os.SEEK_SET)  # the child's place too
+        return _Report("broken_audio")
 
-    def _send(self, packet: bytes, fds: list[int]) -> None:
+    def _answer(
+        self, packet: bytes, file: BinaryIO, pcm: BinaryIO, wait_s: float, call: "DecodeCall"
+    ) -> tuple[bytes, ForkServer]:
+        """What a fresh child says, and whose child it was; nothing where it died or said nothing in time."""
+        ours, theirs = socket.socketpair()
+        with _place_kept(file), ours, call.over(ours):
+            with theirs:
+                server = self._send(packet, [file.fileno(), pcm.fileno(), theirs.fileno()])
+            return _answer(ours, wait_s), server
+
+    def _send(self, packet: bytes, fds: list[int]) -> ForkServer:
         with self._lock:
             with suppress(OSError):
-                return self._server.send(packet, fds)
+                self._server.send(packet, fds)
+                return self._server
             self._server.stop()
             try:
-                self._server = _Server()
+                self._server = _start()
                 self._server.send(packet, fds)
             except OSError as error:
                 raise Interrupted("decode server") from error
+            return self._server
+
+
+@contextmanager
+def _mapped(file: BinaryIO) -> Generator[memoryview]:
+    """The file's bytes, for the block."""
+    mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+    samples = memoryview(mapped)
+    try:
+        yield samples
+    finally:
+        with suppress(BufferError):  # an error's traceback holds on to what was made of them: it frees them
+            samples.release()
+            mapped.close()
+
+
+def _start() -> ForkServer:
+    program = Path(__file__).with_name("decode_server.py")
+    return ForkServer("decoder", program, start_s=_START_S_MAX, send_s=_START_S_MAX)
+
+
+def _believed(answer: bytes) -> _Report:
+    """The report, which a child may have written that is no longer ours."""
+    try:
+        report = msgspec.json.decode(answer, type=_Report)
+    except _MALFORMED:
+        report = _Report(failed="report")
+    if report.failed:
+        log.error("decoder_failed", error=report.failed)
+        return _Report("broken_audio")
+    return report
 
 
 class DecodeCall:
@@ -141,6 +212,16 @@ class DecodeCall:
                 self._answer = None
 
 
+@contextmanager
+def _place_kept(file: BinaryIO) -> Generator[None]:
+    """The child reads by the same descriptor; `file`'s own buffer must find it where it left it."""
+    place = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    try:
+        yield
+    finally:
+        os.lseek(file.fileno(), place, os.SEEK_SET)
+
+
 def _answer(stream: socket.socket, seconds: float) -> bytes:
     stream.settimeout(seconds)
     said = b""
@@ -148,37 +229,3 @@ def _answer(stream: socket.socket, seconds: float) -> bytes:
         while len(said) < _REPORT_BYTES_MAX and (part := stream.recv(_REPORT_BYTES_MAX)):
             said += part
     return said
-
-
-class _Server:
-    """The running decode server. All its failures are OSErrors."""
-
-    def __init__(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", Path(__file__).with_name("decode_server.py"), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-        self._control.settimeout(_START_S_MAX)
-        try:
-            if not self._control.recv(16):
-                raise ConnectionError("the decode server did not start")
-        except OSError:
-            self.stop()
-            raise
-
-    def send(self, packet: bytes, fds: list[int]) -> None:
-        """Have a child answer this."""
-        socket.send_fds(self._control, [packet], fds)
-
-    def stop(self) -> None:
-        """Kill the server and its children; idempotent."""
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.kill()  # where it had no group of its own yet
-        self._process.wait()
-        self._control.close()

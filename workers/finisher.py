@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 import structlog
 
+from db import supervised
 from db.rows import Finished
 
 log = structlog.get_logger()
@@ -32,7 +33,8 @@ class Finisher:
         self._giving_up = threading.Event()
         self._wake = threading.Event()
         self._is_last = False
-        self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
+        self._ending = threading.Event()
+        self._thread = supervised.thread("finisher", self._look, self._ending)
         self._thread.start()
 
     def add(self, result: Finished) -> None:
@@ -67,13 +69,13 @@ class Finisher:
         self._thread.join(timeout_s)
         self.give_up()
 
-    def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            self._wake.wait()
-            self._wake.clear()
-            is_last = self._is_last  # looked at first: what came before it is still written
-            self._write_all()
+    def _look(self) -> None:
+        self._wake.wait()
+        self._wake.clear()
+        is_last = self._is_last  # looked at first: what came before it is still written
+        self._write_all()
+        if is_last:
+            self._ending.set()
 
     def _write_all(self) -> None:
         """Who is refused the lock need not come again: its holder looks once more after giving it back."""

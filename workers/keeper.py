@@ -5,7 +5,7 @@ import threading
 import psycopg
 import structlog
 
-from db import work
+from db import supervised, work
 from workers.connections import Link
 from workers.rows import Rows
 
@@ -22,7 +22,9 @@ class Keeper:
         self._worker = worker
         self._lease_s = lease_s
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = supervised.thread(
+            "keeper", self._beat, self._stopping, every_s=lease_s / _BEATS_A_LEASE
+        )
 
     def start(self) -> None:
         """Begin to renew."""
@@ -35,17 +37,14 @@ class Keeper:
             self._thread.join(self._lease_s)
         self._link.close()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._lease_s / _BEATS_A_LEASE):
-            try:
-                self._renew()
-            except psycopg.Error as error:
-                log.warning("renew_failed", error=type(error).__name__)
-            except Exception:
-                log.exception("renew_failed")
+    def _beat(self) -> None:
+        try:
+            self._renew()
+        except psycopg.Error as error:
+            log.warning("renew_failed", error=type(error).__name__)
 
     def _renew(self) -> None:
         held = self._rows.held()
         if held:
             ours = self._link.run(work.renew, held, worker=self._worker, lease_s=self._lease_s)
-            self._rows.lose(attempt for attempt in held if attempt[0] not in ours)
+            self._rows.lose(attempt for attempt in held if attempt not in ours)

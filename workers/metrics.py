@@ -23,7 +23,7 @@ _FIRST_AUDIO = Histogram(
 )
 _SYNTHESIS = Histogram(
     "codevoice_synthesis_seconds",
-    "From an attempt's claim to the last of its audio.",
+    "An engine's work on an attempt: of speech, from its claim to the last of its audio.",
     ["engine"],
     buckets=LATENCY_S,
 )
@@ -36,6 +36,12 @@ _REALTIME_FACTOR = Histogram(
 _AUDIO = Counter("codevoice_audio_seconds", "Audio of completed jobs.", ["engine"])
 _BATCH = Histogram(
     "codevoice_batch_size", "Rows at work when some were begun.", ["engine"], buckets=(1, 2, 4, 8, 16, 32)
+)
+_BATCH_VOICES = Histogram(
+    "codevoice_batch_voices",
+    "Voices (or other lanes) of the rows at work when some were begun.",
+    ["engine"],
+    buckets=(1, 2, 3, 4, 6, 8, 16, 32),
 )
 _ATTEMPTS = Counter(
     "codevoice_job_attempts",
@@ -66,9 +72,10 @@ def ready(engine: str, kind: str, slots: int) -> None:
         _ATTEMPTS.labels(engine, outcome)
 
 
-def begun(engine: str, rows: Sequence[Row], batch: int) -> None:
-    """The engine has begun `rows`, and has `batch` of them at work now."""
-    _BATCH.labels(engine).observe(batch)
+def begun(engine: str, rows: Sequence[Row], batch: Sequence[Row]) -> None:
+    """The engine has begun `rows`, and has `batch` at work now, these among them."""
+    _BATCH.labels(engine).observe(len(batch))
+    _BATCH_VOICES.labels(engine).observe(len({row.job.lane for row in batch}))
     for row in rows:
         if row.job.attempt == 1:
             _QUEUE_WAIT.labels(engine).observe(row.job.waited_s)
@@ -89,8 +96,7 @@ def ended(engine: str, row: Row, end: Finished, result: str) -> None:
     _ATTEMPTS.labels(engine, "fenced" if result == "fenced" else end.outcome).inc()
     if result in ("completed", "failed"):
         JOBS.labels(row.job.kind, result).inc()
-    if result == "completed" and end.duration_ms and row.done_at is not None:
-        synthesis_s = row.done_at - row.claimed_at
+    if result == "completed" and end.duration_ms and (synthesis_s := row.engine_s) is not None:
         _SYNTHESIS.labels(engine).observe(synthesis_s)
         _REALTIME_FACTOR.labels(engine).observe(synthesis_s * 1000 / end.duration_ms)
         _AUDIO.labels(engine).inc(end.duration_ms / 1000)

@@ -8,8 +8,8 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from db import work
-from db.objects import Objects, StoreError
+from db import supervised, work
+from db.objects import PROBES, Objects, StoreError
 from workers.connections import Link
 from workers.settings import WorkerSettings
 
@@ -26,10 +26,11 @@ class Orphans:
         self._store = store
         self._link = link
         self._older_s = settings.orphan_s
-        self._every_s = settings.orphan_look_s
         self._pages: Iterator[list[str]] = iter(())
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="orphans", daemon=True)
+        self._thread = supervised.thread(
+            "orphans", self._beat, self._stopping, every_s=settings.orphan_look_s
+        )
 
     def start(self) -> None:
         """Begin to look."""
@@ -43,6 +44,8 @@ class Orphans:
         """Look at the next page; how many objects were deleted. Raises psycopg.Error, StoreError."""
         keys = next(self._pages, None)
         if keys is None:
+            for probes in self._store.old(PROBES, self._older_s):  # of workers killed meanwhile
+                self._store.delete(probes)
             self._pages = self._store.old(_AUDIO, self._older_s)
             keys = next(self._pages, [])
         ours = [(key, UUID(found[1])) for key in keys if (found := _KEY.fullmatch(key))]
@@ -50,10 +53,9 @@ class Orphans:
         self._store.delete(gone)
         return len(gone)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
-            try:
-                if deleted := self.look():
-                    log.info("orphans_deleted", objects=deleted)
-            except (psycopg.Error, StoreError) as error:
-                log.warning("orphans_not_seen", error=type(error).__name__)
+    def _beat(self) -> None:
+        try:
+            if deleted := self.look():
+                log.info("orphans_deleted", objects=deleted)
+        except (psycopg.Error, StoreError) as error:
+            log.warning("orphans_not_seen", error=type(error).__name__)

@@ -26,11 +26,21 @@ class Row(Struct, eq=False):
     live: bool = False  # somebody listens
     first_audio_at: float | None = None
     done_at: float | None = None
+    busy_s: float | None = None  # the engine's work, where that is not the time since the claim
+    cost_s: float | None = None  # the same without waits for other accounts' turns, where known
     told: bool = False  # of its end
+    made_bytes: int = 0  # what is put into the store, once it is known
 
     @property
     def attempt(self) -> Attempt:
         return self.job.id, self.job.attempt
+
+    @property
+    def engine_s(self) -> float | None:
+        """What the engine has worked for it; None where it has not come so far."""
+        if self.busy_s is not None or self.done_at is None:
+            return self.busy_s
+        return self.done_at - self.claimed_at
 
 
 class Rows:
@@ -38,6 +48,7 @@ class Rows:
 
     def __init__(self) -> None:
         self._rows: dict[Attempt, Row] = {}
+        self.forgotten = 0  # so many, ever
         self._listened: dict[UUID, float] = {}  # when we heard of jobs that we do not hold; the oldest first
         self._lock = threading.Lock()
 
@@ -115,3 +126,4 @@ class Rows:
         with self._lock:
             for attempt in attempts:
                 self._rows.pop(attempt, None)
+                self.forgotten += 1

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-import psycopg
 import structlog
 
 from db import work
@@ -15,13 +14,16 @@ from db.objects import Objects, StoreError
 from db.rows import Claimed, Finished
 from workers import metrics
 from workers.airing import Airing
-from workers.batcher import Load, Plan, plan
+from workers.batcher import Load, Plan, beyond, plan
+from workers.claims import Claims, Lookout
 from workers.connections import Link
+from workers.costs import correct
 from workers.craft import Craft, Task, ended
 from workers.engines import DeviceLost, Interrupted, Refused
 from workers.finisher import Finisher
 from workers.rows import Attempt, Row, Rows
 from workers.settings import WorkerSettings
+from workers.unstored import Unstored
 
 log = structlog.get_logger()
 _BREAK_OFF_S = 1.0
@@ -57,14 +59,16 @@ class Runner:
         self._settings = settings
         self._worker = worker
         self._airing = airing
-        self._claims = links("claims")
+        self._claims = Claims(craft, settings, links("claims"), worker)
         self._endings = links("endings")
-        self._pool = ThreadPoolExecutor(craft.slots + 1, thread_name_prefix="row")  # one writes ends
+        rows = craft.slots + craft.extra_slots
+        self._pool = ThreadPoolExecutor(rows + 1, thread_name_prefix="row")  # one writes ends
         self._closing = threading.Event()  # what breaks off now is handed back, not tried again
         self._finisher = Finisher(self._end, self._ended)
         self._turn = threading.Lock()  # who claims
         self._asked = False
         self._missed = False  # a claim found no room
+        self._unstored = Unstored()
         self._reserved = 0  # slots for what the commit under way claims
         self._turn_began = 0.0
         # Who writes an end fills the slot, too. Where a claim may linger for a batch, the ends do not wait.
@@ -72,9 +76,10 @@ class Runner:
         self.rows = Rows()
         self.store_lost = threading.Event()
         self.device_lost = threading.Event()
+        self._lookout = Lookout(self._is_full, lambda: self.rows.forgotten, self._claim_beyond)
 
-    def drain(self, after: int | None = None) -> None:
-        """Claim into the free slots until there is no work or no room. `after`: the mark of the nudge.
+    def drain(self) -> None:
+        """Claim into the free slots until there is no work or no room.
 
         One thread claims at a time; a call that comes meanwhile makes it look once more.
         """
@@ -82,8 +87,7 @@ class Runner:
         while self._asked and self._turn.acquire(blocking=False):
             try:
                 self._asked = False
-                self._fill(after)
-                after = None
+                self._fill()
             finally:
                 self._turn.release()
 
@@ -95,68 +99,58 @@ class Runner:
         """Claim no more. What runs may end; where it breaks off, it is handed back."""
         self._closing.set()
 
-    def _fill(self, after: int | None) -> None:
+    def _fill(self) -> None:
         while not self._closing.is_set() and not self.store_lost.is_set():
             wanted = self._plan()
             if wanted.linger_ms:
                 time.sleep(wanted.linger_ms / 1000)
                 wanted = self._plan()
+            if self._craft.extra_slots and (not wanted.limit or wanted.live_only):
+                self._lookout.want()
             if not wanted.limit:
                 self._missed = True  # first: whoever keeps a slot looks here once it has let go of it
                 if self._reserved or not self._plan().limit:
                     return
                 continue
-            started: Started = {}
-            jobs = self._claim(wanted.limit, started, lane=wanted.lane, any_lane=wanted.any_lane, after=after)
-            after = None
-            if wanted.fill and 0 < len(jobs) < wanted.limit:
-                # Into nowhere: engines that fill are those that batch, and begin none early.
-                jobs += self._claim(wanted.limit - len(jobs), {}, lane=None, any_lane=True)
+            jobs = self._claims.take(wanted)
             if jobs:
-                self._begin(self.rows.add(jobs), started or self._start(jobs))
+                self._begin(self.rows.add(jobs), self._start(jobs))
             if len(jobs) < wanted.limit:
                 return
 
+    def _is_full(self) -> bool:
+        """Whether a job could be begun beyond the slots, and in none of them."""
+        if self._closing.is_set() or self.store_lost.is_set():
+            return False
+        wanted = self._plan()
+        return (not wanted.limit or wanted.live_only) and beyond(self._load()).limit > 0
+
+    def _claim_beyond(self) -> None:
+        with self._turn:
+            if self._is_full() and (jobs := self._claims.take_beyond(beyond(self._load()))):
+                self._begin(self.rows.add(jobs), self._start(jobs))
+        if self._asked:  # by somebody who was refused the turn meanwhile
+            self.drain()
+
     def _plan(self) -> Plan:
-        lanes = [row.job.lane for row in self.rows.working()]
+        return plan(self._load(), linger_ms=self._settings.linger_ms, turn_s=self._settings.turn_s)
+
+    def _load(self) -> Load:
+        rows = self.rows.working()
+        lanes = [row.job.lane for row in rows]
         if not lanes:
             self._turn_began = time.monotonic()
         reserved = 0 if self._finisher.is_stuck() else self._reserved
-        load = Load(
+        return Load(
             slots=self._craft.slots - reserved,
             mixed=self._craft.mixed_lanes,
             batched=self._craft.batched,
             lanes=lanes,
             turn_s=time.monotonic() - self._turn_began,
+            files=sum(not row.live for row in rows),
+            live_slots=self._craft.live_slots,
+            extra_slots=self._craft.extra_slots,
         )
-        return plan(load, linger_ms=self._settings.linger_ms, turn_s=self._settings.turn_s)
-
-    def _claim(
-        self, limit: int, started: Started, *, lane: str | None, any_lane: bool, after: int | None = None
-    ) -> list[Claimed]:
-        """Where nothing else runs, the engine begins before the claim's commit, into `started`: it is heard
-        only after it.
-        """
-        is_alone = not self._craft.batched and not self.rows.working()
-        try:
-            return self._claims.run(
-                work.claim,
-                engine=self._craft.capabilities.engine,
-                params=self._craft.params,
-                lane=lane,
-                mixed=any_lane,
-                limit=limit,
-                worker=self._worker,
-                lease_s=self._settings.lease_s,
-                after=after,
-                early=(lambda jobs: started.update(self._start(jobs))) if is_alone else None,
-            )
-        except psycopg.Error as error:
-            log.warning("claim_failed", error=type(error).__name__)
-            for task in started.values():
-                if not isinstance(task, Finished):
-                    task.close()
-            return []  # the timer asks again
 
     def _start(self, jobs: Sequence[Claimed]) -> Started:
         """Have the engine begin: of each attempt its task, or, where it has none, its end."""
@@ -184,7 +178,7 @@ class Runner:
                 self.rows.begun(row, task)
                 self._pool.submit(self._work, row, task)
         if begun:
-            metrics.begun(self._craft.capabilities.engine, begun, len(self.rows.working()))
+            metrics.begun(self._craft.capabilities.engine, begun, self.rows.working())
 
     def _work(self, row: Row, task: Task) -> None:
         result = ended(row.job, "retry", "internal_error")
@@ -201,18 +195,24 @@ class Runner:
     def _result(self, row: Row, task: Task) -> Finished:
         """Do the row's work and say how that went; one bad job fails alone."""
         try:
+            self._unstored.check(row, self._store)
             result = self._craft.work(row, task)
             row.done_at = row.done_at or time.monotonic()
             return result
         except Refused as refusal:
+            row.done_at = time.monotonic()
             return ended(row.job, "refuse", refusal.code)
         except DeviceLost:
             return self._after_loss(row.job)
         except Interrupted:
+            row.done_at = time.monotonic()
             return ended(row.job, "hand_back" if self._closing.is_set() else "retry", "engine_interrupted")
         except StoreError as error:
-            self.store_lost.set()
             log.warning("store_lost", error=str(error))
+            if self._unstored.knows(row):  # the store took others meanwhile
+                return ended(row.job, "retry", "store_lost")
+            self._unstored.add(row)
+            self.store_lost.set()
             return ended(row.job, "hand_back", "store_lost")
         finally:
             task.close()
@@ -243,6 +243,7 @@ class Runner:
                 self.drain()
         for end in ends:
             self._tell(end, results[end.id, end.attempt])
+        correct(self._endings, ends, results, self.rows)
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
         try:
             self._drop_objects([end.object for end in fenced if end.object])
@@ -260,7 +261,7 @@ class Runner:
             return 0
         try:
             wanted = self._plan()
-            self._reserved = wanted.limit if wanted.any_lane else 0
+            self._reserved = wanted.limit if wanted.any_lane and not wanted.live_only else 0
             return self._reserved
         finally:
             self._turn.release()
@@ -280,6 +281,7 @@ class Runner:
             params=self._craft.params,
             limit=room,
             lease_s=self._settings.lease_s,
+            shares=self._claims.shares,
         )
 
     def _take(self, rows: Sequence[Row]) -> None:
@@ -316,6 +318,7 @@ class Runner:
     def stop(self, drain_s: float) -> None:
         """Claim no more; let what runs end within `drain_s`, hand the rest back, write all results."""
         self.rest()
+        self._lookout.stop()
         with self._turn:  # a claim under way is begun first
             self._claims.close()
         deadline = time.monotonic() + drain_s
@@ -343,12 +346,12 @@ class Runner:
 
 def _told(row: Row) -> dict[str, str | int | None]:
     """What the log may have of an attempt."""
-    job, done_at = row.job, row.done_at
+    job, engine_s = row.job, row.engine_s
     return {
         "job": hashed(job.id),
         "kind": job.kind,
         "attempt": job.attempt,
         "request_id": job.request_id,
         "queue_ms": round(1000 * job.waited_s),
-        "engine_ms": None if done_at is None else round(1000 * (done_at - row.claimed_at)),
+        "engine_ms": None if engine_s is None else round(1000 * engine_s),
     }

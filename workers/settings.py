@@ -8,9 +8,12 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     engine: str
     device: str = "cpu"  # cpu, or cuda:N
+    # Where engines together want more of the processor than there is.
+    processor_shares: str = "hibari=8,espeak=8,kokoro=2,whisper=2,pocketsphinx=1"
     xtts_licence: str = ""  # non-commercial: the operator has read the weights' terms
     worker_memory_max_mb: int = 0  # the process's memory beyond which it is replaced; 0: no limit
     worker_device_memory_max_mb: int = 0  # what its engine keeps of the device's memory
+    account_slots_percent: int = 50  # of an engine's slots, for one account while another one's job waits
     lease_s: float = 10.0
     tries_max: int = 3
     sweep_s: float = 1.0
@@ -20,17 +23,18 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     audio_keep_s: int = 7 * 24 * 3600
     audio_bytes_max: int = 1 << 30
     audio_s_max: int = 4 * 3600
-    transcript_keep_s: int = 24 * 3600  # as long as an Idempotency-Key asks for it again
+    transcript_keep_s: int = 7 * 24 * 3600  # an Idempotency-Key asks for it again for a day
     upload_keep_s: int = 0  # 0: an upload goes when its job has ended
     upload_sweep_s: float = 300.0  # between looks for uploads that nobody needs
     decode_cpu_s: int = 60  # of one upload
     decode_wall_s: int = 120
     decode_memory_bytes: int = 512 << 20
-    whisper_model: str = ""  # a folder; or a name, where downloads are allowed
+    whisper_model: str = ""  # a folder, or a model of the catalogue; empty: whisper-base
     whisper_download: bool = False
-    whisper_compute_type: str = "default"  # int8, int8_float16, float16, float32 …
-    whisper_batch: int = 8  # 30-second windows at once
-    whisper_threads: int = 0  # 0: CTranslate2's choice
+    whisper_compute_type: str = (
+        "default"  # int8, int8_float16, float16, float32 …; default: the device's best
+    )
+    whisper_threads: int = 0  # 0: one a core, 4 at most
     spool_memory_bytes: int = 1 << 20
     live_keep_s: int = 120  # how long live audio waits in Redis for its reader
     live_bytes_max: int = 64 << 20  # of one job in Redis; whoever listens has the rest from the store

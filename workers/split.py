@@ -17,10 +17,10 @@ def split(text: str, *, language: str, fits: Fits) -> list[str]:
     asked about growing text, so it should be cheap, and what it refuses it must refuse when more is added.
     """
 
-    def sentences(part: str) -> Sequence[str]:
-        return _sentences(part, language)
+    def in_sentences(part: str) -> Sequence[str]:
+        return sentences(part, language)
 
-    return list(_pieces(text, (sentences, _clauses, _words), fits))
+    return list(_pieces(text, (in_sentences, _clauses, _words), fits))
 
 
 def _pieces(text: str, cuts: Sequence[Callable[[str], Sequence[str]]], fits: Fits) -> Iterator[str]:
@@ -43,7 +43,8 @@ def _pieces(text: str, cuts: Sequence[Callable[[str], Sequence[str]]], fits: Fit
     yield from _pieces(piece, cuts[1:], fits)
 
 
-def _sentences(text: str, language: str) -> Sequence[str]:
+def sentences(text: str, language: str) -> Sequence[str]:
+    """The sentences of `text` with the space behind them; each says something, but for one alone."""
     from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] (it is compiled)
 
     found: list[str] = []

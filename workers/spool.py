@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from db.objects import StoreError
 from db.rows import SpeechParams
 from workers.encode import Encoder
 from workers.engines import Refused
@@ -55,8 +56,18 @@ class Spool:
         """Whether no sample has come yet."""
         return self._encoder.samples == 0
 
+    @property
+    def audio_ms(self) -> int:
+        """How much sound has come so far."""
+        return round(1000 * self._encoder.samples / self._encoder.rate_hz)
+
+    @property
+    def audio_bytes(self) -> int:
+        """How large the file is so far."""
+        return self._bytes
+
     def write(self, pcm: bytes) -> bytes:
-        """Append sound; the bytes that are new in the file. Raises TooLong."""
+        """Append sound; the bytes that are new in the file. Raises TooLong; StoreError for want of room."""
         new = self._kept(self._encoder.encode(pcm))
         if self._encoder.samples > self._limits.audio_s_max * self._encoder.rate_hz:
             raise TooLong
@@ -82,7 +93,7 @@ class Spool:
         return Audio(
             file=self._file,
             audio_bytes=self._bytes,
-            duration_ms=round(1000 * self._encoder.samples / self._encoder.rate_hz),
+            duration_ms=self.audio_ms,
             content_type=self._encoder.content_type,
             sha256=digest,
         )
@@ -95,9 +106,12 @@ class Spool:
         self._bytes += len(new)
         if self._bytes > self._limits.audio_bytes_max:
             raise TooLong
-        if self._bytes > self._limits.memory_bytes and isinstance(self._file, BytesIO):
-            self._file = _on_disk(self._file)
-        self._file.write(new)
+        try:
+            if self._bytes > self._limits.memory_bytes and isinstance(self._file, BytesIO):
+                self._file = _on_disk(self._file)
+            self._file.write(new)
+        except OSError as error:  # its disk is full
+            raise StoreError(f"no room for audio in the making: {error.strerror}") from error
         return new
 
 

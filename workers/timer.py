@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 import structlog
 
-from db import work
+from db import supervised, work
 from db.log import hashed
 from db.objects import Objects, StoreError
 from workers import metrics
@@ -46,7 +46,7 @@ class Timer:
         self._airing = airing
         self._stopping = threading.Event()
         self._uploads_due = 0.0
-        self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
+        self._thread = supervised.thread("timer", self._beat, self._stopping, every_s=settings.sweep_s)
 
     def start(self, giving_up: threading.Event) -> None:
         """Make the engine known, waiting for Postgres until `giving_up` where need be, and begin."""
@@ -62,19 +62,18 @@ class Timer:
         self._step(self._retire)
         self._link.close()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._settings.sweep_s):
-            for step in (
-                self._publish,
-                self._sweep,
-                self._forget_audio,
-                self._forget_texts,
-                self._forget_keys,
-                self._probe_store,
-                self._sweep_uploads,
-            ):
-                self._step(step)
-            self._step(self._runner.drain)  # finds what no message told of
+    def _beat(self) -> None:
+        for step in (
+            self._publish,
+            self._sweep,
+            self._forget_audio,
+            self._forget_texts,
+            self._forget_keys,
+            self._probe_store,
+            self._sweep_uploads,
+            self._runner.drain,  # finds what no message told of
+        ):
+            self._step(step)
 
     def _step(self, step: Callable[[], None]) -> bool:
         name = getattr(step, "__name__", "step").lstrip("_")

@@ -1,6 +1,5 @@
 """The craft of transcription: upload → PCM → segments → one JSON object in the store."""
 
-import threading
 from collections.abc import Sequence
 from hashlib import sha256
 from io import BytesIO
@@ -22,10 +21,11 @@ from workers.settings import WorkerSettings
 
 
 class Transcribing:
-    """Hears uploads with a recogniser. One is heard while the next is fetched and decoded."""
+    """Hears uploads with a recogniser; while some are heard, others are fetched and decoded."""
 
     params = TranscriptionParams
-    slots = 2
+    extra_slots = 0
+    live_slots = 0  # nobody listens to a transcript
     mixed_lanes = True
     batched = False
 
@@ -34,7 +34,7 @@ class Transcribing:
         self._store = store
         self._settings = settings
         self._decoder = Decoder()
-        self._ear = threading.Lock()  # one recording at a time
+        self.slots = transcriber.slots
         self.capabilities = transcriber.capabilities
         self.keep_s = settings.transcript_keep_s
 
@@ -49,7 +49,7 @@ class Transcribing:
         with TemporaryFile() as file:
             self._fetch(params.object, file)
             with self._decoder.decoded(file, self._limits(params), task) as pcm:
-                transcript = self._heard(pcm, params, task)
+                transcript = self._heard(row, pcm, params, task)
         return self._stored(row, transcript)
 
     def settled(self, ends: Sequence[Finished]) -> None:
@@ -77,24 +77,34 @@ class Transcribing:
             raise Refused("upload_lost") from None
         file.flush()
 
-    def _heard(self, pcm: Pcm, params: TranscriptionParams, task: DecodeCall) -> Transcript:
-        wish = Wish(language=params.language, words=params.words, translate=params.translate)
-        with self._ear:
-            if task.closed.is_set():
-                raise Interrupted("closed")
-            heard = self._transcriber.transcribe(pcm.samples, wish, task.closed)
+    def _heard(self, row: Row, pcm: Pcm, params: TranscriptionParams, task: DecodeCall) -> Transcript:
+        wish = Wish(
+            language=params.language,
+            words=params.words,
+            translate=params.translate,
+            prompt=params.prompt,
+            temperature=params.temperature,
+        )
+        if task.closed.is_set():
+            raise Interrupted("closed")
+        heard = self._transcriber.transcribe(pcm.samples, wish, task.closed)
+        try:
             segments = tuple(heard.segments)
+        finally:
+            row.busy_s = heard.busy_s
         return Transcript(
             text=joined(segments),
             language=heard.language,
             duration=round(pcm.seconds, 3),
             segments=segments,
-            warnings=_warnings(pcm),
+            warnings=(*_warnings(pcm), *heard.warnings),
+            engine=self.capabilities.engine,
         )
 
     def _stored(self, row: Row, transcript: Transcript) -> Finished:
         job, body = row.job, msgspec.json.encode(transcript)
         key = made_key(job, "json")
+        row.made_bytes = len(body)
         self._store.put(key, BytesIO(body))
         return Finished(
             id=job.id,

@@ -8,27 +8,26 @@ import redis
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer  # pyright: ignore[reportPrivateUsage]
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Retries
-
-from db import nudge
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 BLOCK_S = 0.4  # also how long an idle worker takes to stop
 SEEN = "seen"  # an argument of the actor
 _FULL_S = 0.05
 
 
-def _ignore(_mark: int) -> None: ...
+def _ignore() -> None: ...
 
 
 class WakingBroker(RedisBroker):
     """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room.
 
-    `woken` is called with its mark as soon as a message is there: to fetch it and hand it over takes a
-    millisecond, and all else it says is that there is work. Its actor hears `SEEN` of it, and need
-    not claim again.
+    `woken` is called as soon as a message is there: to fetch it and hand it over takes a millisecond, and all
+    it says is that there is work. Its actor is given `SEEN` and need not claim again.
     """
 
     has_room: Callable[[], bool] = staticmethod(lambda: True)
-    woken: Callable[[int], None] = staticmethod(_ignore)
+    woken: Callable[[], None] = staticmethod(_ignore)
 
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
@@ -43,7 +42,7 @@ class _WakingConsumer(_RedisConsumer):
                 return None
             if not (seen := self._first()):
                 return None
-            self.broker.woken(nudge.mark(seen.decode()))
+            self.broker.woken()
             self.misses = 0
             message = super().__next__()
             if message is not None and message.options["redis_message_id"].encode() == seen:
@@ -62,5 +61,7 @@ class _WakingConsumer(_RedisConsumer):
 
 def broker(url: str) -> WakingBroker:
     """A broker for one worker. Messages are never retried: the job row owns attempts and leases."""
-    client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=1)
+    # Dramatiq itself comes again after a loss; a client that tries by itself would keep it for half a minute.
+    once = Retry(NoBackoff(), 0)
+    client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=once)
     return WakingBroker(client=client, middleware=[Retries(max_retries=0)], dead_message_ttl=60_000)

@@ -6,12 +6,11 @@ from litestar import Response, get, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
-from litestar.response import Stream
 
 from app.api.bodies import AnyRequest
-from app.api.leaving import unless_left
+from app.api.leaving import Live, unless_left
 from app.api.ranges import Part, matches, part_wanted
-from app.api.sound import disposition, read_object, while_made
+from app.api.sound import ENGINE, disposition, read_object, while_made
 from app.auth import Authenticator
 from app.domain.answers import Answers
 from app.domain.audio import AudioAddresses
@@ -19,6 +18,7 @@ from app.domain.endings import check_audio
 from app.domain.errors import Unauthenticated
 from app.domain.principals import Principal
 from app.domain.speech import Speech
+from app.gate import Gate
 from db.objects import Objects
 from db.rows import JobStatus
 
@@ -48,6 +48,7 @@ def stream_route(
     answers: Answers,
     addresses: AudioAddresses,
     authenticator: Authenticator,
+    gate: Gate,
     store: Objects,
 ) -> HTTPRouteHandler:
     """GET /tts/stream of row 14."""
@@ -62,7 +63,9 @@ def stream_route(
         job = await speech.status(job_id)
         await _admit(request, job, addresses, authenticator, expires, signature)
         if job.state in ("queued", "processing"):
-            return while_made(await unless_left(request.receive, answers.overheard(job)), {})
+            who = await _who(request, authenticator)
+            listening = answers.overheard(job, who, address=gate.address(request.scope))
+            return while_made(await unless_left(request.receive, listening), {})
         check_audio(job)
         return await _answer(request, job, store)
 
@@ -95,6 +98,7 @@ async def _answer(request: AnyRequest, job: JobStatus, store: Objects) -> Respon
     size = job.audio_bytes or 0
     etag = f'"{(job.sha256 or b"").hex()}"'
     headers = {"ETag": etag, "Cache-Control": "private", "Referrer-Policy": "no-referrer"}
+    headers[ENGINE] = job.engine
     if matches(request.headers.get("if-none-match"), etag):
         return Response(None, status_code=304, headers=headers)
     part = None
@@ -110,7 +114,7 @@ async def _answer(request: AnyRequest, job: JobStatus, store: Objects) -> Respon
     if request.method == "HEAD" or size == 0:
         return Response(b"", status_code=status, headers=headers, media_type=media_type)
     chunks = await read_object(store, job.object, sent.start, sent.end)
-    return Stream(chunks, status_code=status, headers=headers, media_type=media_type)
+    return Live(chunks, status_code=status, headers=headers, media_type=media_type)
 
 
 def _describing(job: JobStatus, sent: Part) -> dict[str, str]:

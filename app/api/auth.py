@@ -8,10 +8,11 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
-from app.api.views import credits_view, login_view, user_view
+from app.api.views import credits_view, login_view, storage_view, user_view
 from app.api.wire import LoginBody, LoginView, MeView, RefreshBody, RegisterBody
 from app.domain.accounts import Accounts, LoggedIn
 from app.domain.scopes import ACCOUNT
+from app.domain.storage import Storage
 from app.gate import Gate
 
 T = TypeVar("T")
@@ -21,14 +22,17 @@ _REFRESH = msgspec.json.Decoder(RefreshBody)
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def auth_routes(accounts: Accounts, gate: Gate, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+def auth_routes(
+    accounts: Accounts, gate: Gate, storage: Storage, *, body_bytes_max: int
+) -> list[HTTPRouteHandler]:
     """Rows 9 to 11."""
     return [
         _register_route(accounts, body_bytes_max),
         _login_route(accounts, gate, body_bytes_max),
-        _refresh_route(accounts, body_bytes_max),
+        _refresh_route(accounts, gate, body_bytes_max),
         _logout_route(accounts),
-        _me_route(accounts),
+        _logout_everywhere_route(accounts),
+        _me_route(accounts, storage),
     ]
 
 
@@ -49,36 +53,48 @@ def _login_route(accounts: Accounts, gate: Gate, bytes_max: int) -> HTTPRouteHan
     @post("/api/auth/login", status_code=200, opt=opt, operation_class=takes(LoginBody))
     async def login(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _LOGIN, bytes_max=bytes_max)
-        await gate.login(request.scope, body.email)
-        return _fresh(await accounts.login(body.email, body.password))
+        async with gate.guess(request.scope, body.email):
+            return _fresh(await accounts.login(body.email, body.password))
 
     return login
 
 
-def _refresh_route(accounts: Accounts, bytes_max: int) -> HTTPRouteHandler:
+def _refresh_route(accounts: Accounts, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "login"}
 
     @post("/api/auth/refresh", status_code=200, opt=opt, operation_class=takes(RefreshBody))
     async def refresh(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _REFRESH, bytes_max=bytes_max)
-        return _fresh(await accounts.refresh(body.refresh_token))
+        async with gate.guess(request.scope):
+            return _fresh(await accounts.refresh(body.refresh_token))
 
     return refresh
 
 
 def _logout_route(accounts: Accounts) -> HTTPRouteHandler:
-    @post("/api/auth/logout", status_code=204, opt={"scope": ACCOUNT, "limit": "login"})
+    @post("/api/auth/logout", status_code=204, opt={"scope": ACCOUNT, "limit": "post"})
     async def logout(request: AnyRequest) -> None:
         await accounts.logout(request.scope["user"])
 
     return logout
 
 
-def _me_route(accounts: Accounts) -> HTTPRouteHandler:
+def _logout_everywhere_route(accounts: Accounts) -> HTTPRouteHandler:
+    @post("/api/auth/logout/everywhere", status_code=204, opt={"scope": ACCOUNT, "limit": "post"})
+    async def logout_everywhere(request: AnyRequest) -> None:
+        await accounts.logout_everywhere(request.scope["user"])
+
+    return logout_everywhere
+
+
+def _me_route(accounts: Accounts, storage: Storage) -> HTTPRouteHandler:
     @get("/api/auth/me", opt={"scope": ACCOUNT})
     async def me(request: AnyRequest) -> Response[MeView]:
-        user, balance = await accounts.me(request.scope["user"])
-        return Response(MeView(user=user_view(user), credits=credits_view(balance)), headers=_NO_STORE)
+        who = request.scope["user"]
+        user, balance = await accounts.me(who)
+        kept = storage_view(await storage.stored(who))
+        view = MeView(user=user_view(user), credits=credits_view(balance), storage=kept)
+        return Response(view, headers=_NO_STORE)
 
     return me
 

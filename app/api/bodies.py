@@ -7,6 +7,7 @@ import msgspec
 from litestar import Request
 from litestar.types import Scope
 
+from app.api.leaving import ClientLeft
 from app.domain.errors import BadRequest, BodyTooLarge, Invalid, MalformedJson, UnsupportedMediaType
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ async def _received(request: AnyRequest, bytes_max: int) -> bytes:
     while more:
         message: Any = await request.receive()
         if message["type"] == "http.disconnect":
-            raise BadRequest("The body ended too early.")
+            raise ClientLeft
         body += message["body"]
         if len(body) > bytes_max:
             raise _too_large(bytes_max)

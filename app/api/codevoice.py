@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
+from msgspec import UNSET
 
 from app.api.bodies import AnyRequest, decode_json, header_of, read_body
 from app.api.direct import directly
@@ -17,7 +18,8 @@ from app.api.wire import Queued, SpeechBody, Status, VoiceList, VoiceView
 from app.auth import Authenticator, Credential
 from app.domain.audio import AudioAddresses
 from app.domain.catalog import Catalog, Catalogs, Offer
-from app.domain.endings import gone
+from app.domain.credits import credits as in_credits
+from app.domain.endings import gone, outcome_in_words
 from app.domain.errors import DomainError, MissingKey
 from app.domain.plan import SpeechRequest
 from app.domain.principals import Principal
@@ -37,7 +39,6 @@ class _KeyOnly(msgspec.Struct):
 
 
 _KEY = msgspec.json.Decoder(_KeyOnly)
-_FIRST: Headers = ()
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 
 
@@ -65,7 +66,8 @@ def submit_route(
         key = header_of(request.scope, "idempotency-key")
         ticket = await speech.submit(who, wanted, key, route=_ROUTE)
         view = Queued(job_id=ticket.job_id, user_type=who.user_type, tier=who.tier, message=ticket.message)
-        return Encoded(view, headers=_REPLAYED if ticket.replayed else _FIRST)
+        headers = (*(_REPLAYED if ticket.replayed else ()), (b"x-voice-engine", ticket.engine.encode()))
+        return Encoded(view, headers=headers)
 
     return queue_speech
 
@@ -102,8 +104,20 @@ def _status(job_id: str, job: Progress, addresses: AudioAddresses) -> Status:
             created_at=job.created_at,
             duration_ms=job.duration_ms,
             position=job.position,
+            charged=False,
+            engine=job.engine,
         )
-    view = partial(Status, created_at=job.created_at, duration_ms=job.duration_ms, position=job.position)
+    view = partial(
+        Status,
+        created_at=job.created_at,
+        duration_ms=job.duration_ms,
+        position=job.position,
+        charged=job.charged,
+        credits=in_credits(job.spent),
+        engine=job.engine,
+        voice_used=job.voice_used if job.voice_reason else UNSET,
+        voice_reason=job.voice_reason or UNSET,
+    )
     match job.state:
         case "completed" if not job.has_audio:
             raise gone("This audio was kept for its time and is gone. Generate it anew.")
@@ -111,15 +125,8 @@ def _status(job_id: str, job: Progress, addresses: AudioAddresses) -> Status:
             return view(status="completed", audio_url=addresses.address(UUID(job_id)))
         case state:
             reason = state if state != "failed" else job.code or "failed"
-            return view(status="failed", error=_ERRORS.get(reason, _FAILED), reason=reason)
-
-
-_FAILED = "The speech could not be made. Your credit was returned."
-_ERRORS = {
-    "cancelled": "The job was cancelled. Your credit was returned.",
-    "expired": "The job waited too long and has expired. Your credit was returned.",
-    "worker_lost": "The engine broke down over this job. Your credit was returned; please try again.",
-}
+            words = outcome_in_words(reason, job)
+            return view(status="failed", error=words, reason=reason)
 
 
 def voices_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
@@ -184,6 +191,8 @@ def voice_view(offer: Offer, sample_url: str) -> VoiceView:
         languages=voice.languages,
         age=voice.age,
         style=voice.style,
+        engine=offer.engine.engine,
+        voice_used=offer.voice_used,
         labels={"gender": voice.gender, "age": voice.age, "language": voice.languages[0]},
         sample_url=sample_url,
         preview_url=sample_url,

@@ -8,12 +8,13 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, Struct, UnsetType
 
 from app.api.bodies import AnyRequest
-from app.api.views import credits_view, user_view
-from app.api.wire import Credits, UserView
+from app.api.views import credits_view, storage_view, user_view
+from app.api.wire import Credits, StorageView, UserView
 from app.domain.accounts import Accounts
 from app.domain.audio import AudioAddresses
 from app.domain.credits import credits as in_credits
 from app.domain.scopes import ACCOUNT
+from app.domain.storage import Storage
 from app.domain.usage import RecentJob, Usage, UsageReports
 from db.rows import State
 
@@ -64,11 +65,14 @@ class DashboardView(Struct, frozen=True, kw_only=True):
 
     user: UserView
     credits: Credits
+    storage: StorageView
     usage: UsageView
     recent: list[JobView]
 
 
-def dashboard_route(accounts: Accounts, reports: UsageReports, addresses: AudioAddresses) -> HTTPRouteHandler:
+def dashboard_route(
+    accounts: Accounts, reports: UsageReports, storage: Storage, addresses: AudioAddresses
+) -> HTTPRouteHandler:
     """Row 12."""
 
     @get("/api/user/dashboard", opt={"scope": ACCOUNT})
@@ -78,6 +82,7 @@ def dashboard_route(accounts: Accounts, reports: UsageReports, addresses: AudioA
         view = DashboardView(
             user=user_view(user),
             credits=credits_view(balance),
+            storage=storage_view(await storage.stored(who)),
             usage=_usage(await reports.last_days(who)),
             recent=[_job(job, addresses) for job in await reports.recent(who)],
         )

@@ -65,14 +65,16 @@ _CREDENTIALS = (
 )
 _BODY = (e.MalformedJson, e.BodyTooLarge, e.UnsupportedMediaType, e.Invalid)
 _SPENDING = (e.InsufficientCredits, e.Closed, e.TooManyWaiting)
+_STORING = (e.StorageQuotaExceeded, e.StoreFull)
 _SPEECH = (
     *(e.MissingText, e.TextTooLong, e.UnknownVoice, e.UnknownLanguage, e.UnknownFormat, e.Invalid),
-    *_SPENDING,
+    *(*_SPENDING, *_STORING),
 )
-_SOUND = (*_SPEECH, e.InFlight, e.Gone, e.SpeechFailed, e.TooManyStreams)
+_STREAMED = (e.SpeechFailed, e.UnspeakableText, e.UnsupportedScript, e.MissingText, e.TextTooLong)
+_SOUND = (*_SPEECH, *_STREAMED, e.InFlight, e.Gone, e.TooManyStreams, e.TooManyRefunds)
 _HEARING = (
     *(e.UnsupportedAudio, e.BrokenAudio, e.UnknownLanguage, e.AudioTooLong, e.InFlight, e.Cancelled),
-    *_SPENDING,
+    *(*_SPENDING, *_STORING),
 )
 _BY_ID = (e.MissingKey, e.SignatureRequired, e.NotReady, e.Gone, e.RangeNotSatisfiable)
 _KEYED = (IDEMPOTENCY_KEY,)
@@ -99,11 +101,13 @@ _TOLD: Mapping[str, Told] = {
     "GET /tts/status/{job_id}": Told(refusals=(e.Gone,)),
     "GET /tts/audio/{job_id}": _FILE,
     "HEAD /tts/audio/{job_id}": _HEAD,
-    "GET /tts/stream/{job_id}": Told(refusals=(*_BY_ID, e.SpeechFailed), content=_FILE.content),
-    "GET /v1/jobs/{job_id}/events": Told(content={200: _EVENTS}),
+    "GET /tts/stream/{job_id}": Told(refusals=(*_BY_ID, *_STREAMED, e.TooManyStreams), content=_FILE.content),
+    "GET /v1/jobs/{job_id}/events": Told(refusals=(e.TooManyStreams,), content={200: _EVENTS}),
     "DELETE /v1/jobs/{job_id}": Told(refusals=(e.TooLate,)),
-    "GET /samples/{file}": Told(refusals=(e.SpeechFailed, e.Gone), content={200: _SAMPLE, 304: {}}),
-    "HEAD /samples/{file}": Told(refusals=(e.SpeechFailed, e.Gone), content={200: {}, 304: {}}),
+    "GET /samples/{file}": Told(
+        refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: _SAMPLE, 304: {}}
+    ),
+    "HEAD /samples/{file}": Told(refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: {}, 304: {}}),
     "POST /transcribe": Told(refusals=_HEARING, headers=_KEYED),
     "POST /v1/audio/transcriptions": _TRANSCRIPTS,
     "POST /v1/audio/translations": _TRANSCRIPTS,
@@ -116,7 +120,10 @@ _TOLD: Mapping[str, Told] = {
     "POST /api/auth/login": Told(refusals=(e.WrongLogin, e.Suspended)),
     "POST /api/auth/refresh": Told(refusals=(e.InvalidToken, e.ExpiredToken, e.Suspended)),
     "POST /api/auth/password/change": Told(refusals=(e.WrongLogin,)),
+    "POST /api/auth/password/reset": Told(refusals=(e.MailNotSetUp,)),
     "POST /api/auth/password/reset/confirm": Told(refusals=(e.InvalidReset, e.Suspended)),
+    "POST /api/auth/verify": Told(refusals=(e.InvalidVerification,)),
+    "POST /api/auth/verify/resend": Told(refusals=(e.NothingToVerify, e.MailNotSetUp)),
     "POST /api/keys": Told(refusals=(e.TooManyKeys, e.ScopeTooWide)),
     "POST /api/keys/{key_id}/rotate": Told(refusals=(e.TooManyKeys, e.ScopeTooWide, e.TooLate)),
     "DELETE /api/keys/{key_id}": Told(refusals=(e.ScopeTooWide,)),
@@ -138,6 +145,9 @@ _TOLD: Mapping[str, Told] = {
     "POST /api/admin/accounts": _act(e.EmailTaken),
     "POST /api/admin/users/{account}/suspend": _act(),
     "POST /api/admin/users/{account}/plan": _act(e.Closed),
+    "POST /api/admin/users/{account}/reset-link": _act(),
+    "POST /api/admin/invites": _act(e.NotFound),
+    "POST /api/admin/invites/{invite}/revoke": _act(),
     "POST /api/admin/accounts/{account}/limit": _act(e.Closed),
     "POST /api/admin/accounts/{account}/unlimited": _act(e.Closed),
     "POST /api/admin/accounts/{account}/close": _act(e.Closed),

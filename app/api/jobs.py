@@ -13,23 +13,32 @@ from msgspec import UNSET, Struct, UnsetType
 from app.api.bodies import AnyRequest
 from app.api.leaving import Live
 from app.api.wire import Cancelled
+from app.auth import Authenticator
 from app.domain.audio import AudioAddresses
 from app.domain.credits import credits as in_credits
-from app.domain.own_jobs import OwnJob, OwnJobs
+from app.domain.errors import MissingScope, Suspended, Unauthenticated
+from app.domain.job_looks import OwnJob
+from app.domain.own_jobs import OwnJobs
 from app.domain.principals import Principal
 from app.domain.scopes import SPEECH
+from app.domain.settlement import settled_in_words
 from app.domain.speech import Speech
+from app.domain.streams import Streams
 from db.rows import State
 
 _NO_STORE = {"Cache-Control": "no-store"}
-_QUIET_LOOKS = 30  # until a comment says that the connection is still good
 
 
 class OwnJobView(Struct, frozen=True, kw_only=True):
-    """GET /v1/jobs/{job_id}. `credits`: what it cost, or holds while it goes on."""
+    """GET /v1/jobs/{job_id}. `credits`: what it cost, or holds while it goes on.
+
+    `charged`: credits were spent on it, and not refunded. `settlement`: that in a sentence, once it is over.
+    `voice`: as asked for. `voice_used`, `voice_reason`: only where another one speaks, and why.
+    """
 
     job_id: UUID
     kind: str
+    engine: str
     voice: str | None
     language: str | None
     format: str | None
@@ -38,11 +47,16 @@ class OwnJobView(Struct, frozen=True, kw_only=True):
     duration_ms: int | None
     audio_bytes: int | None
     credits: int | float
+    charged: bool
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    voice_used: str | UnsetType = UNSET
+    voice_reason: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    settlement: str | UnsetType = UNSET
     audio_url: str | UnsetType = UNSET
+    transcript_url: str | UnsetType = UNSET
 
 
 class OwnJobList(Struct, frozen=True, kw_only=True):
@@ -53,10 +67,16 @@ class OwnJobList(Struct, frozen=True, kw_only=True):
     next_cursor: UUID | None
 
 
-def job_routes(jobs: OwnJobs, speech: Speech, addresses: AudioAddresses) -> list[HTTPRouteHandler]:
+def job_routes(
+    jobs: OwnJobs, speech: Speech, addresses: AudioAddresses, authenticator: Authenticator, streams: Streams
+) -> list[HTTPRouteHandler]:
     """Row 14 but for the audio."""
-    return [_list_route(jobs, addresses), _one_route(jobs, addresses), _events_route(jobs, addresses),
-            _cancel_route(speech)]  # fmt: skip
+    return [
+        _list_route(jobs, addresses),
+        _one_route(jobs, addresses),
+        _events_route(jobs, addresses, authenticator, streams),
+        _cancel_route(jobs, speech),
+    ]
 
 
 def _list_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
@@ -87,42 +107,56 @@ def _one_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
     return show_job
 
 
-def _events_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
+def _events_route(
+    jobs: OwnJobs, addresses: AudioAddresses, authenticator: Authenticator, streams: Streams
+) -> HTTPRouteHandler:
     @get("/v1/jobs/{job_id:str}/events", opt={"scope": SPEECH})
     async def job_events(request: AnyRequest, job_id: FromPath[str]) -> Response[bytes]:
         who: Principal = request.scope["user"]
-        events = _events(jobs, who, await jobs.one(who, job_id), addresses)
+        job = await jobs.one(who, job_id)
+        place = await streams.take(who)
+        events = _events(jobs.follow(who, job, authenticator.checking(request.scope)), addresses)
         headers = {**_NO_STORE, "X-Accel-Buffering": "no"}
-        return Live(events, headers=headers, media_type="text/event-stream")
+        media_type = "text/event-stream"
+        return Live(events, headers=headers, media_type=media_type, ended=lambda _: place.close())
 
     return job_events
 
 
-def _cancel_route(speech: Speech) -> HTTPRouteHandler:
+def _cancel_route(jobs: OwnJobs, speech: Speech) -> HTTPRouteHandler:
     @delete("/v1/jobs/{job_id:str}", status_code=200, opt={"scope": SPEECH})
     async def cancel_job(request: AnyRequest, job_id: FromPath[str]) -> Cancelled:
-        await speech.cancel(request.scope["user"], job_id)
-        return Cancelled(job_id=job_id.lower())
+        who: Principal = request.scope["user"]
+        await speech.cancel(who, job_id)
+        job = await jobs.one(who, job_id)
+        return Cancelled(
+            job_id=job_id.lower(),
+            charged=job.spent > 0,
+            credits=in_credits(job.spent),
+            settlement=settled_in_words(job),
+        )
 
     return cancel_job
 
 
-async def _events(
-    jobs: OwnJobs, who: Principal, job: OwnJob, addresses: AudioAddresses
-) -> AsyncIterator[bytes]:
-    quiet = 0
-    async for found in jobs.follow(who, job):
-        quiet = 0 if found else quiet + 1
-        if found:
-            yield b"event: status\ndata: %s\n\n" % msgspec.json.encode(_view(found, addresses))
-        elif quiet % _QUIET_LOOKS == 0:
-            yield b": still there\n\n"
+async def _events(found: AsyncIterator[OwnJob | None], addresses: AudioAddresses) -> AsyncIterator[bytes]:
+    """What is followed, as events; the last one says why, where its caller may not follow any longer."""
+    try:
+        async for job in found:
+            if job is None:
+                yield b": still there\n\n"
+            else:
+                yield b"event: status\ndata: %s\n\n" % msgspec.json.encode(_view(job, addresses))
+    except (Unauthenticated, Suspended, MissingScope) as error:
+        refusal = {"error": error.code, "message": error.message}
+        yield b"event: refused\ndata: %s\n\n" % msgspec.json.encode(refusal)
 
 
 def _view(job: OwnJob, addresses: AudioAddresses) -> OwnJobView:
     return OwnJobView(
         job_id=job.id,
         kind=job.kind,
+        engine=job.engine,
         voice=job.voice,
         language=job.language,
         format=job.format,
@@ -131,9 +165,14 @@ def _view(job: OwnJob, addresses: AudioAddresses) -> OwnJobView:
         duration_ms=job.duration_ms,
         audio_bytes=job.audio_bytes,
         credits=in_credits(job.micro),
+        charged=job.spent > 0,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
+        voice_used=(job.voice_reason and job.voice_used) or UNSET,
+        voice_reason=job.voice_reason or UNSET,
         reason=job.code or UNSET,
+        settlement=settled_in_words(job) or UNSET,
         audio_url=addresses.address(job.id) if job.has_audio else UNSET,
+        transcript_url=f"/v1/transcriptions/{job.id}" if job.has_transcript else UNSET,
     )

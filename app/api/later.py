@@ -28,7 +28,11 @@ def prefers_later(request: AnyRequest) -> bool:
 
 def accepted(ticket: Ticket, shape: type[Accepted]) -> Response[Accepted]:
     """202, in a dialect's shape."""
-    headers = {"Location": f"/v1/jobs/{ticket.job_id}", "Preference-Applied": "respond-async"}
+    headers = {
+        "Location": f"/v1/jobs/{ticket.job_id}",
+        "Preference-Applied": "respond-async",
+        "X-Voice-Engine": ticket.engine,
+    }
     if ticket.replayed:
         headers["Idempotent-Replayed"] = "true"
     view = shape(

@@ -30,7 +30,7 @@ _FIELDS: Mapping[str, Json] = {
     "session_id": {"examples": [None]},
     "text": {"minLength": 1, "examples": ["Hello world"]},
     "transcript": {"minLength": 1, "examples": ["What the browser heard"]},
-    "voice": {"examples": ["ryan"]},
+    "voice": {"examples": ["Emma"]},
 }
 
 

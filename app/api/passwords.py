@@ -17,6 +17,7 @@ from app.gate import Gate
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _PUBLIC = {"public": True, "limit": "login"}
+_ASK = {"public": True, "limit": "reset"}
 
 
 class ChangeBody(Struct, frozen=True, kw_only=True):
@@ -33,10 +34,13 @@ class ResetBody(Struct, frozen=True, kw_only=True):
 
 
 class ConfirmBody(Struct, frozen=True, kw_only=True):
-    """POST /api/auth/password/reset/confirm."""
+    """POST /api/auth/password/reset/confirm. Without `keep_keys`, keys older than the verification of the
+    e-mail address are revoked, and a new personal key comes.
+    """
 
     token: str
     password: str
+    keep_keys: bool = False
 
 
 class ResetView(Struct, frozen=True, kw_only=True):
@@ -56,7 +60,7 @@ def password_routes(resets: Resets, gate: Gate, *, body_bytes_max: int) -> list[
     return [
         _change_route(resets, gate, body_bytes_max),
         _reset_route(resets, gate, body_bytes_max),
-        _confirm_route(resets, body_bytes_max),
+        _confirm_route(resets, gate, body_bytes_max),
     ]
 
 
@@ -67,30 +71,32 @@ def _change_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandle
     async def change_password(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CHANGE, bytes_max=bytes_max)
         who = request.scope["user"]
-        await gate.login(request.scope, str(who.account))
-        found = await resets.change(who, body.current_password, body.new_password)
+        async with gate.guess(request.scope, str(who.account)):
+            found = await resets.change(who, body.current_password, body.new_password)
         return Response(login_view(found), headers=_NO_STORE)
 
     return change_password
 
 
 def _reset_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/auth/password/reset", status_code=202, opt=_PUBLIC, operation_class=takes(ResetBody))
+    @post("/api/auth/password/reset", status_code=202, opt=_ASK, operation_class=takes(ResetBody))
     async def reset_password(request: AnyRequest) -> Response[ResetView]:
         body = await read_json(request, _RESET, bytes_max=bytes_max)
-        await gate.login(request.scope, body.email)
+        await gate.mail(request.scope, body.email)
         await resets.ask(body.email)
         return Response(ResetView(), headers=_NO_STORE)
 
     return reset_password
 
 
-def _confirm_route(resets: Resets, bytes_max: int) -> HTTPRouteHandler:
+def _confirm_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
     path = "/api/auth/password/reset/confirm"
 
     @post(path, status_code=200, opt=_PUBLIC, operation_class=takes(ConfirmBody))
     async def confirm_reset(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CONFIRM, bytes_max=bytes_max)
-        return Response(login_view(await resets.confirm(body.token, body.password)), headers=_NO_STORE)
+        async with gate.guess(request.scope):
+            found = await resets.confirm(body.token, body.password, keep_keys=body.keep_keys)
+        return Response(login_view(found), headers=_NO_STORE)
 
     return confirm_reset

@@ -6,11 +6,11 @@ from litestar import Response, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from litestar.response import Stream
 
 from app.api.bodies import AnyRequest
+from app.api.leaving import Live
 from app.api.ranges import matches
-from app.api.sound import read_object
+from app.api.sound import ENGINE, read_object
 from app.domain.errors import NotFound
 from app.domain.samples import FORMAT, Samples
 from db.formats import FORMATS
@@ -27,7 +27,8 @@ def sample_route(samples: Samples, store: Objects) -> HTTPRouteHandler:
             raise NotFound("There is nothing at this path.")
         found = await samples.sample(voice)
         etag = f'"{found.object.removeprefix("samples/").removesuffix(f".{FORMAT}")}"'
-        headers = {"ETag": etag, "Cache-Control": "public, max-age=86400"}
+        kept = "no-cache" if found.by_name else "public, max-age=86400"
+        headers = {"ETag": etag, "Cache-Control": kept, ENGINE: found.engine}
         if matches(request.headers.get("if-none-match"), etag):
             return Response(None, status_code=304, headers=headers)
         headers["Content-Length"] = str(found.audio_bytes)
@@ -35,6 +36,6 @@ def sample_route(samples: Samples, store: Objects) -> HTTPRouteHandler:
         if request.method == "HEAD":
             return Response(b"", headers=headers, media_type=media_type)
         chunks = await read_object(store, found.object, 0, found.audio_bytes)
-        return Stream(chunks, headers=headers, media_type=media_type)
+        return Live(chunks, headers=headers, media_type=media_type)
 
     return voice_sample

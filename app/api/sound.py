@@ -5,7 +5,6 @@ from typing import Any
 
 import structlog
 from litestar import Response
-from litestar.response import Stream
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
@@ -14,8 +13,8 @@ from app.api.leaving import Live, unless_left
 from app.domain.answers import Answers, Sounding, Spoken
 from app.domain.credits import in_words
 from app.domain.endings import gone
-from app.domain.errors import Unavailable
 from app.domain.plan import SpeechRequest
+from app.domain.store_state import store_away
 from db.formats import FORMATS
 from db.objects import Objects, StoreError
 from db.rows import JobStatus
@@ -39,7 +38,9 @@ EXPOSED = (
     "X-Processing-Time-Ms",
     "X-Request-ID",
     "X-Sample-Rate",
+    "X-Voice-Engine",
 )  # what a browser's script may read
+ENGINE = "X-Voice-Engine"  # of every answer to a request for speech: who speaks
 _BITS, _CHANNELS = 16, 1
 
 
@@ -98,15 +99,16 @@ class Sound:
             "X-Credits-Used": in_words(spoken.price),
             "X-Credits-Remaining": "unlimited" if left is None else in_words(left),
             "X-Duration-Ms": str(job.duration_ms or 0),
+            ENGINE: job.engine,
         }
         if spoken.replayed:
             headers["Idempotent-Replayed"] = "true"
         chunks = await read_object(self._store, job.object, 0, job.audio_bytes or 0)
         if dress is not None:
-            return Stream(dress.wrap(chunks), status_code=200, headers=headers, media_type=dress.content_type)
+            return Live(dress.wrap(chunks), headers=headers, media_type=dress.content_type)
         headers["Content-Length"] = str(job.audio_bytes or 0)
         headers["Content-Disposition"] = disposition("attachment", job)
-        return Stream(chunks, status_code=200, headers=headers, media_type=job.content_type)
+        return Live(chunks, headers=headers, media_type=job.content_type or "audio/wav")
 
 
 def disposition(how: str, job: JobStatus) -> str:
@@ -125,14 +127,19 @@ async def read_object(store: Objects, key: str | None, start: int, end: int) -> 
         raise gone("This audio is gone. Generate it anew.") from None
     except StoreError as error:
         structlog.get_logger().warning("store_away", reason=str(error))
-        raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
-    return _after(first, chunks)
+        raise store_away() from error
+    return _checked(first, chunks, end - start)
 
 
-async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _checked(first: bytes, rest: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
     yield first
+    left = size - len(first)
     async for chunk in rest:
+        left -= len(chunk)
         yield chunk
+    if left:
+        structlog.get_logger().error("object_damaged", bytes_missing=left)
+        raise StoreError("The object is not as long as its row says.")
 
 
 def while_made(sounding: Sounding, headers: dict[str, str], dress: Dress | None = None) -> Response[Any]:
@@ -145,6 +152,7 @@ def while_made(sounding: Sounding, headers: dict[str, str], dress: Dress | None 
             "Referrer-Policy": "no-referrer",
             "X-Accel-Buffering": "no",  # proxies are to pass it on as it comes
             "X-Job-ID": str(sounding.job_id),
+            ENGINE: sounding.engine,
             **headers,
         },
         media_type=sounding.format.content_type if dress is None else dress.content_type,

@@ -1,6 +1,7 @@
 """Transcription in CodeVoice's dialect: rows 6 and 7."""
 
 from typing import Annotated
+from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -14,9 +15,11 @@ from app.api.uploads import FRAMING_BYTES_MAX, received
 from app.domain.credits import credits
 from app.domain.scopes import TRANSCRIPTION
 from app.domain.transcripts import Transcribed, TranscriptionRequest, Transcriptions
+from db.transcripts import Segment, Word
 
 _ROUTE = "POST /transcribe"
 _NO_STORE = {"Cache-Control": "no-store"}
+ENGINE_HEADER = "X-Voice-Engine"  # who heard
 
 
 class LanguageView(Struct, frozen=True, kw_only=True):
@@ -36,21 +39,30 @@ class LanguageList(Struct, frozen=True, kw_only=True):
 
 
 class SegmentView(Struct, frozen=True, kw_only=True):
-    """What was said between two pauses; seconds."""
+    """What was said between two pauses; seconds. The figures are there where the engine has them."""
 
     id: int
     start: float
     end: float
     text: str
+    avg_logprob: float | UnsetType = UNSET
+    compression_ratio: float | UnsetType = UNSET
+    no_speech_prob: float | UnsetType = UNSET
+    words: tuple[Word, ...] | UnsetType = UNSET
 
 
 class TranscriptView(Struct, frozen=True, kw_only=True):
-    """POST /transcribe. `warnings` are there where the file was not whole."""
+    """POST /transcribe. `warnings` are there where the file was not whole, or the text may be wrong.
 
+    `job_id`: what GET /v1/transcriptions knows it by while it is kept.
+    """
+
+    job_id: UUID
     text: str
     language: str
     duration: float
     segments: list[SegmentView]
+    engine: str
     credits: UsedCredits
     warnings: tuple[str, ...] | UnsetType = UNSET
 
@@ -106,7 +118,7 @@ def _transcribe_route(transcriptions: Transcriptions, limits: UploadLimits) -> H
             work = transcriptions.transcribe(request.scope["user"], form.upload, wanted, key, route=_ROUTE)
             done = await unless_left(request.receive, work)
         headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
-        return Response(_view(done), headers=_NO_STORE | headers)
+        return Response(_view(done), headers=_NO_STORE | {ENGINE_HEADER: done.engine} | headers)
 
     return transcribe
 
@@ -115,10 +127,31 @@ def _view(done: Transcribed) -> TranscriptView:
     heard = done.transcript
     remaining = None if done.remaining is None else credits(done.remaining)
     return TranscriptView(
+        job_id=done.job_id,
         text=heard.text,
         language=heard.language,
         duration=heard.duration,
-        segments=[SegmentView(id=s.id, start=s.start, end=s.end, text=s.text) for s in heard.segments],
+        segments=[segment_view(segment) for segment in heard.segments],
+        engine=done.engine,
         credits=UsedCredits(used=credits(done.used), remaining=remaining),
         warnings=heard.warnings or UNSET,
     )
+
+
+def segment_view(segment: Segment) -> SegmentView:
+    """A segment on the wire; its words where they were asked for."""
+    return SegmentView(
+        id=segment.id,
+        start=segment.start,
+        end=segment.end,
+        text=segment.text,
+        avg_logprob=or_unset(segment.avg_logprob),
+        compression_ratio=or_unset(segment.compression_ratio),
+        no_speech_prob=or_unset(segment.no_speech_prob),
+        words=segment.words or UNSET,
+    )
+
+
+def or_unset(figure: float | None) -> float | UnsetType:
+    """A figure that nobody measured is left out: 0 would read as a good one."""
+    return UNSET if figure is None else figure

@@ -13,6 +13,7 @@ from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from app.api.bodies import AnyRequest
+from app.api.leaving import ClientLeft
 from app.domain.errors import BadRequest, BodyTooLarge, DomainError, Invalid, UnsupportedMediaType
 from app.domain.transcripts import Upload
 
@@ -70,7 +71,7 @@ async def _read(request: AnyRequest, boundary: str, parts: "_Parts") -> None:
     except RequestEntityTooLarge:
         raise parts.too_large() from None
     except InternalServerException:  # what Litestar makes of a caller who left
-        raise BadRequest("The body ended too early.") from None
+        raise ClientLeft from None
 
 
 class _Parts:

@@ -3,15 +3,25 @@
 import msgspec
 from msgspec import UNSET
 
-from app.api.wire import ApiCredits, Credits, FreeCredits, LoginView, PaidCredits, UserView
+from app.api.wire import (
+    ApiCredits,
+    Credits,
+    FreeCredits,
+    LoginView,
+    PaidCredits,
+    StorageView,
+    UserView,
+)
 from app.domain.accounts import LoggedIn, User
 from app.domain.credits import credits, spendable
+from app.domain.storage import Stored
 from db.rows import Balance
 
 
 def user_view(user: User) -> UserView:
     """An account, for its owner."""
-    return msgspec.convert(user, UserView, from_attributes=True)
+    view = msgspec.convert(user, UserView, from_attributes=True)
+    return msgspec.structs.replace(view, email_verified=False) if user.verification_due else view
 
 
 def login_view(found: LoggedIn) -> LoginView:
@@ -23,6 +33,11 @@ def login_view(found: LoggedIn) -> LoginView:
         api_key=found.api_key,
         user=user_view(found.user),
     )
+
+
+def storage_view(kept: Stored) -> StorageView:
+    """What an account keeps."""
+    return StorageView(stored_bytes=kept.stored_bytes, limit_bytes=kept.limit_bytes)
 
 
 def credits_view(balance: Balance) -> Credits:

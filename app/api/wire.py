@@ -27,26 +27,42 @@ class Queued(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """GET /tts/status/{job_id}. `position`: jobs ahead, while queued."""
+    """GET /tts/status/{job_id}. `position`: jobs ahead, while queued.
+
+    `charged`: credits were spent on it, and not refunded; `credits`: how many, once it is over.
+    `voice_used`, `voice_reason`: once it is over, where another voice than asked for spoke, and why.
+    """
 
     status: Literal["queued", "processing", "completed", "failed"]
     created_at: datetime
     duration_ms: int | None
     position: int | None
+    charged: bool
+    credits: int | float | UnsetType = UNSET
+    engine: str
+    voice_used: str | UnsetType = UNSET
+    voice_reason: str | UnsetType = UNSET
     audio_url: str | UnsetType = UNSET
     error: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
-    """The answer to DELETE /v1/jobs/{job_id}."""
+    """The answer to DELETE /v1/jobs/{job_id}: what the job cost, and that in a sentence."""
 
     job_id: str
+    charged: bool
+    credits: int | float
+    settlement: str
     status: Literal["cancelled"] = "cancelled"
 
 
 class VoiceView(Struct, frozen=True, kw_only=True):
-    """A voice, for every dialect that shares the path: CodeVoice's, YourVoic's and ElevenLabs' fields."""
+    """A voice, for every dialect that shares the path: CodeVoice's, YourVoic's and ElevenLabs' fields.
+
+    A name that stands for a voice is one too: `voice_used` is the id of the voice that speaks for it now, by
+    `engine`, and everything but id and name is that voice's.
+    """
 
     name: str
     gender: str
@@ -59,6 +75,8 @@ class VoiceView(Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...]
     age: str
     style: str
+    engine: str
+    voice_used: str
     category: Literal["premade"] = "premade"
     labels: dict[str, str]
     sample_url: str | None = None
@@ -97,7 +115,7 @@ class RefreshBody(Struct, frozen=True, kw_only=True):
 
 
 class UserView(Struct, frozen=True, kw_only=True):
-    """An account as its owner sees it."""
+    """An account as its owner sees it. `email_verified`: there, and false, while free credits wait for it."""
 
     id: UUID
     email: str | None
@@ -106,6 +124,7 @@ class UserView(Struct, frozen=True, kw_only=True):
     tier: int
     plan: str
     created_at: datetime
+    email_verified: bool | UnsetType = UNSET
 
 
 class LoginView(Struct, frozen=True, kw_only=True):
@@ -152,11 +171,19 @@ class Credits(Struct, frozen=True, kw_only=True):
     total_remaining: int | float | None
 
 
+class StorageView(Struct, frozen=True, kw_only=True):
+    """What an account keeps in the store, of what its plan allows."""
+
+    stored_bytes: int
+    limit_bytes: int
+
+
 class MeView(Struct, frozen=True, kw_only=True):
     """GET /api/auth/me."""
 
     user: UserView
     credits: Credits
+    storage: StorageView
 
 
 class Health(Struct, frozen=True, kw_only=True):

@@ -3,37 +3,30 @@
 import secrets
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
 from app.api.admin.desk import Desk
-from app.api.bodies import AnyRequest
+from app.api.bodies import AnyRequest, invalid
+from app.dashboard.acts_in_words import ActForm, done_in_words, question
+from app.dashboard.entry import Page
 from app.dashboard.forms import read_form
-from app.dashboard.pages import ADMIN, Pages, Told, to
+from app.dashboard.pages import ADMIN, Pages, to
 from app.domain.admin import credits, jobs, room, terms, users
-from app.domain.admin.acts import Act, act, list_acts
-from app.domain.errors import DomainError
+from app.domain.admin.acts import Act, act_by, list_acts
+from app.domain.admin.credits import Moved
+from app.domain.admin.reset_links import ResetLink, make_reset_link
+from app.domain.admin.users import Changed
+from app.domain.errors import DomainError, Invalid
 from app.domain.history import STATES
 
 _POST = ADMIN | {"limit": "post"}
 _TYPES = ("registered", "api_only", "system")
-_DONE = {
-    "replayed": "That was done already.",
-    "next_month": "Done: it holds from next month.",
-}
-
-
-class ActForm(Struct, frozen=True, kw_only=True):
-    """What every form of an act has; `key` makes a form sent twice one act."""
-
-    reason: str = ""
-    key: str | None = None
-    undo: bool = False
-    amount: str = ""
-    monthly: str | None = None
-    plan: str = ""
+_ASKED = ("expire", "limit", "unlimited", "plan", "suspend")  # before they are done
+_ACTS = ("grant", "expire", "limit", "unlimited", "plan", "suspend")
 
 
 class AdminPages(Struct, frozen=True):
@@ -42,9 +35,7 @@ class AdminPages(Struct, frozen=True):
     pages: Pages
     desk: Desk
 
-    async def user(
-        self, request: AnyRequest, account: str, told: Told | DomainError | None = None
-    ) -> Response[str]:
+    async def user(self, request: AnyRequest, account: str, told: DomainError | None = None) -> Response[str]:
         """One account, with the forms of what may be done to it."""
         async with self.desk.moment() as connection:
             found = await users.show_user(connection, account)
@@ -56,8 +47,7 @@ class AdminPages(Struct, frozen=True):
     async def form(self, request: AnyRequest) -> tuple[ActForm, Act]:
         """What the administrator asked for, and the act it is. Raises Invalid."""
         form = await read_form(request, ActForm, self.pages.sessions)
-        actor = str(request.scope["user"].account)
-        return form, act(actor=actor, reason=form.reason, scope=actor, key=form.key)
+        return form, act_by(request.scope["user"], reason=form.reason, key=form.key)
 
 
 def admin_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
@@ -65,7 +55,9 @@ def admin_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
     return [
         _users_route(admin),
         _user_route(admin),
-        *[_act_route(admin, name) for name in ("grant", "expire", "limit", "unlimited", "plan", "suspend")],
+        *[_act_route(admin, name) for name in _ACTS],
+        _reset_link_route(admin),
+        *[_question_route(admin, name) for name in _ASKED],
         _jobs_route(admin),
         *[_job_act_route(admin, name) for name in ("cancel", "retry")],
         _room_route(admin),
@@ -96,41 +88,92 @@ def _user_route(admin: AdminPages) -> HTTPRouteHandler:
     return user_page
 
 
-def _act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
+def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     path = f"/admin/users/{{account:str}}/{name}"
 
-    @post(path, status_code=200, opt=_POST, include_in_schema=False, name=f"page:{name}")
-    async def act_on_user(request: AnyRequest, account: FromPath[str]) -> Response[str]:
+    @get(path, opt=ADMIN, include_in_schema=False, name=f"page:ask:{name}")
+    async def ask(request: AnyRequest, account: FromPath[str]) -> Page:
+        async with admin.desk.moment() as connection:
+            found = await users.show_user(connection, account)
+        if not request.query_params:  # from the address bar, after the act
+            return to(f"/admin/users/{found.account}")
+        try:
+            asked = msgspec.convert(dict(request.query_params), ActForm, strict=False)
+            return await admin.pages.ask(request, question(name, asked, found))
+        except msgspec.ValidationError as error:
+            return await admin.user(request, account, invalid(str(error)))
+        except Invalid as refused:
+            return await admin.user(request, account, refused)
+
+    return ask
+
+
+def _act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
+    path = f"/admin/users/{{account:str}}/{name}"
+    opt = _POST | {"back": "/admin/users/{account}"}
+
+    @post(path, opt=opt, include_in_schema=False, name=f"page:{name}")
+    async def act_on_user(request: AnyRequest, account: FromPath[str]) -> Page:
         try:
             form, wanted = await admin.form(request)
-            code = await _act(admin.desk, name, wanted, account, form)
+            done = await _act(admin.desk, name, wanted, account, form)
+            async with admin.desk.moment() as connection:
+                now = await users.show_user(connection, account)
         except DomainError as refused:
             if refused.status in (403, 404):
                 raise
             return await admin.user(request, account, refused)
-        return await admin.user(request, account, Told(text=_DONE.get(code, "Done.")))
+        text = done_in_words(name, form, done.code, now)
+        return admin.pages.go(request, f"/admin/users/{now.account}", text)
 
     return act_on_user
 
 
-async def _act(desk: Desk, name: str, wanted: Act, account: str, form: ActForm) -> str:
-    """Do it; the act's code."""
+def _reset_link_route(admin: AdminPages) -> HTTPRouteHandler:
+    path = "/admin/users/{account:str}/reset-link"
+    opt = _POST | {"back": "/admin/users/{account}"}
+
+    @post(path, opt=opt, include_in_schema=False, name="page:reset-link")
+    async def make_link(request: AnyRequest, account: FromPath[str]) -> Page:
+        try:
+            _, wanted = await admin.form(request)
+            async with admin.desk.connection() as connection:
+                url = admin.desk.public_url
+                made = await make_reset_link(connection, wanted, admin.desk.keys, account, public_url=url)
+        except DomainError as refused:
+            if refused.status in (403, 404):
+                raise
+            return await admin.user(request, account, refused)
+        return admin.pages.go(request, f"/admin/users/{made.account}", _link_in_words(made))
+
+    return make_link
+
+
+def _link_in_words(made: ResetLink) -> str:
+    if made.token is None:
+        return "That was done already; the link was shown then."
+    where = made.url or f"page /reset/confirm, token {made.token}"
+    return f"Reset link, good once and for a day, shown this once: {where}"
+
+
+async def _act(desk: Desk, name: str, wanted: Act, account: str, form: ActForm) -> Moved | Changed:
+    """Do it; how the account stands then."""
     if name == "suspend":
         async with desk.session() as session:
-            return (await users.suspend(session, wanted, account, undo=form.undo)).code
+            return await users.suspend(session, wanted, account, undo=form.undo)
     async with desk.connection() as connection:
         match name:
             case "grant":
-                return (await credits.grant(connection, wanted, account, credits.micro(form.amount))).code
+                return await credits.grant(connection, wanted, account, credits.micro(form.amount))
             case "expire":
-                return (await credits.expire(connection, wanted, account, credits.micro(form.amount))).code
+                return await credits.expire(connection, wanted, account, credits.micro(form.amount))
             case "limit":
-                monthly = form.monthly and credits.micro(form.monthly, field="monthly", zero=True)
-                return (await terms.set_limit(connection, wanted, account, monthly or None)).code
+                monthly = credits.micro(form.monthly, field="monthly", zero=True) if form.monthly else None
+                return await terms.set_limit(connection, wanted, account, monthly)
             case "unlimited":
-                return (await terms.set_unlimited(connection, wanted, account, undo=form.undo)).code
+                return await terms.set_unlimited(connection, wanted, account, undo=form.undo)
             case _:
-                return (await terms.set_plan(connection, wanted, account, form.plan)).code
+                return await terms.set_plan(connection, wanted, account, form.plan)
 
 
 def _jobs_route(admin: AdminPages) -> HTTPRouteHandler:
@@ -142,7 +185,7 @@ def _jobs_route(admin: AdminPages) -> HTTPRouteHandler:
 
 
 async def _show_jobs(
-    admin: AdminPages, request: AnyRequest, told: Told | DomainError | None = None
+    admin: AdminPages, request: AnyRequest, told: DomainError | None = None
 ) -> Response[str]:
     asked = request.query_params
     state, account, cursor = (asked.get(name) or None for name in ("state", "account", "cursor"))
@@ -155,31 +198,42 @@ async def _show_jobs(
 
 def _job_act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     path = f"/admin/jobs/{{job:str}}/{name}"
+    opt = _POST | {"back": "/admin/jobs"}
 
-    @post(path, status_code=200, opt=_POST, include_in_schema=False, name=f"page:job:{name}")
-    async def act_on_job(request: AnyRequest, job: FromPath[str]) -> Response[str]:
+    @post(path, opt=opt, include_in_schema=False, name=f"page:job:{name}")
+    async def act_on_job(request: AnyRequest, job: FromPath[str]) -> Page:
         try:
             _, wanted = await admin.form(request)
-            await _act_on_job(admin.desk, name, wanted, job)
+            done = await _act_on_job(admin.desk, name, wanted, job)
         except DomainError as refused:
             if refused.status in (403, 404):
                 raise
             return await _show_jobs(admin, request, refused)
-        return await _show_jobs(admin, request, Told(text="Done."))
+        return admin.pages.go(request, "/admin/jobs", done)
 
     return act_on_job
 
 
-async def _act_on_job(desk: Desk, name: str, wanted: Act, job: str) -> None:
+async def _act_on_job(desk: Desk, name: str, wanted: Act, job: str) -> str:
+    """Do it; what was done, in words."""
+    return await (_cancel if name == "cancel" else _retry)(desk, wanted, job)
+
+
+async def _cancel(desk: Desk, wanted: Act, job: str) -> str:
     async with desk.connection() as connection:
-        if name == "cancel":
-            await jobs.cancel_job(connection, wanted, job)
-            return
+        done = await jobs.cancel_job(connection, wanted, job)
+    desk.signals.cancelled(done.job)
+    return f"The job is cancelled. {done.settlement}"
+
+
+async def _retry(desk: Desk, wanted: Act, job: str) -> str:
+    async with desk.connection() as connection:
         done = await jobs.retry_job(
             connection, wanted, job, queue_wait_s=desk.queue_wait_s, jobs_waiting_max=desk.jobs_waiting_max
         )
     if done.code == "queued":
         desk.nudger.nudge(done.engine)
+    return "The job is queued again."
 
 
 def _room_route(admin: AdminPages) -> HTTPRouteHandler:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from litestar.response import Stream
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
-from app.dashboard.entry import NoForm
+from app.api.leaving import Live
+from app.dashboard.entry import NoForm, Page
+from app.dashboard.flash import ShownKey
 from app.dashboard.forms import read_form
-from app.dashboard.pages import PERSON, Pages, Told
+from app.dashboard.pages import PERSON, Pages, Question
 from app.dashboard.sheets import sheet
 from app.domain.api_keys import ApiKeys, Key, NewKey
 from app.domain.credits import credits
@@ -22,7 +23,11 @@ from app.domain.principals import Principal
 from app.domain.scopes import ADMIN, SCOPES
 
 _PAGE = 25
-_POST = PERSON | {"limit": "post"}
+_POST = PERSON | {"limit": "post", "back": "/credits"}
+_QUESTIONS = {
+    "rotate": ("Replace the key", "You get a new key in its place. The old one stops working at once."),
+    "revoke": ("Revoke the key", "It stops working at once, for good. What uses it is refused from then on."),
+}
 _HEAD = ("seq", "at", "what", "credits", "change", "left_after", "bucket", "reason", "ref")
 
 
@@ -43,16 +48,13 @@ class CreditsPage(Struct, frozen=True):
     keys: ApiKeys
     ledger: OwnLedger
 
-    async def show(
-        self, request: AnyRequest, told: Told | DomainError | None = None, made: Key | None = None
-    ) -> Response[str]:
+    async def show(self, request: AnyRequest, told: DomainError | None = None) -> Response[str]:
         who: Principal = request.scope["user"]
         cursor = request.query_params.get("cursor") or None
         return await self.pages.show(
             request,
             "credits.html",
             told=told,
-            made=made,
             keys=await self.keys.all_of(who),
             personal=await self.keys.personal(who),
             reveal=self.keys.reveal,
@@ -61,6 +63,11 @@ class CreditsPage(Struct, frozen=True):
             movements=await self.ledger.page(who, limit=_PAGE, cursor=cursor),
             cursor=cursor,
         )
+
+    def go(self, request: AnyRequest, made: Key) -> Response[None]:
+        """To the page, which shows the new key this once."""
+        shown = ShownKey(name=made.name, text=made.text or "", personal=made.personal)
+        return self.pages.go(request, "/credits", key=shown)
 
 
 def credits_routes(page: CreditsPage) -> list[HTTPRouteHandler]:
@@ -71,15 +78,23 @@ def credits_routes(page: CreditsPage) -> list[HTTPRouteHandler]:
         return await page.show(request)
 
     @get("/credits.csv", opt=PERSON, include_in_schema=False)
-    async def ledger_sheet(request: AnyRequest) -> Stream:
+    async def ledger_sheet(request: AnyRequest) -> Live:
         return sheet("codevoice-ledger.csv", _HEAD, _cells(page.ledger, request.scope["user"]))
 
-    return [credits_page, ledger_sheet, _create_route(page), _rotate_route(page), _revoke_route(page)]
+    questions = [_question_route(page, name) for name in _QUESTIONS]
+    return [
+        credits_page,
+        ledger_sheet,
+        _create_route(page),
+        _rotate_route(page),
+        _revoke_route(page),
+        *questions,
+    ]
 
 
 def _create_route(page: CreditsPage) -> HTTPRouteHandler:
-    @post("/credits/keys", status_code=200, opt=_POST, include_in_schema=False)
-    async def create_key(request: AnyRequest) -> Response[str]:
+    @post("/credits/keys", opt=_POST, include_in_schema=False)
+    async def create_key(request: AnyRequest) -> Page:
         form = await read_form(request, KeyForm, page.pages.sessions)
         end = datetime.now(UTC) + timedelta(days=min(form.days, 100_000)) if form.days else None
         try:
@@ -87,14 +102,27 @@ def _create_route(page: CreditsPage) -> HTTPRouteHandler:
             made = await page.keys.create(request.scope["user"], wanted)
         except DomainError as refused:
             return await page.show(request, refused)
-        return await page.show(request, made=made)
+        return page.go(request, made)
 
     return create_key
 
 
+def _question_route(page: CreditsPage, name: str) -> HTTPRouteHandler:
+    @get(f"/credits/keys/{{key_id:str}}/{name}", opt=PERSON, include_in_schema=False, name=f"page:key:{name}")
+    async def ask(request: AnyRequest, key_id: FromPath[str]) -> Response[str]:
+        key = await page.keys.one(request.scope["user"], key_id, reveal=False)
+        title, text = _QUESTIONS[name]
+        question = Question(
+            title=f"{title} “{key.name}”?", text=text, button=name.capitalize(), back="/credits"
+        )
+        return await page.pages.ask(request, question)
+
+    return ask
+
+
 def _rotate_route(page: CreditsPage) -> HTTPRouteHandler:
-    @post("/credits/keys/{key_id:str}/rotate", status_code=200, opt=_POST, include_in_schema=False)
-    async def rotate_key(request: AnyRequest, key_id: FromPath[str]) -> Response[str]:
+    @post("/credits/keys/{key_id:str}/rotate", opt=_POST, include_in_schema=False)
+    async def rotate_key(request: AnyRequest, key_id: FromPath[str]) -> Page:
         form = await read_form(request, RotateForm, page.pages.sessions)
         try:
             made = await page.keys.rotate(request.scope["user"], key_id, grace_s=form.grace_s)
@@ -102,17 +130,17 @@ def _rotate_route(page: CreditsPage) -> HTTPRouteHandler:
             raise
         except DomainError as refused:
             return await page.show(request, refused)
-        return await page.show(request, made=made)
+        return page.go(request, made)
 
     return rotate_key
 
 
 def _revoke_route(page: CreditsPage) -> HTTPRouteHandler:
-    @post("/credits/keys/{key_id:str}/revoke", status_code=200, opt=_POST, include_in_schema=False)
-    async def revoke_key(request: AnyRequest, key_id: FromPath[str]) -> Response[str]:
+    @post("/credits/keys/{key_id:str}/revoke", opt=_POST, include_in_schema=False)
+    async def revoke_key(request: AnyRequest, key_id: FromPath[str]) -> Response[None]:
         await read_form(request, NoForm, page.pages.sessions)
         await page.keys.revoke(request.scope["user"], key_id)
-        return await page.show(request, Told(text="The key is revoked: it has stopped working."))
+        return page.pages.go(request, "/credits", "The key is revoked: it has stopped working.")
 
     return revoke_key
 

@@ -1,4 +1,4 @@
-"""The way in and out: sign up, log in, log out, a new password."""
+"""The way in and out: sign up, log in, log out here, log out everywhere."""
 
 from urllib.parse import urlsplit
 
@@ -9,16 +9,18 @@ from msgspec import Struct
 
 from app.api.bodies import AnyRequest
 from app.dashboard.forms import read_form
-from app.dashboard.pages import ANYBODY, PERSON, Pages, Told, to
+from app.dashboard.pages import ANYBODY, PERSON, Pages, to
 from app.domain.accounts import Accounts
 from app.domain.errors import DomainError
-from app.domain.resets import Resets
 from app.gate import Gate
 
 Page = Response[str] | Response[None]
 _LOGIN = ANYBODY | {"limit": "login"}
-_CHANGED = "The password is changed. Every other browser is logged out; keys work on."
-_MAIL_SENT = "If this e-mail has an account, a mail with a token is on its way. It is good for an hour."
+_WELCOME = "Your account is ready. Press Speak to hear your first sentence."
+_LOGGED_OUT = "You are logged out."
+_LOGGED_OUT_EVERYWHERE = (
+    "You are logged out everywhere: in every browser and every program. API keys keep working."
+)
 
 
 class SignUpForm(Struct, frozen=True, kw_only=True):
@@ -34,33 +36,17 @@ class LoginForm(Struct, frozen=True, kw_only=True):
     next: str = "/"
 
 
-class ResetForm(Struct, frozen=True, kw_only=True):
-    email: str = ""
-
-
-class ConfirmForm(Struct, frozen=True, kw_only=True):
-    token: str = ""
-    password: str = ""
-
-
-class PasswordForm(Struct, frozen=True, kw_only=True):
-    current_password: str = ""
-    new_password: str = ""
-
-
 class NoForm(Struct, frozen=True):
     """A form that is only a button."""
 
 
-def entry_routes(pages: Pages, accounts: Accounts, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
-    """Sign up / Log in / Reset / Log out."""
+def entry_routes(pages: Pages, accounts: Accounts, gate: Gate) -> list[HTTPRouteHandler]:
+    """Sign up / Log in / Log out, here and everywhere."""
     return [
         *_sign_up_routes(pages, accounts),
         *_log_in_routes(pages, accounts, gate),
-        *_reset_routes(pages, resets, gate),
-        *_confirm_routes(pages, resets),
-        *_password_routes(pages, resets, gate),
         _log_out_route(pages, accounts),
+        _log_out_everywhere_route(pages, accounts),
     ]
 
 
@@ -81,7 +67,8 @@ def _sign_up_routes(pages: Pages, accounts: Accounts) -> list[HTTPRouteHandler]:
             found = await accounts.register(form.email, form.password, form.name, form.invite)
         except DomainError as refused:
             return await show(request, form, refused)
-        return to("/playground?welcome=1", cookie=pages.sessions.begin(found))
+        cookie = pages.sessions.begin(found)
+        return pages.go(request, "/playground", _WELCOME, account=found.user.id, cookie=cookie)
 
     return [sign_up_page, sign_up]
 
@@ -98,8 +85,8 @@ def _log_in_routes(pages: Pages, accounts: Accounts, gate: Gate) -> list[HTTPRou
     async def log_in(request: AnyRequest) -> Page:
         form = await read_form(request, LoginForm, pages.sessions)
         try:
-            await gate.login(request.scope, form.email)
-            found = await accounts.login(form.email, form.password)
+            async with gate.guess(request.scope, form.email):
+                found = await accounts.login(form.email, form.password)
         except DomainError as refused:
             return await show(request, form, refused)
         return to(_own_path(form.next), cookie=pages.sessions.begin(found))
@@ -107,69 +94,26 @@ def _log_in_routes(pages: Pages, accounts: Accounts, gate: Gate) -> list[HTTPRou
     return [log_in_page, log_in]
 
 
-def _reset_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
-    @get("/reset", opt=ANYBODY, include_in_schema=False)
-    async def reset_page(request: AnyRequest) -> Page:
-        return await pages.show(request, "reset.html", form=ResetForm())
-
-    @post("/reset", opt=_LOGIN, include_in_schema=False)
-    async def reset(request: AnyRequest) -> Page:
-        form = await read_form(request, ResetForm, pages.sessions)
-        try:
-            await gate.login(request.scope, form.email)
-            await resets.ask(form.email)
-        except DomainError as refused:
-            return await pages.show(request, "reset.html", told=refused, form=form)
-        return await pages.show(request, "confirm.html", told=Told(text=_MAIL_SENT), form=ConfirmForm())
-
-    return [reset_page, reset]
-
-
-def _confirm_routes(pages: Pages, resets: Resets) -> list[HTTPRouteHandler]:
-    @get("/reset/confirm", opt=ANYBODY, include_in_schema=False)
-    async def confirm_page(request: AnyRequest, token: FromQuery[str] = "") -> Page:
-        return await pages.show(request, "confirm.html", form=ConfirmForm(token=token))
-
-    @post("/reset/confirm", opt=_LOGIN, include_in_schema=False)
-    async def confirm(request: AnyRequest) -> Page:
-        form = await read_form(request, ConfirmForm, pages.sessions)
-        try:
-            found = await resets.confirm(form.token, form.password)
-        except DomainError as refused:
-            return await pages.show(request, "confirm.html", told=refused, form=form)
-        return to("/", cookie=pages.sessions.begin(found))
-
-    return [confirm_page, confirm]
-
-
-def _password_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
-    @get("/password", opt=PERSON, include_in_schema=False)
-    async def password_page(request: AnyRequest) -> Page:
-        told = Told(text=_CHANGED) if "changed" in request.query_params else None
-        return await pages.show(request, "password.html", told=told)
-
-    @post("/password", opt=PERSON | {"limit": "login"}, include_in_schema=False)
-    async def change_password(request: AnyRequest) -> Page:
-        form = await read_form(request, PasswordForm, pages.sessions)
-        who = request.scope["user"]
-        try:
-            await gate.login(request.scope, str(who.account))
-            found = await resets.change(who, form.current_password, form.new_password)
-        except DomainError as refused:
-            return await pages.show(request, "password.html", told=refused)
-        return to("/password?changed=1", cookie=pages.sessions.begin(found))
-
-    return [password_page, change_password]
-
-
 def _log_out_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
-    @post("/logout", opt=PERSON | {"limit": "post"}, include_in_schema=False)
+    @post("/logout", opt=PERSON | {"limit": "post", "back": "/"}, include_in_schema=False)
     async def log_out(request: AnyRequest) -> Page:
         await read_form(request, NoForm, pages.sessions)
         await accounts.logout(request.scope["user"])
-        return to("/login", cookie=pages.sessions.end())
+        request.scope["user"] = None
+        return pages.go(request, "/login", _LOGGED_OUT, cookie=pages.sessions.end())
 
     return log_out
+
+
+def _log_out_everywhere_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
+    @post("/logout/everywhere", opt=PERSON | {"limit": "post", "back": "/password"}, include_in_schema=False)
+    async def log_out_everywhere(request: AnyRequest) -> Page:
+        await read_form(request, NoForm, pages.sessions)
+        await accounts.logout_everywhere(request.scope["user"])
+        request.scope["user"] = None
+        return pages.go(request, "/login", _LOGGED_OUT_EVERYWHERE, cookie=pages.sessions.end())
+
+    return log_out_everywhere
 
 
 def _own_path(wanted: str) -> str:

@@ -10,7 +10,7 @@ from app.dashboard.pages import ANYBODY, Pages
 from app.dashboard.reference import Reference
 from app.domain.api_keys import ApiKeys
 
-_BODY: dict[str, object] = {"text": "Hello world from CodeVoice", "voice": "ryan"}
+_BODY: dict[str, object] = {"text": "Hello world from CodeVoice", "voice": "Emma"}
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -19,6 +19,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     public_url: str
     text_characters_max: int
     posts_per_minute: int
+    account_posts_per_minute: int
     posts_burst: int
     jobs_waiting_max: int
     upload_bytes_max: int

@@ -1,27 +1,31 @@
 """What was asked for: filtered, heard again, downloaded, cancelled; and each job by itself."""
 
-import asyncio
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
+from app.api.transcripts import checked_format, written
 from app.dashboard.entry import NoForm
 from app.dashboard.forms import read_form
 from app.dashboard.pages import PERSON, Pages, to
 from app.domain.audio import AudioAddresses
 from app.domain.errors import Gone, NotFound, TooLate, Unavailable
 from app.domain.history import KINDS, STATES, History, OwnJob
+from app.domain.kept_transcripts import KeptTranscript, KeptTranscripts
+from app.domain.principals import Principal
+from app.domain.settlement import settled_in_words
 from app.domain.speech import Speech
-from app.domain.waveform import Unreadable, peaks
-from db.objects import Objects, StoreError
+from app.domain.waveform_looks import WaveformLooks
 
 _PAGE = 25
-_DRAWN_BYTES_MAX = 32 << 20  # of audio read to draw its waveform
+_CANCEL = PERSON | {"limit": "post", "back": "/history/{job_id}"}
+_SUFFIXES = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}  # of a transcript's formats
 
 
 class PeaksView(Struct, frozen=True):
@@ -30,30 +34,63 @@ class PeaksView(Struct, frozen=True):
     peaks: list[int]
 
 
-def history_routes(
-    pages: Pages, history: History, speech: Speech, addresses: AudioAddresses, store: Objects
-) -> list[HTTPRouteHandler]:
+class HistoryPages(Struct, frozen=True):
+    """What the pages need."""
+
+    pages: Pages
+    history: History
+    speech: Speech
+    addresses: AudioAddresses
+    waveforms: WaveformLooks
+    transcripts: KeptTranscripts
+
+    async def job(self, request: AnyRequest, job_id: str) -> Response[str]:
+        """A job's own page, with its audio or its transcript while they are kept."""
+        job = await self.history.one(request.scope["user"], _identifier(job_id))
+        kept, missing = await self._transcript(request.scope["user"], job)
+        return await self.pages.show(
+            request,
+            "job.html",
+            job=job,
+            address=self.addresses.address(job.id) if _is_heard(job) else None,
+            settled=settled_in_words(job),
+            kept=kept,
+            missing=missing,
+            formats=_SUFFIXES,
+        )
+
+    async def _transcript(self, who: Principal, job: OwnJob) -> tuple[KeptTranscript | None, str]:
+        """The transcript of a job that has one; or why it cannot be shown."""
+        if job.kind != "transcription" or job.state != "completed":
+            return None, ""
+        try:
+            return await self.transcripts.one(who, str(job.id)), ""
+        except (Gone, Unavailable) as error:
+            return None, error.message
+
+
+def history_routes(page: HistoryPages) -> list[HTTPRouteHandler]:
     """GET /history and what is below it."""
     return [
-        _list_route(pages, history, addresses),
-        _job_route(pages, history, addresses),
-        _peaks_route(history, store),
-        _cancel_route(pages, speech),
+        _list_route(page),
+        _job_route(page),
+        _peaks_route(page),
+        _transcript_route(page),
+        _cancel_route(page),
     ]
 
 
-def _list_route(pages: Pages, history: History, addresses: AudioAddresses) -> HTTPRouteHandler:
+def _list_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history", opt=PERSON, include_in_schema=False)
     async def history_page(request: AnyRequest) -> Response[str]:
-        asked = request.query_params
+        asked, who = request.query_params, request.scope["user"]
         state, kind, cursor = (asked.get(name) or None for name in ("state", "kind", "cursor"))
-        found = await history.list(request.scope["user"], state=state, kind=kind, limit=_PAGE, cursor=cursor)
-        audio = {job.id: addresses.address(job.id) for job in found.items if _is_heard(job)}
-        return await pages.show(
+        found = await page.history.list(who, state=state, kind=kind, limit=_PAGE, cursor=cursor)
+        return await page.pages.show(
             request,
             "history.html",
             jobs=found,
-            audio=audio,
+            audio={job.id: page.addresses.address(job.id) for job in found.items if _is_heard(job)},
             state=state,
             kind=kind,
             cursor=cursor,
@@ -64,53 +101,49 @@ def _list_route(pages: Pages, history: History, addresses: AudioAddresses) -> HT
     return history_page
 
 
-def _job_route(pages: Pages, history: History, addresses: AudioAddresses) -> HTTPRouteHandler:
+def _job_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history/{job_id:str}", opt=PERSON, include_in_schema=False)
     async def job_page(request: AnyRequest, job_id: FromPath[str]) -> Response[str]:
-        job = await history.one(request.scope["user"], _identifier(job_id))
-        address = addresses.address(job.id) if _is_heard(job) else None
-        return await pages.show(request, "job.html", job=job, address=address)
+        return await page.job(request, job_id)
 
     return job_page
 
 
-def _peaks_route(history: History, store: Objects) -> HTTPRouteHandler:
+def _peaks_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history/{job_id:str}/peaks", opt=PERSON, include_in_schema=False)
     async def job_peaks(request: AnyRequest, job_id: FromPath[str]) -> Response[PeaksView]:
-        job = await history.one(request.scope["user"], _identifier(job_id))
+        job = await page.history.one(request.scope["user"], _identifier(job_id))
         if not _is_heard(job):
             raise Gone("This job has no audio.")
-        found = await _peaks(store, job)
+        found = await page.waveforms.peaks(request.scope["user"].account, job)
         return Response(PeaksView(found), headers={"Cache-Control": "private, max-age=3600"})
 
     return job_peaks
 
 
-def _cancel_route(pages: Pages, speech: Speech) -> HTTPRouteHandler:
-    @post("/history/{job_id:str}/cancel", opt=PERSON | {"limit": "post"}, include_in_schema=False)
+def _transcript_route(page: HistoryPages) -> HTTPRouteHandler:
+    @get("/history/{job_id:str}/transcript", opt=PERSON, include_in_schema=False)
+    async def job_transcript(
+        request: AnyRequest, job_id: FromPath[str], format: FromQuery[str] = "text"
+    ) -> Response[Any]:
+        suffix = _SUFFIXES[checked_format(format)]
+        kept = await page.transcripts.one(request.scope["user"], job_id)
+        answer = written(kept, format)
+        answer.headers["Content-Disposition"] = f'attachment; filename="transcript-{kept.job_id}.{suffix}"'
+        return answer
+
+    return job_transcript
+
+
+def _cancel_route(page: HistoryPages) -> HTTPRouteHandler:
+    @post("/history/{job_id:str}/cancel", opt=_CANCEL, include_in_schema=False)
     async def cancel(request: AnyRequest, job_id: FromPath[str]) -> Response[None]:
-        await read_form(request, NoForm, pages.sessions)
+        await read_form(request, NoForm, page.pages.sessions)
         with suppress(TooLate):  # its page says how it ended
-            await speech.cancel(request.scope["user"], job_id)
+            await page.speech.cancel(request.scope["user"], job_id)
         return to(f"/history/{_identifier(job_id)}")
 
     return cancel
-
-
-async def _peaks(store: Objects, job: OwnJob) -> list[int]:
-    size = job.audio_bytes or 0
-    if not 0 < size <= _DRAWN_BYTES_MAX:
-        return []
-    try:
-        audio = b"".join([chunk async for chunk in await store.read(job.object or "", 0, size)])
-    except FileNotFoundError:
-        raise Gone("This audio is gone. Generate it anew.") from None
-    except StoreError as error:
-        raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
-    try:
-        return await asyncio.to_thread(peaks, audio, job.content_type or "audio/wav")
-    except Unreadable:
-        return []
 
 
 def _is_heard(job: OwnJob) -> bool:

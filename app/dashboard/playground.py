@@ -10,7 +10,7 @@ from app.api.bodies import AnyRequest
 from app.dashboard import snippets
 from app.dashboard.forms import read_form
 from app.dashboard.guide import Facts
-from app.dashboard.pages import PERSON, Pages, Told, to
+from app.dashboard.pages import PERSON, Pages, to
 from app.domain.api_keys import ApiKeys
 from app.domain.catalog import Catalog, Catalogs, Offer
 from app.domain.errors import DomainError, Unavailable
@@ -19,10 +19,11 @@ from app.domain.prices import PriceBook
 from app.domain.prices import told as told_price
 from app.domain.principals import Principal
 from app.domain.speech import Speech
+from app.domain.voices import VoiceFilter, list_voices
 
 _ROUTE = "POST /v1/tts"
 _FIRST = "Hello! This is the first sentence I say for you."
-_WELCOME = Told(text="Your account is ready. Press Speak to hear your first sentence.")
+_FIRST_VOICE = " emma"
 
 
 class SpeakForm(Struct, frozen=True, kw_only=True):
@@ -68,14 +69,14 @@ class Playground(Struct, frozen=True):
     facts: Facts
 
     async def show(
-        self, request: AnyRequest, form: SpeakForm, told: Told | DomainError | None
+        self, request: AnyRequest, form: SpeakForm, told: DomainError | None = None
     ) -> Response[str]:
         catalog = await _catalog(self.catalogs)
         choices = _choices(catalog)
         chosen = _chosen(choices, form.voice, request.headers.get("accept-language", ""))
         body = _body(form, chosen)
         url = snippets.address(self.facts.public_url, str(request.base_url))
-        key = await self.keys.personal(request.scope["user"])
+        personal = await self.keys.personal(request.scope["user"])
         return await self.pages.show(
             request,
             "playground.html",
@@ -86,7 +87,7 @@ class Playground(Struct, frozen=True):
             ],
             chosen=chosen,
             engines=await self._engines(catalog),
-            snippets=snippets.speech(url=url, key=key, body=body),
+            snippets=snippets.speech(url=url, key=personal, body=body),
         )
 
     async def _engines(self, catalog: Catalog) -> dict[str, EngineFacts]:
@@ -108,9 +109,8 @@ def playground_routes(playground: Playground) -> list[HTTPRouteHandler]:
 
     @get("/playground", opt=PERSON, include_in_schema=False)
     async def playground_page(request: AnyRequest) -> Response[str]:
-        asked = request.query_params
-        form = SpeakForm(text=_FIRST, voice=asked.get("voice", ""))
-        return await playground.show(request, form, _WELCOME if "welcome" in asked else None)
+        form = SpeakForm(text=_FIRST, voice=request.query_params.get("voice", ""))
+        return await playground.show(request, form)
 
     @post("/playground", opt=PERSON | {"limit": "post"}, include_in_schema=False)
     async def speak(request: AnyRequest) -> Response[str] | Response[None]:
@@ -137,7 +137,8 @@ async def _catalog(catalogs: Catalogs) -> Catalog:
 
 
 def _choices(catalog: Catalog) -> list[Choice]:
-    found = [choice for offer in catalog.offers for choice in _in_each_language(offer)]
+    offers = list_voices(catalog, VoiceFilter()).offers
+    found = [choice for offer in offers for choice in _in_each_language(offer)]
     return sorted(found, key=lambda choice: (choice.language, choice.tag, choice.name.casefold()))
 
 
@@ -159,12 +160,12 @@ def _in_each_language(offer: Offer) -> list[Choice]:
 
 
 def _chosen(choices: list[Choice], wanted: str, accepted: str) -> Choice | None:
-    """The voice asked for by value or id; else one of the browser's language, of English, or the first."""
+    """The voice asked for by value or id; else Emma, in the browser's accent where she has it."""
     asked = [choice for choice in choices if wanted in (choice.value, choice.value.partition(" ")[2])]
+    first = [choice for choice in choices if choice.value.endswith(_FIRST_VOICE)]
     own = accepted.partition(",")[0].partition(";")[0].strip().casefold()
-    tags = [own, own.partition("-")[0], "en-us", "en"]
-    spoken = [choice for tag in tags if tag for choice in choices if choice.tag.casefold().startswith(tag)]
-    return next(iter(asked or spoken or choices), None)
+    spoken = [choice for tag in (own, "en-us") for choice in first if choice.tag.casefold() == tag]
+    return next(iter(asked or spoken or first or choices), None)
 
 
 def _body(form: SpeakForm, chosen: Choice | None) -> dict[str, object]:

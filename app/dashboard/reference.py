@@ -15,7 +15,7 @@ _VERBS = ("get", "post", "delete")  # HEAD is GET without a body
 _EXAMPLES: dict[str, object] = {
     "text": "Hello world from CodeVoice",
     "input": "Hello world from CodeVoice",
-    "voice": "ryan",
+    "voice": "Emma",
     "email": "you@example.org",
     "password": "correct horse battery",
     "current_password": "correct horse battery",

@@ -5,14 +5,17 @@ from msgspec import Struct
 
 from app.api.admin.desk import Desk
 from app.dashboard.admin import AdminPages, admin_page_routes
+from app.dashboard.admin_invites import invite_page_routes
 from app.dashboard.credits import CreditsPage, credits_routes
 from app.dashboard.entry import entry_routes
 from app.dashboard.guide import Facts, guide_routes
-from app.dashboard.history import history_routes
+from app.dashboard.history import HistoryPages, history_routes
 from app.dashboard.overview import overview_route
-from app.dashboard.pages import Pages
+from app.dashboard.pages import Pages, ways_back
+from app.dashboard.passwords import password_page_routes, verification_page_routes
 from app.dashboard.playground import Playground, playground_routes
 from app.dashboard.reference import Reference
+from app.dashboard.session import session_route
 from app.dashboard.statics import Statics, static_route
 from app.dashboard.transcribe import transcribe_route
 from app.dashboard.usage import usage_routes
@@ -22,14 +25,17 @@ from app.domain.api_keys import ApiKeys
 from app.domain.audio import AudioAddresses
 from app.domain.catalog import Catalogs
 from app.domain.history import History
+from app.domain.kept_transcripts import KeptTranscripts
+from app.domain.model_states import ModelStates
 from app.domain.own_ledger import OwnLedger
 from app.domain.prices import PriceBook
 from app.domain.resets import Resets
 from app.domain.speech import Speech
 from app.domain.usage import UsageReports
 from app.domain.usage_rows import UsageRows
+from app.domain.verification import Verification
+from app.domain.waveform_looks import WaveformLooks
 from app.gate import Gate
-from db.objects import Objects
 
 
 class DashboardParts(Struct, frozen=True, kw_only=True):
@@ -39,15 +45,18 @@ class DashboardParts(Struct, frozen=True, kw_only=True):
     statics: Statics
     accounts: Accounts
     resets: Resets
+    verification: Verification
     gate: Gate
     keys: ApiKeys
     speech: Speech
     catalogs: Catalogs
+    models: ModelStates
     prices: PriceBook
     reports: UsageReports
     history: History
+    transcripts: KeptTranscripts
     addresses: AudioAddresses
-    store: Objects
+    waveforms: WaveformLooks
     ledger: OwnLedger
     usage: UsageRows
     desk: Desk
@@ -59,16 +68,25 @@ def page_routes(parts: DashboardParts) -> list[HTTPRouteHandler]:
     """The dashboard, from `/` down."""
     pages = parts.pages
     playground = Playground(pages, parts.catalogs, parts.prices, parts.speech, parts.keys, parts.facts)
-    return [
+    routes = [
         static_route(parts.statics),
         overview_route(pages, parts.reports, parts.catalogs),
-        *entry_routes(pages, parts.accounts, parts.resets, parts.gate),
+        session_route(pages),
+        *entry_routes(pages, parts.accounts, parts.gate),
+        *password_page_routes(pages, parts.resets, parts.gate),
+        *verification_page_routes(pages, parts.verification, parts.gate),
         *playground_routes(playground),
-        voices_route(pages, parts.catalogs),
+        voices_route(pages, parts.catalogs, parts.models),
         transcribe_route(pages, parts.catalogs, parts.prices, parts.facts),
         *credits_routes(CreditsPage(pages, parts.keys, parts.ledger)),
         *usage_routes(pages, parts.usage),
         *guide_routes(pages, parts.keys, parts.reference, parts.facts),
         *admin_page_routes(AdminPages(pages, parts.desk)),
-        *history_routes(pages, parts.history, parts.speech, parts.addresses, parts.store),
+        *invite_page_routes(AdminPages(pages, parts.desk)),
+        *history_routes(
+            HistoryPages(
+                pages, parts.history, parts.speech, parts.addresses, parts.waveforms, parts.transcripts
+            )
+        ),
     ]
+    return [*routes, *ways_back(routes)]

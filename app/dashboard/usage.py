@@ -3,9 +3,9 @@
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
-from litestar.response import Stream
 
 from app.api.bodies import AnyRequest
+from app.api.leaving import Live
 from app.dashboard.charts import chart
 from app.dashboard.pages import PERSON, Pages
 from app.dashboard.sheets import each, sheet
@@ -35,7 +35,7 @@ def usage_routes(pages: Pages, usage: UsageRows) -> list[HTTPRouteHandler]:
         )
 
     @get("/usage.csv", opt=PERSON, include_in_schema=False)
-    async def usage_sheet(request: AnyRequest, days: FromQuery[int] = 30) -> Stream:
+    async def usage_sheet(request: AnyRequest, days: FromQuery[int] = 30) -> Live:
         rows = await usage.last(request.scope["user"], days)
         return sheet("codevoice-usage.csv", _HEAD, each([_cells(row) for row in rows]))
 

@@ -7,10 +7,11 @@ from app.api.bodies import AnyRequest
 from app.dashboard.pages import PERSON, Pages
 from app.domain.catalog import Catalog, Catalogs
 from app.domain.errors import Unavailable
+from app.domain.model_states import ModelStates
 from app.domain.voices import VoiceFilter, list_voices
 
 
-def voices_route(pages: Pages, catalogs: Catalogs) -> HTTPRouteHandler:
+def voices_route(pages: Pages, catalogs: Catalogs, models: ModelStates) -> HTTPRouteHandler:
     """GET /voices."""
 
     @get("/voices", opt=PERSON, include_in_schema=False)
@@ -25,7 +26,8 @@ def voices_route(pages: Pages, catalogs: Catalogs) -> HTTPRouteHandler:
         return await pages.show(
             request,
             "voices.html",
-            voices=[offer.voice for offer in found.offers],
+            offers=found.offers,
+            missing=await models.current(),
             languages=_languages(catalog),
             language=language,
             gender=gender,

@@ -1,31 +1,15 @@
-"""Names that OpenAI and ElevenLabs have for voices and models: which of ours stands behind each."""
+"""Names that OpenAI and ElevenLabs have for models, and the operator's names for voices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from app.domain.catalog import Catalog, Catalogs, Offer
+from app.domain.catalog import Catalogs
 from app.domain.errors import UnknownModel
 from db.settings import SettingsError, variable
 
 Kind = Literal["speech", "transcription"]
-# In the order they came; the gender is the one people hear in them.
-_VOICES = {
-    "alloy": "neutral",
-    "echo": "male",
-    "fable": "male",
-    "onyx": "male",
-    "nova": "female",
-    "shimmer": "female",
-    "ash": "male",
-    "ballad": "male",
-    "coral": "female",
-    "sage": "female",
-    "verse": "male",
-    "marin": "female",
-    "cedar": "male",
-}
 _MODELS: Mapping[str, Kind] = {
     "tts-1": "speech",
     "tts-1-hd": "speech",
@@ -36,7 +20,6 @@ _MODELS: Mapping[str, Kind] = {
     "gpt-4o-mini-transcribe": "transcription",
 }
 _ELEVENLABS = "eleven_"  # how its models' names begin
-_QUALITIES = ("high", "standard", "low")
 
 
 class Model(Struct, frozen=True):
@@ -48,30 +31,26 @@ class Model(Struct, frozen=True):
 
 
 class Aliases:
-    """Reads others' names. `chosen` is the operator's choice of voices, by alias."""
+    """Reads others' names of models."""
 
-    def __init__(self, catalogs: Catalogs, chosen: Mapping[str, str]) -> None:
+    def __init__(self, catalogs: Catalogs) -> None:
         self._catalogs = catalogs
-        self._chosen = chosen
-
-    async def voice(self, asked: str) -> str:
-        """The voice meant: a voice's own name before the operator's choice, that before OpenAI's names."""
-        catalog, name = await self._catalogs.current(), asked.strip().casefold()
-        if catalog.find(name) is not None:
-            return asked
-        if name in self._chosen:
-            return self._chosen[name]
-        return _stand_in(name, catalog) or asked
 
     async def engine(self, asked: str | None, kind: Kind) -> str | None:
         """The engine that a model's name says; None: it says nothing of one. Raises UnknownModel."""
         if asked is None or (kind == "speech" and asked.startswith(_ELEVENLABS)):
             return None
+        if any(asked == name or asked.startswith(f"{name}-") for name, of in _MODELS.items() if of == kind):
+            return None
         known = [model for model in await self.models() if model.kind == kind]
-        for model in known:
-            if asked == model.id or (model.engine is None and asked.startswith(f"{model.id}-")):
-                return model.engine
+        if asked in (model.id for model in known) or await self._is_away(asked):
+            return asked
         raise unknown_model(known)
+
+    async def _is_away(self, engine: str) -> bool:
+        """Whether it transcribes, and may come back: the refusal then says so."""
+        away = (await self._catalogs.current()).transcribers_away
+        return any(engine == one.engine for one in away)
 
     async def models(self) -> Sequence[Model]:
         """The engines at work, then others' names for them."""
@@ -97,20 +76,3 @@ def read_choices(text: str) -> dict[str, str]:
     if not all(found) or not all(found.values()):
         raise SettingsError(f"{variable('voice_aliases')} is written alias=voice,alias=voice: {text}")
     return found
-
-
-def _stand_in(alias: str, catalog: Catalog) -> str | None:
-    """A voice of the alias's gender: those that begin in English and sound best, each in its turn."""
-    gender = _VOICES.get(alias)
-    if gender is None or not catalog.offers:
-        return None
-    able = [offer for offer in catalog.offers if gender in ("neutral", offer.voice.gender)] or catalog.offers
-    best = min(map(_rank, able))
-    equal = [offer.voice.id for offer in able if _rank(offer) == best]
-    place = [name for name, other in _VOICES.items() if other == gender].index(alias)
-    return equal[place % len(equal)]
-
-
-def _rank(offer: Offer) -> tuple[bool, int]:
-    language = offer.voice.languages[0].partition("-")[0]
-    return language != "en", _QUALITIES.index(offer.voice.quality)

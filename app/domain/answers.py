@@ -5,8 +5,8 @@ A caller who leaves is a cancelled task: without an Idempotency-Key its job is c
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Literal
 from uuid import UUID
@@ -20,15 +20,17 @@ from app.domain.errors import (
     NotFound,
     SpeechFailed,
     TooLate,
-    TooManyStreams,
     Unavailable,
 )
 from app.domain.listening import Listening
 from app.domain.plan import SpeechRequest
 from app.domain.principals import Principal
 from app.domain.record import Record
+from app.domain.settlement import settled_in_words
 from app.domain.signals import Signals
 from app.domain.speech import Speech, Ticket
+from app.domain.store_state import StoreState
+from app.domain.streams import Place, Streams
 from db.formats import FORMATS, Format
 from db.objects import Objects
 from db.queries import query
@@ -48,7 +50,7 @@ class AnswerLimits(Struct, frozen=True, kw_only=True):
     characters_max: int
     first_audio_wait_s: float
     waiting_max: int  # requests a process lets wait
-    streams_max: int  # a key, in a process
+    refunds_max: int  # streams of an account a day that were cut off and refunded, outside incidents
 
 
 class Spoken(Struct, frozen=True, kw_only=True):
@@ -67,6 +69,7 @@ class Sounding:
         self.job_id: UUID = call.job_id
         self.format: Format = call.format
         self.rate_hz: int = call.rate_hz
+        self.engine: str = call.engine
         self._answers = answers
         self._call = call
         self._first = first
@@ -74,11 +77,13 @@ class Sounding:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The audio, the first of it at once. Raises a refusal where it cannot go on: it is never short."""
-        self._call.heard = True
-        self._answers.note_heard(self.job_id)
-        yield self._first
-        async for chunk in self._rest:
-            yield chunk
+        try:
+            yield self._first
+            async for chunk in self._rest:
+                yield chunk
+        except DomainError as error:
+            self._call.job_has_ended = error.job_has_ended
+            raise
 
     def close(self, ending: Ending) -> None:
         """Listen no more."""
@@ -89,28 +94,39 @@ class _Call(Struct, kw_only=True):
     """One request for the audio of a job. `owner` None: the job goes on when its caller leaves."""
 
     job_id: UUID
+    engine: str
     format: Format
     rate_hz: int = 0
     wait_s: float
-    slot: UUID  # whose streams are counted together
+    place: Place | None = None  # among the streams of its caller
     owner: Principal | None
     replayed: bool = False
-    heard: bool = False
+    is_overheard: bool = False  # the job was queued for later
+    job_has_ended: bool = False  # with its price settled, while we listened
 
 
 class Answers:
     """What every dialect calls for speech in the answer."""
 
     def __init__(
-        self, speech: Speech, record: Record, signals: Signals, store: Objects, limits: AnswerLimits
+        self,
+        speech: Speech,
+        record: Record,
+        signals: Signals,
+        store: Objects,
+        streams: Streams,
+        store_state: StoreState,
+        limits: AnswerLimits,
     ) -> None:
         self._speech = speech
         self._record = record
         self._signals = signals
         self._store = store
+        self._store_state = store_state
         self._limits = limits
         self._waiting = 0
-        self._streams: Counter[UUID] = Counter()
+        self._streams = streams
+        self._listeners: Counter[UUID] = Counter()  # of jobs queued for later
 
     async def later(self, who: Principal, request: SpeechRequest, key: str | None, *, route: str) -> Ticket:
         """The job alone, for a caller who will come back for it."""
@@ -120,6 +136,7 @@ class Answers:
     async def whole(self, who: Principal, request: SpeechRequest, key: str | None, *, route: str) -> Spoken:
         """The speech when it is finished. Raises a job's refusals, InFlight, and Unavailable in the end."""
         with self._place():
+            await self._store_state.require()
             call = await self._queued(who, request, key, route=route, live=False)
             if call.replayed:
                 return await self._replayed(call.job_id)
@@ -131,26 +148,47 @@ class Answers:
     async def live(
         self, who: Principal, request: SpeechRequest, key: str | None, *, route: str
     ) -> Sounding | Spoken:
-        """The speech from its first sound on; a replay is finished. Raises as `whole`, and TooManyStreams."""
-        with self._place(), self._stream(_slot(who)) as stream:
+        """The speech from its first sound on; a replay is finished. Raises as `whole`, TooManyStreams, and
+        TooManyRefunds.
+        """
+        async with self._stream(self._streams.take(who)) as (stream, place):
+            await self._store_state.require()
+            if key is None:  # with one, nothing is refunded
+                await self._speech.check_refunds(who, refunds_max=self._limits.refunds_max)
             call = await self._queued(who, request, key, route=route, live=True)
             if call.replayed:
                 return await self._replayed(call.job_id)
+            call.place = place
             sounding = await self._begun(call)
             if sounding is None:
                 return await self._spoken(await self._given_up(call))
             stream.pop_all()  # it is free again when the sounding is closed
             return sounding
 
-    async def overheard(self, job: JobStatus) -> Sounding:
-        """A job queued for later, from its first sound on. Raises Unavailable, TooManyStreams, NotFound."""
+    async def overheard(self, job: JobStatus, who: Principal | None, *, address: str) -> Sounding:
+        """A job queued for later, from its first sound on: one of its owner's streams, or of an address.
+
+        Raises Unavailable, TooManyStreams, NotFound.
+        """
         found = FORMATS.get(job.format)
         if found is None:
             raise NotFound("This job makes no audio.")
-        with self._place(), self._stream(job.owner) as stream:
-            await self._speech.listen(job.id)
-            wait_s = self._limits.first_audio_wait_s
-            call = _Call(job_id=job.id, format=found, wait_s=wait_s, slot=job.owner, owner=None)
+        is_owner = who is not None and who.account == job.owner
+        taking = self._streams.take(who) if who and is_owner else self._streams.take_stranger(address)
+        async with self._stream(taking) as (stream, place):
+            await self._store_state.require()
+            self._listeners[job.id] += 1
+            stream.callback(self._stop_listening, job.id)
+            await self._speech.listen(job.id, engine=job.engine, owner=job.owner)
+            call = _Call(
+                job_id=job.id,
+                engine=job.engine,
+                format=found,
+                wait_s=self._limits.first_audio_wait_s,
+                place=place,
+                owner=None,
+                is_overheard=True,
+            )
             sounding = await self._begun(call, attempt=job.attempt)
             if sounding is None:
                 raise Unavailable(
@@ -158,6 +196,13 @@ class Answers:
                 )
             stream.pop_all()
             return sounding
+
+    def _stop_listening(self, job: UUID) -> None:
+        """The last listener to leave a job that was queued for later says so."""
+        self._listeners[job] -= 1
+        if not self._listeners[job]:
+            del self._listeners[job]
+            self._signals.beside(self._speech.unlisten(job))
 
     async def _begun(self, call: _Call, *, attempt: int = 1) -> Sounding | None:
         """The audio once it sounds; None: not in time."""
@@ -173,18 +218,17 @@ class Answers:
                 raise SpeechFailed("no_audio")
         return Sounding(self, call, first, chunks)
 
-    def note_heard(self, job: UUID) -> None:
-        """From now on the job costs its price, however it ends but by our fault."""
-        self._signals.beside(self._speech.hear(job))
-
     def end_stream(self, call: _Call, ending: Ending) -> None:
         """The stream is over. Without a key nobody comes back for the job: it is cancelled where its caller
-        left, and costs nothing where we broke off.
+        left, and costs nothing where a failure of ours broke it off. A job that has ended is settled.
         """
-        self._free(call.slot)
+        if call.place is not None:
+            call.place.close()
+        if call.is_overheard:
+            self._stop_listening(call.job_id)
         if ending == "left":
             self._leave(call)
-        elif ending == "broken" and call.owner is not None:
+        elif ending == "broken" and call.owner is not None and not call.job_has_ended:
             self._signals.beside(self._break_off(call, call.owner))
 
     @contextmanager
@@ -198,23 +242,14 @@ class Answers:
         finally:
             self._waiting -= 1
 
-    @contextmanager
-    def _stream(self, slot: UUID) -> Generator[ExitStack]:
-        """One of the streams a key may have; whoever empties the stack keeps it."""
-        most = self._limits.streams_max
-        if self._streams[slot] >= most:
-            raise TooManyStreams(
-                f"At most {most} streams at once are allowed. Wait for one to end.", limit=most
-            )
-        self._streams[slot] += 1
+    @asynccontextmanager
+    async def _stream(self, taking: Awaitable[Place]) -> AsyncGenerator[tuple[ExitStack, Place]]:
+        """A place to wait, and one of the caller's streams; whoever empties the stack keeps it."""
+        place = await taking
         with ExitStack() as stack:
-            stack.callback(self._free, slot)
-            yield stack
-
-    def _free(self, slot: UUID) -> None:
-        self._streams[slot] -= 1
-        if not self._streams[slot]:
-            del self._streams[slot]
+            stack.callback(place.close)
+            with self._place():
+                yield stack, place
 
     async def _queued(
         self, who: Principal, request: SpeechRequest, key: str | None, *, route: str, live: bool
@@ -241,10 +276,10 @@ class Answers:
     def _call(self, who: Principal, ticket: Ticket, *, is_keyed: bool) -> _Call:
         return _Call(
             job_id=ticket.job_id,
+            engine=ticket.engine,
             format=ticket.plan.format,
             rate_hz=ticket.plan.rate_hz,
             wait_s=self._limits.first_audio_wait_s + _SLACK * ticket.plan.cost_us / 1e6,
-            slot=_slot(who),
             owner=None if is_keyed else who,
             replayed=ticket.replayed,
         )
@@ -267,7 +302,7 @@ class Answers:
 
         async def cancel() -> None:
             with suppress(TooLate):
-                await self._speech.cancel(owner, str(call.job_id), heard=call.heard)
+                await self._speech.cancel(owner, str(call.job_id))
 
         await _insist(cancel)
 
@@ -281,19 +316,16 @@ class Answers:
             raise Unavailable(message, retry_after_s=_RETRY_S)
         await self._cancel(call, call.owner)
         job = await self._speech.status(str(call.job_id))
-        if job.state == "completed":
+        if job.state != "cancelled":
             return job
-        message = "The engines are busy: no audio came in time. Nothing was charged; please try again later."
+        settled = settled_in_words(job)
+        message = f"The engines are busy: no audio came in time. {settled} Please try again later."
         raise Unavailable(message, retry_after_s=_RETRY_S)
 
     async def _final(self, job_id: UUID) -> JobStatus | None:
-        """The job once it is completed. Raises why it never will be."""
+        """The job once it has ended, well or not."""
         job = await self._speech.status(str(job_id))
-        if job.state in ("queued", "processing"):
-            return None
-        if job.state != "completed":
-            raise failure(job)
-        return job
+        return None if job.state in ("queued", "processing") else job
 
     async def _replayed(self, job_id: UUID) -> Spoken:
         job = await self._final(job_id)
@@ -304,6 +336,9 @@ class Answers:
         return await self._spoken(job, replayed=True)
 
     async def _spoken(self, job: JobStatus, *, replayed: bool = False) -> Spoken:
+        """The finished speech. Raises why there is none."""
+        if job.state != "completed":
+            raise failure(job)
         check_audio(job)
         async with self._record.connection() as connection:
             row = await connection.fetchrow(query("price_and_rest"), job.id)
@@ -321,7 +356,3 @@ async def _insist(act: Callable[[], Awaitable[None]]) -> None:
                 raise
             await asyncio.sleep(_RETRY_S)
     return None
-
-
-def _slot(who: Principal) -> UUID:
-    return who.key or who.account

@@ -10,8 +10,8 @@ from msgspec import Struct
 from app.domain import scopes
 from app.domain.errors import Invalid, NotFound, TooLate, TooManyKeys
 from app.domain.keys import KeyRing
-from app.domain.plan import is_unicode
-from app.domain.principals import Principal, Principals
+from app.domain.plan import is_one_line, is_unicode
+from app.domain.principals import Principal, Principals, check_caller, lock_caller
 from app.domain.record import Record
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ class NewKey(Struct, frozen=True, kw_only=True):
 
 
 class ApiKeys:
-    """Keys of whoever asks. A caller confined to scopes can make and see no key that may do more."""
+    """Keys of whoever asks. A caller confined to scopes can make, see and end no key that may do more.
+
+    One whose log-in or key ended meanwhile makes, ends and is shown none: lock_caller says what that raises.
+    """
 
     def __init__(
         self,
@@ -67,19 +70,24 @@ class ApiKeys:
         self.reveal: Literal["always", "once"] = reveal
 
     async def all_of(self, who: Principal) -> list[Key]:
-        """Every key that works, the personal one first, then the last revoked; at most 200."""
+        """Every key that works, the personal one first, then the last revoked; at most 200, and of those the
+        ones within the caller's scopes.
+        """
         async with self._record.session() as session:
             from db.repos import keys_of
 
-            return [_key(row) for row in await keys_of(session, who.account, limit=_LISTED_MAX)]
+            rows = await keys_of(session, who.account, limit=_LISTED_MAX)
+        return [_key(row) for row in rows if scopes.is_within(row.scopes, own=who.scopes)]
 
     async def one(self, who: Principal, key_id: str, *, reveal: bool) -> Key:
         """One key; its text too where `reveal`, if the operator allows it and a sealed copy is kept."""
         async with self._record.session() as session:
             row = await _find(session, who, key_id)
+            if reveal:
+                await check_caller(session, who)
+        scopes.check_within(row.scopes, own=who.scopes, is_admin=who.admin or not reveal)
         if not reveal or row.sealed is None or self.reveal != "always":
             return _key(row)
-        scopes.check_within(row.scopes, own=who.scopes, is_admin=who.admin)
         return _key(row, self._ring.unseal(row.sealed, row.id))
 
     async def personal(self, who: Principal) -> str | None:
@@ -90,6 +98,7 @@ class ApiKeys:
             from db.repos import personal_key
 
             row = await personal_key(session, who.account)
+            await check_caller(session, who)
         return self._ring.unseal(row.sealed, row.id) if row and row.sealed else None
 
     async def create(self, who: Principal, wanted: NewKey) -> Key:
@@ -97,36 +106,43 @@ class ApiKeys:
         wanted = _checked(wanted)
         scopes.check_within(wanted.scopes, own=who.scopes, is_admin=who.admin)
         async with self._record.session() as session:
+            await lock_caller(session, who)
             await check_room(session, who.account, self._keys_max)
             return await self._add(session, who.account, wanted, is_personal=False)
 
     async def rotate(self, who: Principal, key_id: str, *, grace_s: int) -> Key:
-        """A new key in place of another, which works `grace_s` longer. Raises NotFound, TooLate."""
+        """A new key in place of another, which works `grace_s` longer, and counts as long.
+
+        Raises NotFound, TooLate, TooManyKeys.
+        """
         if not 0 <= grace_s <= _GRACE_S_MAX:
             limit = [0, _GRACE_S_MAX]
             raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
         async with self._record.session() as session:
             from db.repos import revoke_key
 
+            await lock_caller(session, who)
             old = await _find(session, who, key_id, for_update=True)
             scopes.check_within(old.scopes, own=who.scopes, is_admin=who.admin)
             if old.revoked_at is not None or _is_past(old.expires_at):
                 raise TooLate("This key is revoked or expired already. Create a new one.")
             wanted = NewKey(name=old.name, scopes=old.scopes, expires_at=old.expires_at)
-            made = await self._add(session, who.account, wanted, is_personal=old.personal)
             await revoke_key(session, who.account, old.id, grace_s=grace_s)
-        self._principals.forget(who)
+            await check_room(session, who.account, self._keys_max)
+            made = await self._add(session, who.account, wanted, is_personal=old.personal)
+        self._principals.forget(who.account)
         return made
 
     async def revoke(self, who: Principal, key_id: str) -> None:
-        """End a key now; one that has ended stays as it is. Raises NotFound."""
+        """End a key now; one that has ended stays as it is. Raises NotFound and ScopeTooWide."""
         async with self._record.session() as session:
             from db.repos import revoke_key
 
-            identifier = _uuid(key_id)
-            if identifier is None or not await revoke_key(session, who.account, identifier):
-                raise _no_key()
-        self._principals.forget(who)
+            await lock_caller(session, who)
+            key = await _find(session, who, key_id, for_update=True)
+            scopes.check_within(key.scopes, own=who.scopes, is_admin=True)
+            await revoke_key(session, who.account, key.id)
+        self._principals.forget(who.account)
 
     async def _add(self, session: "AsyncSession", account: UUID, wanted: NewKey, *, is_personal: bool) -> Key:
         from db.models import ApiKey
@@ -153,16 +169,20 @@ async def check_room(session: "AsyncSession", account: UUID, keys_max: int) -> N
     from db.repos import count_working_keys
 
     if await count_working_keys(session, account) >= keys_max:
-        message = f"An account has at most {keys_max} keys. Revoke one you no longer need."
+        message = f"An account has at most {keys_max} keys that work. Revoke one you no longer need."
         raise TooManyKeys(message, limit=keys_max)
 
 
 def named(name: str) -> str:
     """A key's name, trimmed. Raises Invalid."""
     name = name.strip()
-    if not 0 < len(name) <= _NAME_CHARACTERS_MAX or "\0" in name or not is_unicode(name):
+    if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not is_one_line(name) or not is_unicode(name):
         limit = [1, _NAME_CHARACTERS_MAX]
-        raise Invalid(f"A key's name has 1 to {_NAME_CHARACTERS_MAX} characters.", field="name", limit=limit)
+        raise Invalid(
+            f"A key's name has 1 to {_NAME_CHARACTERS_MAX} characters, on one line.",
+            field="name",
+            limit=limit,
+        )
     return name
 
 

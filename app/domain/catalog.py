@@ -1,8 +1,7 @@
 """What can be spoken and heard now: what workers have published, seconds old at most."""
 
 import asyncio
-import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import asyncpg
 import msgspec
@@ -11,6 +10,8 @@ from msgspec import Struct
 
 from app.domain.errors import Unavailable
 from app.domain.record import Record
+from app.domain.shared import Shared
+from app.domain.stock_voices import PROFILES, Profile
 from db.queries import query
 from db.rows import Capabilities, Voice
 
@@ -20,101 +21,134 @@ _STALE_S = 10.0  # served at most this old while the database answers
 
 
 class Offer(Struct, frozen=True):
-    """A voice, and the engine that speaks it."""
+    """A voice, and the engine that speaks it; `present`: that engine is at work now.
+
+    `spoken_by`: where `voice` is a name that stands for another voice, that voice's id.
+    """
 
     voice: Voice
     engine: Capabilities
+    present: bool = True
+    spoken_by: str = ""
+
+    @property
+    def voice_used(self) -> str:
+        """The id of the voice that speaks."""
+        return self.spoken_by or self.voice.id
 
 
 class Catalog(Struct, frozen=True):
-    """Every voice once, in order; `by_name` has ids and names without case. Then the recognisers."""
+    """Every voice once, in order; `by_name` has ids and names without case. Then the recognisers.
+
+    `chosen`: the operator's names for voices, without case. `standing`: the voice that speaks now for each
+    profile of the stock names. `voice_names.resolve` reads both.
+    """
 
     offers: tuple[Offer, ...]
     by_name: Mapping[str, Offer]
     transcribers: tuple[Capabilities, ...] = ()
+    transcribers_away: tuple[Capabilities, ...] = ()  # being renewed, or lost: they may come back
+    chosen: Mapping[str, str] = {}
+    standing: Mapping[Profile, Offer] = {}
 
     def find(self, voice: str) -> Offer | None:
-        """The voice of that id or name."""
+        """The voice of that id or name; names that stand for a voice are not known here."""
         return self.by_name.get(voice.strip().casefold())
 
 
 class Catalogs:
-    """Keeps the catalog fresh: at most one question to the database at a time, and one a second."""
+    """Keeps the catalog fresh: at most one question to the database at a time, and one a second.
 
-    def __init__(self, record: Record) -> None:
+    `chosen`: the operator's choice of voices, by name without case.
+    """
+
+    def __init__(self, record: Record, chosen: Mapping[str, str]) -> None:
         self._record = record
-        self._catalog = Catalog((), {})
-        self._texts: tuple[tuple[str, ...], frozenset[str]] = (), frozenset()
-        self._read_at = -1e9
-        self._reading: asyncio.Task[None] | None = None
+        self._chosen = chosen
+        self._texts: tuple[tuple[str, ...], frozenset[str], frozenset[str]] = (), frozenset(), frozenset()
+        self._shared = Shared(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S)
 
     async def current(self) -> Catalog:
         """The catalog: fresh, or some seconds old while it is read anew.
 
         Raises Unavailable where none was ever read.
         """
-        age_s = time.monotonic() - self._read_at
-        if age_s > _FRESH_S or not self._catalog.offers:
-            reading = self._start_reading()
-            if age_s > _STALE_S or not self._catalog.offers:
-                await self._finish(reading)
-        return self._catalog
+        known = self._shared.value
+        try:
+            found = await self._shared.current()
+            return found if found.offers else await self._shared.read()
+        except Unavailable:
+            if known is None or not known.offers:  # an old catalog is better than none
+                raise
+            return known
 
     async def renewed(self) -> Catalog:
-        """The catalog, read anew unless that was only just done."""
-        if time.monotonic() - self._read_at > _RENEWED_S:
-            await self._finish(self._start_reading())
-        return self._catalog
-
-    def _start_reading(self) -> asyncio.Task[None]:
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
-            self._reading.add_done_callback(self._read_ended)
-        return self._reading
-
-    def _read_ended(self, task: asyncio.Task[None]) -> None:
-        self._reading = None
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Unavailable):
-            structlog.get_logger().error("catalog_not_read", exc_info=error)
-
-    async def _finish(self, reading: asyncio.Task[None]) -> None:
+        """The catalog, read after this call began; such readings are a tenth of a second apart."""
+        await self._shared.ended()  # it may have begun before what the caller looks for was published
+        await asyncio.sleep(_RENEWED_S - self._shared.age_s)
+        known = self._shared.value
         try:
-            await asyncio.shield(reading)
+            return await self._shared.read()
         except Unavailable:
-            if not self._catalog.offers:  # an old catalog is better than none
+            if known is None or not known.offers:
                 raise
+            return known
 
-    async def _read(self) -> None:
+    async def _read(self) -> Catalog:
         async with self._record.connection() as connection:
             rows = await connection.fetch(query("engines"))
         texts = tuple(str(row["capabilities"]) for row in sorted(rows, key=_is_absent))
         present = frozenset(str(row["capabilities"]) for row in rows if row["present"])
-        self._read_at = time.monotonic()
-        if (texts, present) != self._texts:
-            self._catalog, self._texts = _catalog(texts, present), (texts, present)
+        away = frozenset(str(row["capabilities"]) for row in rows if row["recent"] and not row["present"])
+        known = self._shared.value
+        if known is not None and (texts, present, away) == self._texts:
+            return known
+        self._texts = texts, present, away
+        return msgspec.structs.replace(catalog_of(texts, present, away), chosen=self._chosen)
 
 
 def _is_absent(row: asyncpg.Record) -> bool:
     return not row["present"]
 
 
-def _catalog(texts: Sequence[str], present: Container[str]) -> Catalog:
-    """The voices of the speaking engines. Engines at work come first, so theirs is a name that two offer."""
+def catalog_of(texts: Sequence[str], present: Container[str], away: Container[str] = ()) -> Catalog:
+    """The voices of the speaking engines. Engines at work come first, so theirs is a name that two offer.
+
+    `away`: those not at work that may well come back.
+    """
     offers: dict[str, Offer] = {}
     by_name: dict[str, Offer] = {}
     engines = {text: _capabilities(text) for text in texts}
-    for engine in engines.values():
+    for text, engine in engines.items():
         for voice in engine.voices if engine and engine.kind == "speech" else ():
-            offer = Offer(voice, engine) if engine else None
+            offer = Offer(voice, engine, text in present) if engine else None
             if offer and voice.languages:
                 offers.setdefault(voice.id.casefold(), offer)
     for identifier, offer in offers.items():
         by_name[identifier] = offer
     for offer in offers.values():
         by_name.setdefault(offer.voice.name.casefold(), offer)
-    hearing = (engine for text, engine in engines.items() if text in present)
-    transcribers = tuple(engine for engine in hearing if engine and engine.kind == "transcription")
-    return Catalog(tuple(offers.values()), by_name, transcribers)
+    hearing = [(text, one) for text, one in engines.items() if one and one.kind == "transcription"]
+    known = tuple(offers.values())
+    return Catalog(
+        known,
+        by_name,
+        transcribers=tuple(engine for text, engine in hearing if text in present),
+        transcribers_away=tuple(engine for text, engine in hearing if text in away),
+        standing=_standing(known),
+    )
+
+
+def _standing(offers: Sequence[Offer]) -> dict[Profile, Offer]:
+    """The best voice for each profile."""
+    if not offers:
+        return {}
+    return {profile: best_offer(profile, offers) for profile in PROFILES}
+
+
+def best_offer(profile: Profile, offers: Iterable[Offer]) -> Offer:
+    """The one that fits a profile best; of equals, the first."""
+    return min(offers, key=lambda offer: profile.rank(offer.voice, present=offer.present))
 
 
 def _capabilities(text: str) -> Capabilities | None:

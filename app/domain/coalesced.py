@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Generic, TypeVar
 
-from app.domain.errors import ConnectionLost, Unavailable
+from app.domain.errors import ConnectionLost, Contended, Unavailable
 from app.domain.record import Record
 from db.engine import Connection
 
@@ -96,7 +96,7 @@ class Coalesced(Generic[Q, A]):
         return batch
 
     def _failed(self, batch: "Sequence[tuple[Q, asyncio.Future[A]]]", error: Exception) -> None:
-        is_unsent = isinstance(error, Unavailable) and not isinstance(error, ConnectionLost)
+        is_unsent = isinstance(error, Unavailable) and not isinstance(error, (ConnectionLost, Contended))
         for question, answer in batch:
             if is_unsent:
                 self._unanswered -= 1

@@ -1,6 +1,17 @@
 """How a job ended, for callers: its audio, or the refusal that says why there is none."""
 
-from app.domain.errors import DomainError, Gone, MissingText, NotReady, SpeechFailed, TextTooLong, Unavailable
+from app.domain.errors import (
+    DomainError,
+    Gone,
+    MissingText,
+    NotReady,
+    SpeechFailed,
+    TextTooLong,
+    Unavailable,
+    UnspeakableText,
+    UnsupportedScript,
+)
+from app.domain.settlement import Settled, settled_in_words
 from db.rows import JobStatus
 
 _GONE = {
@@ -26,15 +37,47 @@ def gone(error: str) -> Gone:
 
 
 def failure(job: JobStatus) -> DomainError:
-    """What a caller is told who waited for a job that came to nothing."""
+    """What a caller is told who waited for a job that came to nothing; it says whether that was charged."""
+    error = _failure(job)
+    error.job_has_ended = True
+    return error
+
+
+def outcome_in_words(code: str, job: Settled) -> str:
+    """How a job ended that was not completed, and what became of its credits: for status polls."""
+    return f"{_OUTCOMES.get(code, _FAILED)} {settled_in_words(job)}"
+
+
+_FAILED = "It could not be made."
+_OUTCOMES = {
+    "cancelled": "The job was cancelled.",
+    "expired": "The job waited too long and has expired.",
+    "worker_lost": "The engine broke down over this job; please try again.",
+    "broken_off": "A failure of ours cut off the audio; please try again.",
+    "nothing_to_say": "There is nothing in the text that can be spoken.",
+    "audio_too_long": "The audio of this text is too long; send it in parts.",
+    "unspeakable_text": "The engine cannot speak this text; change it, or send it in parts.",
+    "unsupported_script": "This voice does not read the text's script; choose a voice of its language.",
+}
+
+
+def _failure(job: JobStatus) -> DomainError:
     match job.state, job.code:
+        case "failed", "unspeakable_text":
+            words = outcome_in_words("unspeakable_text", job)
+            return UnspeakableText(words, field="text")
+        case "failed", "unsupported_script":
+            words = outcome_in_words("unsupported_script", job)
+            return UnsupportedScript(words, field="text")
         case "failed", "nothing_to_say":
-            return MissingText("There is nothing in the text that can be spoken.", field="text")
+            return MissingText(outcome_in_words("nothing_to_say", job), field="text")
         case "failed", "audio_too_long":
-            return TextTooLong("The audio of this text is too long. Send it in parts.", field="text")
+            words = outcome_in_words("audio_too_long", job)
+            return TextTooLong(words, field="text")
         case "cancelled", _:
-            return gone(_GONE["cancelled"])
+            return gone(f"{_GONE['cancelled']} {settled_in_words(job)}")
         case "expired", _:
-            return Unavailable("The request waited too long for an engine. Please send it again.")
+            settled = settled_in_words(job)
+            return Unavailable(f"The request waited too long for an engine. {settled} Please send it again.")
         case _:
-            return SpeechFailed(job.code or "failed")
+            return SpeechFailed(job.code or "failed", settled_in_words(job))

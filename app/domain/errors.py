@@ -1,35 +1,17 @@
 """Refusals: each a class with a status and a stable code; its message says the next step."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
-
-class DomainError(Exception):
-    """A request refused. `fields` help the caller; `beside` stands next to the error in CodeVoice's shape."""
-
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal_error"
-    retry_after_s: int | None = None
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_after_s: int | None = None,
-        beside: Mapping[str, str] | None = None,
-        **fields: object,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        if retry_after_s is not None:
-            self.retry_after_s = retry_after_s
-        self.beside = dict(beside or {})
-        self.fields = fields
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers that go with the status."""
-        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+from app.domain.account_errors import EmailTaken as EmailTaken
+from app.domain.account_errors import InvalidInvite as InvalidInvite
+from app.domain.account_errors import InvalidReset as InvalidReset
+from app.domain.account_errors import InvalidVerification as InvalidVerification
+from app.domain.account_errors import InviteRequired as InviteRequired
+from app.domain.account_errors import LastAdministrator as LastAdministrator
+from app.domain.account_errors import MailNotSetUp as MailNotSetUp
+from app.domain.account_errors import NothingToVerify as NothingToVerify
+from app.domain.account_errors import OwnAccount as OwnAccount
+from app.domain.account_errors import RegistrationClosed as RegistrationClosed
+from app.domain.account_errors import TooManyKeys as TooManyKeys
+from app.domain.domain_error import DomainError as DomainError
 
 
 class Internal(DomainError):
@@ -133,6 +115,12 @@ class MissingScope(DomainError):
         super().__init__(f"This API key lacks the scope '{scope}'.", scope=scope)
 
 
+class StorageQuotaExceeded(DomainError):
+    """The account keeps as much as its plan allows."""
+
+    status, code = 403, "storage_quota_exceeded"
+
+
 class StaleForm(DomainError):
     status, code = 403, "stale_form"
 
@@ -142,29 +130,6 @@ class StaleForm(DomainError):
 
 class ScopeTooWide(DomainError):
     status, code = 403, "scope_too_wide"
-
-
-class RegistrationClosed(DomainError):
-    status, code = 403, "registration_closed"
-
-
-class InviteRequired(DomainError):
-    status, code = 403, "invite_required"
-
-
-class InvalidInvite(DomainError):
-    status, code = 403, "invalid_invite"
-
-    def __init__(self) -> None:
-        message = "This invitation was used up, has expired, or is none. Ask the operator for another."
-        super().__init__(message, field="invite")
-
-
-class InvalidReset(DomainError):
-    status, code = 403, "invalid_reset_token"
-
-    def __init__(self) -> None:
-        super().__init__("This token was used, is over an hour old, or is none. Ask for a new one.")
 
 
 class SignatureRequired(DomainError):
@@ -193,14 +158,6 @@ class UnknownModel(NotFound):
 
 class TooSlow(DomainError):
     status, code = 408, "request_timeout"
-
-
-class EmailTaken(DomainError):
-    status, code = 409, "email_taken"
-
-
-class TooManyKeys(DomainError):
-    status, code = 409, "too_many_keys"
 
 
 class NotReady(DomainError):
@@ -292,6 +249,18 @@ class BrokenAudio(Invalid):
     code = "broken_audio"
 
 
+class UnspeakableText(Invalid):
+    """The engine's process died over the text, twice."""
+
+    code = "unspeakable_text"
+
+
+class UnsupportedScript(Invalid):
+    """Much of the text is of a script that the voice does not read."""
+
+    code = "unsupported_script"
+
+
 class MissingText(Invalid):
     code = "missing_text"
 
@@ -317,6 +286,12 @@ class TooManyStreams(DomainError):
     retry_after_s = 1
 
 
+class TooManyRefunds(DomainError):
+    """More of an account's streams were cut off and refunded today than failures of ours explain."""
+
+    status, code = 429, "too_many_refunds"
+
+
 class HeadersTooLarge(DomainError):
     status, code = 431, "headers_too_large"
 
@@ -328,16 +303,26 @@ class Unavailable(DomainError):
     retry_after_s = 1
 
 
+class StoreFull(Unavailable):
+    """The disk of the store has no more room than is to be left alone."""
+
+    code = "store_full"
+
+
 class SpeechFailed(Unavailable):
     """The engine broke down over it, or over the part that was being listened to."""
 
     code = "speech_failed"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            "The speech could not be made. Nothing was charged; please try again.", reason=reason
-        )
+    def __init__(self, reason: str, settled: str = "") -> None:
+        """`settled`: what became of its credits, where that is known already (settlement.py)."""
+        message = f"The speech could not be made. {settled} Please try again."
+        super().__init__(" ".join(message.split()), reason=reason)
 
 
 class ConnectionLost(Unavailable):
     """The database went away while it worked for us: nobody knows whether it did."""
+
+
+class Contended(Unavailable):
+    """The database took a statement back, since another one stood in its way: nothing was done."""

@@ -1,36 +1,45 @@
 """What a front door needs to be of use, and which of it is out of reach."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import redis
 
 from app.domain.errors import Unavailable
 from app.domain.record import Record
-from db import nudge
-from db.objects import Objects, StoreError
+from app.domain.signals import Signals
+from app.domain.storage import Storage
+from app.domain.store_state import StoreState
 from db.queries import query
 
 _CHECK_S = 2.0
-_OBJECTS_S = 1.0  # an object store may cost money a question
 
 
 class Health:
-    """Asks each part; none may take longer than two seconds."""
+    """Asks each part; none may take longer than two seconds. No request uses the connections of `record`."""
 
-    def __init__(self, record: Record, store: Objects, *, redis_url: str) -> None:
+    def __init__(self, record: Record, store: StoreState, storage: Storage, signals: Signals) -> None:
         self._record = record
         self._store = store
-        self._redis = nudge.connect(redis_url)
-        self._objects_until = 0.0
+        self._storage = storage
+        self._signals = signals
+        self._looking: asyncio.Task[list[str]] | None = None
 
     async def missing(self) -> list[str]:
-        """The parts out of reach: postgres, redis, objects, workers."""
+        """The parts out of reach or, the disk, full: postgres, redis, objects, disk, workers.
+
+        Who asks during a look shares it.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> list[str]:
         checks: dict[str, Callable[[], Awaitable[bool]]] = {
             "postgres": self._has_postgres,
             "redis": self._has_redis,
             "objects": self._has_objects,
+            "disk": self._has_disk,
             "workers": self._has_workers,
         }
         found = await asyncio.gather(*(_in_time(check) for check in checks.values()))
@@ -41,13 +50,13 @@ class Health:
             return bool(await connection.fetchval("SELECT true"))
 
     async def _has_redis(self) -> bool:
-        return bool(await asyncio.to_thread(self._redis.ping))
+        return bool(await self._signals.redis.ping())
 
     async def _has_objects(self) -> bool:
-        if time.monotonic() >= self._objects_until:
-            await self._store.check()
-            self._objects_until = time.monotonic() + _OBJECTS_S
-        return True
+        return await self._store.is_there()
+
+    async def _has_disk(self) -> bool:
+        return not await self._storage.is_disk_full()
 
     async def _has_workers(self) -> bool:
         async with self._record.connection() as connection:
@@ -58,5 +67,5 @@ async def _in_time(check: Callable[[], Awaitable[bool]]) -> bool:
     try:
         async with asyncio.timeout(_CHECK_S):
             return await check()
-    except (Unavailable, StoreError, redis.RedisError, OSError):
+    except (Unavailable, redis.RedisError, OSError):
         return False

@@ -22,7 +22,10 @@ class OwnJob(Struct, frozen=True, kw_only=True):
 
     id: UUID
     kind: str
-    voice: str | None
+    engine: str
+    voice: str | None  # as asked for
+    voice_used: str | None
+    voice_reason: str | None  # why another one speaks (voice_names.py)
     language: str | None
     format: str | None
     state: State
@@ -31,9 +34,12 @@ class OwnJob(Struct, frozen=True, kw_only=True):
     characters: int
     duration_ms: int | None
     micro: int
+    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    refunded: int
     created_at: datetime
     finished_at: datetime | None
     has_audio: bool | None
+    has_transcript: bool
     object: str | None
     content_type: str | None
     audio_bytes: int | None

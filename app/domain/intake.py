@@ -1,10 +1,8 @@
 """Takes in the jobs of concurrent requests: many holds, one durable commit."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Protocol
 
-import asyncpg
 from msgspec import Struct
 
 from app.domain.coalesced import Coalesced
@@ -25,9 +23,7 @@ class IntakeLimits(Struct, frozen=True, kw_only=True):
 class Nudges(Protocol):
     """Tells workers of new work, as `Nudger` does."""
 
-    def ahead(self, engine: str) -> int | None: ...
     def nudge(self, engine: str) -> None: ...
-    def make_sure(self, engine: str) -> None: ...
 
 
 class Intake:
@@ -48,15 +44,10 @@ class Intake:
 
     async def _submit(self, connection: Connection, batch: Sequence[NewJob]) -> list[Submitted]:
         limits = self._limits
-        mark = self._nudges.ahead(batch[0].engine) if len(batch) == 1 else None
-        write = partial(
-            jobs.submit, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max, mark=mark
+        answers = await jobs.submit(
+            connection, batch, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max
         )
-        try:
-            answers = await write(connection, batch)
-        except asyncpg.UniqueViolationError:  # sent again while it was being written: now it is there
-            answers = await write(connection, batch)
         queued = [job.engine for job, answer in zip(batch, answers, strict=True) if answer.code == "queued"]
         for engine in set(queued):
-            (self._nudges.nudge if mark is None else self._nudges.make_sure)(engine)
+            self._nudges.nudge(engine)
         return answers

@@ -2,7 +2,8 @@
 
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from app.domain.errors import Invalid, InvalidInvite
 from app.domain.keys import KeyRing
@@ -17,6 +18,13 @@ _CODE_BYTES = 16
 _USES_MAX = 100_000
 
 
+class NewInvite(NamedTuple):
+    """An invitation, named by its id, with the code that is shown this once."""
+
+    id: UUID
+    code: str
+
+
 async def create_invite(
     connection: Connection,
     keys: KeyRing,
@@ -25,7 +33,7 @@ async def create_invite(
     tier: int,
     uses: int = 1,
     expires_at: datetime | None = None,
-) -> str:
+) -> NewInvite:
     """A new code, which is kept as a digest only. The caller commits, and checks who may. Raises Invalid."""
     if not 0 < uses <= _USES_MAX:
         raise Invalid(f"An invitation has 1 to {_USES_MAX} uses.", field="uses", limit=[1, _USES_MAX])
@@ -34,8 +42,10 @@ async def create_invite(
     if await connection.fetchval("SELECT true FROM cv.plan WHERE tier = $1", tier) is None:
         raise Invalid(f"There is no plan of tier {tier}.", field="tier")
     code = _PREFIX + secrets.token_urlsafe(_CODE_BYTES)
-    await connection.execute(query("add_invite"), keys.digest(code), created_by, tier, uses, expires_at)
-    return code
+    made: Any = await connection.fetchval(
+        query("add_invite"), keys.digest(code), created_by, tier, uses, expires_at
+    )
+    return NewInvite(made, code)
 
 
 async def check_invite(connection: Connection, keys: KeyRing, code: str) -> None:

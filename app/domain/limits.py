@@ -118,6 +118,16 @@ class Limiter:
             self._ask(bucket)
         return bucket.passed(now)
 
+    async def give_back(self, who: str) -> None:
+        """Undo a `take` that let a request pass: it is as if the request had not been counted."""
+        bucket = self._known.get(who) or self._meet(who)
+        bucket.regain(self._clock())
+        if not self._breaker.is_away:
+            try:
+                await self._store.take(bucket.return_one())
+            except BucketsAway as error:
+                self._breaker.trip(str(error))
+
     def _meet(self, who: str) -> "_Bucket":
         if len(self._known) >= _REMEMBERED_MAX:
             self._known.popitem(last=False)
@@ -217,6 +227,14 @@ class _Bucket:
             held=self._tokens,
             lease_s=_LEASE_S,
         )
+
+    def return_one(self) -> Ask:
+        limit = self._limit
+        return Ask(bucket=self._name, per_s=limit.per_s, burst=limit.burst, want=-1, lease_s=_LEASE_S)
+
+    def regain(self, now: float) -> None:
+        self._left, self._at = min(self._rest(now) + 1, float(self._limit.burst)), now
+        self.empty_until = now
 
     def receive(self, ask: Ask, grant: Grant, *, sent: float, now: float) -> None:
         lost = ask.held - grant.held

@@ -15,14 +15,16 @@ from app.domain.endings import failure
 from app.domain.errors import SpeechFailed, Unavailable
 from app.domain.signals import Signals
 from app.domain.speech import Speech
-from db.chunks import End, Live, Reader
-from db.objects import Objects
+from app.domain.store_state import store_away
+from db.chunks import Chunk, End, Live, Reader
+from db.objects import Objects, StoreError
 from db.rows import JobStatus
 
 _LOOK_S = 1.0
 _AWAY_S = 3.0  # a read that takes longer is lost
 _GRACE_S = 0.05  # an entry may be on its way when its job is heard of
 _ENTRIES_MAX = 16  # of a stream, held at once
+_UNKNOWN_MS = 2**40  # given by a worker that does not say how much it is: the whole price
 
 
 class Listening:
@@ -36,20 +38,28 @@ class Listening:
         self._store = store
         self._job = job
         self._given_bytes = 0
+        self._is_noted = False  # in the record: this attempt is being listened to
+        self._is_metered = False  # its price depends on how much is given
         self._made: JobStatus | None = None  # once it has ended well
         self._turn_to(max(1, attempt))
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The audio to its end, never short: whatever prevents that is raised as a refusal, at any point."""
+        """The audio to its end, never short: whatever prevents that is raised as a refusal, at any point.
+
+        What is given is in the record before it is given.
+        """
         with self._signals.waiting(self._job) as heard:
             while not self._is_whole():
                 entries = await self._next(heard)
                 for entry in entries:
                     if isinstance(entry, End):
                         self._end = entry
+                    elif not await self._note(entry):
+                        self._end = End(ending="again")
+                        break
                     else:
-                        self._given_bytes += len(entry)
-                        yield entry
+                        self._given_bytes += len(entry.audio)
+                        yield entry.audio
                 if (self._end is not None or not entries) and await self._has_ended():
                     break
         async for chunk in self._rest():
@@ -62,11 +72,24 @@ class Listening:
         self._reader = Reader(self._signals.redis, Live(self._job, attempt))
         self._end: End | None = None
 
+    async def _note(self, chunk: Chunk) -> bool:
+        """Record what is about to be given; false where another attempt has taken over. Raises `failure`."""
+        if self._is_noted and not self._is_metered:
+            return True
+        given_ms = _UNKNOWN_MS if chunk.until_ms is None else max(1, chunk.until_ms)
+        answer = await self._speech.hear(self._job, attempt=self._attempt, given_ms=given_ms)
+        if answer == "superseded":
+            return False
+        if answer not in ("heard", "metered", "completed"):
+            raise failure(await self._speech.status(str(self._job)))
+        self._is_noted, self._is_metered = True, answer == "metered"
+        return True
+
     def _is_whole(self) -> bool:
         end = self._end
         return end is not None and end.ending == "complete" and end.audio_bytes == self._given_bytes
 
-    async def _next(self, heard: asyncio.Event) -> Sequence[bytes | End]:
+    async def _next(self, heard: asyncio.Event) -> Sequence[Chunk | End]:
         """What has come since; nothing after a second, or where nothing comes this way any more."""
         if self._end is None:
             try:
@@ -81,7 +104,7 @@ class Listening:
         heard.clear()
         return ()
 
-    async def _read(self, heard: asyncio.Event) -> Sequence[bytes | End]:
+    async def _read(self, heard: asyncio.Event) -> Sequence[Chunk | End]:
         """The stream's next entries. Before its first, to hear of the job ends the wait: it may have none."""
         entries = self._reader.next(wait_ms=int(_LOOK_S * 1000), entries_max=_ENTRIES_MAX)
         if self._given_bytes:
@@ -122,5 +145,10 @@ class Listening:
             return
         if job.object is None or job.audio_gone or self._given_bytes > (job.audio_bytes or 0):
             raise SpeechFailed("audio_gone")
-        async for chunk in await self._store.read(job.object, self._given_bytes, job.audio_bytes or 0):
-            yield chunk
+        try:
+            async for chunk in await self._store.read(job.object, self._given_bytes, job.audio_bytes or 0):
+                yield chunk
+        except FileNotFoundError:
+            raise SpeechFailed("audio_gone") from None
+        except StoreError as error:
+            raise store_away() from error

@@ -3,7 +3,11 @@
 import asyncio
 import smtplib
 import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
+from email.policy import default
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +19,9 @@ from msgspec import Struct
 
 from db.settings import SettingsError
 
-_TIMEOUT_S = 20
+_TIMEOUT_S = 20  # of one answer of the server
+_MAIL_S_MAX = 60.0  # of a mail, its wait for a thread included
+_THREADS = 4
 
 
 class MailError(Exception):
@@ -31,7 +37,10 @@ class Mail(Struct, frozen=True, kw_only=True):
 
 
 class Mailer(Protocol):
-    """Sends mail. Raises MailError."""
+    """Sends mail. Raises MailError. `can_send` is false where nobody would ever get one."""
+
+    @property
+    def can_send(self) -> bool: ...
 
     async def send(self, mail: Mail) -> None: ...
 
@@ -48,6 +57,7 @@ class LogMailer:
 
     def __init__(self, *, is_text_logged: bool) -> None:
         self._is_text_logged = is_text_logged
+        self.can_send = is_text_logged
 
     async def send(self, mail: Mail) -> None:
         """One line in the log."""
@@ -55,19 +65,35 @@ class LogMailer:
         structlog.get_logger().info("mail_not_sent_but_logged", subject=mail.subject, **shown)
 
 
+class _Threads:
+    """Threads of mail's own: where none of them gets on, nothing but mail waits."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="mail")
+
+    async def run(self, work: Callable[[], None], *, within_s: float) -> None:
+        """Do it, unless it has not begun by then. Raises MailError where it fails or takes longer."""
+        try:
+            async with asyncio.timeout(within_s):
+                await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except (OSError, smtplib.SMTPException) as error:  # TimeoutError is an OSError
+            raise MailError(type(error).__name__) from error
+
+
 class FolderMailer:
     """A file a mail, as it would go over the wire."""
 
+    can_send = True
+
     def __init__(self, folder: Path, sender: str) -> None:
+        self._threads = _Threads()
         self._folder = folder
         self._sender = sender
 
     async def send(self, mail: Mail) -> None:
         """Whole or not at all: a reader never sees half a mail."""
-        try:
-            await asyncio.to_thread(self._write, _message(mail, self._sender).as_bytes())
-        except OSError as error:
-            raise MailError(type(error).__name__) from error
+        content = _message(mail, self._sender).as_bytes()
+        await self._threads.run(lambda: self._write(content), within_s=_MAIL_S_MAX)
 
     def _write(self, content: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -77,19 +103,34 @@ class FolderMailer:
         path.rename(path.with_suffix(".eml"))
 
 
+def forget_mails(folder: Path, address: str) -> int:
+    """Delete the mails of that folder to `address`; how many. Blocking. Raises OSError."""
+    mails = [path for path in folder.glob("*.eml") if _to(path) == address]
+    for path in mails:
+        path.unlink(missing_ok=True)
+    return len(mails)
+
+
+def _to(path: Path) -> str:
+    with path.open("rb") as file:
+        return str(BytesHeaderParser(policy=default).parse(file)["To"])
+
+
 class SmtpMailer:
     """`smtp://user:password@host:587` (STARTTLS where there is a user), or `smtps://…:465`."""
 
-    def __init__(self, url: str, sender: str) -> None:
+    can_send = True
+
+    def __init__(self, url: str, sender: str, *, within_s: float = _MAIL_S_MAX) -> None:
+        self._threads = _Threads()
         self._url = _checked(url)
         self._sender = sender
+        self._within_s = within_s
 
     async def send(self, mail: Mail) -> None:
         """One connection a mail, in a thread."""
-        try:
-            await asyncio.to_thread(self._send, _message(mail, self._sender))
-        except (OSError, smtplib.SMTPException) as error:
-            raise MailError(type(error).__name__) from error
+        message = _message(mail, self._sender)
+        await self._threads.run(lambda: self._send(message), within_s=self._within_s)
 
     def _send(self, message: EmailMessage) -> None:
         user, password = unquote(self._url.username or ""), unquote(self._url.password or "")

@@ -1,6 +1,4 @@
-"""Nudges workers after a commit, before its requests are answered: nobody waits for that. Of a job alone,
-ahead of it.
-"""
+"""Notifies workers after a commit, before its requests are answered, without blocking them."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,6 @@ from dramatiq.errors import DramatiqError
 from db import nudge
 
 _PAUSE_S = 0.002
-_SURE_S = 0.02  # by then, what went ahead has been heeded, and its job most likely done
 _CROWDED_PAUSE_S = 0.02
 _FAILED_PAUSE_S = 0.05
 _UNREAD_MAX = 16  # nudges that nobody takes: all workers are busy, or none is there
@@ -29,12 +26,11 @@ class Nudger:
         self._doubted: set[str] = set()  # whether they need a nudge: a count will say
         self._is_pausing = False  # or connecting
         self._is_closed = False
-        self._sent_at = 0.0  # by the loop's clock
 
     def close(self) -> None:
         """Send no more; what was not sent, the workers find by themselves."""
         self._is_closed = True
-        self._opener.shutdown()
+        self._opener.shutdown(wait=False, cancel_futures=True)
         self._sender.close()
 
     def nudge(self, engine: str) -> None:
@@ -42,24 +38,6 @@ class Nudger:
         self._waiting.add(engine)
         if not (self._is_pausing or self._is_closed):
             self._send()
-
-    def ahead(self, engine: str) -> int | None:
-        """Nudge as soon as the caller waits for something: for the commit that is to take this mark.
-
-        None where others are nudged for, just now; or without a connection.
-        """
-        loop = asyncio.get_running_loop()
-        if self._is_pausing or self._is_closed or not self._sender.is_open:
-            return None
-        if loop.time() - self._sent_at < _SURE_S:
-            return None
-        self._sent_at = loop.time()  # a mark is for one commit alone
-        loop.call_soon(self.nudge, engine)
-        return self._sender.mark(engine)
-
-    def make_sure(self, engine: str) -> None:
-        """Nudge a little after a commit that a nudge went ahead of: it may have come too early."""
-        asyncio.get_running_loop().call_later(_SURE_S, self.nudge, engine)
 
     def _send(self) -> None:
         """Nudge all who wait; where many nudges lay unread, have them counted again first."""
@@ -73,7 +51,6 @@ class Nudger:
         except (redis.RedisError, DramatiqError, OSError) as error:
             return self._lost(error)
         self._waiting.clear()
-        self._sent_at = asyncio.get_running_loop().time()
         return self._pause(_CROWDED_PAUSE_S if self._doubted else _PAUSE_S)
 
     def _pause(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from app.domain.errors import EmailTaken, Invalid
 from app.domain.keys import KeyRing
-from app.domain.plan import is_unicode
+from app.domain.plan import is_one_line, is_unicode
 from db import engine, ledger
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _PERSONAL = "personal"
 FREE_TIER = 1
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+# Of a new account. Some mail servers take `%` for a relay. A network's own names may have one label.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NEW_EMAIL = re.compile(rf"(?!-)[^%@]+@(?:{_LABEL}\.)*(?![0-9]+$){_LABEL}")
 _EMAIL_CHARACTERS_MAX = 254
 _PASSWORD_CHARACTERS = (8, 1024)
 _NAME_CHARACTERS_MAX = 200
@@ -32,8 +35,12 @@ async def open_account(
     keep_sealed: bool,
     tier: int = FREE_TIER,
     admin: bool = False,
+    verification_due: bool = False,
 ) -> tuple["Account", str]:
-    """Account, wallet and personal key in the session's transaction; the account and the key's text."""
+    """Account, wallet and personal key in the session's transaction; the account and the key's text.
+
+    Where a verification is due there are no free credits before it.
+    """
     from db.models import Account
     from db.repos import EmailTakenError, add_account
 
@@ -45,12 +52,19 @@ async def open_account(
         password_hash=password_hash,
         tier=tier,
         admin=admin,
+        verification_due=verification_due,
     )
     try:
         account = await add_account(session, row)
     except EmailTakenError:
         raise EmailTaken("This e-mail has an account already. Log in instead.", field="email") from None
-    await ledger.open_wallet(await engine.raw(session), account.id, kind="registered", tier=tier)
+    await ledger.open_wallet(
+        await engine.raw(session),
+        account.id,
+        kind="registered",
+        tier=tier,
+        monthly=0 if verification_due else None,
+    )
     return account, await add_personal_key(session, keys, account.id, keep_sealed=keep_sealed)
 
 
@@ -77,9 +91,9 @@ async def add_personal_key(
 
 
 def clean_email(email: str) -> str:
-    """The e-mail as it is kept. Raises Invalid."""
+    """The e-mail of a new account, as it is kept. Raises Invalid."""
     cleaned = email.strip().lower()
-    if not is_email(cleaned):
+    if not (is_email(cleaned) and _NEW_EMAIL.fullmatch(cleaned)):
         raise Invalid(
             f"This is no e-mail address of at most {_EMAIL_CHARACTERS_MAX} characters.",
             field="email",
@@ -89,7 +103,7 @@ def clean_email(email: str) -> str:
 
 
 def is_email(text: str) -> bool:
-    """Whether `text`, in lower case, looks like an address."""
+    """Whether `text`, in lower case, may be an account's address; of older ones too."""
     return len(text) <= _EMAIL_CHARACTERS_MAX and bool(_EMAIL.fullmatch(text)) and ".." not in text
 
 
@@ -103,6 +117,8 @@ def check_password(password: str, *, field: str = "password") -> None:
 
 def check_name(name: str | None) -> None:
     """Raise Invalid unless the name can be kept."""
-    if name is not None and (len(name) > _NAME_CHARACTERS_MAX or "\0" in name or not is_unicode(name)):
-        message = f"A name has at most {_NAME_CHARACTERS_MAX} characters."
+    if name is None:
+        return
+    if len(name) > _NAME_CHARACTERS_MAX or not is_one_line(name) or not is_unicode(name):
+        message = f"A name has at most {_NAME_CHARACTERS_MAX} characters, on one line."
         raise Invalid(message, field="name", limit=_NAME_CHARACTERS_MAX)

@@ -1,49 +1,25 @@
 """An account's own jobs: listed, looked at, followed to their end."""
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
 from app.domain.errors import Invalid, NotFound, Unavailable
-from app.domain.principals import Principal
+from app.domain.job_looks import JobLooks, OwnJob
+from app.domain.principals import Principal, Principals
 from app.domain.record import Record
 from app.domain.signals import Signals
 from app.domain.speech import read_job_id
 from db.queries import query
-from db.rows import State
 
 PAGE_MAX = 100
 _PAGE = 20
 _STATES = ("queued", "processing", "completed", "failed", "cancelled", "expired")
-_LOOK_S = 0.5
-
-
-class OwnJob(Struct, frozen=True, kw_only=True):
-    """A job as its owner sees it; `micro`: what it cost, or holds."""
-
-    id: UUID
-    kind: str
-    voice: str | None
-    language: str | None
-    format: str | None
-    state: State
-    code: str | None
-    characters: int
-    duration_ms: int | None
-    audio_bytes: int | None
-    micro: int
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    has_audio: bool
-
-    @property
-    def is_over(self) -> bool:
-        return self.finished_at is not None
+_QUIET_S = 15.0  # until a sign of life
+_UNCHECKED_S = 1.0  # until the next look at whether a caller may still follow
 
 
 class JobPage(Struct, frozen=True):
@@ -56,9 +32,10 @@ class JobPage(Struct, frozen=True):
 class OwnJobs:
     """Reads them, by the index of an owner's jobs."""
 
-    def __init__(self, record: Record, signals: Signals) -> None:
+    def __init__(self, record: Record, signals: Signals, principals: Principals) -> None:
         self._record = record
-        self._signals = signals
+        self._principals = principals
+        self._looks = JobLooks(record, signals)
 
     async def page(
         self, who: Principal, *, state: str | None, limit: int | None, cursor: str | None
@@ -86,17 +63,34 @@ class OwnJobs:
             raise NotFound("There is no such job.")
         return _job(row)
 
-    async def follow(self, who: Principal, job: OwnJob) -> AsyncIterator[OwnJob | None]:
-        """The job now and whenever it has changed, until it is over; None: time has passed, nothing else."""
-        with self._signals.waiting(job.id) as heard:
+    async def follow(
+        self, who: Principal, job: OwnJob, check: Callable[[], Awaitable[Principal]]
+    ) -> AsyncIterator[OwnJob | None]:
+        """The job now and whenever it has changed, until it is over; None: time has passed, nothing else.
+
+        Raises what `check` does, within a second, once its caller may not follow any longer.
+        """
+        with self._looks.following(job) as follower, self._principals.watching(who, follower.woken):
             yield job
+            wait_s = 0.0  # something may have changed before anybody watched
             while not job.is_over:
-                await self._signals.pause(heard, _LOOK_S)
-                heard.clear()
-                before = job
-                with suppress(Unavailable):
-                    job = await self.one(who, str(job.id))
-                yield job if job != before else None
+                is_quiet = not await follower.wait(wait_s) and wait_s == _QUIET_S
+                try:
+                    wait_s = _until(await check())
+                except Unavailable:  # nobody can say: nothing is shown meanwhile
+                    wait_s = _UNCHECKED_S
+                    continue
+                if follower.job != job:
+                    yield (job := follower.job)
+                elif is_quiet:
+                    yield None
+
+
+def _until(who: Principal) -> float:
+    """Until the next sign of life, or the key's end."""
+    if who.ends_at is None:
+        return _QUIET_S
+    return min(_QUIET_S, max(0.0, (who.ends_at - datetime.now(UTC)).total_seconds()))
 
 
 def _job(row: Any) -> OwnJob:

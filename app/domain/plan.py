@@ -1,8 +1,9 @@
 """From a request for speech to what an engine can do: every field checked against the voice's own engine."""
 
 from difflib import get_close_matches
+from unicodedata import category
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from app.domain.catalog import Catalog, Offer
 from app.domain.errors import (
@@ -13,11 +14,18 @@ from app.domain.errors import (
     UnknownLanguage,
     UnknownVoice,
 )
+from app.domain.stock_voices import STOCK
 from db.formats import FORMATS, Format
-from db.rows import SpeechParams
+from db.rows import SpeechParams, Voice
+from db.speech_length import estimated_seconds, least_seconds
 
 _SUGGESTIONS_MAX = 20
 _ECHO_CHARACTERS_MAX = 100  # of a wrong value, in the answer
+_UNCOMPRESSED = ("wav", "pcm")
+_SAMPLE_BYTES = 2
+_CHARACTER_S_MAX = 0.9  # no character takes longer to say, at speed 1
+_SMALL_BYTES = 1 << 20  # of a file: it does not matter how large it is exactly
+_SURELY = 0.7  # of an estimate: no text that would fit is to be refused for a guess
 
 
 class SpeechRequest(Struct, frozen=True, kw_only=True):
@@ -49,13 +57,39 @@ class Plan(Struct, frozen=True):
         return self.format.rate_hz(self.params.rate_hz, self.offer.engine.sample_rate_hz)
 
     @property
+    def expected_ms(self) -> int:
+        """Milliseconds of audio there will be, by estimate."""
+        params = self.params
+        return round(1000 * estimated_seconds(params.text, params.language, params.speed))
+
+    @property
+    def least_ms(self) -> int:
+        """The least audio there could be; what is given is priced by this, whatever the text ends in."""
+        params = self.params
+        return round(1000 * least_seconds(params.text, params.language, params.speed))
+
+    @property
+    def expected_bytes(self) -> int:
+        """About how large the file will be."""
+        form, params = self.format, self.params
+        a_second = self.rate_hz * _SAMPLE_BYTES
+        if form.bitrates_kbps is not None:
+            a_second = 125 * (params.bitrate_kbps or form.bitrates_kbps[2])
+        most = round(len(params.text) * _CHARACTER_S_MAX / params.speed * a_second)
+        # Nearly every text is not counted out.
+        return most if most < _SMALL_BYTES else round(self.expected_ms * a_second / 1000)
+
+    @property
     def cost_us(self) -> int:
         """Engine time this is expected to take."""
         return len(self.params.text) * self.offer.engine.cost_us_per_character
 
 
-def plan(request: SpeechRequest, offer: Offer, *, characters_max: int) -> Plan:
-    """The request with every default filled in. Raises Invalid and TextTooLong, naming field and limit."""
+def plan(request: SpeechRequest, offer: Offer, *, characters_max: int, reason: str = "") -> Plan:
+    """The request with every default filled in. Raises Invalid and TextTooLong, naming field and limit.
+
+    `reason`: why this voice speaks where another was asked for; kept with the job.
+    """
     engine = offer.engine
     check_text(request.text, min(characters_max, engine.characters_max))
     wanted = FORMATS[_format(request.format, engine.formats)]
@@ -68,8 +102,33 @@ def plan(request: SpeechRequest, offer: Offer, *, characters_max: int) -> Plan:
         pitch=_within("pitch", request.pitch, 0.0, engine.pitch_min, engine.pitch_max),
         rate_hz=_rate_hz(request.sample_rate, wanted),
         bitrate_kbps=_bitrate_kbps(request.bitrate_kbps, wanted),
+        asked_voice=request.voice.strip() if reason else UNSET,
+        voice_reason=reason or UNSET,
     )
-    return Plan(offer, params)
+    planned = Plan(offer, params)
+    _check_length(planned)
+    return planned
+
+
+def _check_length(planned: Plan) -> None:
+    """Raise TextTooLong where the audio would be longer, or its file larger, than its worker makes."""
+    engine, speed = planned.offer.engine, planned.params.speed
+    seconds_max = float(engine.audio_s_max)
+    if planned.params.format in _UNCOMPRESSED:
+        seconds_max = min(seconds_max, engine.audio_bytes_max / (planned.rate_hz * _SAMPLE_BYTES))
+    if (
+        len(planned.params.text) * _CHARACTER_S_MAX / speed < seconds_max
+    ):  # nearly every text: not counted out
+        return
+    seconds = planned.expected_ms / 1000
+    if _SURELY * seconds > seconds_max:
+        raise TextTooLong(
+            f"This text would take about {seconds:.0f} s to say at this speed, digits being read as words; at"
+            f" most {seconds_max:.0f} s of audio are made in this format. Send it in parts.",
+            field="text",
+            limit=int(seconds_max),
+            seconds=round(seconds),
+        )
 
 
 def check_text(text: str, characters_max: int) -> None:
@@ -92,7 +151,8 @@ def check_text(text: str, characters_max: int) -> None:
 def unknown_voice(name: str, catalog: Catalog) -> UnknownVoice:
     """The refusal of a voice nobody has, with names like it."""
     shown = name[:_ECHO_CHARACTERS_MAX].encode(errors="replace").decode()
-    names = {offer.voice.name.casefold(): offer.voice.name for offer in catalog.offers}
+    stock = {stock.id: stock.name for stock in STOCK.values() if stock.family != "elevenlabs"}
+    names = stock | {offer.voice.name.casefold(): offer.voice.name for offer in catalog.offers}
     available = list(names.values())[:_SUGGESTIONS_MAX]
     close = get_close_matches(shown.casefold(), names, n=_SUGGESTIONS_MAX, cutoff=0.6)
     return UnknownVoice(
@@ -104,6 +164,11 @@ def unknown_voice(name: str, catalog: Catalog) -> UnknownVoice:
     )
 
 
+def is_one_line(text: str) -> bool:
+    """Whether `text` has neither line breaks nor other control characters."""
+    return not any(category(character) in ("Cc", "Zl", "Zp") for character in text)
+
+
 def is_unicode(text: str) -> bool:
     """Whether `text` can be written down: JSON may carry half a surrogate pair."""
     try:
@@ -113,22 +178,29 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _language(asked: str | None, offer: Offer) -> str:
-    languages = offer.voice.languages
+def language_of(asked: str | None, voice: Voice) -> str | None:
+    """The voice's own tag for a language asked for, its first where none is; None: it does not speak it."""
     if asked is None or not asked.strip():
-        return languages[0]
+        return voice.languages[0]
     wanted = asked.strip().replace("_", "-").casefold()
-    for language in languages:
+    for language in voice.languages:
         if language.casefold() == wanted:
             return language
-    for language in languages:  # `de` is spoken by de-AT, the first such one
+    for language in voice.languages:  # `de` is spoken by de-AT, the first such one
         if language.casefold().startswith(f"{wanted}-"):
             return language
-    raise UnknownLanguage(
-        f"The voice '{offer.voice.name}' speaks {', '.join(languages)}.",
-        field="language",
-        languages=list(languages),
-    )
+    return None
+
+
+def _language(asked: str | None, offer: Offer) -> str:
+    found, languages = language_of(asked, offer.voice), offer.voice.languages
+    if found is None:
+        raise UnknownLanguage(
+            f"The voice '{offer.voice.name}' speaks {', '.join(languages)}.",
+            field="language",
+            languages=list(languages),
+        )
+    return found
 
 
 def _format(asked: str | None, formats: tuple[str, ...]) -> str:

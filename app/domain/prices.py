@@ -1,7 +1,5 @@
-"""What a request may cost: the price book as the front door reads it, a second old at most."""
+"""What a request may cost: the price book as the API reads it, a second old where Postgres answers."""
 
-import asyncio
-import time
 from collections.abc import Sequence
 
 import msgspec
@@ -9,18 +7,22 @@ from msgspec import Struct
 
 from app.domain.credits import in_words
 from app.domain.record import Record
+from app.domain.shared import Shared
 from db.queries import query
 from db.rows import MICRO, Price
 
 ANY = "*"
 _FRESH_S = 1.0
+_STALE_S = 10.0  # quoted at most this old, where the database takes longer than _WAIT_S
+_WAIT_S = 0.5
 
 
 class Quote(Struct, frozen=True):
-    """The most a request may cost, in micro-credits, and the version of the price book that says so."""
+    """The most a request may cost, in micro-credits; the price book's version that says so, and its unit."""
 
     hold: int
     tariff: int
+    unit: str = "request"
 
 
 class PriceBook:
@@ -28,31 +30,23 @@ class PriceBook:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._prices: tuple[Price, ...] = ()
-        self._read_at = -1e9
-        self._reading = asyncio.Lock()
+        self._prices = Shared(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S, wait_s=_WAIT_S)
 
     async def quote(self, kind: str, engine: str, *, characters: int = 0, audio_ms_max: int = 0) -> Quote:
         """The upper bound for so many characters, or so much audio at most. Raises Unavailable."""
         price = await self.price(kind, engine)
-        return Quote(bound(price, characters=characters, audio_ms_max=audio_ms_max), price.version)
+        return Quote(
+            bound(price, characters=characters, audio_ms_max=audio_ms_max), price.version, price.unit
+        )
 
     async def price(self, kind: str, engine: str) -> Price:
         """What is asked for a kind of work by an engine now. Raises Unavailable."""
-        return in_force(await self._current(), kind, engine)
+        return in_force(await self._prices.current(), kind, engine)
 
-    async def _current(self) -> tuple[Price, ...]:
-        if time.monotonic() - self._read_at > _FRESH_S:
-            async with self._reading:
-                if time.monotonic() - self._read_at > _FRESH_S:
-                    await self._read()
-        return self._prices
-
-    async def _read(self) -> None:
-        asked_at = time.monotonic()
+    async def _read(self) -> tuple[Price, ...]:
         async with self._record.connection() as connection:
             rows = await connection.fetch(query("prices"))
-        self._prices, self._read_at = tuple(msgspec.convert(dict(row), Price) for row in rows), asked_at
+        return tuple(msgspec.convert(dict(row), Price) for row in rows)
 
 
 def in_force(prices: Sequence[Price], kind: str, engine: str) -> Price:

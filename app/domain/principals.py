@@ -1,9 +1,12 @@
 """Who is asking: an account, found by API key or token, remembered for a while."""
 
+import asyncio
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from app.domain.errors import ExpiredKey, InvalidKey, InvalidToken, MissingScope, RevokedKey, Suspended
@@ -12,12 +15,21 @@ from app.domain.record import Record
 from app.domain.remembered import KeyUses, Remembered
 from app.domain.scopes import ADMIN
 from app.domain.tokens import Claims, Tokens
+from db import engine
 from db.queries import query
 from db.rows import UserType
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import Account
+
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """An account that asks. `scopes` empty: everything the account may do."""
+    """An account that asks. `scopes` empty: everything the account may do.
+
+    `session`: the log-in it came by, where it came by a token; `ended`: those of the account that were ended.
+    """
 
     account: UUID
     user_type: UserType
@@ -29,6 +41,13 @@ class Principal(Struct, frozen=True, kw_only=True):
     scopes: frozenset[str] = frozenset()
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    session: UUID | None = None
+    ended: frozenset[UUID] = frozenset()
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its key ends by itself."""
+        return min((end for end in (self.expires_at, self.revoked_at) if end is not None), default=None)
 
     def allow(self, scope: str) -> None:
         """Raise MissingScope unless the key may do what `scope` names, and for `admin` its account too."""
@@ -87,13 +106,20 @@ class Principals:
         if found is not None and found.epoch < claims.epoch:  # given out by another front door just now
             self._remembered.forget({account})
             found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
-        if found is None or found.epoch != claims.epoch:
+        if found is None or found.epoch != claims.epoch or claims.session in found.ended:
             raise InvalidToken
-        return _not_suspended(found)
+        return msgspec.structs.replace(_not_suspended(found), session=claims.session)
 
-    def forget(self, who: Principal) -> None:
+    def forget(self, account: UUID) -> None:
         """Look this account and its keys up anew next time."""
-        self._remembered.forget({who.account})
+        self._remembered.forget({account})
+
+    def watching(self, who: Principal, changed: asyncio.Event) -> AbstractContextManager[None]:
+        """For the block, `changed` is set within a second of what may have ended this caller's rights.
+
+        That is a log-out, a revoked key, a suspension.
+        """
+        return self._remembered.watching(who.account, changed)
 
     async def _by_key(self, digest: bytes) -> Principal | None:
         async with self._record.connection() as connection:
@@ -104,10 +130,45 @@ class Principals:
     async def _by_account(self, account: UUID) -> Principal | None:
         async with self._record.connection() as connection:
             row = await connection.fetchrow(query("principal_by_id"), account)
-        return row and _principal(row)
+        return row and _principal(row, ended=frozenset(row["ended"]))
 
 
-def _principal(row: Any, **key: Any) -> Principal:
+async def lock_caller(session: "AsyncSession", who: Principal) -> None:
+    """Lock the caller's account until the commit, where it may still do what it might when remembered.
+
+    For what is to outlast the caller's credential, before any lock of the account's keys: a reset of the
+    password comes wholly before or after. Raises InvalidToken, InvalidKey and Suspended.
+    """
+    from db.repos import lock_account
+
+    await _check(session, who, await lock_account(session, who.account))
+
+
+async def check_caller(session: "AsyncSession", who: Principal) -> None:
+    """Raise as lock_caller does; for what was read of the account before, to be shown to the caller."""
+    from db.repos import account_by_id
+
+    await _check(session, who, await account_by_id(session, who.account))
+
+
+async def _check(session: "AsyncSession", who: Principal, account: "Account | None") -> None:
+    from db.repos import is_key_working
+
+    if account is None:
+        raise InvalidToken
+    if account.suspended:
+        raise Suspended
+    if who.key is not None:
+        if not await is_key_working(session, who.account, who.key):
+            raise InvalidKey
+        return
+    connection = await engine.raw(session)
+    is_ended = await connection.fetchval(query("is_session_ended"), who.account, who.session)
+    if is_ended or account.token_epoch != who.epoch:
+        raise InvalidToken
+
+
+def _principal(row: Any, **more: Any) -> Principal:
     return Principal(
         account=row["id"],
         user_type=row["kind"],
@@ -115,7 +176,7 @@ def _principal(row: Any, **key: Any) -> Principal:
         admin=row["admin"],
         suspended=row["suspended"],
         epoch=row["token_epoch"],
-        **key,
+        **more,
     )
 
 

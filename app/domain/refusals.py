@@ -1,6 +1,7 @@
 """Why a transcription came to nothing, in words for whoever sent the file."""
 
 from app.domain.errors import AudioTooLong, BrokenAudio, Cancelled, DomainError, Unavailable, UnsupportedAudio
+from app.domain.settlement import settled_in_words
 from db.rows import TranscriptionJob
 from db.uploads import CONTAINERS
 
@@ -24,15 +25,16 @@ def unsupported() -> UnsupportedAudio:
 
 def of_transcription(job: TranscriptionJob, *, seconds_max: int) -> DomainError:
     """The refusal for a job that has ended without a transcript."""
+    settled = settled_in_words(job)
     if job.state == "cancelled":
-        return Cancelled("The job was cancelled. Nothing was charged.")
+        return Cancelled(f"The job was cancelled. {settled}")
     if job.state == "expired":
-        return Unavailable("The job waited too long and has expired. Nothing was charged.")
+        return Unavailable(f"The job waited too long and has expired. {settled}")
     if job.code == "audio_too_long":
-        message = f"The audio is longer than {seconds_max} seconds. Send it in parts."
+        message = f"The audio is longer than {seconds_max} seconds. Send it in parts. {settled}"
         return AudioTooLong(message, field="file", limit=seconds_max)
     if job.code == "unsupported_audio":
         return unsupported()
     if job.code in _BROKEN:
-        return BrokenAudio(_BROKEN[job.code], field="file", reason=job.code)
-    return Unavailable("The transcript could not be made. Nothing was charged; please try again.")
+        return BrokenAudio(f"{_BROKEN[job.code]} {settled}", field="file", reason=job.code)
+    return Unavailable(f"The transcript could not be made. {settled} Please try again.")

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Generator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -33,6 +34,7 @@ class Remembered(Generic[C]):
         self._heard_at = -1e9
         self._known: dict[bytes, tuple[float, C]] = {}
         self._asking: dict[bytes, asyncio.Task[C | None]] = {}
+        self._watching: dict[UUID, set[asyncio.Event]] = {}
 
     def known(self, name: bytes) -> C | None:
         """The caller of that name, where it is remembered and still believed."""
@@ -48,11 +50,24 @@ class Remembered(Generic[C]):
             task = self._asking[name] = asyncio.create_task(self._ask(name, ask))
         return await asyncio.shield(task)
 
+    @contextmanager
+    def watching(self, account: UUID, changed: asyncio.Event) -> Generator[None]:
+        """For the block, `changed` is set whenever the account is to be asked for anew."""
+        events = self._watching.setdefault(account, set())
+        events.add(changed)
+        try:
+            yield
+        finally:
+            events.discard(changed)
+            if not events:
+                self._watching.pop(account, None)
+
     def hear(self, changed: Collection[UUID] | None, *, at: float) -> None:
         """News from the database, asked for `at`: accounts that changed since the last; None: perhaps all."""
         if changed is None:
             self._known.clear()
             self._asking.clear()
+            self._tell(self._watching)
         else:
             self.forget(changed)
         self._heard_at = at
@@ -64,6 +79,12 @@ class Remembered(Generic[C]):
         self._asking.clear()
         for name in [name for name, (_, known) in self._known.items() if known.account in accounts]:
             del self._known[name]
+        self._tell(accounts)
+
+    def _tell(self, accounts: Collection[UUID]) -> None:
+        for account in accounts:
+            for event in self._watching.get(account, ()):
+                event.set()
 
     def _is_believed(self, asked_at: float) -> bool:
         now = time.monotonic()

@@ -17,6 +17,8 @@ from app.domain.record import Record
 from app.domain.sample_texts import sample_text
 from app.domain.signals import Signals
 from app.domain.speech import Speech
+from app.domain.store_state import StoreState, store_away
+from app.domain.voice_names import find
 from db.objects import Objects, StoreError
 from db.queries import query
 from db.rows import JobStatus, Voice
@@ -29,10 +31,12 @@ _WHO = Principal(account=SYSTEM, user_type="system", tier=1, admin=False, suspen
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """A sample's object."""
+    """A sample's object. `by_name`: asked for by a name, which may stand for another voice tomorrow."""
 
     object: str
     audio_bytes: int
+    engine: str
+    by_name: bool
 
 
 class Samples:
@@ -45,6 +49,7 @@ class Samples:
         speech: Speech,
         signals: Signals,
         store: Objects,
+        store_state: StoreState,
         *,
         public_url: str,
     ) -> None:
@@ -53,8 +58,9 @@ class Samples:
         self._speech = speech
         self._signals = signals
         self._store = store
+        self._store_state = store_state
         self._public_url = public_url.rstrip("/")
-        self._making: dict[str, asyncio.Task[Sample]] = {}
+        self._making: dict[str, asyncio.Task[int]] = {}
 
     def address(self, voice: Voice) -> str:
         """Where a voice's sample is: absolute where the operator has said how callers find us."""
@@ -62,19 +68,25 @@ class Samples:
 
     async def sample(self, voice: str) -> Sample:
         """The sample of a voice, by id or name. Raises NotFound and Unavailable."""
-        offer = (await self._catalogs.current()).find(voice)
+        offer = find(await self._catalogs.current(), voice)
         if offer is None:
             raise NotFound("There is no such voice.")
         key = _object(offer)
-        if (size := await self._size(key)) is not None:
-            return Sample(object=key, audio_bytes=size)
+        size = await self._size(key)
+        if size is None:
+            size = await self._made_now(offer, key)
+        by_name = offer.voice.id.casefold() != voice.strip().casefold()
+        return Sample(object=key, audio_bytes=size, engine=offer.engine.engine, by_name=by_name)
+
+    async def _made_now(self, offer: Offer, key: str) -> int:
+        """Its bytes, when it has been made: once, however many ask."""
         making = self._making.get(key)
         if making is None:
             making = self._making[key] = asyncio.create_task(self._make(offer, key))
             making.add_done_callback(lambda done: self._made(key, done))
         return await asyncio.shield(making)
 
-    def _made(self, key: str, done: "asyncio.Task[Sample]") -> None:
+    def _made(self, key: str, done: "asyncio.Task[int]") -> None:
         del self._making[key]
         if not done.cancelled():
             done.exception()  # whoever waited has heard of it; perhaps nobody does any more
@@ -83,10 +95,11 @@ class Samples:
         try:
             return await self._store.size(key)
         except StoreError as error:
-            raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
+            raise store_away() from error
 
-    async def _make(self, offer: Offer, key: str) -> Sample:
-        """By an Idempotency-Key of the voice's own: several processes asking at once have one made."""
+    async def _make(self, offer: Offer, key: str) -> int:
+        """Its bytes. By an Idempotency-Key of the voice's own: of several processes, one has it made."""
+        await self._store_state.require()
         async with self._record.connection() as connection:
             await connection.execute(query("open_system_account"), SYSTEM)
         language = offer.voice.languages[0]
@@ -98,19 +111,17 @@ class Samples:
         job = await self._signals.until(ticket.job_id, look, within_s=_WAIT_S)
         if job is None:
             raise Unavailable("The sample is not made yet. Please ask again in a moment.")
+        if job.state != "completed":
+            raise failure(job)
         try:
             await self._store.copy(job.object or "", key)
         except StoreError as error:
-            raise Unavailable("The audio store is out of reach. Please try again in a moment.") from error
-        return Sample(object=key, audio_bytes=job.audio_bytes or 0)
+            raise store_away() from error
+        return job.audio_bytes or 0
 
     async def _final(self, job_id: str) -> JobStatus | None:
         job = await self._speech.status(job_id)
-        if job.state in ("queued", "processing"):
-            return None
-        if job.state != "completed":
-            raise failure(job)
-        return job
+        return None if job.state in ("queued", "processing") else job
 
 
 def _object(offer: Offer) -> str:

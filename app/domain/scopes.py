@@ -21,11 +21,17 @@ def checked(wanted: Iterable[str]) -> list[str]:
     return [scope for scope in SCOPES if scope in asked]
 
 
+def is_within(wanted: Iterable[str], *, own: frozenset[str]) -> bool:
+    """Whether a key with the `wanted` scopes may do no more than a caller with `own`; none: everything."""
+    asked = frozenset(wanted)
+    return not own or (bool(asked) and asked <= own)
+
+
 def check_within(wanted: Iterable[str], *, own: frozenset[str], is_admin: bool) -> None:
     """Raise ScopeTooWide unless a caller with `own` scopes may handle a key with the `wanted` ones."""
     asked = frozenset(wanted)
     if ADMIN in asked and not is_admin:
         raise ScopeTooWide("Only administrators' keys can have the scope 'admin'.", field="scopes")
-    if own and (not asked or not asked <= own):
+    if not is_within(asked, own=own):
         shown = ", ".join(scope for scope in SCOPES if scope in own)
         raise ScopeTooWide(f"Your key can only handle keys within its own scopes: {shown}.", field="scopes")

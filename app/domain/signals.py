@@ -13,14 +13,21 @@ from uuid import UUID
 import redis
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from app.domain.errors import Unavailable
+from db import supervised
 from db.chunks import CANCEL, DONE, LISTEN, done_message, read_done
 
 T = TypeVar("T")
 _LOOK_S = 1.0
 _AGAIN_S = 0.5  # between tries to reach Redis
-_CONNECT_S = 1.0
+_PUBLISH_S = 1.0
+_SILENT_S = 5.0  # a subscription that brings no answer to a ping for so long is made anew
+_PING_S = 1.0
+_ANSWER_S = 2.5  # to connect, or to answer: longer than the longest blocking read
+_CONNECTIONS_MAX = 4096  # whoever listens has one while it waits; the client's own bound is 100
 _CLOSE_S = 1.0
 
 
@@ -28,7 +35,13 @@ class Signals:
     """One subscriber a process wakes whoever waits for a job; what is told goes out beside the requests."""
 
     def __init__(self, redis_url: str) -> None:
-        self.redis = Redis.from_url(redis_url, socket_connect_timeout=_CONNECT_S)
+        self.redis = Redis.from_url(
+            redis_url,
+            socket_connect_timeout=_ANSWER_S,
+            socket_timeout=_ANSWER_S,
+            max_connections=_CONNECTIONS_MAX,
+            retry=Retry(NoBackoff(), 0),
+        )
         self._waiting: dict[UUID, set[asyncio.Event]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._hearing: asyncio.Task[None] | None = None
@@ -36,7 +49,7 @@ class Signals:
 
     def start(self) -> None:
         """Begin to hear; to be called in the event loop."""
-        self._hearing = asyncio.create_task(self._hear())
+        self._hearing = asyncio.create_task(supervised.task("signals", self._hear, every_s=_AGAIN_S))
 
     def end_waits(self) -> None:
         """The process is about to end: whoever waits is told so now."""
@@ -57,7 +70,8 @@ class Signals:
     async def until(self, job: UUID, look: Callable[[], Awaitable[T | None]], *, within_s: float) -> T | None:
         """What `look` finds: asked at once, when the job is heard of, and each second. None: not in time.
 
-        Raises Unavailable when the process ends. A record out of reach is asked again.
+        Raises Unavailable when the process ends. A record out of reach (`look` raises Unavailable) is asked
+        again: a job that failed is for `look` to find, not to raise.
         """
         deadline = time.monotonic() + within_s
         with self.waiting(job) as heard:
@@ -118,25 +132,34 @@ class Signals:
 
     async def _publish(self, channel: str, message: str) -> None:
         try:
-            async with asyncio.timeout(_CONNECT_S):
+            async with asyncio.timeout(_PUBLISH_S):
                 await self.redis.publish(channel, message)
         except (redis.RedisError, OSError) as error:  # TimeoutError is one
             structlog.get_logger().warning("signal_lost", channel=channel, reason=type(error).__name__)
 
     async def _hear(self) -> None:
-        while True:
-            try:
-                await self._listen()
-            except (redis.RedisError, OSError) as error:
-                structlog.get_logger().warning("signals_away", reason=type(error).__name__)
-            await asyncio.sleep(_AGAIN_S)
+        try:
+            await self._listen()
+        except (redis.RedisError, OSError) as error:
+            structlog.get_logger().warning("signals_away", reason=type(error).__name__)
 
     async def _listen(self) -> None:
+        """Until the connection is lost. A Redis that is frozen, or gone without a word, is asked in vain."""
         async with self.redis.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(DONE)
             self._wake_all()  # what was said before, nobody has heard
-            async for message in subscription.listen():
-                self._wake(message["data"])
+            heard_at = asked_at = time.monotonic()
+            while (now := time.monotonic()) - heard_at < _SILENT_S:
+                if now - asked_at >= _PING_S:
+                    await subscription.ping()
+                    asked_at = now
+                message = await subscription.get_message(timeout=_PING_S)
+                if message is None:
+                    continue
+                heard_at = time.monotonic()
+                if message["type"] == "message" and isinstance(message["data"], bytes):
+                    self._wake(message["data"])
+        raise redis.TimeoutError("Redis does not answer")
 
     def _wake(self, told: bytes) -> None:
         if (known := read_done(told)) is not None:

@@ -13,15 +13,29 @@ _ISSUER = "codevoice"
 _ACCESS = "codevoice-api"
 _REFRESH = "codevoice-refresh"
 _SESSION = "codevoice-session"
-_CLAIMS = ["iss", "aud", "sub", "ver", "iat", "exp"]
+_VERIFICATION = "codevoice-verification"
+_VERIFICATION_S = 7 * 24 * 3600
+_EVERY = ["iss", "aud", "sub", "iat", "exp"]
+_CLAIMS = [*_EVERY, "ver"]
 _ALGORITHM = "HS256"
 
 
 class Claims(Struct, frozen=True):
-    """Whose token it is, and of which epoch: raising the account's epoch ends all of its tokens."""
+    """Whose token it is, of which log-in, and of which epoch: raising the account's ends all of its tokens.
+
+    `session` is the same in all tokens that come of one log-in; None in those of before 0.2.
+    """
 
     account: UUID
     epoch: int
+    session: UUID | None = None
+
+
+class Address(Struct, frozen=True):
+    """An account and the e-mail it had when a token for that was sent."""
+
+    account: UUID
+    email: str
 
 
 class Tokens:
@@ -32,6 +46,7 @@ class Tokens:
         self.token_s = token_s
         self._refresh_token_s = refresh_token_s
         self.session_s = session_s
+        self.longest_s = max(token_s, refresh_token_s, session_s)
 
     def issue(self, claims: Claims) -> str:
         """A token for requests."""
@@ -44,6 +59,16 @@ class Tokens:
     def issue_session(self, claims: Claims) -> str:
         """A token that only a browser's cookie carries."""
         return self._encode(claims, _SESSION, self.session_s)
+
+    def issue_verification(self, address: Address) -> str:
+        """A token that shows, where it comes back, that somebody reads the mails to that address."""
+        claims = {"sub": str(address.account), "email": address.email}
+        return self._sign(claims, _VERIFICATION, _VERIFICATION_S)
+
+    def read_verification(self, token: str) -> Address:
+        """The address a verification's token is for. Raises ExpiredToken and InvalidToken."""
+        payload = self._verified(token, _VERIFICATION, [*_EVERY, "email"])
+        return Address(UUID(payload["sub"]), str(payload["email"]))
 
     def read(self, token: str) -> Claims:
         """The claims of a token for requests. Raises ExpiredToken and InvalidToken."""
@@ -58,28 +83,32 @@ class Tokens:
         return self._decode(token, _SESSION)
 
     def _encode(self, claims: Claims, audience: str, life_s: int) -> str:
+        payload: dict[str, Any] = {"sub": str(claims.account), "ver": claims.epoch}
+        if claims.session is not None:
+            payload["sid"] = str(claims.session)
+        return self._sign(payload, audience, life_s)
+
+    def _sign(self, payload: dict[str, Any], audience: str, life_s: int) -> str:
         now = datetime.now(UTC)
-        payload = {
-            "iss": _ISSUER,
-            "aud": audience,
-            "sub": str(claims.account),
-            "ver": claims.epoch,
-            "iat": now,
-            "exp": now + timedelta(seconds=life_s),
-        }
-        return jwt.encode(payload, self._secret, algorithm=_ALGORITHM)
+        about = {"iss": _ISSUER, "aud": audience, "iat": now, "exp": now + timedelta(seconds=life_s)}
+        return jwt.encode(about | payload, self._secret, algorithm=_ALGORITHM)
 
     def _decode(self, token: str, audience: str) -> Claims:
         try:
-            payload: dict[str, Any] = jwt.decode(
+            return _claims(self._verified(token, audience, _CLAIMS))
+        except ValueError:
+            raise InvalidToken from None
+
+    def _verified(self, token: str, audience: str, required: list[str]) -> dict[str, Any]:
+        try:
+            return jwt.decode(
                 token,
                 self._secret,
                 algorithms=[_ALGORITHM],
                 audience=audience,
                 issuer=_ISSUER,
-                options={"require": _CLAIMS, "strict_aud": True},
+                options={"require": required, "strict_aud": True},
             )
-            return _claims(payload)
         except jwt.ExpiredSignatureError:
             raise ExpiredToken from None
         except (jwt.InvalidTokenError, ValueError):
@@ -90,4 +119,5 @@ def _claims(payload: dict[str, Any]) -> Claims:
     epoch = payload["ver"]
     if type(epoch) is not int:
         raise ValueError("ver is no integer")
-    return Claims(UUID(payload["sub"]), epoch)
+    session = payload.get("sid")
+    return Claims(UUID(payload["sub"]), epoch, None if session is None else UUID(str(session)))

@@ -1,6 +1,8 @@
 """Transcription: an upload becomes a job, a worker hears it, and whoever asked waits for the transcript."""
 
 import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -11,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.catalog import Catalogs
+from app.domain.coalesced import Coalesced
 from app.domain.credits import refusal, spendable
 from app.domain.errors import (
     DomainError,
@@ -21,12 +24,16 @@ from app.domain.errors import (
     UnknownLanguage,
 )
 from app.domain.intake import Intake
+from app.domain.kept_transcripts import read_transcript
 from app.domain.prices import PriceBook
 from app.domain.principals import Principal
 from app.domain.record import Record
 from app.domain.refusals import of_transcription, unsupported
 from app.domain.signals import Signals
 from app.domain.speech import check_idempotency_key
+from app.domain.spoken_languages import matching
+from app.domain.storage import Storage
+from app.domain.store_state import StoreState, store_away
 from db import jobs, ledger
 from db.objects import Objects, StoreError
 from db.rows import Capabilities, NewJob, Submitted, TranscriptionJob, TranscriptionParams
@@ -35,7 +42,15 @@ from db.uploads import container_of, upload_key
 
 _KIND = "transcription"
 _WAITING_RETRY_S = 5
-_UNKNOWN_S = 30  # of audio, for fair shares: nobody knows how long an upload is before it is decoded
+_LOOKS_WAITING_MAX = 10_000
+_PUT_LOOK_S = 1.0
+_STORE_THREADS = 16  # of uploads alone: a store that is slow holds nothing else up
+# For fair shares: nobody knows how long an upload is before it is decoded. Of sound as people record speech.
+_BYTES_A_SECOND = {"wav": 64_000, "flac": 32_000}
+_BYTES_A_SECOND_ELSE = 12_000
+_LEAST_S = 5  # of audio: what a short recording costs an engine
+PROMPT_MAX = 1000  # characters
+TEMPERATURE_MAX = 1.0
 
 
 class TranscriptionLimits(Struct, frozen=True, kw_only=True):
@@ -61,6 +76,8 @@ class TranscriptionRequest(Struct, frozen=True, kw_only=True):
     words: bool = False
     translate: bool = False
     engine: str | None = None
+    prompt: str = ""  # words that may be said; up to PROMPT_MAX characters
+    temperature: float = 0.0  # up to TEMPERATURE_MAX
 
 
 class Transcribed(Struct, frozen=True, kw_only=True):
@@ -68,6 +85,8 @@ class Transcribed(Struct, frozen=True, kw_only=True):
 
     job_id: UUID
     transcript: Transcript
+    language_name: str  # English; empty where no engine here knows it any more
+    engine: str
     used: int
     remaining: int | None
     replayed: bool
@@ -84,35 +103,38 @@ class Transcriptions:
         intake: Intake,
         signals: Signals,
         store: Objects,
+        storage: Storage,
+        store_state: StoreState,
         limits: TranscriptionLimits,
     ) -> None:
+        self._storage = storage
+        self._looks = Coalesced(record, jobs.transcriptions, waiting_max=_LOOKS_WAITING_MAX)
         self._record = record
         self._catalogs = catalogs
         self._prices = prices
         self._intake = intake
         self._signals = signals
         self._store = store
+        self._store_state = store_state
         self._limits = limits
+        self._threads = ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="upload")
 
     async def engine(self, request: TranscriptionRequest) -> Capabilities:
-        """The engine that will hear this: of those at work that know the language, the one that knows most.
+        """The engine that will hear this: of those at work that know the language, the most accurate one; of
+        such, the one that knows most languages.
 
-        Raises Unavailable, UnknownLanguage, Invalid.
+        Raises UnknownLanguage and Invalid; Unavailable where an engine that can may come back.
         """
-        found = (await self._catalogs.current()).transcribers or (await self._catalogs.renewed()).transcribers
-        if not found:
-            raise Unavailable("No transcription engine is ready yet. Try again in a moment.", retry_after_s=5)
-        named = [engine for engine in found if request.engine in (None, engine.engine)]
-        if not named:
-            names = [engine.engine for engine in found]
-            raise Invalid(f"Engines are {', '.join(names)}.", field="model", engines=names)
-        able = [engine for engine in named if engine.translates or not request.translate]
-        if not able:
-            raise Invalid("No engine here translates.", field="task")
-        knowing = [engine for engine in able if _language(engine, request.language) is not None]
-        if not knowing:
-            raise _unknown_language(able)
-        return max(knowing, key=lambda engine: len(engine.languages))
+        try:
+            return _engine((await self._catalogs.current()).transcribers, request)
+        except (Unavailable, Invalid):  # perhaps the engine that can has only just come up
+            catalog = await self._catalogs.renewed()
+        try:
+            return _engine(catalog.transcribers, request)
+        except Invalid:
+            if _has_engine(catalog.transcribers_away, request):
+                raise _away() from None
+            raise
 
     async def transcribe(
         self,
@@ -135,7 +157,8 @@ class Transcriptions:
         if idempotency_key is not None:
             fingerprint = _fingerprint(route, upload, request)
             job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=fingerprint)
-        answer = await self._queued(who, upload, job)
+        async with self._storage.room(who, job.id, upload.size_bytes, key=idempotency_key):
+            answer = await self._queued(who, upload, job)
         assert answer.id is not None
         if answer.code != "replayed":
             ended = await self._awaited(who, answer.id, is_keyed=idempotency_key is not None)
@@ -155,6 +178,8 @@ class Transcriptions:
             words=request.words,
             translate=request.translate,
             seconds_max=seconds_max,
+            prompt=request.prompt,
+            temperature=request.temperature,
         )
         return NewJob(
             id=identifier,
@@ -166,7 +191,7 @@ class Transcriptions:
             hold=quote.hold,
             tariff=quote.tariff,
             characters=0,
-            cost_us=_UNKNOWN_S * engine.cost_us_per_second,
+            cost_us=_expected_s(upload, seconds_max) * engine.cost_us_per_second,
             api_key=who.key,
         )
 
@@ -196,7 +221,7 @@ class Transcriptions:
             is_wanted = answer.code == "queued"
         finally:
             if not is_wanted:
-                await self._drop(job.id)
+                self._signals.beside(self._drop(job.id))
         if answer.code not in ("queued", "replayed"):
             self._refuse(who, job, answer)
         return answer
@@ -210,8 +235,7 @@ class Transcriptions:
 
     async def _ended(self, who: Principal, job: UUID) -> TranscriptionJob | None:
         """The job where it is in its last state."""
-        async with self._record.connection() as connection:
-            found = await jobs.transcription(connection, job, owner=who.account)
+        found = await self._looks.ask((job, who.account))
         is_over = found is not None and found.state not in ("queued", "processing")
         return found if is_over else None
 
@@ -235,47 +259,56 @@ class Transcriptions:
     async def _transcribed(self, who: Principal, ended: TranscriptionJob, *, replayed: bool) -> Transcribed:
         if ended.state != "completed":
             raise of_transcription(ended, seconds_max=self._limits.seconds_max)
-        transcript = await self._read(ended)
+        transcript = await read_transcript(self._store, ended)
         async with self._record.connection() as connection:
             balance = await ledger.balance(connection, who.account)
         return Transcribed(
             job_id=ended.id,
             transcript=transcript,
-            used=ended.price or 0,
+            language_name=await self._language_name(transcript.language),
+            engine=transcript.engine or ended.engine,
+            used=ended.spent,
             remaining=None if balance is None else spendable(balance),
             replayed=replayed,
         )
 
-    async def _read(self, ended: TranscriptionJob) -> Transcript:
-        try:
-            if ended.object is None or ended.audio_bytes is None:
-                raise FileNotFoundError
-            chunks = await self._store.read(ended.object, 0, ended.audio_bytes)
-            body = b"".join([chunk async for chunk in chunks])
-        except FileNotFoundError:
-            raise Unavailable("The transcript was kept for its time and is gone.") from None
-        except StoreError as error:
-            raise Unavailable("The store is out of reach. Try again in a moment.") from error
-        return msgspec.json.decode(body, type=Transcript)
+    async def _language_name(self, tag: str) -> str:
+        for engine in (await self._catalogs.current()).transcribers:
+            if tag in engine.languages:
+                return engine.language_names[engine.languages.index(tag)]
+        return ""
 
     async def _put(self, upload: Upload, job: UUID) -> None:
+        await self._store_state.require()
         upload.file.seek(0)
+        loop, key = asyncio.get_running_loop(), upload_key(job)
+        putting = loop.run_in_executor(self._threads, self._store.put, key, upload.file)
+        putting.add_done_callback(_put_ended)
         try:
-            await asyncio.to_thread(self._store.put, upload_key(job), upload.file)
+            while not (await asyncio.wait({putting}, timeout=_PUT_LOOK_S))[0]:
+                await self._store.check()  # a large file may take its time, where the store answers at all
+            putting.result()
         except (StoreError, ValueError) as error:  # a file is closed when its caller has left
-            raise Unavailable("The store is out of reach. Try again in a moment.") from error
+            raise store_away() from error
 
     async def _drop(self, job: UUID) -> None:
         """What cannot be deleted now, the workers' sweep finds."""
         with suppress(StoreError):
-            await asyncio.to_thread(self._store.delete, [upload_key(job)])
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._store.delete, [upload_key(job)])
 
     async def _cancel(self, who: Principal, job: UUID) -> None:
         async with self._record.connection() as connection:
             result = await jobs.cancel(connection, job, owner=who.account, actor=str(who.account))
         if result == "cancelled":
             self._signals.cancelled(job)
-            await self._drop(job)
+            self._signals.beside(self._drop(job))
+
+
+def _put_ended(putting: "asyncio.Future[None]") -> None:
+    """Nobody may be there any more to hear of its error."""
+    if not putting.cancelled():
+        putting.exception()
 
 
 def check_upload(upload: Upload) -> None:
@@ -287,16 +320,19 @@ def check_upload(upload: Upload) -> None:
 
 
 def _language(engine: Capabilities, asked: str | None) -> str | None:
-    """The engine's own tag for what was asked for, empty where it may tell by itself; None: it does not know.
-
-    A tag is matched whole, else by its language alone: en-GB is heard as en, or as en-US.
+    """The engine's own tag for what was asked for, empty where it may tell by itself; None: it does not know
+    the language.
     """
-    wanted = (asked or "").strip().replace("_", "-").casefold()
+    wanted = (asked or "").strip().casefold()
     if wanted in ("", "auto"):
         return "" if engine.detects_language else engine.languages[0]
-    tags = {tag.casefold(): tag for tag in reversed(engine.languages)}
-    by_language = {tag.casefold().partition("-")[0]: tag for tag in reversed(engine.languages)}
-    return tags.get(wanted) or by_language.get(wanted.partition("-")[0])
+    return matching(wanted, engine.languages, engine.language_names)
+
+
+def _expected_s(upload: Upload, seconds_max: int) -> int:
+    """About how many seconds of audio the file has."""
+    rate = _BYTES_A_SECOND.get(container_of(upload.file) or "", _BYTES_A_SECOND_ELSE)
+    return max(_LEAST_S, min(upload.size_bytes // rate, seconds_max))
 
 
 def _unknown_language(engines: list[Capabilities]) -> UnknownLanguage:
@@ -308,5 +344,38 @@ def _unknown_language(engines: list[Capabilities]) -> UnknownLanguage:
     )
 
 
+def _has_engine(found: Sequence[Capabilities], request: TranscriptionRequest) -> bool:
+    try:
+        return bool(_engine(found, request))
+    except (Unavailable, Invalid):
+        return False
+
+
+def _away() -> Unavailable:
+    message = "The engine that can transcribe this is not running at the moment. Try again soon."
+    return Unavailable(message, retry_after_s=5)
+
+
+def _engine(found: Sequence[Capabilities], request: TranscriptionRequest) -> Capabilities:
+    if not found:
+        raise Unavailable("No transcription engine is ready yet. Try again in a moment.", retry_after_s=5)
+    named = [engine for engine in found if request.engine in (None, engine.engine)]
+    if not named:
+        names = [engine.engine for engine in found]
+        raise Invalid(f"Engines are {', '.join(names)}.", field="model", engines=names)
+    able = [engine for engine in named if engine.translates or not request.translate]
+    if not able:
+        raise Invalid("No engine here translates.", field="task")
+    knowing = [engine for engine in able if _language(engine, request.language) is not None]
+    if not knowing:
+        raise _unknown_language(able)
+    return max(knowing, key=lambda engine: (engine.accuracy != "low", len(engine.languages)))
+
+
 def _fingerprint(route: str, upload: Upload, request: TranscriptionRequest) -> bytes:
-    return sha256(route.encode() + b"\0" + upload.sha256 + msgspec.json.encode(request)).digest()
+    """What 0.1.0 did not know is left out where it is not asked for: its keys still stand for the same."""
+    asked: dict[str, object] = msgspec.to_builtins(request)
+    for later, nothing in (("prompt", ""), ("temperature", 0.0)):
+        if asked[later] == nothing:
+            del asked[later]
+    return sha256(route.encode() + b"\0" + upload.sha256 + msgspec.json.encode(asked)).digest()

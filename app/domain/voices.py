@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from app.domain.catalog import Catalog, Offer
 from app.domain.errors import Invalid
+from app.domain.stock_voices import Family
+from app.domain.voice_names import listed_names
+from db.rows import Voice
 
 PAGE_MAX = 1000
 
@@ -16,6 +19,7 @@ class VoiceFilter(Struct, frozen=True, kw_only=True):
     language: str | None = None
     gender: str | None = None
     quality: str | None = None
+    words: str = ""  # of name, gender, description, languages; all of them
     limit: int | None = None
     cursor: str | None = None  # id of the last voice seen
 
@@ -28,11 +32,14 @@ class VoicePage(Struct, frozen=True):
     has_more: bool
 
 
-def list_voices(catalog: Catalog, wanted: VoiceFilter) -> VoicePage:
-    """One page of the voices that match, in the catalog's order."""
+def list_voices(catalog: Catalog, wanted: VoiceFilter, *more: Family) -> VoicePage:
+    """One page of what matches: names that stand for voices, of `more` families too, then the voices in the
+    catalog's order.
+    """
     if wanted.limit is not None and not 1 <= wanted.limit <= PAGE_MAX:
         raise Invalid(f"The limit must be from 1 to {PAGE_MAX}.", field="limit", limit=[1, PAGE_MAX])
-    matching = [offer for offer in catalog.offers if _matches(offer, wanted)]
+    offers = (*listed_names(catalog, "codevoice", "openai", *more), *catalog.offers)
+    matching = [offer for offer in offers if _matches(offer, wanted)]
     rest = matching[_start(matching, wanted.cursor) :]
     page = rest[: wanted.limit]
     return VoicePage(page, len(matching), len(rest) > len(page))
@@ -44,7 +51,13 @@ def _matches(offer: Offer, wanted: VoiceFilter) -> bool:
         (not wanted.language or any(_speaks(tag, wanted.language) for tag in voice.languages))
         and (not wanted.gender or voice.gender == wanted.gender.casefold())
         and (not wanted.quality or voice.quality == wanted.quality.casefold())
+        and (not wanted.words or _says(voice, wanted.words.casefold().split()))
     )
+
+
+def _says(voice: Voice, words: Sequence[str]) -> bool:
+    said = " ".join((voice.name, voice.gender, voice.description, *voice.languages, *voice.language_names))
+    return all(word in said.casefold() for word in words)
 
 
 def _speaks(tag: str, wanted: str) -> bool:

@@ -11,6 +11,7 @@ import structlog
 from app.domain.errors import Unavailable
 from app.domain.record import Record
 from app.domain.remembered import KeyUses, Remembered
+from db import supervised
 from db.queries import query
 
 _HEAR_S = 0.4  # between looks: with the look itself, half a second
@@ -31,8 +32,8 @@ class Watch:
     def start(self) -> None:
         """Begin; to be called in the event loop."""
         self._loops = [
-            asyncio.create_task(_repeat(self.hear, every_s=_HEAR_S)),
-            asyncio.create_task(_repeat(self.note, every_s=_NOTE_S)),
+            asyncio.create_task(supervised.task("watch_changes", _tried(self.hear), every_s=_HEAR_S)),
+            asyncio.create_task(supervised.task("watch_key_uses", _tried(self.note), every_s=_NOTE_S)),
         ]
 
     async def close(self) -> None:
@@ -60,10 +61,13 @@ class Watch:
                 await connection.execute(query("note_used_keys"), used, timeout=_STATEMENT_S_MAX)
 
 
-async def _repeat(act: Callable[[], Awaitable[None]], *, every_s: float) -> None:
-    while True:
+def _tried(act: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """`act`, which may fail where the database is away."""
+
+    async def tried() -> None:
         try:
             await act()
         except (Unavailable, asyncpg.PostgresError) as error:
             structlog.get_logger().warning("watch_interrupted", reason=type(error).__name__)
-        await asyncio.sleep(every_s)
+
+    return tried

@@ -1,58 +1,86 @@
-"""What a piece of audio looks like: its loudest sample in each of so many equal parts, from 0 to 100."""
+"""What a piece of audio looks like: how loud each of so many equal parts gets, from 0 to 100.
+
+Of long audio samples at even distances are looked at, so that neither time nor memory grows with it.
+"""
 
 import io
+import time
 import wave
 from array import array
-from itertools import pairwise
+from collections.abc import AsyncIterator
+from itertools import chain, pairwise
 
 PEAKS = 240
 _LOUDEST = 32_767
+_SAMPLES_A_PEAK = 200
+_DECODED_STEP = 8  # of decoded audio, whose length nobody knows before, each eighth sample
+_DECODE_S_MAX = 2.0
 
 
 class Unreadable(Exception):
     """These bytes are no audio we can look into."""
 
 
-def peaks(audio: bytes, content_type: str) -> list[int]:
-    """The peaks of a whole file. Blocking. Raises Unreadable.
+async def of_wav(chunks: AsyncIterator[bytes], size_bytes: int) -> list[int]:
+    """The peaks of a WAV file of that size, which comes in chunks; the first has its header.
 
-    WAV is read here; other formats by the codecs of a worker, where they are installed beside us.
+    Raises Unreadable.
     """
-    is_wav = content_type.partition(";")[0] in ("audio/wav", "audio/x-wav")
-    return _loudest(_of_wav(audio) if is_wav else _of_any(audio))
+    head = await anext(chunks, b"")
+    start = _samples_start(head)
+    step = max(1, (size_bytes - start) // 2 // (PEAKS * _SAMPLES_A_PEAK))
+    samples, rest = _each(step, head[start:])
+    async for chunk in chunks:
+        more, rest = _each(step, rest + chunk)
+        samples.extend(more)
+    return _loudest(samples)
 
 
-def _of_wav(audio: bytes) -> "array[int]":
+def _samples_start(head: bytes) -> int:
+    file = io.BytesIO(head)
     try:
-        with wave.open(io.BytesIO(audio)) as file:
-            if file.getsampwidth() != 2:
+        with wave.open(file) as opened:
+            if opened.getsampwidth() != 2:
                 raise Unreadable("not 16 bits a sample")
-            return array("h", file.readframes(file.getnframes()))
+            return file.tell()
     except (wave.Error, EOFError) as error:
         raise Unreadable(str(error)) from error
 
 
-def _of_any(audio: bytes) -> "array[int]":
+def _each(step: int, content: bytes) -> "tuple[array[int], bytes]":
+    """Each so-manieth sample; and the bytes after the last whole step."""
+    whole = len(content) - len(content) % (2 * step)
+    return array("h", content[:whole])[::step], content[whole:]
+
+
+def of_other(audio: bytes) -> list[int]:
+    """The peaks of a file in another format, by the codecs of a worker, where they are installed beside us.
+
+    Blocking, for two seconds at most. Raises Unreadable, also where that does not do.
+    """
     try:
         import av
         from av.error import FFmpegError
     except ImportError:
         raise Unreadable("no codecs are installed") from None
+    until = time.monotonic() + _DECODE_S_MAX
     samples = array("h")
     try:
         with av.open(io.BytesIO(audio), mode="r") as file:
             to_mono = av.AudioResampler(format="s16", layout="mono")
-            for frame in [*file.decode(audio=0), None]:
+            for frame in chain(file.decode(audio=0), [None]):
+                if time.monotonic() > until:
+                    raise Unreadable("too long")
                 for plain in to_mono.resample(frame):
-                    samples.frombytes(bytes(plain.planes[0])[: plain.samples * 2])
+                    samples.extend(array("h", bytes(plain.planes[0])[: plain.samples * 2])[::_DECODED_STEP])
     except (FFmpegError, IndexError) as error:
         raise Unreadable(str(error)) from error
-    return samples
+    return _loudest(samples)
 
 
 def _loudest(samples: "array[int]") -> list[int]:
     size = len(samples)
     parts = min(PEAKS, size)
-    edges = [size * n // parts for n in range(parts + 1)]
+    edges = [size * n // max(1, parts) for n in range(parts + 1)]
     found = [max(max(samples[start:end]), -min(samples[start:end])) for start, end in pairwise(edges)]
     return [min(100, round(100 * peak / _LOUDEST)) for peak in found]

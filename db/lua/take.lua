@@ -5,7 +5,8 @@
 -- burst + rate * time pass, however many holders there are. A lease not renewed in time is lost to its holder.
 --
 -- KEYS[1]  a hash: tokens, at_us (when they were counted), and for each holder "tokens:until_us"
--- ARGV     tokens a second, burst, wanted, holder, held (of its lease, not spent yet), length of the lease in us
+-- ARGV     tokens a second, burst, wanted (below 0: given back, and no lease changes), holder, held (of its lease, not
+--          spent yet), length of the lease in us
 -- Returns  tokens granted, how many of those held are still the holder's, tokens left in the bucket
 local rate, burst, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local holder, held, lease_us = 'lent:' .. ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -39,16 +40,19 @@ tokens = math.max(0, math.min(burst - others - held, refilled))
 -- The less there is, the smaller the blocks: the last tokens do not all go to one holder.
 local whole = math.floor(tokens)
 local granted = math.min(wanted, whole, math.max(1, math.ceil(whole / 4)))
-tokens = tokens - granted
+tokens = math.min(burst, tokens - granted)
 
 -- Written with all their digits: a slow rate adds very little between two calls.
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens), 'at_us', string.format('%.0f', now_us))
-if lease_us > 0 and held + granted > 0 then
+if wanted < 0 then
+  held = math.min(held, own)
+elseif lease_us > 0 and held + granted > 0 then
   redis.call('HSET', KEYS[1], holder, string.format('%d:%.0f', held + granted, now_us + lease_us))
 else
   redis.call('HDEL', KEYS[1], holder)
 end
 -- A bucket that would be full and has lent nothing need not be kept.
 local full_ms = (burst - tokens) / rate * 1000
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(math.max(full_ms, lease_us / 1000)) + 1000))
+-- It is kept longer than live audio: where memory runs out, what ends soonest goes first (volatile-ttl).
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(300000, math.ceil(math.max(full_ms, lease_us / 1000)) + 1000)))
 return {granted, held, string.format('%.17g', tokens)}

@@ -1,34 +1,57 @@
-"""Applies what is missing: roles, schema, tables by Alembic, then functions, views and rights."""
+"""Applies what is missing: roles, the schema, then Alembic's revisions."""
 
+import time
 from pathlib import Path
 
 from advanced_alchemy.alembic.commands import AlembicCommands
 from advanced_alchemy.config.sync import AlembicSyncConfig, SQLAlchemySyncConfig
-from sqlalchemy import Connection, create_engine, make_url, text
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
-from db.queries import script
+from db.migrate import SchemaError
 
-ROUTINES = ("ledger", "prices", "jobs", "alone", "audit", "rights")
 _LOCK = 0x0C0DE_701CE  # any constant: two migrations wait for each other
+_TRIES = 5  # for the tables' locks, which everybody else waits behind meanwhile
+_PAUSE_S = 1.0
+_LOCKED = (
+    "the upgrade changed nothing: others kept the tables locked, a backup or an open transaction perhaps. Try"
+    " again when they have ended."
+)
 
 
-def apply(owner_url: str, app_url: str, digest: str) -> None:
-    """Upgrade in one transaction, so that a failure leaves the database as it was; `digest` marks it done."""
+def apply(owner_url: str, app_url: str) -> None:
+    """Upgrade in one transaction, so that a failure leaves the database as it was. Raises SchemaError, also
+    where others keep the tables locked: nobody waits long behind an upgrade that waits.
+    """
     engine = create_engine(make_url(owner_url).set(drivername="postgresql+psycopg"))
     try:
-        with engine.begin() as connection:
-            _wait_turn(connection)
-            _roles(connection, make_url(app_url).username or "", make_url(app_url).password or "")
-            connection.execute(text("SET LOCAL ROLE cv_owner"))
-            _tables(connection)
-            _routines(connection, digest)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return _apply(engine, app_url)
+            except OperationalError as error:
+                if not isinstance(error.orig, LockNotAvailable):
+                    raise SchemaError(f"the upgrade failed, and changed nothing: {error.orig}") from error
+                if not tries_left:
+                    raise SchemaError(_LOCKED) from error
+                time.sleep(_PAUSE_S)
     finally:
         engine.dispose()
+
+
+def _apply(engine: Engine, app_url: str) -> None:
+    with engine.begin() as connection:
+        _wait_turn(connection)
+        _roles(connection, make_url(app_url).username or "", make_url(app_url).password or "")
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS cv AUTHORIZATION cv_owner"))
+        connection.execute(text("SET LOCAL ROLE cv_owner"))
+        _revisions(connection)
 
 
 def _wait_turn(connection: Connection) -> None:
     connection.execute(text("SET LOCAL lock_timeout = '10s'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(text("SET LOCAL lock_timeout = '2s'"))
 
 
 def _roles(connection: Connection, login: str, password: str) -> None:
@@ -40,7 +63,6 @@ def _roles(connection: Connection, login: str, password: str) -> None:
         connection.exec_driver_sql(_quoted(connection, "CREATE ROLE %I LOGIN PASSWORD %L", login, password))
     connection.exec_driver_sql(_quoted(connection, "GRANT cv_app TO %I", login))
     connection.execute(text("GRANT cv_owner TO CURRENT_USER"))
-    connection.execute(text("CREATE SCHEMA IF NOT EXISTS cv AUTHORIZATION cv_owner"))
 
 
 def _role_exists(connection: Connection, role: str) -> bool:
@@ -54,7 +76,7 @@ def _quoted(connection: Connection, statement: str, *values: str) -> str:
     return str(quoted).replace("%", "%%")
 
 
-def _tables(connection: Connection) -> None:
+def _revisions(connection: Connection) -> None:
     config = SQLAlchemySyncConfig(
         connection_string=connection.engine.url.render_as_string(hide_password=False),
         alembic_config=AlembicSyncConfig(script_location=str(Path(__file__).parent)),
@@ -64,26 +86,12 @@ def _tables(connection: Connection) -> None:
     commands.upgrade()
 
 
-def _routines(connection: Connection, digest: str) -> None:
-    if connection.scalar(text("SELECT digest FROM cv.routines")) == digest:
-        return
-    connection.exec_driver_sql(_DROP_ROUTINES)
-    for name in ROUTINES:
-        connection.exec_driver_sql(script(name).replace("%", "%%"))
-    connection.execute(text("DELETE FROM cv.routines"))
-    connection.execute(text("INSERT INTO cv.routines (digest) VALUES (:digest)"), {"digest": digest})
-
-
-# Views first, since they call functions; what triggers use stays, for a guard is never down.
-_DROP_ROUTINES = """
-DO $$
-DECLARE statement text;
-BEGIN
-  FOR statement IN
-    SELECT format('DROP VIEW cv.%I CASCADE', viewname) FROM pg_views WHERE schemaname = 'cv'
-    UNION ALL
-    SELECT format('DROP FUNCTION %s CASCADE', p.oid::regprocedure) FROM pg_proc p
-    WHERE pronamespace = 'cv'::regnamespace AND prorettype <> 'trigger'::regtype
-  LOOP EXECUTE statement; END LOOP;
-END $$
-""".replace("%", "%%")  # nosec B608 - nobody's input is in it
+def prepare_roles(owner_url: str, app_url: str) -> None:
+    """Make the roles that own and use the schema, where they are missing, and nothing else."""
+    engine = create_engine(make_url(owner_url).set(drivername="postgresql+psycopg"))
+    try:
+        with engine.begin() as connection:
+            _wait_turn(connection)
+            _roles(connection, make_url(app_url).username or "", make_url(app_url).password or "")
+    finally:
+        engine.dispose()

@@ -1,9 +1,5 @@
 -- The statements the rooms send. A line `-- name: x` begins each.
 
--- name: submit_one
-SELECT pos, code, id, bucket, remaining
-FROM cv.submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-
 -- name: submit_batch
 SELECT pos, code, id, bucket, remaining
 FROM cv.submit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15, $16, $12, $13, $14)
@@ -11,7 +7,8 @@ FROM cv.submit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15, $16, $12
 -- name: job_status
 SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
   j.audio_bytes, j.duration_ms, j.sha256, j.audio_until < clock_timestamp() AS audio_gone,
-  coalesce(j.params ->> 'format', '') AS format
+  coalesce(j.params ->> 'format', '') AS format,
+  coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.engine
 FROM unnest((SELECT $1::uuid[])) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
 WHERE j.kind <> 'transcription'  -- what was heard is its owner's alone
 
@@ -22,30 +19,43 @@ SELECT t.n::integer, j.state, j.attempt, j.code,
   CASE WHEN j.state = 'queued' AND j.attempt = 0 THEN (SELECT count(*) FROM (SELECT FROM cv.job a
     WHERE a.engine = j.engine AND a.state = 'queued' AND a.fair_at < j.fair_at
     ORDER BY a.fair_at LIMIT 1000) ahead) END::integer AS position,
-  j.created_at, j.duration_ms, j.object IS NOT NULL AND (j.audio_until < clock_timestamp()) IS NOT TRUE AS has_audio
+  j.created_at, j.duration_ms, j.object IS NOT NULL AND (j.audio_until < clock_timestamp()) IS NOT TRUE AS has_audio,
+  coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.engine, j.lane AS voice_used,
+  -- The params have the text: they are read once a job, by the poll that sees its end.
+  CASE WHEN j.finished_at IS NOT NULL THEN j.params ->> 'voice_reason' END AS voice_reason
 FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS t(id, n)
 CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
 WHERE j.kind <> 'transcription'
 
--- name: transcription_job
-SELECT id, state, code, engine, price, object, audio_bytes, audio_until < clock_timestamp() AS audio_gone
-FROM cv.job WHERE id = $1 AND owner = $2 AND kind = 'transcription'
+-- name: transcription_jobs
+-- By their places among those asked for: each of an owner.
+SELECT t.n::integer, j.id, j.state, j.code, j.engine, coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.object,
+  j.audio_bytes, j.audio_until < clock_timestamp() AS audio_gone, j.audio_until AS kept_until
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[])) WITH ORDINALITY AS t(id, owner, n)
+CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
+WHERE j.owner = t.owner AND j.kind = 'transcription'
 
 -- name: upload_jobs
 SELECT id, finished_at IS NULL OR finished_at > clock_timestamp() - $2::interval
 FROM cv.job WHERE id = ANY($1::uuid[])
 
 -- name: cancel
-SELECT cv.cancel($1, $2, $3, $4) AS code, (SELECT kind FROM cv.job WHERE id = $1) AS kind
+SELECT cv.cancel_v2($1, $2, $3) AS code, (SELECT kind FROM cv.job WHERE id = $1) AS kind
 
 -- name: break_off
-SELECT cv.break_off($1, $2, $3)
+SELECT cv.break_off_v2($1, $2, $3)
 
 -- name: listen
 SELECT cv.listen($1)
 
+-- name: unlisten
+SELECT cv.unlisten($1)
+
 -- name: hear
-SELECT cv.hear($1)
+SELECT cv.hear_v2($1, $2, $3)
+
+-- name: has_too_many_refunds
+SELECT cv.has_too_many_refunds($1, $2)
 
 -- name: charge
 SELECT code, id, bucket, remaining, price, spendable
@@ -53,39 +63,38 @@ FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: claim
 -- From the function alone: this statement's own look at cv.job may be older than what the function claimed.
-SELECT id, attempt, lane, params, live, kind, waited_s FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
+SELECT id, attempt, lane, params, live, kind, waited_s, owner FROM cv.claim_v2($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ORDER BY fair_at
 
--- name: claim_early
-SELECT cv.claim_early($1, $2, $3, $4, $5, $6, $7, $8)
+-- name: claim_beyond
+SELECT id, attempt, lane, params, live, kind, waited_s, owner FROM cv.claim_beyond($1, $2, $3, $4, $5) ORDER BY fair_at
+
+-- name: correct_costs
+SELECT cv.correct_costs($1, $2)
+
+-- name: live_jobs
+SELECT ARRAY(SELECT owner FROM cv.job WHERE engine = $1 AND live AND state IN ('queued', 'processing')) AS owners,
+  (SELECT count(*) FROM cv.engine WHERE name = $1 AND seen_at > clock_timestamp() - interval '10 seconds') AS workers
 
 -- name: renew
 SELECT cv.renew($1, $2, $3, $4)
 
--- name: finish_one
-SELECT id, attempt, result FROM cv.finish_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-
--- name: finish_one_and_claim
--- In one commit. The functions run in this order, and the second sees what the first did.
-SELECT id, attempt, result, lane, params, live, kind, waited_s FROM (
-  SELECT id, attempt, result, NULL AS lane, NULL AS params, NULL::boolean AS live, NULL AS kind, NULL::float8 AS waited_s,
-    NULL::timestamptz AS fair_at FROM cv.finish_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-  UNION ALL
-  SELECT id, attempt, NULL, lane, params, live, kind, waited_s, fair_at FROM cv.claim($14, NULL, true, $15, $11, $16)) t
-ORDER BY fair_at NULLS FIRST
-
 -- name: finish_and_claim
-SELECT id, attempt, result, lane, params, live, kind, waited_s FROM (
+-- In one commit. The functions run in this order, and the second sees what the first did.
+SELECT id, attempt, result, lane, params, live, kind, waited_s, owner FROM (
   SELECT id, attempt, result, NULL AS lane, NULL AS params, NULL::boolean AS live, NULL AS kind, NULL::float8 AS waited_s,
-    NULL::timestamptz AS fair_at FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    NULL::uuid AS owner, NULL::timestamptz AS fair_at
+    FROM cv.finish_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
   UNION ALL
-  SELECT id, attempt, NULL, lane, params, live, kind, waited_s, fair_at FROM cv.claim($14, NULL, true, $15, $11, $16)) t
+  SELECT id, attempt, NULL, lane, params, live, kind, waited_s, owner, fair_at
+    FROM cv.claim_v2($14, NULL, true, false, $15, $16, $17, $11, $18)) t
 ORDER BY fair_at NULLS FIRST
 
 -- name: finish
-SELECT id, attempt, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+SELECT id, attempt, result FROM cv.finish_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: sweep
-SELECT id, engine, result, kind FROM cv.sweep($1, $2)
+SELECT id, engine, result, kind FROM cv.sweep_v2($1, $2)
 
 -- name: old_audio
 SELECT id, object FROM cv.job WHERE object IS NOT NULL AND audio_until < statement_timestamp()
@@ -123,7 +132,9 @@ ON CONFLICT (name, worker) DO UPDATE SET capabilities = excluded.capabilities, s
 UPDATE cv.engine SET seen_at = seen_at - interval '1 hour' WHERE name = $1 AND worker = $2
 
 -- name: engines
-SELECT DISTINCT ON (name) capabilities, clock_timestamp() - seen_at < interval '10 seconds' AS present
+-- `recent`: may well come back, for a renewal or after a crash; whoever retires is set back by an hour.
+SELECT DISTINCT ON (name) capabilities, clock_timestamp() - seen_at < interval '10 seconds' AS present,
+  clock_timestamp() - seen_at < interval '65 minutes' AS recent
 FROM cv.engine ORDER BY name, seen_at DESC
 
 -- name: open_wallet
@@ -190,7 +201,26 @@ SELECT a.id, a.kind, a.tier, a.admin, a.suspended, a.token_epoch, k.id AS key, k
 FROM cv.api_key k JOIN cv.account a ON a.id = k.account WHERE k.digest = $1
 
 -- name: principal_by_id
-SELECT id, kind, tier, admin, suspended, token_epoch FROM cv.account WHERE id = $1
+-- With the log-ins that were ended one by one.
+SELECT id, kind, tier, admin, suspended, token_epoch, ARRAY(SELECT session FROM cv.ended_session
+  WHERE account = id AND until > clock_timestamp()) AS ended FROM cv.account WHERE id = $1
+
+-- name: end_session
+SELECT cv.end_session($1, $2, $3, $4)
+
+-- name: is_session_ended
+SELECT EXISTS (SELECT FROM cv.ended_session WHERE account = $1 AND session = $2)
+
+-- name: unverified_email
+SELECT email FROM cv.account WHERE id = $1 AND verified_at IS NULL
+
+-- name: revoke_unproven_keys
+-- Of before the address was verified ($2, null: never before now).
+UPDATE cv.api_key SET revoked_at = clock_timestamp() WHERE account = $1 AND created_at < coalesce($2, clock_timestamp())
+  AND (revoked_at IS NULL OR revoked_at > clock_timestamp()) RETURNING personal
+
+-- name: verify_email
+SELECT cv.verify_email($1, $2)
 
 -- name: find_account
 SELECT id FROM cv.account WHERE email = lower($1)
@@ -226,6 +256,23 @@ ORDER BY at DESC, ref DESC LIMIT $3
 SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
   b.monthly, b.free, b.paid, b.held, b.unlimited, b.closed, b.resets_at
 FROM cv.account a JOIN cv.balance b ON b.owner = a.id WHERE a.id = $1
+
+-- name: lock_administrators
+-- Held to the end of the transaction: of several acts at once each sees what the one before did.
+SELECT pg_advisory_xact_lock(hashtextextended('codevoice administrators', 0))
+
+-- name: may_act
+-- Whether the administrator $1, who came by key $2 or by log-in $3 of epoch $4, still is one and may.
+SELECT EXISTS (SELECT FROM cv.account a WHERE a.id = $1 AND a.admin AND NOT a.suspended AND CASE WHEN $2::uuid IS NULL
+  THEN a.token_epoch = $4::int AND NOT EXISTS (SELECT FROM cv.ended_session WHERE account = $1 AND session = $3::uuid)
+  ELSE EXISTS (SELECT FROM cv.api_key WHERE id = $2 AND account = $1
+    AND (revoked_at IS NULL OR revoked_at > clock_timestamp()) AND (expires_at IS NULL OR expires_at > clock_timestamp()))
+  END)
+
+-- name: is_last_administrator
+SELECT coalesce((SELECT admin AND NOT suspended FROM cv.account WHERE id = $1), false)
+  AND NOT EXISTS (SELECT FROM cv.account a JOIN cv.wallet w ON w.owner = a.id
+    WHERE a.admin AND NOT a.suspended AND NOT w.closed AND a.id <> $1)
 
 -- name: admin_users
 SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
@@ -305,38 +352,70 @@ LEFT JOIN cv.wallet w ON w.owner = h.owner LEFT JOIN cv.transfer t ON t.owner = 
 WHERE w.owner IS NULL OR w.seq < h.seq OR coalesce(t.hash, '\x00') <> h.hash
 
 -- name: usage_by_day
-SELECT (created_at AT TIME ZONE 'UTC')::date AS day, kind, state, count(*) AS requests, coalesce(sum(price), 0)::bigint AS spent
+SELECT (created_at AT TIME ZONE 'UTC')::date AS day, kind, state, count(*) AS requests, coalesce(sum(price - refunded), 0)::bigint AS spent
 FROM cv.job WHERE owner = $1 AND created_at >= $2 GROUP BY 1, 2, 3
 
 -- name: recent_jobs
-SELECT id, kind, params ->> 'voice' AS voice, state, characters, duration_ms, coalesce(price, hold) AS micro, created_at,
-  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio
+SELECT id, kind, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, state, characters, duration_ms,
+  coalesce(price - refunded, hold) AS micro, created_at,
+  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio
 FROM cv.job WHERE owner = $1 ORDER BY created_at DESC LIMIT $2
 
 -- name: price_and_rest
 -- What a job cost, and all that its owner can spend; null: unlimited.
-SELECT j.price, CASE WHEN NOT w.unlimited THEN w.free + w.paid END AS spendable
+SELECT j.price - j.refunded AS price, CASE WHEN NOT w.unlimited THEN w.free + w.paid END AS spendable
 FROM cv.job j JOIN cv.wallet w USING (owner) WHERE j.id = $1
 
 -- name: jobs_of_account
-SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  characters, duration_ms, audio_bytes, coalesce(price, hold) AS micro, created_at, started_at, finished_at,
-  coalesce(object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio
+SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
+  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  characters, duration_ms, audio_bytes, coalesce(price - refunded, hold) AS micro, coalesce(price - refunded, 0) AS spent, refunded, created_at,
+  started_at, finished_at,
+  coalesce(kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio,
+  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript
 FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::uuid IS NULL
   OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3 AND owner = $1))
 ORDER BY created_at DESC, id DESC LIMIT $4
 
 -- name: job_of_account
-SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  characters, duration_ms, audio_bytes, coalesce(price, hold) AS micro, created_at, started_at, finished_at,
-  coalesce(object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio
+SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
+  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  characters, duration_ms, audio_bytes, coalesce(price - refunded, hold) AS micro, coalesce(price - refunded, 0) AS spent, refunded, created_at,
+  started_at, finished_at,
+  coalesce(kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio,
+  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript
 FROM cv.job WHERE owner = $1 AND id = $2
+
+-- name: followed_jobs
+-- As job_of_account, of each of these.
+SELECT j.id, j.kind, j.engine, coalesce(j.params ->> 'asked_voice', j.params ->> 'voice') AS voice,
+  j.params ->> 'voice' AS voice_used, j.params ->> 'voice_reason' AS voice_reason, j.params ->> 'language' AS language,
+  j.params ->> 'format' AS format, j.state, j.code, j.characters, j.duration_ms, j.audio_bytes,
+  coalesce(j.price - j.refunded, j.hold) AS micro, coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.created_at,
+  j.started_at, j.finished_at,
+  coalesce(j.kind = 'speech' AND j.object IS NOT NULL AND j.audio_until > clock_timestamp(), false) AS has_audio,
+  coalesce(j.kind = 'transcription' AND j.object IS NOT NULL AND j.audio_until > clock_timestamp(), false) AS has_transcript
+FROM unnest((SELECT $1::uuid[])) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
+
+-- name: stored_bytes
+SELECT coalesce((SELECT bytes FROM cv.stored WHERE owner = $1), 0)::bigint
+
+-- name: expect_store
+SELECT cv.expect_store($1, $2, $3, $4, $5)
+
+-- name: unexpect_store
+SELECT cv.unexpect_store($1)
+
+-- name: has_key
+-- One whose job came to nothing, or that is a day old, is free again.
+SELECT EXISTS (SELECT FROM cv.idempotency i JOIN cv.job j ON j.id = i.job WHERE i.owner = $1 AND i.key = $2
+  AND j.state NOT IN ('failed', 'cancelled', 'expired') AND i.at >= clock_timestamp() - interval '24 hours')
 
 -- name: usage_by_key
 SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.api_key AS key, k.name AS key_name, j.kind, count(*) AS requests,
   count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
   count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, sum(j.characters)::bigint AS characters,
-  coalesce(sum(j.duration_ms), 0)::bigint AS duration_ms, coalesce(sum(j.price), 0)::bigint AS spent
+  coalesce(sum(j.duration_ms), 0)::bigint AS duration_ms, coalesce(sum(j.price - j.refunded), 0)::bigint AS spent
 FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key
 WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 3, 2, 4
 
@@ -346,7 +425,7 @@ WITH made AS (INSERT INTO cv.account (id, kind) VALUES ($1, 'system') ON CONFLIC
 SELECT cv.open_wallet(id, 'system', 1, NULL, true) FROM made
 
 -- name: spent_this_month
-SELECT coalesce(sum(price), 0)::bigint AS spent FROM cv.job
+SELECT coalesce(sum(price - refunded), 0)::bigint AS spent FROM cv.job
 WHERE owner = $1 AND created_at >= cv.month()::timestamp AT TIME ZONE 'UTC'
 
 -- name: add_password_reset
@@ -357,18 +436,36 @@ over AS (DELETE FROM cv.password_reset WHERE digest IN (SELECT digest FROM cv.pa
 INSERT INTO cv.password_reset (digest, account, expires_at) SELECT $2, id, clock_timestamp() + interval '1 hour' FROM found
 RETURNING account
 
+-- name: add_operators_reset
+INSERT INTO cv.password_reset (digest, account, expires_at, by_mail) SELECT $2, id, clock_timestamp() + $3::interval, false
+FROM cv.account WHERE id = $1 AND kind = 'registered' AND password_hash IS NOT NULL AND NOT suspended RETURNING expires_at
+
 -- name: is_password_reset_open
 SELECT EXISTS (SELECT FROM cv.password_reset WHERE digest = $1 AND expires_at > clock_timestamp())
 
+-- name: password_reset
+SELECT a.id, a.email, a.verified_at, r.by_mail FROM cv.password_reset r JOIN cv.account a ON a.id = r.account
+WHERE r.digest = $1 AND r.expires_at > clock_timestamp()
+
 -- name: use_password_reset
-DELETE FROM cv.password_reset r USING cv.account a
-WHERE r.digest = $1 AND r.expires_at > clock_timestamp() AND a.id = r.account RETURNING a.id, a.suspended
+DELETE FROM cv.password_reset WHERE digest = $1 AND expires_at > clock_timestamp() RETURNING account
 
 -- name: forget_password_resets
 DELETE FROM cv.password_reset WHERE account = $1
 
 -- name: add_invite
-INSERT INTO cv.invite (digest, created_by, tier, uses_left, expires_at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO cv.invite (digest, created_by, tier, uses, uses_left, expires_at) VALUES ($1, $2, $3, $4, $4, $5) RETURNING id
+
+-- name: invites
+SELECT i.id, i.created_at, i.created_by, p.name AS plan, i.uses, i.uses_left, i.expires_at, i.revoked_at,
+  i.uses_left > 0 AND (i.expires_at IS NULL OR i.expires_at > clock_timestamp()) AS usable
+FROM cv.invite i JOIN cv.plan p USING (tier)
+WHERE $1::uuid IS NULL OR (i.created_at, i.id) < (SELECT created_at, id FROM cv.invite WHERE id = $1)
+ORDER BY i.created_at DESC, i.id DESC LIMIT $2
+
+-- name: revoke_invite
+-- No uses left: that is what releases before this one look at.
+UPDATE cv.invite SET revoked_at = coalesce(revoked_at, clock_timestamp()), uses_left = 0 WHERE id = $1 RETURNING id
 
 -- name: use_invite
 UPDATE cv.invite SET uses_left = uses_left - 1
@@ -379,17 +476,25 @@ SELECT EXISTS (SELECT FROM cv.invite
   WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()))
 
 -- name: own_jobs
-SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  left(params ->> 'text', 200) AS text, characters, duration_ms, coalesce(price, hold) AS micro, created_at, finished_at,
-  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio, object, content_type, audio_bytes
+SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
+  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  left(params ->> 'text', 200) AS text, characters, duration_ms, coalesce(price - refunded, hold) AS micro,
+  coalesce(price - refunded, 0) AS spent, refunded, created_at, finished_at,
+  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio,
+  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript,
+  object, content_type, audio_bytes
 FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
   AND ($4::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $4 AND owner = $1))
 ORDER BY created_at DESC, id DESC LIMIT $5
 
 -- name: own_job
-SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  left(params ->> 'text', 2000) AS text, characters, duration_ms, coalesce(price, hold) AS micro, created_at, finished_at,
-  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio, object, content_type, audio_bytes
+SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
+  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  left(params ->> 'text', 2000) AS text, characters, duration_ms, coalesce(price - refunded, hold) AS micro,
+  coalesce(price - refunded, 0) AS spent, refunded, created_at, finished_at,
+  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio,
+  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript,
+  object, content_type, audio_bytes
 FROM cv.job WHERE owner = $1 AND id = $2
 
 -- name: own_ledger
@@ -419,6 +524,11 @@ FULL JOIN (SELECT name AS engine, count(*) FILTER (WHERE seen_at > clock_timesta
 SELECT coalesce(sum(issued) FILTER (WHERE NOT unlimited), 0)::bigint, coalesce(sum(spent), 0)::bigint,
   coalesce(sum(free), 0)::bigint, coalesce(sum(paid), 0)::bigint, coalesce(sum(held), 0)::bigint FROM cv.wallet
 
+-- name: broken_streams_today
+-- Streams that our failures cut off since midnight (UTC): of all accounts, and of the one with the most.
+SELECT coalesce(sum(n), 0)::bigint, coalesce(max(n), 0)::bigint FROM (SELECT count(*) AS n FROM cv.broken_stream
+  WHERE at >= date_trunc('day', cv.now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' GROUP BY owner) accounts
+
 -- name: guards_down
 SELECT what, id FROM cv.recon WHERE what = 'append-only trigger is not always on'
 
@@ -446,6 +556,52 @@ FROM cv.job WHERE state IN ('queued', 'processing') GROUP BY engine ORDER BY eng
 -- name: usage_rows
 SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.kind, k.name AS key, k.prefix, count(*) AS requests,
   count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
-  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, coalesce(sum(j.price), 0)::bigint AS spent
+  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, coalesce(sum(j.price - j.refunded), 0)::bigint AS spent
 FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key AND k.account = j.owner
 WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, k.id, k.name, k.prefix ORDER BY 1 DESC, 2, 3 NULLS FIRST
+
+-- name: refuse_account
+-- Nothing is let in by its keys and tokens any more, and no password opens it.
+WITH ended AS (UPDATE cv.api_key SET revoked_at = least(revoked_at, clock_timestamp())
+  WHERE account = $1 AND (revoked_at IS NULL OR revoked_at > clock_timestamp()))
+UPDATE cv.account SET suspended = true, password_hash = NULL, token_epoch = token_epoch + 1 WHERE id = $1
+RETURNING email
+
+-- name: open_jobs_of
+SELECT id FROM cv.job WHERE owner = $1 AND state IN ('queued', 'processing')
+
+-- name: erase_jobs
+SELECT cv.erase_jobs($1, $2)
+
+-- name: erase_account
+SELECT cv.erase_account($1)
+
+-- name: job_ids_of
+SELECT id FROM cv.job WHERE owner = $1
+
+-- name: key_ids_of
+SELECT id FROM cv.api_key WHERE account = $1
+
+-- name: export_account
+SELECT id, kind, email, name, tier, admin, suspended, created_at, verified_at, verification_due,
+  password_hash IS NOT NULL AS has_password FROM cv.account WHERE id = $1
+
+-- name: export_keys
+SELECT id, name, prefix, scopes, personal, created_at, last_used_at, expires_at, revoked_at FROM cv.api_key
+WHERE account = $1 ORDER BY created_at, id
+
+-- name: export_resets
+SELECT expires_at, by_mail FROM cv.password_reset WHERE account = $1 ORDER BY expires_at
+
+-- name: export_sessions
+SELECT session, until FROM cv.ended_session WHERE account = $1 ORDER BY until
+
+-- name: export_acts
+SELECT at, actor, act, reason, details::text AS details FROM cv.admin_act WHERE owner = $1 ORDER BY at, ref
+
+-- name: export_jobs
+SELECT j.id, j.kind, j.engine, j.lane, j.params::text AS params, j.characters, j.hold, j.price, j.refunded, j.state, j.code,
+  j.object, j.content_type, j.audio_bytes, j.duration_ms, encode(j.sha256, 'hex') AS sha256, j.audio_until, j.api_key,
+  j.created_at, j.started_at, j.finished_at, i.key AS idempotency_key
+FROM cv.job j LEFT JOIN cv.idempotency i ON i.owner = j.owner AND i.job = j.id
+WHERE j.owner = $1 ORDER BY j.created_at, j.id

@@ -51,6 +51,17 @@ def key_settings(environ: Mapping[str, str] = os.environ) -> KeySettings:
         return read(KeySettings, {**_secrets(environ), **environ})
 
 
+def public_url(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the pages are: CODEVOICE_PUBLIC_URL, else the running stack's address; empty where neither is."""
+    if given := environ.get("CODEVOICE_PUBLIC_URL", ""):
+        return given.rstrip("/")
+    try:
+        stack = running_stack(environ)
+    except NoStack:
+        return ""
+    return stack.url if environ.get("DATABASE_URL", stack.database_url) == stack.database_url else ""
+
+
 def job_limits(environ: Mapping[str, str] = os.environ) -> JobLimits:
     """From the environment, else as the front door has them by default."""
     return read(JobLimits, environ)

@@ -67,12 +67,12 @@ def retry(doing: Doing, job: str) -> None:
 @click.argument("job")
 @acts()
 def cancel(doing: Doing, job: str) -> None:
-    """Cancel JOB (its id) on its owner's behalf; its credits return."""
+    """Cancel JOB (its id) on its owner's behalf; the answer says what it cost."""
     ask(doing, f"Cancel job {job}?")
     do(
         doing,
         lambda connection, act: jobs.cancel_job(connection, act, job),
-        lambda answer: f"{answer.code}: job {answer.job}",
+        lambda answer: f"{answer.code}: job {answer.job}. {answer.settlement}",
     )
 
 

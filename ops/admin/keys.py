@@ -59,7 +59,13 @@ def rotate(doing: Doing, key: str, grace_s: int) -> None:
     do_in_session(
         doing,
         lambda session, act: keys.rotate_key(
-            session, act, made.ring, key, grace_s=grace_s, keep_sealed=made.keep_sealed
+            session,
+            act,
+            made.ring,
+            key,
+            grace_s=grace_s,
+            keep_sealed=made.keep_sealed,
+            keys_max=made.keys_max,
         ),
         _in_words,
     )

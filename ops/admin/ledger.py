@@ -8,6 +8,7 @@ from typing import Any, Literal, TextIO
 import msgspec
 import rich_click as click
 
+from app.api.csv_cells import marked
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Exported, Head
 from db.engine import Connection
@@ -92,8 +93,7 @@ def _csv() -> Callable[[Any], None]:
 
 def _plain(value: Any) -> str:
     """A cell that no spreadsheet takes for a formula."""
-    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return f"'{text}" if text[:1] in "=+-@" else text
+    return str(marked(value.isoformat() if hasattr(value, "isoformat") else str(value)))
 
 
 def _heads(kept: TextIO) -> list[Head]:

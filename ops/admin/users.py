@@ -9,10 +9,11 @@ import rich_click as click
 
 from app.domain.admin import users
 from app.domain.admin.acts import Act
+from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.opening import check_password
 from ops.admin import told
-from ops.admin.desk import ask, do_in_session, failing, look
-from ops.admin.front import key_settings
+from ops.admin.desk import ask, do, do_in_session, failing, look
+from ops.admin.front import key_settings, public_url
 from ops.admin.options import Doing, Paging, acts, json_option, pages
 
 if TYPE_CHECKING:
@@ -109,6 +110,27 @@ def suspend(doing: Doing, account: str, undo: bool) -> None:
         lambda session, act: users.suspend(session, act, account, undo=undo),
         lambda answer: f"{answer.code}: {account}",
     )
+
+
+@click.command("reset-link")
+@click.argument("account")
+@acts(reason="asked by the person")
+def reset_link(doing: Doing, account: str) -> None:
+    """Make a link by which the person of ACCOUNT (e-mail or id) chooses a new password: once, in a day."""
+    ask(doing, f"Make a link that sets a new password for {account}?")
+    keys, url = key_settings(), public_url()
+    do(
+        doing,
+        lambda connection, act: make_reset_link(connection, act, keys.ring, account, public_url=url),
+        _link_in_words,
+    )
+
+
+def _link_in_words(made: ResetLink) -> str:
+    if made.token is None:
+        return f"{made.code}: account {made.account}"
+    until = f"until {made.expires_at:%Y-%m-%d %H:%M} UTC, once"
+    return f"{made.url or f'on the page /reset/confirm, token {made.token}'}\n{until}"
 
 
 def opened_in_words(opened: users.Opened) -> str:

@@ -1,11 +1,11 @@
 """What the request path leaves of Postgres's own speed, and of its peers': one run, in turns.
 
 One API process with all its middleware, durable commits, 64 connections, a thousand accounts. `post_vs_…`
-are jobs a second of POST /v1/tts ÷ those of: `pgbench` calling the same function, one job a transaction with
-64 clients, or 32 jobs a transaction with 2 (`_batch`); `peer`: FastAPI, Pydantic, SQLAlchemy's ORM;
-`fastapi_same`: FastAPI on the same function. Each is the median of the rounds' own ratios, with its least and
-most. `cpu_us_…`: CPU a request of application, database and load generator. Fails where any answer was not
-200, or where the audit finds a defect afterwards.
+are jobs a second of POST /v1/tts ÷ those of: `pgbench` calling release 0.1.0's function (`frozen.sql`), one
+job a transaction with 64 clients, or 32 jobs a transaction with 2 (`_batch`); `peer`: FastAPI, Pydantic,
+SQLAlchemy's ORM; `fastapi_same`: FastAPI on the same function. Each is the median of the rounds' own ratios,
+with its least and most. `cpu_us_…`: CPU a request of application, database and load generator. Fails where
+any answer was not 200, or where the audit finds a defect afterwards.
 """
 
 import asyncio
@@ -28,8 +28,10 @@ from ops.bench.field import ACCOUNTS, PARAMS, TEXT, Field, ask, defects, field, 
 
 CONNECTIONS = 64
 _ONE_CALL = """\\set id random(1, %d)
-SELECT 1 / (code = 'queued')::int FROM cv.submit_one(gen_random_uuid(), public.owner_of(:id), 'speech',
-  'paced', 'paced', '%s', 1000000, %d, 44000, NULL, NULL, false, NULL, 1, interval '1 hour', 1000000000);
+SELECT 1 / (code = 'queued')::int FROM frozen.submit_batch(ARRAY[gen_random_uuid()],
+  ARRAY[public.owner_of(:id)], ARRAY['speech'], ARRAY['paced'], ARRAY['paced'], ARRAY['%s'],
+  ARRAY[1000000::bigint], ARRAY[%d], ARRAY[44000::bigint], ARRAY[NULL::text], ARRAY[NULL::bytea],
+  interval '1 hour', 1000000000, ARRAY[false], ARRAY[NULL::uuid], ARRAY[1]);
 """
 _POLLED = 64
 _BATCH = 32

@@ -19,13 +19,14 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA peer TO PUBLIC;
 CREATE FUNCTION public.owner_of(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
 $$ SELECT md5('w' || n)::uuid $$;
 
--- How many of `p_jobs` jobs, of random ones of `p_wallets` wallets, were queued.
+-- How many of `p_jobs` jobs, of random ones of `p_wallets` wallets, were queued,
+-- by the frozen functions (frozen.sql).
 CREATE FUNCTION public.submit_many(p_jobs int, p_wallets int, p_params text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE ids uuid[]; owners uuid[];
 BEGIN
   SELECT array_agg(gen_random_uuid()), array_agg(public.owner_of(1 + (random() * p_wallets)::int % p_wallets))
     INTO ids, owners FROM generate_series(1, p_jobs);
-  RETURN (SELECT count(*) FILTER (WHERE code = 'queued') FROM cv.submit(ids, owners,
+  RETURN (SELECT count(*) FILTER (WHERE code = 'queued') FROM frozen.submit(ids, owners,
     array_fill('speech'::text, ARRAY[p_jobs]), array_fill('paced'::text, ARRAY[p_jobs]),
     array_fill('paced'::text, ARRAY[p_jobs]), array_fill(p_params, ARRAY[p_jobs]),
     array_fill(1000000::bigint, ARRAY[p_jobs]), array_fill(44, ARRAY[p_jobs]),

@@ -11,11 +11,28 @@ def family_s(pid: int) -> float:
     try:
         own = sum(_thread_s(task) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        children = list(Path(f"/proc/{pid}/task").glob("*/children"))
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     ended = (int(fields[13]) + int(fields[14])) / _TICKS_A_S
-    return own + ended + sum(family_s(int(child)) for each in children for child in _read(each).split())
+    return own + ended + sum(family_s(child) for child in children_of(pid))
+
+
+def children_of(pid: int) -> list[int]:
+    """The living processes that it started."""
+    return [
+        int(child) for each in Path(f"/proc/{pid}/task").glob("*/children") for child in _read(each).split()
+    ]
+
+
+def worker_of(supervisor: int, engine: str) -> int:
+    """The worker process of an engine, found by its environment: it may start long after the stack is ready.
+    0, which no process has, where there is none.
+    """
+    setting = f"CODEVOICE_ENGINE={engine}"
+    found = (
+        pid for pid in children_of(supervisor) if setting in _read(Path(f"/proc/{pid}/environ")).split("\0")
+    )
+    return next(found, 0)
 
 
 def _thread_s(schedstat: Path) -> float:
@@ -25,5 +42,5 @@ def _thread_s(schedstat: Path) -> float:
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return ""

@@ -26,7 +26,7 @@ _KEYS, _COPIES, _CLIENTS = 100, 100, 200
 def duplicates() -> Figures:
     """10,000 requests of 100 keys, by 200 clients, in a stack of the benchmark's own. Raises BenchError."""
     with own_stack(engines="espeak") as stack:
-        ready(stack, "ryan")
+        ready(stack, "espeak-ryan")
         return duplicates_in(stack, keys=_KEYS, copies=_COPIES, clients=_CLIENTS)
 
 
@@ -61,7 +61,7 @@ def _send(stack: Stack, keys: list[str]) -> tuple[set[tuple[str, str]], int]:
     answers, replayed = set[tuple[str, str]](), 0
     with Poster(stack) as poster:
         for key in keys:
-            job, was_replayed = poster.post_keyed("The same again.", "ryan", key)
+            job, was_replayed = poster.post_keyed("The same again.", "espeak-ryan", key)
             answers.add((key, job))
             replayed += was_replayed
     return answers, replayed

@@ -29,7 +29,7 @@ from ops import embedded
 from ops.bench import BenchError
 from ops.bench.load import Load, Loaded
 from ops.bench.paced import VOICE, PacedEngine
-from ops.supervisor import die_with_us
+from ops.program import die_with_us
 
 ACCOUNTS = 1000
 TEXT = "The quick brown fox jumps over the lazy dog."
@@ -42,6 +42,11 @@ _READY_S_MAX = 60
 _LIMITS = {  # all of them on, none in the way
     "CODEVOICE_POSTS_PER_MINUTE": "60000000",
     "CODEVOICE_POSTS_BURST": "1000000",
+    "CODEVOICE_ACCOUNT_POSTS_PER_MINUTE": "60000000",
+    "CODEVOICE_ACCOUNT_POSTS_BURST": "1000000",
+    "CODEVOICE_FREE_STORED_BYTES_MAX": "1000000000000",
+    "CODEVOICE_STORE_FREE_BYTES_MIN": "0",
+    "CODEVOICE_STORE_FREE_PERCENT_MIN": "0",
     "CODEVOICE_STATUS_POLLS_PER_S": "1000000",
     "CODEVOICE_JOBS_WAITING_MAX": "1000000000",
 }
@@ -56,6 +61,7 @@ class Field(Struct, frozen=True, kw_only=True):
     ports: Mapping[str, int]
     pids: Mapping[str, int]
     keys: Sequence[str]
+    environ: Mapping[str, str]  # of an API here
 
 
 @contextmanager
@@ -89,7 +95,15 @@ def field(programs: Sequence[str] = PROGRAMS) -> Generator[Field]:
             )
             variables = environ | {"CODEVOICE_PORT": str(port)}
             pids[name] = stack.enter_context(_process(argv, variables, port, folder / f"{name}.log"))
-        yield Field(folder=folder, owner_url=owner_url, app_url=app_url, ports=ports, pids=pids, keys=keys)
+        yield Field(
+            folder=folder,
+            owner_url=owner_url,
+            app_url=app_url,
+            ports=ports,
+            pids=pids,
+            keys=keys,
+            environ=environ,
+        )
 
 
 def post(key: str) -> str:
@@ -145,7 +159,8 @@ def _accounts(owner_url: str, pepper: str) -> Sequence[str]:
     ring = KeyRing(pepper=bytes.fromhex(pepper), encryption_key=bytes(32))
     made = [(owner_of(n + 1), ring.make(uuid4())) for n in range(ACCOUNTS)]
     with psycopg.connect(owner_url, autocommit=True) as connection:
-        connection.execute(Path(__file__).with_name("api.sql").read_bytes())
+        for script in ("frozen.sql", "api.sql"):
+            connection.execute(Path(__file__).with_name(script).read_bytes())
         with connection.transaction(), connection.cursor() as cursor:
             for statement, rows in _rows(made).items():
                 cursor.executemany(statement.encode(), rows)

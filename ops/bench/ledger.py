@@ -1,11 +1,11 @@
 """What the ledger costs: hold and post, each one call and one commit, against Postgres's own one-row UPDATE.
 
 In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, all with the same clients, in
-alternating rounds. The hold is `cv.submit_one` as the front door calls it, the post `cv.finish_one` as a
-worker does; the claim between them, which workers share among up to 16 jobs, is made so and not timed.
-`share_N` is 2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post;
-`hot_share_8` is all clients on one wallet, against spread wallets. Medians of the rounds; the record is
-audited afterwards.
+alternating rounds. The hold is the call the API makes for one job, the post the call a worker makes for one;
+the claim between them, which workers share among up to 16 jobs, is made so and not timed. `share_N` is
+2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post; `vs_frozen_N` is pairs /
+pairs by release 0.1.0's functions (`frozen.sql`); `hot_share_8` is all clients on one wallet, against spread
+wallets. Medians of the rounds; the record is audited afterwards.
 """
 
 import os
@@ -31,7 +31,7 @@ _HOT_PAIRS = 6_400
 _WALLETS = 5_000
 _CLIENTS = (8, 32)
 
-_SETUP = Path(__file__).with_name("ledger.sql")
+_SETUPS = ("frozen.sql", "ledger.sql")
 _UPDATE = """\\set id random(1, 5000)
 UPDATE public.plain SET n = n + 1 WHERE id = :id;
 """
@@ -40,12 +40,17 @@ _NEXT = """\\set i :i + 1
 \\set job :client_id * 1000000 + :i
 """
 _HOLD = """\\set id random(1, :wallets)
-SELECT 1 / (code = 'queued')::int FROM cv.submit_one(md5(:run || '-' || :job)::uuid, md5('w' || :id)::uuid,
-  'speech', 'none', 'x', '{}', 1000000, 1, 1000, NULL, NULL, false, NULL, 1, interval '1 hour', 1000000);
+SELECT 1 / (code = 'queued')::int FROM {schema}.submit_batch(ARRAY[md5(:run || '-' || :job)::uuid],
+  ARRAY[md5('w' || :id)::uuid], ARRAY['speech'], ARRAY['none'], ARRAY['x'], ARRAY['{{}}'],
+  ARRAY[1000000::bigint], ARRAY[1], ARRAY[1000::bigint], ARRAY[NULL::text], ARRAY[NULL::bytea],
+  interval '1 hour', 1000000, ARRAY[false], ARRAY[NULL::uuid], ARRAY[1]);
 """
-_POST = """SELECT 1 / (result = 'completed')::int FROM cv.finish_one(md5(:run || '-' || :job)::uuid, 1,
-  'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'b', 3, interval '1 day');
+_POST = """SELECT 1 / (result = 'completed')::int FROM {schema}.finish(
+  ARRAY[md5(:run || '-' || :job)::uuid], ARRAY[1], ARRAY['done'], ARRAY[NULL::text], ARRAY[NULL::bigint],
+  ARRAY[NULL::text], ARRAY[NULL::text], ARRAY[NULL::bigint], ARRAY[NULL::bigint], ARRAY[NULL::bytea], 'b', 3,
+  interval '1 day');
 """
+_SCHEMAS = {"today": "cv", "frozen": "frozen"}
 
 
 def ledger() -> Figures:
@@ -65,23 +70,29 @@ def _prepare(url: str) -> str:
     app_url = url.replace("//codevoice:", "//bench_app:", 1)
     upgrade(url, app_url)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_SETUP.read_bytes())
+        for name in _SETUPS:
+            connection.execute(Path(__file__).with_name(name).read_bytes())
         connection.execute("VACUUM ANALYZE")
     return app_url
 
 
 def _rounds(url: str, folder: Path) -> Figures:
-    for name, text in (("update", _UPDATE), ("hold", _NEXT + _HOLD), ("post", _NEXT + _POST)):
-        (folder / name).write_text(text)
+    (folder / "update").write_text(_UPDATE)
+    for which, schema in _SCHEMAS.items():
+        (folder / f"hold-{which}").write_text(_NEXT + _HOLD.format(schema=schema))
+        (folder / f"post-{which}").write_text(_NEXT + _POST.format(schema=schema))
     shares: dict[str, list[float]] = {}
     for number in range(_ROUNDS):
         for clients in _CLIENTS:
+            frozen = _pairs(url, folder, "frozen", clients, _PAIRS, _WALLETS) if number % 2 else None
             first = _updates(url, folder, clients) if number % 2 else None
-            pairs = _pairs(url, folder, clients, _PAIRS, _WALLETS)
+            pairs = _pairs(url, folder, "today", clients, _PAIRS, _WALLETS)
             updates = first or _updates(url, folder, clients)
+            frozen = frozen or _pairs(url, folder, "frozen", clients, _PAIRS, _WALLETS)
             shares.setdefault(f"share_{clients}", []).append(2 * pairs / updates)
+            shares.setdefault(f"vs_frozen_{clients}", []).append(pairs / frozen)
             if clients == _CLIENTS[0]:
-                hot = _pairs(url, folder, clients, _HOT_PAIRS, wallets=1)
+                hot = _pairs(url, folder, "today", clients, _HOT_PAIRS, wallets=1)
                 shares.setdefault(f"hot_share_{clients}", []).append(hot / pairs)
     figures: Figures = {"rounds": _ROUNDS, "load_average": os.getloadavg()[0]}
     for name, values in shares.items():
@@ -93,15 +104,15 @@ def _updates(url: str, folder: Path, clients: int) -> float:
     return _pgbench(url, folder / "update", clients, "-T", str(_SECONDS))
 
 
-def _pairs(url: str, folder: Path, clients: int, pairs: int, wallets: int) -> float:
-    """Pairs a second, of so many: all holds, then all posts."""
+def _pairs(url: str, folder: Path, which: str, clients: int, pairs: int, wallets: int) -> float:
+    """Pairs a second, of so many, by today's functions or the frozen ones: all holds, then all posts."""
     run = secrets.randbelow(1 << 30)
     options = ["-t", str(pairs // clients), "-D", "i=0", "-D", f"run={run}", "-D", f"wallets={wallets}"]
-    holds = _pgbench(url, folder / "hold", clients, *options)
+    holds = _pgbench(url, folder / f"hold-{which}", clients, *options)
     with psycopg.connect(url, autocommit=True) as connection:
         while connection.execute(_CLAIM).rowcount:
             pass
-    posts = _pgbench(url, folder / "post", clients, *options)
+    posts = _pgbench(url, folder / f"post-{which}", clients, *options)
     return 1 / (1 / holds + 1 / posts)
 
 

@@ -15,7 +15,7 @@ from signal import SIGKILL, SIGTERM
 
 from msgspec import Struct
 
-from ops.supervisor import die_with_us
+from ops.program import die_with_us
 
 _UNSHARED = ("/usr/bin/unshare", "--net")
 _START_S_MAX = 10.0

@@ -1,9 +1,12 @@
 """POST /v1/tts over an open connection, each request in one segment: no client library's time is measured."""
 
+import http.client
 import json
 import re
 import socket
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +16,7 @@ from ops.stack import Stack
 
 _ANSWER_BYTES_MAX = 65_536
 _READY_S_MAX = 60
+_ENGINES_READY_S_MAX = 180  # models are verified and loaded
 
 
 class Poster:
@@ -53,6 +57,22 @@ class Poster:
         if b" 200 " not in answer[:15]:
             raise BenchError(f"POST /v1/tts: {found[1].decode()}")
         return json.loads(found[1]), answer
+
+
+def engines_ready(stack: Stack, engines: Sequence[str]) -> None:
+    """Wait until all these are offered: another would speak, or nobody, before. Raises BenchError."""
+    deadline = time.monotonic() + _ENGINES_READY_S_MAX
+    place = urlsplit(stack.url)
+    while True:
+        with closing(http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)) as api:
+            api.request("GET", "/v1/models", headers={"Authorization": f"Bearer {stack.api_key}"})
+            offered = {model["id"] for model in json.load(api.getresponse()).get("data", [])}
+        if not (missing := set(engines) - offered):
+            return
+        if time.monotonic() > deadline:
+            names = ", ".join(sorted(missing))
+            raise BenchError(f"not ready: {names}; are the models here (codevoice models list)?")
+        time.sleep(0.2)
 
 
 def ready(stack: Stack, voice: str) -> None:

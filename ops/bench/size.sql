@@ -14,12 +14,12 @@ BEGIN
     w := cv.enter(w, md5(job || 'g')::uuid, 2, 'paid', 'expired', price, 'paid', 'bench', 'history');
   END LOOP;
   w := cv.save(w);
-  INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, tariff, price, bucket, remaining, state,
+  INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, tariff, price, refunded, bucket, remaining, state,
       attempt, tries, fair_at, deadline, created_at, started_at, finished_at, object, content_type, audio_bytes,
       duration_ms, sha256, audio_until)
     SELECT public.job_of(p_account, n), w.owner, 'speech', 'paced', 'paced',
       '{"text": "The quick brown fox jumps over the lazy dog.", "voice": "paced", "language": "en-US", "format": "wav"}',
-      44, price, 1, price, 'free', 0, 'completed', 1, 1, at, at + interval '1 hour', at, at, at,
+      44, price, 1, price, price, 'free', 0, 'completed', 1, 1, at, at + interval '1 hour', at, at, at,
       'jobs/' || public.job_of(p_account, n) || '/1.wav', 'audio/wav', 88244, 2000, sha256('x'), at + interval '90 days'
     FROM (SELECT n, clock_timestamp() - interval '60 days' * (p_jobs - n + 1) / p_jobs AS at
           FROM generate_series(1, p_jobs) n) t;

@@ -51,8 +51,9 @@ def soak(
     """Listen that long, and to the end of what then sounds. What is refused or broken off counts as an error;
     raises BenchError where nothing was heard.
     """
-    streams_max = {"CODEVOICE_STREAMS_MAX": str(2 * listeners)}  # an ended one is counted a moment longer
-    with own_stack(engines=ENGINE, **streams_max) as stack:
+    most = str(2 * listeners)  # an ended one is counted a moment longer
+    limits = {"CODEVOICE_STREAMS_MAX": most, "CODEVOICE_ACCOUNT_STREAMS_MAX": most}
+    with own_stack(engines=ENGINE, **limits) as stack:
         fund(stack, credits=10_000)
         ready(stack, VOICE)
         until = time.monotonic() + seconds

@@ -72,7 +72,7 @@ def _spoken(folder: Path) -> list[Path]:
     engine, files = EspeakEngine(), list[Path]()
     try:
         for number, text in enumerate(_SENTENCES):
-            utterance = Utterance(job_id=uuid.uuid4(), text=text, voice="ryan", language="en-US")
+            utterance = Utterance(job_id=uuid.uuid4(), text=text, voice="espeak-ryan", language="en-US")
             [speech] = engine.begin([utterance])
             pcm = b"".join(speech)
             files.append(folder / f"{number}.wav")

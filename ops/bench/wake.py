@@ -47,7 +47,7 @@ def _waits_ms(stack: Stack) -> list[tuple[float, float]]:
     ):
         for _ in range(_JOBS):
             sent_at = time.time()
-            job = poster.post("Wake up.", "ryan")
+            job = poster.post("Wake up.", "espeak-ryan")
             answered_at = time.time()
             claimed_at = _started_at(connection, job).timestamp()
             waits.append((1000 * (claimed_at - sent_at), 1000 * (answered_at - sent_at)))

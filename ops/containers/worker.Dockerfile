@@ -1,4 +1,5 @@
-# A worker without a GPU: espeak-ng and PocketSphinx, codecs. No weights, no root.
+# A worker without a GPU: hibari, Kokoro, Whisper, espeak-ng, PocketSphinx, codecs. No root, and no weights: models
+# are fetched into the volume at /models by `codevoice models add` (compose.yaml), so the image keeps pip.
 #   docker build -f ops/containers/worker.Dockerfile -t codevoice-worker:0.1.0 .
 FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -9,12 +10,14 @@ COPY workers workers
 COPY db db
 COPY ops ops
 RUN python -m venv /opt/codevoice && \
-    /opt/codevoice/bin/pip install -c constraints.txt '.[worker]' espeakng-loader pocketsphinx
+    /opt/codevoice/bin/pip install -c constraints.txt '.[voice,whisper]' espeakng-loader pocketsphinx
 
 FROM python:3.11.13-slim-bookworm
 ENV PATH=/opt/codevoice/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 \
-    CODEVOICE_METRICS_HOST=0.0.0.0 CODEVOICE_METRICS_PORT=9464
-RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin codevoice
+    CODEVOICE_METRICS_HOST=0.0.0.0 CODEVOICE_METRICS_PORT=9464 CODEVOICE_MODELS=/models HOME=/tmp
+# A new volume takes the owner of the folder it is mounted at.
+RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin codevoice && \
+    install -d -o 10001 -g 10001 /models
 COPY --from=build /opt/codevoice /opt/codevoice
 USER 10001:10001
 WORKDIR /

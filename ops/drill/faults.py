@@ -19,6 +19,9 @@ from ops.stack import running_stack
 _FROZEN_S = 11.0  # longer than ten seconds, after which a worker counts as gone, and first audio as slow
 _SPIKE = 20_000  # credits
 _LONG = 8  # jobs at work when a worker dies
+_BROKEN_STREAMS = 21
+_BREAK_OFF = """SELECT cv.break_off_v2(id, owner, 'api') FROM cv.job WHERE state IN ('queued', 'processing')
+  AND params ->> 'text' = 'please slow' ORDER BY created_at DESC LIMIT %(jobs)s"""
 _ONCE_MORE = "UPDATE cv.wallet SET paid = paid + %(micro)s, issued = issued + %(micro)s"
 
 
@@ -35,9 +38,10 @@ class Fault(Struct, frozen=True, kw_only=True):
 
 def faults(site: Site, card: Card) -> list[list[Fault]]:
     """All there are; those of one list go together, the lists one after the other."""
+    disk = [_full_disk(site)] if site.has_disk else []
     return [
         [_granted(site), _spent(site)],
-        [_tampered(site), _full_card(card), *([_full_disk(site)] if site.has_disk else []), _strangers(site)],
+        [_tampered(site), _broken_streams(site), _full_card(card), *disk, _strangers(site)],
         [_refusing(site), _breaking(site), _dying(site)],
         [_frozen_workers(site)],
         [_no_postgres(site)],
@@ -64,7 +68,7 @@ def _spent(site: Site) -> Fault:
     def begin() -> None:
         _price(site, str(_SPIKE))
         for _ in range(5):  # the API hears of prices within a second or two
-            site.post("Dear.", voice="ryan")
+            site.post("Dear.", voice="espeak-ryan")
             time.sleep(0.5)
 
     return Fault(
@@ -105,6 +109,25 @@ def _tampered(site: Site) -> Fault:
         alerts=("CodeVoiceLedgerWrong",),
         begin=lambda: add(5_000_000),
         end=lambda: add(-5_000_000),
+    )
+
+
+def _broken_streams(site: Site) -> Fault:
+    def begin() -> None:
+        for _ in range(_BROKEN_STREAMS):
+            site.post("please slow")
+        with psycopg.connect(site.stack.database_url, autocommit=True) as connection:
+            connection.execute(_BREAK_OFF, {"jobs": _BROKEN_STREAMS})
+
+    def end() -> None:
+        with psycopg.connect(site.stack.database_owner_url, autocommit=True) as owner:
+            owner.execute("DELETE FROM cv.broken_stream")
+
+    return Fault(
+        name=f"{_BROKEN_STREAMS} streams of an account are cut off, as the API records it",
+        alerts=("CodeVoiceStreamsRefunded",),
+        begin=begin,
+        end=end,
     )
 
 

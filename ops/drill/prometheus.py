@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ops.embedded import free_port
 from ops.listener import get
-from ops.supervisor import die_with_us
+from ops.program import die_with_us
 
 FACTOR = 60  # by which times are shortened: a minute is a second
 _WINDOW_S_MIN = 4  # a rate needs scrapes to look at

@@ -40,7 +40,7 @@ def drill(choose: Callable[[Site, Card], Groups], report: Callable[[str], None])
     card = Card()
     with tempfile.TemporaryDirectory(prefix="codevoice-drill-") as folder, site() as made, shown(card) as gpu:
         fund(made.stack, credits=_CREDITS)
-        for voice in (VOICE, "ryan"):
+        for voice in (VOICE, "espeak-ryan"):
             ready(made.stack, voice)
         load = Load(made, "Somebody always speaks.")
         load.start()

@@ -19,10 +19,10 @@ from db.migrate import upgrade
 from ops import embedded
 from ops.bench.own_stack import own_stack
 from ops.drill.prometheus import DrillError
+from ops.program import Program, spawn
 from ops.stack import Stack
 from ops.storm.engine import NAME as ENGINE
 from ops.storm.engine import VOICE
-from ops.supervisor import Program, spawn
 
 _DISK_BYTES = 32 << 20
 _LEASE_S = 1

@@ -53,6 +53,7 @@ class Asked(Struct):
     looks: dict[str, list[Look]] = field(default_factory=dict)  # by job
     sights: dict[str, list[Sight]] = field(default_factory=dict)  # by owner
     told: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # owner → line and job of each ack
+    late: list[tuple[str, int]] = field(default_factory=list)  # op, milliseconds
     strange: list[tuple[str, int, str]] = field(
         default_factory=list
     )  # op, status, code: nobody promised these
@@ -61,6 +62,7 @@ class Asked(Struct):
 # Every answer the storm's requests may get: anything else is a broken promise.
 _PROMISED = {
     "submit": {200, 402, 429, 503, 0},
+    "speak": {200, 402, 409, 422, 429, 503, 0},
     "cancel": {200, 409, 503, 0},
     "grant": {200, 503, 0},
     "refund": {200, 503, 0},
@@ -78,13 +80,15 @@ def gather(events: Iterable[Event]) -> Asked:
             _invoked(asked, event)
         elif event.kind == "saw":
             _saw(asked, event)
+        elif event.kind == "late":
+            asked.late.append((event.op, event.ms))
         elif event.kind != "fault":
             _ended(asked, invokes.pop(event.of), event)
     return asked
 
 
 def _invoked(asked: Asked, event: Event) -> None:
-    if event.op == "submit":
+    if event.op in ("submit", "speak"):
         asked.requests.setdefault(event.text, Request(event.owner, event.key)).sends += 1
     elif event.op == "grant":
         asked.grants.setdefault(event.text, Grant(event.owner, event.amount))

@@ -21,6 +21,7 @@ def check(asked: Asked, record: Record, objects: Path | None = None) -> list[Vio
     found += [
         Violation("an answer that nobody promised", f"{o} {http} {code}") for o, http, code in asked.strange
     ]
+    found += [Violation("an answer came late", f"{op} {ms} ms") for op, ms in asked.late]
     found += _jobs(asked, record, books)
     found += _requests(asked, record, books)
     found += _statuses(asked, record)

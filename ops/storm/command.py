@@ -53,7 +53,7 @@ def storm(
     """
     from ops.embedded import EmbeddedError
     from ops.home import HomeError
-    from ops.local import UpError
+    from ops.prepare import UpError
     from ops.signals import Stop
     from ops.storm.accounts import NoAccounts
     from ops.storm.run import Goals, StormError
@@ -100,6 +100,7 @@ def _say(verdict: "Verdict", folder: Path, *, as_json: bool) -> None:
         "storm": folder.name,
         "figures": verdict.figures,
         "violations": [{"what": one.what, "id": one.id} for one in verdict.violations],
+        "left_out": verdict.left_out,
     }
     (folder / "storm.json").write_text(json.dumps(told, indent=1) + "\n")
     if as_json:
@@ -107,6 +108,9 @@ def _say(verdict: "Verdict", folder: Path, *, as_json: bool) -> None:
         return
     click.echo("\n".join(f"{name} {value:g}" for name, value in verdict.figures.items()))
     click.echo("\n".join(f"violation: {one.what}: {one.id}" for one in verdict.violations) or "no violations")
+    if verdict.left_out:
+        lacking = ", ".join(f"{name} (needs {what})" for name, what in verdict.left_out.items())
+        click.echo(f"left out: {lacking}")
 
 
 def _detach(folder: Path) -> None:

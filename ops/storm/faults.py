@@ -10,6 +10,7 @@ import psycopg
 import redis
 
 from db import nudge
+from ops.storm import disks
 from ops.storm.engine import ENGINE
 from ops.storm.history import History
 from ops.storm.processes import Processes
@@ -25,7 +26,12 @@ WEIGHTS = {  # how often each, among all
     "flush_redis_file": 1,
     "freeze_worker": 5,
     "freeze_api": 2,
+    "freeze_postgres": 2,
+    "freeze_redis": 2,
     "store_away": 2,
+    "store_full": 2,
+    "store_read_only": 2,
+    "ledger_clock_step": 2,
     "duplicate_nudges": 4,
     "month_end": 1,
 }
@@ -33,7 +39,10 @@ _PAUSE_S = (0.05, 0.5)
 _ACKS_BETWEEN = 70  # at most: a stack that is all outage proves little …
 _LULL_S_MAX = 4.0  # … and one that does not come back must be struck again
 _STORE_AWAY_S = (0.5, 2.5)
+_SILENCE_S = (1.0, 6.0)  # of Postgres or Redis
+_LEDGER_STEP_S = 60  # of its clock, at most, either way
 _NUDGES = 30
+_BRIEF = "-c statement_timeout=2s"
 PROCESS_KILLS = ("kill_api", "kill_worker", "kill_redis", "flush_redis_file")
 FLUSHES = ("flush_redis", "flush_redis_file")
 
@@ -56,7 +65,8 @@ class Faults:
         self._next_at = self._lull_until = 0.0
         self._next_acks = 0
         self._store_back_at = 0.0
-        self._names = list(only or WEIGHTS)
+        self.left_out = left_out()
+        self._names = [name for name in only or WEIGHTS if name not in self.left_out]
         self._tried: Counter[str] = Counter()
         self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in WEIGHTS}
 
@@ -132,6 +142,12 @@ class Faults:
     def _freeze_api(self) -> bool:
         return self._freeze(APIS, random.uniform(0.5, 2.0))
 
+    def _freeze_postgres(self) -> bool:
+        return self._freeze(("postgres",), random.uniform(*_SILENCE_S))
+
+    def _freeze_redis(self) -> bool:
+        return self._freeze(("valkey",), random.uniform(*_SILENCE_S))
+
     def _freeze(self, names: tuple[str, ...], seconds: float) -> bool:
         up = [name for name in names if self._processes.is_up(name)]
         if up:
@@ -139,11 +155,28 @@ class Faults:
         return bool(up)
 
     def _store_away(self) -> bool:
-        if self._store_back_at:
+        return self._break_store(self._stack.take_store_away)
+
+    def _store_full(self) -> bool:
+        return self._break_store(self._stack.fill_store)
+
+    def _store_read_only(self) -> bool:
+        return self._break_store(self._stack.protect_store)
+
+    def _break_store(self, act: Callable[[], bool]) -> bool:
+        if self._store_back_at or not act():
             return False
-        self._stack.take_store_away()
         self._store_back_at = time.monotonic() + random.uniform(*_STORE_AWAY_S)
         return True
+
+    def _ledger_clock_step(self) -> bool:
+        """Of the ledger, within a minute of where its last month's end left it."""
+        return self._as_owner(
+            "SELECT 1 FROM cv.shift_clock(round(extract(epoch FROM cv.now() - clock_timestamp()) / 86400)"
+            " * interval '1 day' + %s * interval '1 second')",
+            lambda _: True,
+            random.randint(-_LEDGER_STEP_S, _LEDGER_STEP_S),
+        )
 
     def _mend_store(self) -> None:
         self._store_back_at = 0.0
@@ -166,10 +199,17 @@ class Faults:
             lambda _: True,
         )
 
-    def _as_owner(self, statement: str, then: Callable[[tuple[int, ...]], bool]) -> bool:
+    def _as_owner(self, statement: str, then: Callable[[tuple[int, ...]], bool], *values: int) -> bool:
         with suppress(psycopg.Error):
             url = self._stack.addresses.database_owner_url
-            with psycopg.connect(url, autocommit=True, connect_timeout=2) as connection:
-                row = connection.execute(statement.encode()).fetchone()
+            with psycopg.connect(url, autocommit=True, connect_timeout=2, options=_BRIEF) as connection:
+                row = connection.execute(statement.encode(), values or None).fetchone()
                 return row is not None and then(row)
         return False
+
+
+def left_out() -> dict[str, str]:
+    """Faults that cannot be had on this machine, and what they need."""
+    if disks.may_mount():
+        return {}
+    return dict.fromkeys(("store_full", "store_read_only"), "the right to mount a tmpfs")

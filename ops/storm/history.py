@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-Kind = Literal["invoke", "ok", "fail", "unknown", "saw", "fault"]
+Kind = Literal["invoke", "ok", "fail", "unknown", "saw", "fault", "late"]
 _NAME = "history-{life:04d}.jsonl"
 
 
@@ -33,6 +33,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     said: str = ""  # the message, the status, the code
     replayed: bool = False
     amount: int = 0  # credits
+    ms: int = 0  # of an answer that came late
     balance: tuple[int, int, int] | None = None  # free, paid, held: credits
 
 

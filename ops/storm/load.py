@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ops.storm.accounts import Account, Accounts
-from ops.storm.client import NONE, Answer, Client
+from ops.storm.client import LEAVINGS, NONE, Answer, Client
 from ops.storm.engine import VOICE
 from ops.storm.history import History
+from ops.storm.lateness import Lateness
 
 _SUBMITTERS, _POLLERS = 24, 4
 _GRANT_CREDITS = 100
@@ -22,16 +23,20 @@ _POLLS = 12
 _MEMORY = 500  # of each kind: jobs to look at, keys to use again
 _END_S = 30.0
 _HOT = 1 / 3
-_ACTS = {"plain": 44, "keyed": 40, "twice": 6, "again": 4, "hang_up": 3, "misuse": 1, "look": 2}
+_ACTS = {"plain": 44, "keyed": 40, "twice": 6, "again": 4, "hang_up": 5, "speak": 5, "misuse": 1, "look": 2}
 _ORDERS = {"quick": 90, "slow": 5, "break": 3, "refuse": 2}
 _DEFINITE = range(400, 500)
+_SPEECH = "/api/v1/tts/generate"
+_WAV = {"format": "wav"}  # the only one the engine makes
+_PATHS = ("/v1/tts", _SPEECH)
 
 
 class Load:
     """Clients in a thread of their own, until `stop`."""
 
-    def __init__(self, url: str, accounts: Accounts, history: History, life: str) -> None:
+    def __init__(self, url: str, accounts: Accounts, history: History, life: str, lateness: Lateness) -> None:
         self.acks = 0
+        self._lateness = lateness
         self._url = url
         self._accounts = accounts
         self._history = history
@@ -62,7 +67,7 @@ class Load:
         await asyncio.gather(*clients, self._for_ever(self._treasurer), self._for_ever(self._refunder))
 
     async def _for_ever(self, act: Callable[[Client], Awaitable[None]]) -> None:
-        client = Client(self._url)
+        client = Client(self._url, self._lateness)
         while not self._stopping.is_set():
             await act(client)
         client.close()
@@ -84,13 +89,15 @@ class Load:
                 await self._submit(client, owner, text, used)
             case "hang_up":
                 self._history.add("unknown", "submit", of=self._invoke(account, text, key))
-                await client.hang_up("/v1/tts", key=account.key, body=_body(text), idempotency=key)
+                await self._hang_up(client, account, text, key)
                 if key:
                     await self._until_known(client, account, text, key)
             case "twice":
-                other = Client(self._url)
+                other = Client(self._url, self._lateness)
                 await asyncio.gather(*(self._until_known(c, account, text, key) for c in (client, other)))
                 other.close()
+            case "speak":
+                await self._speak(client, account, text)
             case "keyed":
                 await self._until_known(client, account, text, key)
             case _:
@@ -131,6 +138,20 @@ class Load:
         if chance < 0.25:
             self._to_poll.append(job)
         return answer
+
+    async def _hang_up(self, client: Client, account: Account, text: str, key: str) -> None:
+        path = "/v1/tts" if key else random.choice(_PATHS)  # a key is for one route
+        body = _body(text) if key else _body(text) | _WAV
+        how = random.choice(LEAVINGS)
+        await client.hang_up(path, key=account.key, body=body, idempotency=key, how=how)
+
+    async def _speak(self, client: Client, account: Account, text: str) -> None:
+        """Finished speech in the answer. A refusal may come after the job: of that, nothing is concluded."""
+        of = self._history.add("invoke", "speak", owner=account.id, text=text)
+        answer = await client.ask("POST", _SPEECH, key=account.key, body=_body(text) | _WAV, is_speech=True)
+        self._history.add("unknown", "speak", of=of, http=answer.http)
+        if answer.http != 200:
+            await asyncio.sleep(_PAUSE_S)
 
     def _invoke(self, account: Account, text: str, key: str) -> int:
         return self._history.add("invoke", "submit", owner=account.id, text=text, key=key)

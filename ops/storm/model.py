@@ -50,6 +50,8 @@ class Book:
         self.states = [State(0, 0, 0, 0)]
         self._month_ends: set[int] = set()  # entries after which the next writes a new month down
         self._last_time: dict[tuple[int, int, int], int] = {}
+        if not wallet.monthly:  # what who looks before the first entry sees
+            self._last_time[0, 0, 0] = 0
         # As a look after the month's end may show them while older requests are still to be written.
         self._last_ahead: dict[tuple[int, int, int], int] = {}
         self._month_since = 0  # entry

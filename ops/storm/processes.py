@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-from ops.supervisor import Program, has_ended, kill_group, spawn
+from ops.program import Program, has_ended, kill_group, spawn
 
 _PAUSE_S = (0.05, 0.4)  # between a death and the next life
 _GONE_S_MAX = 10.0
@@ -24,6 +24,8 @@ class Processes:
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
+        self._tended_at = time.monotonic()
+        self.hindered_s = 0.0
 
     def start(self, program: Program) -> None:
         """Start it, and again whenever it ends."""
@@ -44,8 +46,19 @@ class Processes:
 
     def tend(self) -> None:
         """Thaw, bury, start again, note who is ready. Does not wait but for a killed Postgres's children."""
+        self._note_hindered()
         for kept in self._kept.values():
             kept.tend()
+
+    def _note_hindered(self) -> None:
+        """`hindered_s` counts the time in which callers had to wait, whatever an API process does: one was
+        frozen, and may have taken the call before, or none served.
+        """
+        now = time.monotonic()
+        apis = [kept for name, kept in self._kept.items() if name.startswith("api-")]
+        if any(kept.thaw_at for kept in apis) or not any(kept.ready for kept in apis):
+            self.hindered_s += now - self._tended_at
+        self._tended_at = now
 
     def wait_up(self, *names: str, seconds: float, check: Callable[[], None] = lambda: None) -> None:
         """Return when these are up; raises TimeoutError."""
@@ -69,7 +82,7 @@ class Processes:
         return is_ours
 
     def freeze(self, name: str, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after so long."""
+        """SIGSTOP, for all its children too, and SIGCONT after so long."""
         self._kept[name].freeze(seconds)
 
     def thaw(self) -> None:
@@ -89,6 +102,7 @@ class _Kept:
         self.program = program
         self.own_deaths = 0
         self.thaw_at = 0.0
+        self._frozen: list[int] = []
         self.ready = False
         self._killed = False
         self._start_at = 0.0
@@ -118,12 +132,16 @@ class _Kept:
     def freeze(self, seconds: float) -> None:
         if self.process:
             self.thaw_at = time.monotonic() + seconds
-            _signal(self.process.pid, SIGSTOP)
+            _signal(self.process.pid, SIGSTOP)  # first: it starts no more
+            self._frozen = _family(self.process.pid)
+            for pid in self._frozen:
+                _signal(pid, SIGSTOP)
 
     def thaw(self) -> None:
         if self.thaw_at and self.process:
-            _signal(self.process.pid, SIGCONT)
-        self.thaw_at = 0.0
+            for pid in self._frozen:
+                _signal(pid, SIGCONT)
+        self.thaw_at, self._frozen = 0.0, []
 
     def stop(self) -> None:
         self.thaw()

@@ -19,6 +19,7 @@ from ops.storm import asked, checker, faults, history, record
 from ops.storm.accounts import accounts
 from ops.storm.faults import Faults
 from ops.storm.history import History
+from ops.storm.lateness import PLAIN_S, SPEECH_S, Lateness
 from ops.storm.load import Load
 from ops.storm.model import Violation
 from ops.storm.processes import Processes
@@ -52,6 +53,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     figures: dict[str, float]
     violations: list[Violation]  # a few of each kind
+    left_out: dict[str, str]  # faults that this machine does not allow, and what they need
 
 
 Report = Callable[[str], None]
@@ -76,6 +78,7 @@ def storm(folder: Path, goals: Goals, report: Report) -> Verdict:
             raise StormError(f"{error}; logs are in {home.folder / 'logs'}") from None
         finally:
             processes.stop()
+            bring_store_back(home)
             home.stack_file.unlink(missing_ok=True)
 
 
@@ -102,13 +105,14 @@ class _Life:
         )
         self._acks_before = earlier.pop("acks", 0)
         self._history = History(folder)
+        self._lateness = Lateness(self._history, lambda: processes.hindered_s)
         self._faults = Faults(stack, processes, self._history, earlier, goals.faults)
 
     def rage(self) -> None:
         """Load and faults together, until the goals are reached or the time is up."""
         url, signals = self._stack.addresses.url, self._signals
         callers = accounts(self._folder, self._folder / "home", url)
-        load = Load(url, callers, self._history, f"{self._history.next:x}")
+        load = Load(url, callers, self._history, f"{self._history.next:x}", self._lateness)
         load.start()
         began = reported = time.monotonic()
         try:
@@ -153,7 +157,11 @@ class _Life:
         )
         defects = asyncio.run(_defects(urls.database_url))
         found += [Violation(f"audit: {defect}", "") for defect in defects]
-        return Verdict(figures=self._figures(kept, len(found), len(defects)), violations=_first(found))
+        return Verdict(
+            figures=self._figures(kept, len(found), len(defects)),
+            violations=_first(found),
+            left_out=self._faults.left_out,
+        )
 
     def _figures(self, kept: record.Record, violations: int, defects: int) -> dict[str, float]:
         counts, goals = self._counts(), self._goals
@@ -170,6 +178,9 @@ class _Life:
             **{f"jobs_{state}": n for state, n in sorted(ends.items())},
             "transfers": len(kept.transfers),
             "history_lines": self._history.next - 1,
+            "slowest_answer_ms": round(1000 * self._lateness.slowest_s[PLAIN_S]),
+            "slowest_speech_ms": round(1000 * self._lateness.slowest_s[SPEECH_S]),
+            "hindered_s": round(self._processes.hindered_s, 1),
             "own_deaths": self._processes.own_deaths,
             **{f"fault_{name}": n for name, n in sorted(self._faults.counts.items())},
         }

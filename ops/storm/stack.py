@@ -9,14 +9,16 @@ from pathlib import Path
 from ops import embedded, workers
 from ops.home import Home, Secrets, secrets_of
 from ops.listener import Listener
-from ops.local import migrate
+from ops.prepare import migrate
+from ops.program import Program
 from ops.stack import Stack, write_stack
+from ops.storm import disks
 from ops.storm.engine import NAME as ENGINE_NAME
 from ops.storm.processes import Processes
-from ops.supervisor import Program
 
 APIS, WORKERS = ("api-1", "api-2"), ("worker-1", "worker-2")
 LEASE_S = 2.0
+FIRST_AUDIO_WAIT_S = 10.0
 _READY_S = 60.0
 _JOBS_WAITING_MAX = 300  # an account: what keeps the clients from running ahead of the workers
 _KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
@@ -24,12 +26,18 @@ _KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 _SETTINGS = {
     "CODEVOICE_POSTS_PER_MINUTE": "10000000",
     "CODEVOICE_POSTS_BURST": "1000000",
+    "CODEVOICE_ACCOUNT_POSTS_PER_MINUTE": "10000000",
+    "CODEVOICE_ACCOUNT_POSTS_BURST": "1000000",
+    "CODEVOICE_FREE_STORED_BYTES_MAX": "1000000000000",
+    "CODEVOICE_STORE_FREE_BYTES_MIN": "0",
+    "CODEVOICE_STORE_FREE_PERCENT_MIN": "0",
     "CODEVOICE_STATUS_POLLS_PER_S": "1000000",
     "CODEVOICE_JOBS_WAITING_MAX": str(_JOBS_WAITING_MAX),
     "CODEVOICE_QUEUE_WAIT_S": "30",
     "CODEVOICE_LEASE_S": f"{LEASE_S:g}",
     "CODEVOICE_SWEEP_S": "0.5",
     "CODEVOICE_DATABASE_WAIT_S": "2",
+    "CODEVOICE_FIRST_AUDIO_WAIT_S": f"{FIRST_AUDIO_WAIT_S:g}",
     "CODEVOICE_DRAIN_S": "1",
     "CODEVOICE_LOG_LEVEL": "info",
     "PYTHONSAFEPATH": "1",
@@ -72,10 +80,19 @@ class StormStack:
         processes.wait_up(*APIS, *WORKERS, seconds=_READY_S, check=check)
         write_stack(self._home, self.addresses)  # for `codevoice … ` to look in with CODEVOICE_HOME
 
-    def take_store_away(self) -> None:
+    def take_store_away(self) -> bool:
         """From now on nothing can be put or read: a file is where the folder was."""
         self._home.objects.rename(_away(self._home))
         self._home.objects.touch()
+        return True
+
+    def fill_store(self) -> bool:
+        """From now on nothing can be put, as on a full disk, or read; false where it cannot be done."""
+        return disks.fill(self._home.objects)
+
+    def protect_store(self) -> bool:
+        """From now on nothing can be put, as on a disk mounted anew for reading; false as above."""
+        return disks.protect(self._home.objects)
 
     def bring_store_back(self) -> None:
         """The folder is in its place again."""
@@ -153,6 +170,7 @@ def _text(log: Path) -> bytes:
 
 def bring_store_back(home: Home) -> None:
     """The folder is in its place again, also after a life of the storm that ended without it."""
+    disks.mend(home.objects)
     if _away(home).exists():
         if home.objects.is_file():
             home.objects.unlink()

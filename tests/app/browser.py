@@ -38,6 +38,13 @@ class Browser:
         return answer
 
 
+def token_in(answer: httpx.Response) -> str:
+    """The token of the page's forms."""
+    found = _TOKEN.search(answer.text)
+    assert found, answer.text
+    return found[1]
+
+
 def words(answer: httpx.Response) -> str:
     """What a person reads: no tags, one blank between words."""
     without_tags = re.sub(r"<(script|style)[^>]*>.*?</\1>|<[^>]*>", " ", answer.text, flags=re.DOTALL)

@@ -25,6 +25,10 @@ from db.work import WorkerConnection, worker_connection
 from .browser import Browser
 from .front import PASSWORD as PASSWORD
 from .front import SECRETS, Front, running
+from .hearing import beside as beside
+from .hearing import ear as ear
+from .hearing import finish as finish
+from .proxy import Wire
 
 AUDIO = bytes(range(256)) * 40
 Databases = Callable[[], tuple[str, str]]
@@ -66,6 +70,8 @@ ENGINE = Capabilities(
     cost_us_per_character=100,
     speed_min=0.5,
     speed_max=2.0,
+    audio_s_max=600,
+    audio_bytes_max=20_000_000,
 )
 
 
@@ -144,6 +150,25 @@ def front_with(environ: dict[str, str], parrot: WorkerConnection, logs: Path) ->
         for front in running_ones.values():  # together, since each takes a second to end
             front.client.close()
             os.kill(front.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def wire(database_url: str) -> Generator[Wire]:
+    wire = Wire(database_url)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def wired(front_with: Run, wire: Wire) -> Callable[..., Front]:
+    """A front door that reaches Postgres by the wire."""
+    return lambda **more: front_with(DATABASE_URL=wire.url, **more)
+
+
+@pytest.fixture
+def address() -> str:
+    """An address nobody else comes from."""
+    return f"192.0.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
 
 
 SetPrice = Callable[[str, str, float], None]

@@ -73,12 +73,18 @@ class Mouth:
         self._attempts: dict[str, int] = {}
 
     def say(self, job: str, *audio: bytes) -> None:
-        if job not in self._attempts:
+        begins = job not in self._attempts
+        if begins:
             self._attempts[job] = self._take(job)
         with self._redis.pipeline() as pipeline:
-            for part in audio:
-                chunks.append(pipeline, self._live(job), part, keep_s=60)
+            for n, part in enumerate(audio):
+                is_first = begins and n == 0
+                chunks.append(pipeline, self._live(job), chunks.Chunk(part, 1), keep_s=60, is_first=is_first)
             pipeline.execute()
+
+    def drop(self, job: str) -> None:
+        """What Redis does where its memory runs out."""
+        assert self._redis.delete(self._live(job).key) == 1
 
     def stop(self, job: str, ending: Any, **told: Any) -> None:
         with self._redis.pipeline() as pipeline:

@@ -1,4 +1,4 @@
-"""A wire between the front door and Postgres that counts round trips, and can be cut."""
+"""A wire between the API and Postgres that counts round trips, and can be cut or fall silent."""
 
 import asyncio
 import threading
@@ -23,6 +23,8 @@ class Wire:
         self._port = 0
         self.round_trips = 0
         self.lose_next_answer = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.mend()
         self.url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{self._port}").geturl()
 
@@ -34,7 +36,16 @@ class Wire:
         """Break every connection, and take no new one."""
         self._run(self._close())
 
+    def freeze(self) -> None:
+        """Carry nothing, as if Postgres stood still; connections are still taken."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def thaw(self) -> None:
+        """Carry on."""
+        self._loop.call_soon_threadsafe(self._flowing.set)
+
     def close(self) -> None:
+        self.thaw()
         self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -55,6 +66,7 @@ class Wire:
         await asyncio.sleep(0.05)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
         there_reader, there_writer = await asyncio.open_connection(*self._target)
         self._writers |= {writer, there_writer}
         try:
@@ -75,6 +87,7 @@ class Wire:
         writer.write(size + await reader.readexactly(int.from_bytes(size) - 4))
         while True:
             head = await reader.readexactly(5)
+            await self._flowing.wait()
             writer.write(head + await reader.readexactly(int.from_bytes(head[1:]) - 4))
             self.round_trips += head[0] == SYNC
 
@@ -83,5 +96,6 @@ class Wire:
             if self.lose_next_answer:
                 self.lose_next_answer = False
                 raise ConnectionResetError
+            await self._flowing.wait()
             writer.write(chunk)
         raise ConnectionResetError

@@ -1,6 +1,7 @@
 """Sign up, log in, renew, log out, look at oneself: rows 9 to 11."""
 
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,9 @@ import jwt
 import psycopg
 import pytest
 from argon2 import PasswordHasher
+
+from app.domain.tokens import Claims, Tokens
+from tests.clock import unhurried
 
 from .conftest import PASSWORD, OpenAccount, Person, Run, Say, SignUp, key_ring
 from .front import SECRETS, Front
@@ -85,7 +89,10 @@ def test_an_api_only_account_sees_its_own_kind_of_credits(front: Front, open_acc
         ({"email": "a@example.org", "password": "seven77"}, "password"),
         ({"email": "a@example.org", "password": "x" * 1025}, "password"),
         ({"email": "a@example.org", "password": PASSWORD, "name": "x" * 201}, "name"),
-        ({"email": "a@example.org", "password": PASSWORD, "name": "a\0"}, "name"),
+        *[
+            ({"email": "a@example.org", "password": PASSWORD, "name": name}, "name")
+            for name in ("a\0", "a\nb", "a\tb", "\x85", "a\u2028b", "\x1b[2J")
+        ],
         ({"email": "a@example.org", "password": 12345678}, "password"),
         *[
             ({"email": email, "password": PASSWORD}, "email")
@@ -101,6 +108,10 @@ def test_an_api_only_account_sees_its_own_kind_of_credits(front: Front, open_acc
                 "é@example.org",
                 "a\0@example.org",
                 "a@-x.org",
+                "a@x-.org",
+                "a@127.0.0.1",
+                "a%example.org@example.org",
+                "-a@example.org",
                 "a" * 65 + "@example.org",
                 "a@" + "b" * 253,
             )
@@ -226,17 +237,85 @@ def test_nothing_else_refreshes(front: Front, person: Person, token: str) -> Non
     assert (answer.status_code, answer.json()["detail"]["error"]) == (401, "invalid_token")
 
 
-def test_logging_out_ends_every_token_but_no_key(front: Front, person: Person) -> None:
-    done = as_bearer(front, "POST", "/api/auth/logout", person.token)
+def test_logging_out_ends_this_log_in_and_all_that_came_of_it(front: Front, person: Person) -> None:
+    def refresh(token: str) -> httpx.Response:
+        return front.call("POST", "/api/auth/refresh", json={"refresh_token": token})
 
-    assert (done.status_code, done.content) == (204, b"")
-    assert as_bearer(front, "GET", "/api/auth/me", person.token).json()["detail"]["error"] == "invalid_token"
-    refreshed = front.call("POST", "/api/auth/refresh", json={"refresh_token": person.refresh_token})
-    assert refreshed.json()["detail"]["error"] == "invalid_token"
+    def me(token: str) -> int:
+        return as_bearer(front, "GET", "/api/auth/me", token).status_code
+
+    other = login(front, person.email).json()
+    renewed = refresh(person.refresh_token).json()
+    again = refresh(renewed["refresh_token"]).json()
+
+    assert as_bearer(front, "POST", "/api/auth/logout", renewed["token"]).status_code == 204
+    assert [me(token) for token in (person.token, renewed["token"], again["token"])] == [401] * 3
+    assert [refresh(token).status_code for token in (person.refresh_token, again["refresh_token"])] == [
+        401
+    ] * 2
+    assert (me(other["token"]), refresh(other["refresh_token"]).status_code) == (200, 200)
     assert front.call("GET", "/api/auth/me", person.key).status_code == 200
-    time.sleep(1.1)
-    fresh = login(front, person.email).json()["token"]
-    assert as_bearer(front, "GET", "/api/auth/me", fresh).status_code == 200
+
+
+def test_logging_out_everywhere_ends_every_log_in_but_no_key(front: Front, person: Person) -> None:
+    other = login(front, person.email).json()
+
+    assert as_bearer(front, "POST", "/api/auth/logout/everywhere", other["token"]).status_code == 204
+    for token in (person.token, other["token"]):
+        assert as_bearer(front, "GET", "/api/auth/me", token).status_code == 401
+    for token in (person.refresh_token, other["refresh_token"]):
+        refused = front.call("POST", "/api/auth/refresh", json={"refresh_token": token})
+        assert refused.status_code == 401
+    assert front.call("GET", "/api/auth/me", person.key).status_code == 200
+
+
+def test_a_log_out_is_heard_of_by_every_front_door_within_a_second(
+    front: Front, front_with: Run, person: Person
+) -> None:
+    elsewhere = front_with(CODEVOICE_TOKEN_S="3601")
+    other = login(front, person.email).json()["token"]
+    assert as_bearer(elsewhere, "GET", "/api/auth/me", person.token).status_code == 200
+
+    as_bearer(front, "POST", "/api/auth/logout", person.token)
+
+    deadline = time.monotonic() + unhurried(2)
+    while as_bearer(elsewhere, "GET", "/api/auth/me", person.token).status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert as_bearer(elsewhere, "GET", "/api/auth/me", other).status_code == 200
+
+
+def test_a_key_has_no_log_in_to_end(front: Front, person: Person) -> None:
+    refused = front.call("POST", "/api/auth/logout", person.key)
+
+    assert (refused.status_code, refused.json()["detail"]["error"]) == (400, "bad_request")
+    assert "/api/auth/logout/everywhere" in refused.json()["detail"]["message"]
+    assert as_bearer(front, "GET", "/api/auth/me", person.token).status_code == 200
+
+
+def test_a_token_of_before_names_no_log_in_and_ends_all(front: Front, person: Person) -> None:
+    tokens = Tokens(
+        bytes.fromhex(SECRETS["CODEVOICE_JWT_SECRET"]), token_s=60, refresh_token_s=60, session_s=60
+    )
+    old = Claims(uuid.UUID(person.id), 0)
+    refreshed = front.call("POST", "/api/auth/refresh", json={"refresh_token": tokens.issue_refresh(old)})
+
+    assert refreshed.status_code == 200
+    assert as_bearer(front, "POST", "/api/auth/logout", refreshed.json()["token"]).status_code == 204
+    assert as_bearer(front, "GET", "/api/auth/me", person.token).status_code == 401
+
+
+def test_an_account_keeps_so_many_ended_log_ins_and_no_more(
+    person: Person, owner: psycopg.Connection[Any]
+) -> None:
+    epoch, kept = "SELECT token_epoch FROM cv.account WHERE id = %s", list[int]()
+    for _ in range(4):
+        owner.execute("SELECT cv.end_session(%s, gen_random_uuid(), '1 h', 3)", [person.id])
+        kept += owner.execute(
+            "SELECT count(*) FROM cv.ended_session WHERE account = %s", [person.id]
+        ).fetchone()
+    assert kept == [1, 2, 3, 0]
+    assert owner.execute(epoch, [person.id]).fetchone() == (1,)
 
 
 def test_a_token_ends_by_itself(front_with: Run, person: Person) -> None:
@@ -253,7 +332,7 @@ def test_a_token_says_no_more_than_it_must(person: Person) -> None:
     secret = bytes.fromhex(SECRETS["CODEVOICE_JWT_SECRET"])
     claims = jwt.decode(person.token, secret, ["HS256"], audience="codevoice-api")
 
-    assert set(claims) == {"iss", "aud", "sub", "ver", "iat", "exp"}
+    assert set(claims) == {"iss", "aud", "sub", "ver", "sid", "iat", "exp"}
 
 
 def test_a_flood_of_log_ins_is_refused_not_queued(front_with: Run, person: Person) -> None:

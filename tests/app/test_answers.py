@@ -2,7 +2,9 @@
 
 import http.client
 import time
+from typing import Any
 
+import psycopg
 import pytest
 
 from tests.clock import unhurried
@@ -184,12 +186,66 @@ def test_a_worker_that_fails_in_the_middle_is_not_paid(
     job = the_job(front, person)
     mouth.say(job, b"first")
     listener.hear(5)
-    end(job, "refuse", code="engine_failed", attempt=1)
-    mouth.stop(job, "failed", code="engine_failed")
+    end(job, "retry", code="engine_failed", attempt=1)
+    mouth.stop(job, "again")
 
     with pytest.raises(http.client.IncompleteRead):
         listener.hear(100)
+    assert until(lambda: status_of(front, job)["status"] == "failed")
+    assert (status_of(front, job)["reason"], status_of(front, job)["charged"]) == ("broken_off", False)
     assert credits_of(front, person) == (60, 0)
+
+
+def test_a_text_refused_after_the_first_byte_is_paid_for(
+    listen: Listen, front: Front, person: Person, mouth: Mouth, end: End
+) -> None:
+    listener = listen()
+    job = the_job(front, person)
+    mouth.say(job, b"first")
+    listener.hear(5)
+    end(job, "refuse", code="unspeakable_text", attempt=1)
+    mouth.stop(job, "failed", code="unspeakable_text")
+
+    with pytest.raises(http.client.IncompleteRead):
+        listener.hear(100)
+    status = status_of(front, job)
+    assert (status["status"], status["reason"], status["charged"]) == ("failed", "unspeakable_text", True)
+    assert "was charged" in status["error"]
+    assert credits_of(front, person) == (59, 0)
+
+
+def test_audio_is_recorded_as_given_before_it_leaves(
+    listen: Listen, front: Front, person: Person, mouth: Mouth
+) -> None:
+    """So a cancellation on another connection at the first byte finds the job heard."""
+    listener = listen()
+    job = the_job(front, person)
+    mouth.say(job, b"first")
+    listener.hear(1)
+    assert front.call("DELETE", f"/v1/jobs/{job}", person.key).status_code == 200
+    status = status_of(front, job)
+    assert (status["reason"], status["charged"]) == ("cancelled", True)
+    assert credits_of(front, person) == (59, 0)
+
+
+def test_an_account_with_too_many_refunded_streams_waits_until_midnight(
+    front: Front, person: Person, answering: Answering, owner: psycopg.Connection[Any]
+) -> None:
+    for table in ("cv.broken_stream", "cv.lost_worker"):  # other tests': together they would be an incident
+        owner.execute(f"DELETE FROM {table}".encode())
+    owner.execute(
+        "INSERT INTO cv.broken_stream (job, owner) SELECT gen_random_uuid(), %s FROM generate_series(1, 21)",
+        [person.id],
+    )
+    answer = answering(STREAM).result()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert 0 < int(answer.headers["Retry-After"]) <= 86_400
+    assert "POST /v1/tts" in answer.json()["error"]["message"]
+    assert jobs_of(front, person) == []
+
+
+def status_of(front: Front, job: str) -> dict[str, Any]:
+    return front.call("GET", f"/tts/status/{job}").json()
 
 
 def test_who_listens_hears_at_once_that_nothing_will_come(
@@ -215,6 +271,21 @@ def test_what_the_stream_lacks_comes_from_the_store(
     mouth.complete(job, AUDIO)
 
     assert listener.hear(len(AUDIO)) == AUDIO[100:]
+
+
+def test_a_stream_that_redis_dropped_goes_on_from_the_store_without_a_hole(
+    listen: Listen, front: Front, person: Person, mouth: Mouth
+) -> None:
+    early, job = listen(), the_job(front, person)
+    mouth.say(job, AUDIO[:100])
+    early.hear(100)
+    mouth.drop(job)  # with AUDIO[100:200], which nobody has read yet
+    mouth.say(job, AUDIO[200:300])
+    late = listen(f"/tts/stream/{job}")
+    mouth.complete(job, AUDIO)
+
+    assert early.hear(len(AUDIO)) == AUDIO[100:]
+    assert late.hear(len(AUDIO)) == AUDIO
 
 
 @pytest.fixture

@@ -234,7 +234,7 @@ def test_audio_shorter_than_promised_is_broken_off(
         get(front, job_id)
 
     assert front.call("GET", "/health/live").status_code == 200
-    assert "response_broken_off" in front.log.read_text()
+    assert "object_damaged" in front.log.read_text()
 
 
 def test_a_store_out_of_reach_is_said_before_any_header(front_with: Run, done: tuple[Person, str]) -> None:

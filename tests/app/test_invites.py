@@ -25,7 +25,8 @@ def by_invitation(front_with: Run) -> Front:
 async def invite(database_url: str, **options: Any) -> str:
     connection = await asyncpg.connect(database_url)
     try:
-        return await create_invite(connection, key_ring(), **({"created_by": "test", "tier": 1} | options))
+        made = await create_invite(connection, key_ring(), **({"created_by": "test", "tier": 1} | options))
+        return made.code
     finally:
         await connection.close()
 

@@ -65,6 +65,16 @@ async def test_no_more_than_a_little_is_held() -> None:
     assert wire.writes == [chunks[0], chunks[1] + chunks[2]]
 
 
+async def test_nothing_is_sent_to_a_transport_that_is_closing() -> None:
+    wire, transport = joined()
+    wire.close()
+    transport.write(b"little")
+    transport.write(b"a" * 20_000)
+    await asyncio.sleep(0)
+
+    assert wire.writes == []
+
+
 async def test_what_is_held_goes_before_the_end_and_nothing_after_it() -> None:
     wire, transport = joined()
     transport.write(b"the last")

@@ -113,7 +113,7 @@ def test_what_cannot_be_a_key_is_named(
 
 def test_a_key_makes_and_handles_none_that_may_do_more(front: Front, person: Person) -> None:
     keeper = create(front, person.key, scopes=["keys", "speech"]).json()["key"]
-    personal = listed(front, keeper)[0]["id"]
+    personal = listed(front, person.key)[0]["id"]
 
     def refused(answer: httpx.Response) -> tuple[int, str]:
         return answer.status_code, answer.json()["detail"]["error"]
@@ -124,7 +124,12 @@ def test_a_key_makes_and_handles_none_that_may_do_more(front: Front, person: Per
     assert refused(create(front, keeper, scopes=[])) == too_wide
     assert refused(rotate(front, keeper, personal)) == too_wide
     assert refused(front.call("GET", f"/api/keys/{personal}?reveal=true", keeper)) == too_wide
-    assert front.call("DELETE", f"/api/keys/{personal}", keeper).status_code == 204
+    assert refused(front.call("GET", f"/api/keys/{personal}", keeper)) == too_wide
+    assert refused(front.call("DELETE", f"/api/keys/{personal}", keeper)) == too_wide
+    assert [key["scopes"] for key in listed(front, keeper)] == [["speech", "keys"], ["speech"]]
+    within = listed(front, keeper)[1]["id"]
+    assert front.call("DELETE", f"/api/keys/{within}", keeper).status_code == 204
+    assert works(front, person.key)
 
 
 def test_only_administrators_make_administrators_keys(
@@ -188,6 +193,21 @@ def test_a_rotated_key_may_have_a_time_of_grace(front: Front, person: Person) ->
     assert (works(front, old["key"]), works(front, made["key"])) == (True, True)
     time.sleep(2.1)
     assert (works(front, old["key"]), works(front, made["key"])) == ("revoked_api_key", True)
+
+
+def test_a_replaced_key_counts_among_the_accounts_keys_while_it_works(
+    front_with: Run, person: Person
+) -> None:
+    front = front_with(CODEVOICE_KEYS_MAX="3")
+    made = [create(front, person.key).json() for _ in range(2)]
+
+    refused = rotate(front, person.key, made[0]["id"], grace_s=60)
+    still_works = works(front, made[0]["key"])
+    replaced = rotate(front, person.key, made[0]["id"])
+
+    assert (refused.status_code, refused.json()["detail"]["error"]) == (409, "too_many_keys")
+    assert (still_works, replaced.status_code) == (True, 201)
+    assert create(front, person.key).status_code == 409
 
 
 @pytest.mark.parametrize("grace_s", [-1, 24 * 3600 + 1, "1", 0.5])

@@ -102,27 +102,3 @@ def test_a_redis_that_does_not_answer_is_not_written_to_for_ever(redis_url: str,
     finally:
         client.client_unpause()
         client.close()
-
-
-async def test_a_nudge_ahead_leaves_when_the_caller_first_waits_and_bears_the_mark(
-    nudger: Nudger, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert nudger.ahead(ENGINE) is None  # no connection yet
-    nudger.nudge(ENGINE)
-    await until(lambda: client.llen(QUEUE) == 1)
-    await settled(nudger)
-    monkeypatch.setattr("app.domain.nudger._SURE_S", 60.0)
-    assert nudger.ahead(ENGINE) is None  # just now there was another
-    monkeypatch.setattr("app.domain.nudger._SURE_S", 0.0)
-    client.delete(QUEUE)
-    mark = nudger.ahead(ENGINE)
-    monkeypatch.setattr("app.domain.nudger._SURE_S", 60.0)
-    assert nudger.ahead(ENGINE) is None  # in the same turn: a mark is given once
-    monkeypatch.setattr("app.domain.nudger._SURE_S", 0.0)
-    assert client.llen(QUEUE) == 0
-    await asyncio.sleep(0)
-    found = client.blpop([QUEUE], timeout=5)  # while the loop stands still
-    assert found is not None
-    assert nudge.mark(found[1].decode()) == mark  # type: ignore[index]
-    nudger.make_sure(ENGINE)
-    await until(lambda: client.llen(QUEUE) == 1)

@@ -259,7 +259,9 @@ def test_openais_voices_stand_for_ours(
         mouth.stop(job, "complete", audio_bytes=5)
         mouth.complete(job, b"hello")
         answer.result()
-        return str(front.call("GET", f"/v1/jobs/{job}", person.key).json()["voice"])
+        told = front.call("GET", f"/v1/jobs/{job}", person.key).json()
+        assert (told["voice"], told["voice_reason"]) == (voice, "name")
+        return str(told["voice_used"])
 
     voices = [spoken("onyx"), spoken("nova"), spoken("alloy"), spoken("nova", chosen), spoken("GAIL", chosen)]
     assert voices == ["ryan", "zoë", "ryan", "anna", "ryan"]

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import psycopg
 import pytest
 
 from .conftest import AUDIO, Person, Say
@@ -14,6 +15,7 @@ from .listeners import (
     credits_of,
     listen,
     mouth,
+    until,
 )
 
 __all__ = ["listen", "mouth"]  # fixtures
@@ -34,6 +36,28 @@ def test_anybody_with_the_id_hears_a_queued_job(
 
     assert (part.status_code, part.content) == (206, AUDIO[:10])
     assert credits_of(front, person) == (59, 0)
+
+
+def test_a_job_counts_as_live_until_its_last_listener_leaves(
+    listen: Listen, say: Say, person: Person, mouth: Mouth, owner: psycopg.Connection[Any]
+) -> None:
+    def is_live() -> bool:
+        (live,) = owner.execute("SELECT live FROM cv.job WHERE id = %s", (job,)).fetchone() or (None,)
+        return bool(live)
+
+    job = say(person.key)
+    listeners = [listen(f"/tts/stream/{job}") for _ in range(2)]
+    mouth.say(job, b"first")
+    for listener in listeners:
+        listener.hear(5)
+    listeners[0].leave()
+    listen(f"/tts/stream/{job}").leave()
+    was_live = is_live()
+    listeners[1].leave()
+
+    assert was_live
+    until(lambda: not is_live())
+    mouth.complete(job, AUDIO)
 
 
 def test_a_job_is_followed_to_its_end(

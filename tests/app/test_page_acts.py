@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.dashboard.sheets import _cell
+from app.api.csv_cells import marked
 from app.dashboard.snippets import speech
 from app.server import handlers
 
@@ -65,6 +65,25 @@ def test_a_key_is_made_shown_once_rotated_and_revoked(browser: Browser, front: F
     assert works(new_key) == 401
 
 
+def test_a_page_loaded_again_makes_no_second_key_and_shows_none(
+    browser: Browser, person: Person, front: Front
+) -> None:
+    browser.open("/credits")
+    form = {"form_token": browser.token, "name": "once"}
+
+    made = browser.client.post("/credits/keys", data=form)
+    elsewhere = browser.open("/history")
+    shown, again = browser.open("/credits"), browser.open("/credits")
+
+    (key,) = re.findall(r'<code id="made">(cv_live_\w+)</code>', shown.text)
+    assert (made.status_code, made.headers["location"]) == (303, "/credits")
+    assert key not in made.text + str(made.headers) + elsewhere.text + again.text + front.log.read_text()
+    assert words(again).count("once") == 1 + words(again).count("Rotate once") + words(again).count(
+        "Revoke once"
+    )
+    assert len(front.call("GET", "/api/keys", person.key).json()["keys"]) == 2
+
+
 def test_a_refused_key_says_why(browser: Browser) -> None:
     browser.open("/credits")
 
@@ -109,9 +128,21 @@ def test_usage_is_told_by_day_kind_and_key(browser: Browser, person: Person, say
     assert browser.open("/usage?days=0").status_code == 422
 
 
-def test_what_a_spreadsheet_would_run_is_marked_as_words() -> None:
-    assert _cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"
-    assert _cell(-1) == -1
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        (" =1+1", "' =1+1"),
+        ("\n@SUM(1)", "'\n'@SUM(1)"),
+        ("＝1+1", "'＝1+1"),
+        ("a;=1+1", "'a;'=1+1"),
+        ("a\t +1", "'a\t '+1"),
+        (-1, -1),
+        ("a-b = c", "a-b = c"),
+    ],
+)
+def test_what_a_spreadsheet_would_run_is_marked_as_words(cell: object, written: object) -> None:
+    assert marked(cell) == written
 
 
 def test_an_administrator_gives_credits_once_however_often_the_form_is_sent(
@@ -127,7 +158,8 @@ def test_an_administrator_gives_credits_once_however_often_the_form_is_sent(
     without = admin.send(f"/admin/users/{person.id}/grant", key="x", amount="2")
     odd = admin.send(f"/admin/users/{person.id}/grant", key="x", amount="<b>", reason="r")
 
-    assert (first.status_code, "Done." in words(first)) == (200, True)
+    assert (first.status_code, first.url.path) == (200, f"/admin/users/{person.id}")
+    assert f"Granted 2.5 credits to {person.email}. Balance now: 62.5 credits." in words(first)
     assert "That was done already." in words(second)
     assert (without.status_code, odd.status_code) == (422, 422)
     found = front.call("GET", "/api/auth/me", person.key).json()["credits"]
@@ -143,7 +175,7 @@ def test_an_administrator_cancels_a_job_and_puts_a_failed_one_back(
 
     admin.send(f"/admin/jobs/{waiting}/cancel", reason="asked by phone")
     again = admin.send(f"/admin/jobs/{failed}/retry", reason="engine mended")
-    assert "Done." in words(again), words(again)
+    assert "The job is queued again." in words(again), words(again)
 
     states = words(admin.open(f"/admin/jobs?account={person.email}"))
     assert front.call("GET", f"/tts/status/{waiting}").json()["reason"] == "cancelled"
@@ -203,7 +235,7 @@ def test_a_password_is_changed_and_other_browsers_are_logged_out(
     done = browser.send("/password", current_password=PASSWORD, new_password="battery staple")
 
     assert (wrong.status_code, short.status_code, done.status_code) == (401, 422, 200)
-    assert "The password is changed." in words(done)
+    assert "Your password is changed." in words(done)
     assert "battery staple" not in wrong.text + short.text + done.text
     assert other.open("/history").status_code == 303
     assert browser.open("/history").status_code == 200

@@ -13,7 +13,7 @@ import pytest
 from app.server import handlers
 from tests.clock import unhurried
 
-from .browser import Browser
+from .browser import Browser, token_in
 from .conftest import PASSWORD, End, LogIn, NewBrowser, Person, Say, SignUp
 from .front import Front
 
@@ -25,13 +25,25 @@ PAGES = {
     for path in handler.paths
     for method in handler.http_methods
 }
-GETS = {path: who for (method, path), who in PAGES.items() if method == "GET"}
+WAYS_BACK = {  # for who presses Enter in the address bar after a form
+    re.sub(r":\w+}", "}", path): str(handler.opt["back"])
+    for handler in handlers()
+    if "back" in handler.opt and "GET" in handler.http_methods
+    for path in handler.paths
+}
+GETS = {path: who for (method, path), who in PAGES.items() if method == "GET" and path not in WAYS_BACK}
 POSTS = {path: who for (method, path), who in PAGES.items() if method == "POST"}
-TO_THEIR_OWN = {path for path, who in PAGES.items() if who == PERSON and "{" in path[1]}
+TO_THEIR_OWN = {
+    (method, path)
+    for (method, path), who in PAGES.items()
+    if who == PERSON and "{" in path and (method, path) not in {("GET", back) for back in WAYS_BACK}
+}
 
 
 def place(path: str, **ids: object) -> str:
-    return path.format(**{name: uuid.uuid4() for name in ("job_id", "key_id", "job", "key", "account")} | ids)
+    return path.format(
+        **{name: uuid.uuid4() for name in ("job_id", "key_id", "job", "key", "account", "invite")} | ids
+    )
 
 
 def is_sent_to_log_in(answer: httpx.Response) -> bool:
@@ -42,13 +54,15 @@ def test_pages_are_for_whom_they_should_be() -> None:
     open_to_all = {path for path, who in GETS.items() if who == ANYBODY}
     for_admins = {path for (_, path), who in PAGES.items() if path.startswith("/admin")}
 
-    assert open_to_all <= {"/", "/signup", "/login", "/reset", "/reset/confirm", "/docs", "/docs/api"}
+    entries = {"/signup", "/login", "/reset", "/reset/confirm", "/verify", "/session/token"}
+    assert open_to_all <= {"/", "/docs", "/docs/api", *entries}
     assert {PAGES[method, path] for method, path in PAGES if path in for_admins} <= {ADMIN}
     assert {path for path, who in POSTS.items() if who == ANYBODY} == {
         "/signup",
         "/login",
         "/reset",
         "/reset/confirm",
+        "/verify",
     }
 
 
@@ -88,6 +102,50 @@ def test_every_page_is_confined(admin: Browser, path: str) -> None:
 
 def test_no_two_answers_have_the_same_nonce(browser: Browser) -> None:
     assert len({browser.open("/").headers["content-security-policy"] for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize(("path", "page"), WAYS_BACK.items())
+def test_the_address_of_a_form_leads_to_its_page(admin: Browser, path: str, page: str) -> None:
+    ids = {name: uuid.uuid4() for name in ("job_id", "key_id", "job", "key", "account", "invite")}
+
+    answer = admin.open(path.format(**ids))
+
+    assert (answer.status_code, answer.headers["location"]) == (303, page.format(**ids))
+
+
+def test_every_address_that_forms_are_sent_to_can_be_opened() -> None:
+    assert set(POSTS) - set(GETS) == set(WAYS_BACK)
+
+
+@pytest.mark.parametrize("path", ["/nope", "/robots.txt", "/historyy", "/admin/nothing", "/"])
+@pytest.mark.parametrize("accept", ["text/html,application/xhtml+xml,*/*;q=0.8", "*/*"])
+def test_an_address_that_is_none_is_a_page_for_people_and_json_for_programs(
+    browser: Browser, path: str, accept: str
+) -> None:
+    method = "DELETE" if path == "/" else "GET"  # an address that takes no such request
+
+    answer = browser.client.request(method, path, headers={"Accept": accept})
+
+    kind = "text/html" if "html" in accept else "application/json"
+    assert (answer.status_code, answer.headers["content-type"].startswith(kind)) == (
+        405 if path == "/" else 404,
+        True,
+    )
+    if kind == "text/html":
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_no_call_of_the_api_answers_with_a_page(browser: Browser) -> None:
+    paths = ("/v1/nope", "/api/nope", "/api/v1/nope", "/v2/nope", "/tts/nope", "/v1/tts")
+    answers = [browser.client.get(path, headers={"Accept": "text/html"}) for path in paths]
+
+    assert {answer.headers["content-type"] for answer in answers} == {"application/json"}
+
+
+def test_what_leads_back_goes_nowhere_else(admin: Browser) -> None:
+    answer = admin.open("/history/%0d%0aX-Evil:%201/cancel")
+
+    assert answer.headers["location"] == "/history/%0D%0AX-Evil%3A%201"
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -134,6 +192,41 @@ def test_a_cookie_is_no_token_and_a_token_no_cookie(front: Front, browser: Brows
     assert is_sent_to_log_in(as_cookie)
 
 
+STRANGERS_COOKIES = (
+    *('prefs={"theme":"dark","n":[1,2]}', "prefs=a b", 'prefs="', "prefs", "=value", "prefs=\u00e4"),
+    *("a[b]=1", "a@b=1", "a/b=1", "expires=1", "Path=1", "; ;", "big=" + "x" * 5000),
+)
+
+
+@pytest.mark.parametrize("before", STRANGERS_COOKIES)
+def test_another_programs_cookie_locks_nobody_out(front: Front, person: Person, before: str) -> None:
+    ours: dict[str, str] = {}
+
+    def ask(method: str, path: str, **more: Any) -> httpx.Response:
+        header = "; ".join([before, *(f"{name}={value}" for name, value in ours.items())])
+        answer = httpx.request(method, front.url + path, headers={"Cookie": header.encode()}, **more)
+        ours.update(answer.cookies)
+        return answer
+
+    form = {"form_token": token_in(ask("GET", "/login")), "email": person.email, "password": PASSWORD}
+    entered = ask("POST", "/login", data=form)
+
+    assert entered.status_code == 303, entered.text
+    assert ask("GET", "/history").status_code == 200
+
+
+def test_of_two_cookies_of_one_name_the_good_one_counts(front: Front, browser: Browser) -> None:
+    ours = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+    spoilt = "; ".join(f"{name}=spoilt" for name in browser.client.cookies)
+
+    answers = [
+        httpx.get(f"{front.url}/history", headers={"Cookie": header})
+        for header in (f"{spoilt}; {ours}", f"{ours}; {spoilt}")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
 def until(condition: Callable[[], bool]) -> float:
     began = time.monotonic()
     while not condition():
@@ -142,13 +235,32 @@ def until(condition: Callable[[], bool]) -> float:
     return time.monotonic() - began
 
 
-def test_logging_out_ends_every_browser_of_the_account(log_in: LogIn, person: Person) -> None:
+def test_logging_out_ends_this_browsers_session_and_no_other(log_in: LogIn, person: Person) -> None:
     here, there = log_in(person), log_in(person)
+    cookies = dict(here.client.cookies)
 
     here.send("/logout")
 
     assert is_sent_to_log_in(here.open("/history"))
+    here.client.cookies.update(cookies)  # kept by somebody who copied it
+    assert is_sent_to_log_in(here.open("/history"))
+    assert there.open("/history").status_code == 200
+
+
+def test_logging_out_everywhere_ends_every_browser_and_token_of_the_account(
+    front: Front, log_in: LogIn, person: Person
+) -> None:
+    here, there = log_in(person), log_in(person)
+    here.open("/password")
+
+    answer = here.send("/logout/everywhere")
+
+    assert "You are logged out everywhere" in answer.text
+    assert is_sent_to_log_in(here.open("/history"))
     assert until(lambda: is_sent_to_log_in(there.open("/history"))) <= unhurried(1.0)
+    bearer = {"Authorization": f"Bearer {person.token}"}
+    assert front.call("GET", "/api/auth/me", headers=bearer).status_code == 401
+    assert front.call("GET", "/api/auth/me", person.key).status_code == 200
 
 
 def test_suspension_ends_a_session_within_a_second(

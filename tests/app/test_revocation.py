@@ -89,18 +89,33 @@ def test_suspension_and_its_end_are_heard(
     assert max(heard, again) <= unhurried(HEARD_S_MAX)
 
 
-def test_logging_out_at_one_door_ends_tokens_at_the_other_and_new_ones_work_there_at_once(
+def test_logging_out_at_one_door_ends_that_log_in_at_the_other_within_a_second(
+    doors: tuple[Front, Front], person: Person
+) -> None:
+    here, there = doors
+    body = {"email": person.email, "password": PASSWORD}
+    other = here.call("POST", "/api/auth/login", json=body).json()["token"]
+    before = ask(there, person.token)
+
+    here.call("POST", "/api/auth/logout", headers={"Authorization": f"Bearer {person.token}"})
+
+    assert before is True
+    assert seconds_until(lambda: ask(there, person.token) == "invalid_token") <= unhurried(HEARD_S_MAX)
+    assert ask(there, other) is True
+
+
+def test_logging_out_everywhere_ends_tokens_at_the_other_door_and_new_ones_work_there_at_once(
     doors: tuple[Front, Front], person: Person
 ) -> None:
     here, there = doors
     before = ask(there, person.token)
 
-    here.call("POST", "/api/auth/logout", headers={"Authorization": f"Bearer {person.token}"})
+    here.call("POST", "/api/auth/logout/everywhere", headers={"Authorization": f"Bearer {person.token}"})
     body = {"email": person.email, "password": PASSWORD}
     fresh = here.call("POST", "/api/auth/login", json=body).json()["token"]
 
     assert (before, ask(there, fresh)) == (True, True)
-    assert ask(there, person.token) == "invalid_token"
+    assert seconds_until(lambda: ask(there, person.token) == "invalid_token") <= unhurried(HEARD_S_MAX)
 
 
 def test_a_change_that_commits_late_is_heard_when_it_does(

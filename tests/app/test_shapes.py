@@ -210,7 +210,7 @@ def test_no_viewer_is_served(front: Front, path: str) -> None:
 def test_a_bug_is_logged_and_not_shown(
     front: Front, person: Person, owner: psycopg.Connection[Any], database_url: str
 ) -> None:
-    function = "FUNCTION cv.cancel(uuid, uuid, text, boolean)"
+    function = "FUNCTION cv.cancel_v2(uuid, uuid, text)"
     owner.execute(f"REVOKE EXECUTE ON {function} FROM cv_app".encode())
     try:
         found = front.call("DELETE", f"/v1/jobs/{uuid.uuid4()}", person.key, headers={"X-Request-ID": "bug"})

@@ -199,7 +199,7 @@ def test_defaults_are_the_voices_first_language_and_wav(
 ) -> None:
     job_id = say(person.key, voice="Anna")
 
-    statement = "SELECT params - 'request_id', lane, characters FROM cv.job WHERE id = %s"
+    statement = "SELECT params - '{request_id,cost_us}'::text[], lane, characters FROM cv.job WHERE id = %s"
     row = owner.execute(statement, [job_id]).fetchone()
 
     assert row == (
@@ -249,10 +249,12 @@ def test_a_completed_job_says_where_its_audio_is(front: Front, say: Say, person:
 
     assert (found["status"], found["duration_ms"], found["position"]) == ("completed", 1234, None)
     assert found["audio_url"].startswith(f"/tts/audio/{job_id}?expires=")
-    assert set(found) == {"status", "created_at", "duration_ms", "position", "audio_url"}
+    of_all = {"status", "created_at", "duration_ms", "position", "charged", "engine"}
+    assert set(found) == of_all | {"credits", "audio_url"}
+    assert (found["charged"], found["credits"]) == (True, 1)
 
 
-@pytest.mark.parametrize("code", ["unspeakable", "worker_lost"])
+@pytest.mark.parametrize("code", ["unspeakable_text", "unsupported_script", "worker_lost"])
 def test_a_failed_job_says_why_and_returns_its_credit(
     front: Front, say: Say, person: Person, end: End, code: str
 ) -> None:
@@ -262,7 +264,8 @@ def test_a_failed_job_says_why_and_returns_its_credit(
     found = status_of(front, job_id)
 
     assert (found["status"], found["reason"]) == ("failed", code)
-    assert "credit was returned" in found["error"]
+    assert (found["charged"], found["credits"]) == (False, 0)
+    assert found["error"].endswith("Nothing was charged: the credits held for it were returned.")
     assert credits_of(front, person.key)["total_remaining"] == 60
 
 
@@ -273,7 +276,7 @@ def test_a_cancelled_job_has_failed_and_returns_its_credit(front: Front, say: Sa
     found = status_of(front, job_id)
     again = front.call("DELETE", f"/v1/jobs/{job_id}", person.key)
 
-    assert cancelled.json() == {"job_id": job_id, "status": "cancelled"}
+    assert cancelled.json()["status"] == "cancelled"
     assert (found["status"], found["reason"]) == ("failed", "cancelled")
     assert credits_of(front, person.key)["held"] == 0
     assert (again.status_code, again.json()["detail"]["error"]) == (409, "too_late")

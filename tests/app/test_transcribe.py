@@ -4,9 +4,7 @@ import io
 import socket
 import time
 import uuid
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -16,94 +14,17 @@ import pytest
 
 from db import work
 from db.objects import Objects
-from db.rows import Capabilities, Claimed, Finished, TranscriptionParams
-from db.transcripts import Segment, Transcript
+from db.rows import TranscriptionParams
 from db.uploads import upload_key
 from db.work import WorkerConnection
-from tests.sounds import wav
 from workers.connections import Link
 from workers.leftovers import sweep_uploads
 
 from .conftest import OpenAccount, Person
 from .front import Front
+from .hearing import CLIP, EAR, Finish, left, send
 
-EAR = Capabilities(
-    engine="ear",
-    kind="transcription",
-    voices=(),
-    sample_rate_hz=16_000,
-    formats=(),
-    characters_max=0,
-    cost_us_per_character=0,
-    languages=("en", "de"),
-    language_names=("English", "German"),
-    seconds_max=3600,
-)
-CLIP = wav(bytes(3200))
-HEARD = Transcript(
-    text="good morning",
-    language="en",
-    duration=1.5,
-    segments=(Segment(id=0, start=0.1, end=1.2, text="good morning"),),
-)
-
-
-@pytest.fixture(autouse=True)
-def _ear(parrot: WorkerConnection) -> Generator[None]:
-    """An engine that hears is at work, and is no more when the test has ended."""
-    work.publish(parrot, EAR, worker="ear1")
-    yield
-    work.retire(parrot, engine="ear", worker="ear1")
-
-
-Finish = Callable[..., Claimed]
-
-
-@pytest.fixture
-def finish(parrot: WorkerConnection, store: Objects) -> Finish:
-    """Waits for one job and ends it: with HEARD, or refused with a code."""
-
-    def end(code: str | None = None) -> Claimed:
-        job = _claimed(parrot)
-        done = Finished(id=job.id, attempt=job.attempt, outcome="refuse" if code else "done", code=code)
-        if not code:
-            body = msgspec.json.encode(HEARD)
-            key = f"jobs/{job.id}/{job.attempt}.json"
-            store.put(key, io.BytesIO(body))
-            done = msgspec.structs.replace(
-                done, object=key, audio_bytes=len(body), sha256=sha256(body).digest()
-            )
-        work.finish(parrot, [done], worker="ear1", tries_max=3, keep_s=3600)
-        return job
-
-    return end
-
-
-def _claimed(connection: WorkerConnection) -> Claimed:
-    claim = partial(work.claim, connection, engine="ear", params=TranscriptionParams, lane=None, mixed=True)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if found := claim(limit=1, worker="ear1", lease_s=60):
-            return found[0]
-        time.sleep(0.01)
-    raise AssertionError("no job came")
-
-
-@pytest.fixture
-def beside() -> Generator[Callable[..., Any]]:
-    """Runs a request while the test goes on."""
-    with ThreadPoolExecutor(4) as threads:
-        yield threads.submit
-
-
-def send(front: Front, key: str, content: bytes = CLIP, *, again: str = "", **fields: str) -> Any:
-    headers = {"Idempotency-Key": again} if again else {}
-    files = {"file": ("a", content)}
-    return front.call("POST", "/transcribe", key, files=files, data=fields, headers=headers)
-
-
-def left(front: Front, key: str) -> int:
-    return front.call("GET", "/api/auth/me", key).json()["credits"]["total_remaining"]
+pytestmark = pytest.mark.usefixtures("ear")
 
 
 def test_a_transcript_is_paid_for_when_it_is_there(
@@ -114,15 +35,89 @@ def test_a_transcript_is_paid_for_when_it_is_there(
     answer = asked.result()
 
     assert answer.json() == {
+        "job_id": str(job.id),
         "text": "good morning",
         "language": "en",
         "duration": 1.5,
-        "segments": [{"id": 0, "start": 0.1, "end": 1.2, "text": "good morning"}],
+        "segments": [
+            {
+                "id": 0,
+                "start": 0.1,
+                "end": 1.2,
+                "text": "good morning",
+                "avg_logprob": -0.25,
+                "compression_ratio": 0.6,
+                "no_speech_prob": 0.01,
+            }
+        ],
+        "engine": "ear",
         "credits": {"used": 1, "remaining": 59},
     }
+    assert answer.headers["x-voice-engine"] == "ear"
     assert job.params == TranscriptionParams(
         object=upload_key(job.id), sha256=sha256(CLIP).hexdigest(), language="de", seconds_max=600
     )
+
+
+def test_an_engine_that_has_just_come_up_takes_the_languages_it_knows(
+    front: Front, person: Person, parrot: WorkerConnection, finish: Finish, beside: Callable[..., Any]
+) -> None:
+    asked = beside(send, front, person.key)  # the API now knows the engines
+    finish()
+    asked.result()
+    known = {"languages": ("en", "de", "fi"), "language_names": ("English", "German", "Finnish")}
+    work.publish(parrot, msgspec.structs.replace(EAR, **known), worker="ear1")
+
+    asked = beside(send, front, person.key, language="fi")
+    job = finish()
+
+    assert asked.result().status_code == 200
+    assert isinstance(job.params, TranscriptionParams)
+    assert job.params.language == "fi"
+
+
+def test_the_most_accurate_engine_is_chosen_before_the_one_of_most_languages(
+    front: Front, parrot: WorkerConnection, person: Person, finish: Finish, beside: Callable[..., Any]
+) -> None:
+    known = {"languages": ("en", "de", "fr"), "language_names": ("English", "German", "French")}
+    rough = msgspec.structs.replace(EAR, engine="rough", accuracy="low", **known)
+    work.publish(parrot, rough, worker="rough1")
+    try:
+        listed = front.call("GET", "/api/stt/languages").json()
+        asked = beside(send, front, person.key, language="german")
+        job = finish()
+        engine = asked.result().json()["engine"]
+    finally:
+        work.retire(parrot, engine="rough", worker="rough1")
+
+    assert isinstance(job.params, TranscriptionParams)
+    assert (engine, job.params.language) == ("ear", "de")
+    assert listed["engine"] == "ear"
+
+
+def test_while_the_engine_that_can_is_away_a_request_is_to_come_again(
+    front: Front, person: Person, parrot: WorkerConnection
+) -> None:
+    known = {"languages": ("en", "is"), "language_names": ("English", "Icelandic")}
+    work.publish(parrot, msgspec.structs.replace(EAR, engine="renewed", **known), worker="renewed1")
+    work.retire(parrot, engine="renewed", worker="renewed1")
+
+    by_language = send(front, person.key, language="is")
+    spoken = {"file": ("a.wav", CLIP)}, {"model": "renewed"}
+    by_name = front.call("POST", "/v1/audio/transcriptions", person.key, files=spoken[0], data=spoken[1])
+    unknown = send(front, person.key, language="sw")
+
+    assert [answer.status_code for answer in (by_language, by_name, unknown)] == [503, 503, 422]
+    assert by_language.headers["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("field", ["prompt"])
+def test_a_nul_in_a_field_is_named(front: Front, person: Person, field: str) -> None:
+    form = {"model": "whisper-1", field: "a\0b"}
+    answer = front.call(
+        "POST", "/v1/audio/transcriptions", person.key, files={"file": ("a.wav", CLIP)}, data=form
+    )
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, field)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The list of voices: row 5."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,22 @@ from db.work import WorkerConnection
 from .conftest import ENGINE, Person, Run, Say, voice
 from .front import Front
 
+STOCK = (
+    *("Emma", "Peter", "James"),  # ryan is a voice of the engine's own
+    *("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage"),
+    *("shimmer", "verse"),
+)
 
-def names(front: Front, query: str = "") -> list[str]:
+
+def voices(front: Front, query: str = "") -> list[dict[str, Any]]:
     answer = front.call("GET", f"/v1/voices{query}")
     assert answer.status_code == 200, answer.text
-    return [voice["name"] for voice in answer.json()["voices"]]
+    return list(answer.json()["voices"])
+
+
+def names(front: Front, query: str = "") -> list[str]:
+    """Of voices, without the names that stand for one."""
+    return [voice["name"] for voice in voices(front, query) if voice["voice_used"] == voice["id"]]
 
 
 def test_a_voice_has_the_fields_of_every_dialect(front: Front) -> None:
@@ -24,10 +36,10 @@ def test_a_voice_has_the_fields_of_every_dialect(front: Front) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert {key: answer.json()[key] for key in ("has_more", "total_count", "next_cursor")} == {
         "has_more": False,
-        "total_count": 3,
+        "total_count": len(STOCK) + 3,
         "next_cursor": None,
     }
-    assert answer.json()["voices"][1] == {
+    assert answer.json()["voices"][-2] == {
         "name": "Anna",
         "gender": "female",
         "language": "de-DE",
@@ -39,6 +51,8 @@ def test_a_voice_has_the_fields_of_every_dialect(front: Front) -> None:
         "languages": ["de-DE", "de-AT"],
         "age": "adult",
         "style": "neutral",
+        "engine": "parrot",
+        "voice_used": "anna",
         "category": "premade",
         "labels": {"gender": "female", "age": "adult", "language": "de-DE"},
         "sample_url": "/samples/anna.mp3",
@@ -57,7 +71,7 @@ def test_a_voice_has_the_fields_of_every_dialect(front: Front) -> None:
         ("?gender=female", ["Anna", "Zoë"]),
         ("?gender=Female&quality=standard", ["Zoë"]),
         ("?quality=high&language=", ["ryan"]),
-        ("?limit=2", ["ryan", "Anna"]),
+        ("?limit=2&cursor=verse", ["ryan", "Anna"]),
         ("?limit=2&cursor=anna", ["Zoë"]),
         ("?unknown=1", ["ryan", "Anna", "Zoë"]),
     ],
@@ -77,9 +91,21 @@ def test_a_page_that_makes_no_sense_is_named(front: Front, query: str, field: st
 
 
 def test_a_page_says_how_to_go_on(front: Front) -> None:
-    page = front.call("GET", "/v1/voices?limit=1&gender=female").json()
+    page = front.call("GET", "/v1/voices?limit=1&gender=female&language=de").json()
+    first = front.call("GET", "/v1/voices?limit=1").json()
 
-    assert (page["has_more"], page["total_count"], page["next_cursor"]) == (True, 2, "anna")
+    assert (page["has_more"], page["total_count"]) == (False, 1)
+    assert (first["has_more"], first["total_count"], first["next_cursor"]) == (True, len(STOCK) + 3, "emma")
+
+
+def test_names_come_first_with_what_is_true_of_the_voice_that_speaks(front: Front) -> None:
+    listed = voices(front)
+
+    assert [voice["name"] for voice in listed] == [*STOCK, "ryan", "Anna", "Zoë"]
+    told = ("id", "voice_used", "engine", "gender", "quality", "language", "sample_url")
+    assert [listed[0][field] for field in told] == [
+        *("emma", "zoë", "parrot", "female", "standard", "fr-FR", "/samples/emma.mp3")
+    ]
 
 
 def test_a_voice_just_published_can_speak_at_once(

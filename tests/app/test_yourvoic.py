@@ -56,7 +56,7 @@ def test_an_unknown_voice_is_answered_with_some_that_are_there(front: Front, per
 
     details = answer.json()["error"]["details"]
     assert (details["provided"], details["suggestions"]) == ("Ann", ["Anna"])
-    assert details["available"] == ["ryan", "Anna", "Zoë"]
+    assert (details["available"][0], details["available"][-2:]) == ("Emma", ["Anna", "Zoë"])
 
 
 def test_a_text_has_5000_characters_at_most(front_with: Run, person: Person) -> None:
@@ -87,14 +87,15 @@ def test_voices_are_filtered_and_paged(front: Front, front_with: Run) -> None:
         found = front.call("GET", "/api/v1/voices", params=query).json()
         return [voice["id"] for voice in found["voices"]], found["total"]
 
-    assert names() == (["ryan", "anna", "zoë"], 3)
+    total = 19  # with the names that stand for voices, which come first
+    assert names(limit=2) == (["emma", "peter"], total)
+    assert names(offset=16) == (["ryan", "anna", "zoë"], total)
     assert names(language="de") == (["anna"], 1)
-    assert names(gender="female", limit=1, offset=1) == (["zoë"], 2)
-    assert names(offset=9) == ([], 3)
-    whole = front.call("GET", "/api/v1/voices", params={"limit": 1}).json()
+    assert names(offset=99) == ([], total)
+    whole = front.call("GET", "/api/v1/voices", params={"limit": 1, "offset": 16}).json()
     assert whole == {
         "success": True,
-        "total": 3,
+        "total": total,
         "voices": [
             {
                 "id": "ryan",
@@ -104,6 +105,9 @@ def test_voices_are_filtered_and_paged(front: Front, front_with: Run) -> None:
                 "style": "neutral",
                 "languages": ["en-US"],
                 "sample_url": "/samples/ryan.mp3",
+                "quality": "high",
+                "engine": "parrot",
+                "voice_used": "ryan",
             }
         ],
     }
@@ -114,7 +118,7 @@ def test_addresses_of_samples_are_the_operators_not_the_callers(front_with: Run)
     answer = front.call("GET", "/api/v1/voices", headers={"Host": "evil.example"})
 
     addresses = [voice["sample_url"] for voice in answer.json()["voices"]]
-    assert addresses[1:] == [
+    assert addresses[-2:] == [
         "https://voice.example/samples/anna.mp3",
         "https://voice.example/samples/zo%C3%AB.mp3",
     ]

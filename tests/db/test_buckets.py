@@ -114,19 +114,22 @@ async def test_a_lease_ends(open_buckets: Open, bucket: str) -> None:
 async def test_a_slow_rate_is_not_lost_in_rounding(open_buckets: Open, bucket: str, redis_url: str) -> None:
     holder, slow = open_buckets(), {"per_s": 10 / 900, "burst": 10}
     with Redis.from_url(redis_url) as clock:
+        asked = now_s(clock)
         first, began = (await holder.take(ask(bucket, 1, **slow))).left, now_s(clock)
         grants = await asyncio.gather(*(holder.take(ask(bucket, 0, **slow)) for _ in range(2000)))
-        last, lasted = (await holder.take(ask(bucket, 0, **slow))).left, now_s(clock) - began
+        ended = now_s(clock)
+        last, lasted = (await holder.take(ask(bucket, 0, **slow))).left, now_s(clock) - asked
 
     assert first <= grants[0].left <= grants[-1].left <= last
-    assert last - first == pytest.approx(lasted * 10 / 900, rel=0.2)
+    # Redis counts from one moment of the first call to one of the last.
+    assert (ended - began) * 10 / 900 * 0.95 <= last - first <= lasted * 10 / 900 * 1.05
 
 
 async def test_keys_end_by_themselves(open_buckets: Open, bucket: str, redis_url: str) -> None:
     await open_buckets().take(ask(bucket, 20, per_s=2.0, lease_s=5))
 
     with Redis.from_url(redis_url) as redis:
-        assert 10_000 < redis.pttl(f"codevoice:limit:{bucket}") <= 11_000
+        assert 290_000 < redis.pttl(f"codevoice:limit:{bucket}") <= 300_000  # longer than live audio
 
 
 async def test_a_redis_started_anew_is_told_the_script(

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import redis.asyncio
 
-from db.chunks import End, Live, Reader, append, connect, done_message, end, read_done, read_job
+from db.chunks import Chunk, End, Live, Reader, append, connect, done_message, end, read_done, read_job
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ LIVE = Live(uuid.uuid4(), 3)
 
 def write(url: str, *parts: bytes | End) -> None:
     with connect(url) as client, client.pipeline(transaction=False) as pipeline:
-        for part in parts:
+        for n, part in enumerate(parts):
             if isinstance(part, bytes):
-                append(pipeline, LIVE, part, keep_s=60)
+                append(pipeline, LIVE, Chunk(part, len(part)), keep_s=60, is_first=n == 0)
             else:
                 end(pipeline, LIVE, part)
         pipeline.execute()
@@ -42,21 +42,27 @@ ENDS = [
 @pytest.mark.parametrize("last", ENDS, ids=lambda each: each.ending)
 async def test_what_is_written_is_read_in_order_and_ends(reader: Reader, redis_url: str, last: End) -> None:
     write(redis_url, b"head and first", b"\x00\xff", last)
-    assert list(await reader.next(wait_ms=1000)) == [b"head and first", b"\x00\xff", last]
+    assert list(await reader.next(wait_ms=1000)) == [
+        Chunk(b"head and first", 14),
+        Chunk(b"\x00\xff", 2),
+        last,
+    ]
     assert list(await reader.next(wait_ms=1)) == []
 
 
 async def test_a_reader_waits_for_what_comes(reader: Reader, redis_url: str) -> None:
     waiting = asyncio.create_task(reader.next(wait_ms=20_000))
     await asyncio.to_thread(write, redis_url, b"one")
-    assert list(await waiting) == [b"one"]
+    assert list(await waiting) == [Chunk(b"one", 3)]
 
 
 async def test_a_slow_reader_takes_a_little_at_a_time(reader: Reader, redis_url: str) -> None:
     write(redis_url, *(bytes([n]) for n in range(20)))
     taken = [await reader.next(wait_ms=1000, entries_max=8) for _ in range(3)]
     assert [len(each) for each in taken] == [8, 8, 4]
-    assert b"".join(part for each in taken for part in each if isinstance(part, bytes)) == bytes(range(20))
+    assert b"".join(part.audio for each in taken for part in each if isinstance(part, Chunk)) == bytes(
+        range(20)
+    )
 
 
 async def test_a_stream_ends_by_itself(redis_url: str) -> None:

@@ -258,18 +258,17 @@ async def test_what_runs_as_the_owner_looks_nowhere_else(owner_of_all: asyncpg.C
     assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in paths)
 
 
-@pytest.mark.parametrize(
-    "name", ["submit_one", "submit_batch", "claim", "finish_one", "finish", "sweep", "charge"]
-)
+@pytest.mark.parametrize("name", ["submit_batch", "claim", "finish", "sweep", "charge"])
 def test_what_a_function_did_is_told_by_it_alone(name: str) -> None:
     """A table beside it is read as it was before: a job claimed since then was lost to its worker."""
-    assert re.findall(r"(?:FROM|JOIN) (cv\.\w+)", query(name)) == [f"cv.{name}"]
+    (called,) = re.findall(r"(?:FROM|JOIN) (cv\.\w+)", query(name))
+    assert re.sub(r"_v\d+$", "", called) == f"cv.{name}"
 
 
 async def test_another_owners_job_id_is_refused(pool: Pool, wallet: Wallet, submit: Submit) -> None:
     [sent] = await submit(new_job(await wallet()))
-    with pytest.raises(asyncpg.UniqueViolationError):
-        await submit(new_job(await wallet(), id=sent.id))
+    [refused] = await submit(new_job(await wallet(), id=sent.id))
+    assert (refused.code, refused.id) == ("malformed", None)
     assert await clean(pool)
 
 

@@ -209,6 +209,36 @@ async def test_a_job_whose_workers_all_die_fails_in_the_end(
     assert (await status(pool, sent.id)).code == "worker_lost"
 
 
+async def test_jobs_that_somebody_listens_to_are_claimed_alone_and_counted(
+    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
+) -> None:
+    owner = await wallet()
+    file, first, second = await submit(
+        new_job(owner), new_job(owner, live=True), new_job(await wallet(), live=True)
+    )
+    other = new_job(await wallet(), live=True, engine="xtts")
+    await submit(other)
+
+    def claim_live() -> list[uuid.UUID | None]:
+        claimed = work.claim(
+            worker, engine="espeak", lane=None, mixed=True, live_only=True, limit=1, worker="w", lease_s=10
+        )
+        return [job.id for job in claimed if job.live and job.attempt == 1]
+
+    async def counted() -> int:
+        async with transaction(pool) as connection:
+            return len((await jobs.live_jobs(connection, "espeak"))[0])
+
+    assert await counted() == 2
+    assert sorted([*claim_live(), *claim_live()]) == sorted([first.id, second.id])
+    assert claim_live() == []
+    assert await counted() == 2
+    assert first.id is not None
+    assert finish(worker, Finished(id=first.id, attempt=1, outcome="refuse", code="x")) == ["failed"]
+    assert await counted() == 1
+    assert claim(worker) == [file.id]
+
+
 async def test_an_end_and_the_next_claim_are_one_commit(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:

@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-SQL = Path(__file__).parents[2] / "db" / "sql"
+SQL = Path(__file__).parents[2] / "db" / "migrations" / "sql"
 _FENCE = "WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker"
 _MAIN = """
 import sys
 from pathlib import Path
-import db.queries
+from db.migrations import scripts
 from ops.cli import main
-db.queries._SQL = Path(sys.argv.pop(1))  # the migration's alone: the other processes call what it makes
+scripts.SQL = Path(sys.argv.pop(1))
 main()
 """
 
@@ -37,14 +37,9 @@ MUTANTS = {
     "commits do not wait for the disk": Mutant(
         [
             (
-                "jobs",
+                "0002_jobs",
                 "BEGIN\n  -- In the order of owners",
                 "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);-- In the order of owners",
-            ),
-            (
-                "alone",
-                "BEGIN\n  IF p_mark",
-                "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);\n  IF p_mark",
             ),
         ],
         "kill_postgres",
@@ -52,26 +47,20 @@ MUTANTS = {
     ),
     "no wallet lock": Mutant(
         [
-            ("ledger", "WHERE owner = p_owner FOR NO KEY UPDATE;", "WHERE owner = p_owner;"),
-            ("jobs", "ORDER BY x.owner FOR NO KEY UPDATE;", "ORDER BY x.owner;"),
-            ("alone", "\n      FOR NO KEY UPDATE;", ";"),
+            ("0002_ledger", "WHERE owner = p_owner FOR NO KEY UPDATE;", "WHERE owner = p_owner;"),
+            ("0002_jobs", "ORDER BY x.owner FOR NO KEY UPDATE;", "ORDER BY x.owner;"),
         ],
         "kill_api",
     ),
     "no fence, and a step may be taken twice": Mutant(
         [
-            ("jobs", _FENCE, "WHERE x.id = p_ids[n]"),
+            ("0003_money_of_what_was_given", _FENCE, "WHERE x.id = p_ids[n]"),
             (
-                "alone",
-                "WHERE x.id = p_id AND x.attempt = p_attempt AND x.worker = p_worker",
-                "WHERE x.id = p_id",
-            ),
-            (
-                "jobs",
+                "0003_money_of_what_was_given",
                 " AND x.amount > 0 AND x.attempt = p_attempts[n] AND x.worker = p_worker\n",
                 " AND x.amount > 0\n",
             ),
-            ("schema", "  UNIQUE (owner, ref, slot),\n", ""),
+            ("0001_tables", "  UNIQUE (owner, ref, slot),\n", ""),
         ],
         "freeze_worker,kill_worker",
         30,
@@ -79,7 +68,7 @@ MUTANTS = {
     "no look at the key": Mutant(
         [
             (
-                "jobs",
+                "0002_jobs",
                 "      ELSIF FOUND THEN\n        code := CASE WHEN k.id",
                 "      ELSIF false THEN\n        code := CASE WHEN k.id",
             )
@@ -89,19 +78,22 @@ MUTANTS = {
     "the answer tells what was there before": Mutant(
         [
             (
-                "jobs",
+                "0002_jobs",
                 "CASE bucket WHEN 'free' THEN w.free - p_holds[n]",
                 "CASE bucket WHEN 'free' THEN w.free",
             ),
-            ("jobs", "'queued', y.ref, y.src, y.remaining", "'queued', y.ref, y.src, y.remaining + y.amount"),
-            ("alone", "THEN x.free ELSE x.paid END,", "THEN x.free ELSE x.paid END + p_hold,"),
+            (
+                "0002_jobs",
+                "'queued', y.ref, y.src, y.remaining",
+                "'queued', y.ref, y.src, y.remaining + y.amount",
+            ),
         ],
         "kill_api",
     ),
     "a failed job is charged": Mutant(
         [
             (
-                "jobs",
+                "0003_money_of_what_was_given",
                 "coalesce(p_codes[n], 'failed'), 0, p_worker)",
                 "coalesce(p_codes[n], 'failed'), 1000000, p_worker)",
             )
@@ -111,20 +103,19 @@ MUTANTS = {
     "paid credits before free ones": Mutant(
         [
             (
-                "ledger",
+                "0002_ledger",
                 "ELSE least(w.free, p_amount) END;",
                 "ELSE least(w.free, greatest(p_amount - w.paid, 0)) END;",
             ),
-            ("jobs", "WHEN x.free >= p_holds[n] THEN 'free'", "WHEN x.paid = 0 THEN 'free'"),
-            ("jobs", "WHEN x.free = 0 AND x.paid >=", "WHEN x.paid >="),
-            ("alone", "IF p_key IS NULL THEN", "IF false THEN"),
+            ("0002_jobs", "WHEN x.free >= p_holds[n] THEN 'free'", "WHEN x.paid = 0 THEN 'free'"),
+            ("0002_jobs", "WHEN x.free = 0 AND x.paid >=", "WHEN x.paid >="),
         ],
         "kill_api",
     ),
     "old free credits stay at month end": Mutant(
         [
             (
-                "ledger",
+                "0002_ledger",
                 "    IF w.free > 0 THEN\n      w := cv.enter(w, month_ref",
                 "    IF false THEN\n      w := cv.enter(w, month_ref",
             )
@@ -132,20 +123,33 @@ MUTANTS = {
         "month_end",
     ),
     "a free hold comes back after its month": Mutant(
-        [("ledger", "WHEN w.closed OR (h.bucket = 'free' AND h.period < w.period)", "WHEN w.closed")],
+        [("0002_ledger", "WHEN w.closed OR (h.bucket = 'free' AND h.period < w.period)", "WHEN w.closed")],
         "month_end",
     ),
     "a refund may come twice": Mutant(
-        [("ledger", "slot BETWEEN 40 AND 42) THEN", "slot BETWEEN 40 AND 42 AND false) THEN")], "kill_redis"
+        [
+            (
+                "0003_money_of_what_was_given",
+                "slot BETWEEN 40 AND 42) THEN",
+                "slot BETWEEN 40 AND 42 AND false) THEN",
+            )
+        ],
+        "kill_redis",
     ),
     "what is over can be cancelled": Mutant(
-        [("jobs", "IF j.state NOT IN ('queued', 'processing') THEN RETURN 'too_late'; END IF;", "")],
+        [
+            (
+                "0003_money_of_what_was_given",
+                "IF j.state NOT IN ('queued', 'processing') THEN RETURN 'too_late'; END IF;",
+                "",
+            )
+        ],
         "kill_redis",
     ),
     "a job put back is as new": Mutant(
         [
             (
-                "jobs",
+                "0003_money_of_what_was_given",
                 "lease = NULL, worker = NULL, tries = tries - p_tries_back,",
                 "lease = NULL, worker = NULL, tries = tries - p_tries_back, attempt = 0,",
             )
@@ -156,7 +160,7 @@ MUTANTS = {
     "credits may run below nothing": Mutant(
         [
             (
-                "jobs",
+                "0002_jobs",
                 "w.free + w.paid < p_holds[n] THEN 'insufficient_credits'",
                 "false THEN 'insufficient_credits'",
             )
@@ -166,17 +170,11 @@ MUTANTS = {
     "some jobs are made without a hold": Mutant(
         [
             (
-                "jobs",
+                "0002_jobs",
                 "    w := cv.hold(w, p_ids[n], p_holds[n]);",
                 "    IF random() > 0.1 THEN w := cv.hold(w, p_ids[n], p_holds[n]); END IF;",
             ),
-            ("jobs", "'hold', y.at, y.hash FROM y", "'hold', y.at, y.hash FROM y WHERE random() > 0.1"),
-            (
-                "alone",
-                "INSERT INTO cv.transfer VALUES (p_owner",
-                "IF random() > 0.1 THEN INSERT INTO cv.transfer VALUES (p_owner",
-            ),
-            ("alone", "'hold', said_at, link);", "'hold', said_at, link); END IF;"),
+            ("0002_jobs", "'hold', y.at, y.hash FROM y", "'hold', y.at, y.hash FROM y WHERE random() > 0.1"),
         ],
         "kill_redis",
     ),

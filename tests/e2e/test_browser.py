@@ -102,7 +102,7 @@ def test_who_has_no_credits_is_told_and_speaks_again_after_a_grant(
     office.fill("#grant-amount", "3")
     office.fill("#grant-reason", "a good cause")
     office.click("form[action$='/grant'] button")
-    expect(office.locator(".told")).to_contain_text("Done")
+    expect(office.locator(".told")).to_contain_text("Granted 3 credits to poor@example.org")
 
     page.click("#again button")
     expect(page.locator("#take")).to_be_visible()
@@ -152,6 +152,70 @@ def test_a_lost_connection_keeps_the_words_and_repeats_for_nothing(watch: Watch,
     expect(page.locator("[data-left]")).to_have_text("59")
 
 
+@pytest.mark.timeout(60)
+def test_an_expired_session_keeps_the_words_and_goes_on_after_a_log_in_elsewhere(
+    watch: Watch, stack: Stack
+) -> None:
+    watched = watch()
+    page = sign_up(watched, "expired@example.org")
+    watched.context.clear_cookies()
+    speak(page, "Keep these words")
+    expect(page.locator("#told")).to_contain_text("You were logged out")
+
+    with page.expect_popup() as opened:
+        page.click("#enter")
+    log_in_at(opened.value, "expired@example.org")
+    page.click("#again button")
+
+    expect(page.locator("#take")).to_be_visible()
+    assert page.input_value("#text") == "Keep these words"
+    expect(page.locator("[data-left]")).to_have_text("59")
+    for part in ("401", "403"):  # the browser's console says them
+        watched.forgive(part)
+
+
+@pytest.mark.timeout(60)
+def test_another_accounts_session_does_not_pay_for_a_page(watch: Watch, stack: Stack) -> None:
+    watched = watch()
+    spend_all(stack, "someone-else@example.org", requests_=0)
+    page = sign_up(watched, "first-here@example.org")
+    watched.context.clear_cookies()
+    other = watched.context.new_page()
+    other.goto("/login")
+    log_in_at(other, "someone-else@example.org")
+
+    speak(page, "Keep these words")
+
+    expect(page.locator("#told")).to_contain_text("Another account is logged in")
+    assert page.input_value("#text") == "Keep these words"
+    watched.forgive("403")
+
+
+def log_in_at(page: Page, email: str) -> None:
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    page.click("main button")
+    expect(page.locator("[data-left]")).to_be_visible()
+
+
+@pytest.mark.timeout(60)
+def test_who_cancels_is_told_what_was_charged_and_sees_what_is_left(watch: Watch, stack: Stack) -> None:
+    watched = watch()
+    page = sign_up(watched, "canceller@example.org")
+    speak(page, "This takes a while to say, one word behind the other. " * 1500)
+    expect(page.locator("#cancel")).to_be_visible()
+    until(page, f"{AUDIO}.currentTime > 0")  # so some of it was given
+
+    page.click("#cancel")
+
+    expect(page.locator("#told")).to_have_text(
+        "The job was cancelled. 1 credit was charged for the audio that was given to a listener."
+    )
+    expect(page.locator("#told")).not_to_have_class(re.compile("bad"))
+    expect(page.locator("[data-left]")).to_have_text("59")
+    watched.forgive("net::ERR_INCOMPLETE_CHUNKED_ENCODING")  # the stream that was cut
+
+
 @pytest.mark.timeout(90)
 def test_a_recording_becomes_text_and_subtitles(watch: Watch, talk: Path) -> None:
     page = sign_up(watch(), "listener@example.org")
@@ -166,7 +230,16 @@ def test_a_recording_becomes_text_and_subtitles(watch: Watch, talk: Path) -> Non
     expect(page.locator("[data-left]")).to_have_text("59")
     with page.expect_download() as download:
         page.click("[data-save=srt]")
-    assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\n\S", Path(download.value.path()).read_text())
+    subtitles = Path(download.value.path()).read_text()
+    assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\n\S", subtitles)
+
+    said = page.locator("#transcript").inner_text()
+    page.click("nav >> text=History")
+    page.click("text=Read")
+    expect(page.locator("p.transcript")).to_have_text(said)
+    with page.expect_download() as download:
+        page.click("text=SRT")
+    assert Path(download.value.path()).read_text().split() == subtitles.split()
 
 
 @pytest.mark.timeout(90)
@@ -208,12 +281,12 @@ def test_a_talk_heard_by_the_browser_costs_one_credit(watch: Watch) -> None:
     expect(page.locator("[data-left]")).to_have_text("59")
 
 
-def spend_all(stack: Stack, email: str) -> None:
+def spend_all(stack: Stack, email: str, *, requests_: int = 60) -> None:
     def post(path: str, key: str = "", **body: object) -> dict[str, Any]:
         answer = requests.post(f"{stack.url}{path}", json=body, headers={"X-API-Key": key}, timeout=10)
         assert answer.ok, answer.text
         return answer.json()
 
     key = post("/api/auth/register", email=email, password=PASSWORD)["api_key"]
-    for n in range(60):
+    for n in range(requests_):
         post("/api/stt/live/complete", key, transcript=f"word {n}")

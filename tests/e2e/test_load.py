@@ -5,6 +5,7 @@ import struct
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from ops.bench.duplicates import duplicates_in
 from ops.stack import running_stack
@@ -15,7 +16,7 @@ from workers.engines.espeak import EspeakEngine
 from .clients import download, poll
 from .conftest import Stack
 
-VOICES = ("ryan", "peter", "emma", "james")
+VOICES = ("espeak-ryan", "espeak-peter", "espeak-emma", "espeak-james")
 JOBS = 200
 CLIENTS = 20
 
@@ -38,9 +39,8 @@ def test_200_jobs_of_20_clients_come_back_each_to_its_own(stack: Stack) -> None:
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         got = list(clients.map(lambda want: client(*want), wanted))
-    engine = EspeakEngine()
-    mixed_up = [want for want, file in zip(wanted, got, strict=True) if file != spoken(engine, *want)]
-    engine.close()
+    with closing(EspeakEngine()) as engine:
+        mixed_up = [want for want, file in zip(wanted, got, strict=True) if file != spoken(engine, *want)]
     after = stack.credits()
     assert mixed_up == []
     assert len({hashlib.sha256(file).digest() for file in got}) == JOBS
@@ -54,7 +54,12 @@ def test_a_wav_header_tells_its_length() -> None:
 
 
 def test_copies_of_a_request_sent_at_once_are_one_job_a_key(new_stack: Callable[..., Stack]) -> None:
-    stack = new_stack(CODEVOICE_POSTS_PER_MINUTE="60000", CODEVOICE_POSTS_BURST="10000")
+    stack = new_stack(
+        CODEVOICE_POSTS_PER_MINUTE="60000",
+        CODEVOICE_POSTS_BURST="10000",
+        CODEVOICE_ACCOUNT_POSTS_PER_MINUTE="60000",
+        CODEVOICE_ACCOUNT_POSTS_BURST="10000",
+    )
     figures = duplicates_in(running_stack(stack.environ), keys=10, copies=20, clients=40)
 
     assert (figures["requests"], figures["replayed"]) == (200, 190)

@@ -199,8 +199,8 @@ def test_every_page_is_open_to_everybody(watch: Watch, stack: Stack, admin: Logi
     assert {where: wrong for where, wrong in found.items() if wrong} == {}
 
 
-def pages_of_one(page: Page, stack: Stack) -> tuple[str, str]:
-    """The page of one job, and of one account: a job is made by the form that needs no scripts."""
+def pages_of_one(page: Page, stack: Stack) -> tuple[str, str, str]:
+    """The page of one job, of one account, and of a question: a job is made by the form without scripts."""
     token = page.locator("meta[name=form-token]").get_attribute("content") or ""
     form: dict[str, str | float | bool] = {"form_token": token, "text": "Look at me", "voice": "en-US ryan"}
     answer = page.request.post(f"{stack.url}/playground", form=form)
@@ -209,7 +209,7 @@ def pages_of_one(page: Page, stack: Stack) -> tuple[str, str]:
     account = page.locator("tbody a").first.get_attribute("href") or ""
     page.goto(answer.url)
     until(page, "document.querySelector('audio') !== null")
-    return answer.url.removeprefix(stack.url), account
+    return answer.url.removeprefix(stack.url), account, f"{account}/suspend?reason=seen"
 
 
 def seen_in_every_look(page: Page, path: str, name: str) -> Iterator[tuple[str, list[str]]]:

@@ -113,10 +113,13 @@ def test_voices_are_found_by_any_writing_of_their_name(stack: Stack, voice: str)
 
 def test_the_voices_of_the_documents_are_there_with_their_true_quality(stack: Stack) -> None:
     voices = requests.get(f"{stack.url}/v1/voices", timeout=10).json()["voices"]
-    named = {voice["name"]: voice for voice in voices}
-    assert {"ryan", "Peter", "Emma", "James"} <= named.keys()
-    assert {voice["quality"] for voice in voices} == {"low"}
-    assert named["ryan"]["language"] == "en-US"
+    listed = {voice["id"]: voice for voice in voices}
+    spoken_by = {name: listed[listed[name]["voice_used"]] for name in ("emma", "ryan", "peter", "james")}
+    assert [voice["name"] for voice in voices[:4]] == ["Emma", "ryan", "Peter", "James"]
+    assert {voice["quality"] for voice in voices if voice["engine"] == "espeak"} == {"low"}
+    for name, voice in spoken_by.items():
+        told = ("engine", "gender", "quality", "languages")
+        assert [listed[name][field] for field in told] == [voice[field] for field in told]
 
 
 def test_say_writes_a_file(stack: Stack, tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ from .conftest import CODEVOICE, Stack
 from .load import Caller, Load, generate, speak, stream, under_load
 
 NewStack = Callable[..., Stack]
-UNLIMITED = {"CODEVOICE_POSTS_PER_MINUTE": "1000000", "CODEVOICE_POSTS_BURST": "100000"}
+UNLIMITED = {
+    "CODEVOICE_POSTS_PER_MINUTE": "1000000",
+    "CODEVOICE_POSTS_BURST": "100000",
+    "CODEVOICE_ACCOUNT_POSTS_PER_MINUTE": "1000000",
+    "CODEVOICE_ACCOUNT_POSTS_BURST": "100000",
+}
 PACED = "ops.bench.paced:engine"
 STORES = {"supervisor", "postgres", "valkey"}
 
@@ -36,7 +41,10 @@ def listen_long(stack: Stack) -> bytes:
 
 @pytest.fixture
 def stack(new_stack: NewStack) -> Stack:
-    patient = {"CODEVOICE_API_DRAIN_S": "10"}  # a loaded machine may need more than the 2.5 s there are
+    patient = {
+        "CODEVOICE_API_PROCESSES": "2",
+        "CODEVOICE_API_DRAIN_S": "10",
+    }  # a loaded machine may need more than the 2.5 s there are
     started = new_stack(CODEVOICE_ENGINES=f"espeak,{PACED}", **UNLIMITED, **patient)
     started.grant(100_000)
     return started

@@ -59,7 +59,17 @@ def test_the_documents_curl_gets_a_transcript_for_a_credit(stack: Stack, need: N
 
     found: dict[str, Any] = requests.models.complexjson.loads(done.stdout)
     [segment] = found["segments"]
-    assert set(found) == {"text", "language", "duration", "segments", "credits"}
+    assert set(found) == {
+        "text",
+        "language",
+        "duration",
+        "segments",
+        "credits",
+        "engine",
+        "warnings",
+        "job_id",
+    }
+    assert found["engine"] == "pocketsphinx"
     assert set(segment) == {"id", "start", "end", "text"}
     assert 0 <= segment["start"] < segment["end"] <= found["duration"]
     assert (segment["id"], found["language"]) == (0, "en-US")
@@ -90,7 +100,9 @@ def test_the_command_line_writes_down_a_file(stack: Stack, tmp_path: Path) -> No
     refused = stack.run("transcribe", __file__)
 
     assert (done.returncode, done.stdout) == (0, "please turn off the lights\n")
-    assert done.stderr.splitlines() == ["sent 100 %", "transcribing"]
+    sent, transcribing, warning = done.stderr.splitlines()
+    assert (sent, transcribing) == ("sent 100 %", "transcribing")
+    assert warning.startswith("warning: PocketSphinx heard this")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "not audio of a kind we take" in refused.stderr
 

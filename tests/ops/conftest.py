@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -102,16 +101,3 @@ def job(owner: Owner, worker: WorkerConnection, ann: str) -> Job:
         return str(job_id)
 
     return one
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Waits until a condition holds; fails the test after half a minute."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, "did not come true within 30 s"
-            time.sleep(0.02)
-
-    return wait

@@ -3,6 +3,7 @@
 import json
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from db import nudge
@@ -62,6 +63,22 @@ def test_suspending_is_undone_by_undo(told: Told, ann: str, owner: Owner) -> Non
         ("restored", False),
     ]
     assert len(acts_of(owner, "suspend")) == len(acts_of(owner, "unsuspend")) == 1
+
+
+def test_of_the_last_two_administrators_suspended_at_once_one_is_left(told: Told, run: Run) -> None:
+    """And that one can be neither suspended nor closed."""
+    names = ("ann@example.org", "bob@example.org")
+    for name in names:
+        told("users", "create", name, "--admin", "--yes")
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(lambda name: run("users", "suspend", name, *WHY, "--yes"), names))
+
+    assert sorted(one.returncode == 0 for one in done) == [False, True], done
+    left = names[0] if done[0].returncode else names[1]
+    closed = run("accounts", "close", left, *WHY, "--yes")
+    assert closed.returncode != 0
+    assert "only administrator" in closed.stderr
+    assert not told("users", "show", left)["suspended"]
 
 
 def test_a_grant_has_the_fields_scripts_know(told: Told, ann: str) -> None:
@@ -212,7 +229,8 @@ def test_a_failed_job_is_put_back_and_held_anew(
     assert (again["code"], again["job"], again["held"]) == ("queued", failed, 1)
     assert (replay["code"], replay["new_job"]) == ("replayed", again["new_job"])
     assert told("users", "show", ann)["held"] == 1
-    same = "SELECT params - 'request_id', hold, characters, kind, engine, lane FROM cv.job WHERE id = %s"
+    kept = "params - '{request_id,cost_us}'::text[]"
+    same = f"SELECT {kept}, hold, characters, kind, engine, lane FROM cv.job WHERE id = %s"
     rows = [owner.execute(same, [one]).fetchone() for one in (failed, again["new_job"])]
     assert rows[0] == rows[1]
     assert "held anew" in run("jobs", "retry", failed, *WHY).stdout

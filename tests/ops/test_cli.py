@@ -100,6 +100,19 @@ def test_env_tells_of_the_running_stack_but_not_its_key(run: Run, stack: dict[st
     }
 
 
+def test_env_for_a_shell_sets_what_clients_read(run: Run, stack: dict[str, str]) -> None:
+    printed = run("env", "--shell", **stack).stdout
+    names = ("CODEVOICE_URL", "CODEVOICE_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY")
+    shell = subprocess.run(["sh", "-c", printed + "\nenv"], capture_output=True, text=True, check=True)
+    told = dict(line.split("=", 1) for line in shell.stdout.splitlines() if line.startswith(names))
+    assert told == {
+        "CODEVOICE_URL": "http://127.0.0.1:1",
+        "CODEVOICE_API_KEY": "cv_demo",
+        "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "OPENAI_API_KEY": "cv_demo",
+    }
+
+
 def test_what_a_dead_stack_left_is_not_believed(stack: dict[str, str]) -> None:
     home = home_of(stack)
     (home.folder / "lock").unlink()  # as if nobody held it
@@ -123,6 +136,14 @@ def test_database_url_wins_and_is_not_mixed_with_the_stack(stack: dict[str, str]
     )
 
 
+VOICES = [
+    {"id": "emma", "name": "Emma", "voice_used": "heart", "engine": "hibari", "languages": ["en-US"],
+     "gender": "female", "quality": "high", "style": "neutral"},
+    {"id": "espeak-ryan", "name": "eSpeak Ryan", "voice_used": "espeak-ryan", "engine": "espeak",
+     "languages": ["en-US", "en-GB"], "gender": "male", "quality": "low", "style": "neutral"},
+]  # fmt: skip
+
+
 class FrontDoor(http.server.BaseHTTPRequestHandler):
     """Answers as the contract says, for one job; fails for the text "fail"."""
 
@@ -142,7 +163,7 @@ class FrontDoor(http.server.BaseHTTPRequestHandler):
         states = ["queued", "failed" if FrontDoor.text == "fail" else "completed"]
         path = self.path.partition("?")[0]
         answers: dict[str, Any] = {
-            "/v1/voices": {"voices": [{"name": "en-gb"}]},
+            "/v1/voices": {"voices": VOICES if "?" not in self.path else VOICES[:1]},
             "/tts/status/j1": {"status": states[FrontDoor.polls > 1], "error": "no such phoneme"},
             "/tts/audio/j1": "RIFF",
         }
@@ -175,8 +196,24 @@ def test_say_waits_for_the_job_and_writes_the_file(
 ) -> None:
     done = run("say", "Hello.", "-o", str(tmp_path / "voice.wav"), **front_door)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.splitlines()[1:] == ["queued", "completed", f"wrote {tmp_path / 'voice.wav'}"]
+    assert done.stderr.splitlines() == [
+        "Emma speaks: job j1", "queued", "completed", f"wrote {tmp_path / 'voice.wav'}"
+    ]  # fmt: skip
     assert (tmp_path / "voice.wav").read_text() == "RIFF"
+
+
+def test_voices_says_who_speaks_for_each_name(run: Run, front_door: dict[str, str]) -> None:
+    done = run("voices", **front_door)
+    as_json = json.loads(run("voices", "--language", "en-US", "--json", **front_door).stdout)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [
+            "name\tvoice_used\tengine\tlanguages\tgender\tquality",
+            "Emma\theart\thibari\ten-US\tfemale\thigh",
+            "eSpeak Ryan\tespeak-ryan\tespeak\ten-US,en-GB\tmale\tlow",
+        ],
+    )
+    assert [(voice["id"], voice["voice_used"]) for voice in as_json] == [("emma", "heart")]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ import yaml
 
 from ops.embedded import free_port
 from tests.app.front import SECRETS
+from workers.models.catalogue import catalogue
+from workers.models.needed import NEEDED, WHISPER
 
 HOME = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -78,6 +80,38 @@ def test_images_are_pinned_and_ours_are_built_here(compose: dict[str, Any]) -> N
             assert service["cap_drop"] == ["ALL"]
             assert "healthcheck" in service or service["restart"] == "no"
     assert len(DOCKERFILES) == 3
+
+
+def test_natural_voices_and_whisper_are_served_by_default(compose: dict[str, Any]) -> None:
+    models, worker = compose["services"]["models"], compose["services"]["worker-models"]
+    assert models["command"] == ["codevoice", "models", "add", "hibari", "whisper-base", "kokoro"]
+    wanted = {*NEEDED["hibari"], *NEEDED["kokoro"], WHISPER}
+    assert set(models["command"][3:]) == wanted <= catalogue().keys()
+    assert worker["command"][2:4] == ["--engines", "hibari,whisper,kokoro"]
+    assert "profiles" not in models.keys() | worker.keys()
+    for service, mount in ((models, "models:/models"), (worker, "models:/models:ro")):
+        assert (service["environment"]["CODEVOICE_MODELS"], service["volumes"]) == ("/models", [mount])
+    # `up --wait` takes the end of a service for a failure, unless another waits for that.
+    assert worker["depends_on"]["models"] == {"condition": "service_completed_successfully"}
+
+
+def test_a_worker_that_needs_no_model_waits_for_none(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"]
+    assert worker["command"][2:4] == ["--engines", "espeak,pocketsphinx"]
+    assert not {"models", "worker-models"} & worker["depends_on"].keys()
+
+
+@pytest.mark.parametrize(
+    ("image", "packages"),
+    [("worker", "'.[voice,whisper]' espeakng-loader pocketsphinx"), ("worker-cuda", "'.[xtts,whisper]'")],
+)
+def test_a_workers_image_holds_what_its_engines_need_and_a_folder_of_its_own_for_models(
+    image: str, packages: str
+) -> None:
+    found = instructions(HOME / "ops" / "containers" / f"{image}.Dockerfile")
+    ran = [rest for name, rest in found if name == "RUN"]
+    assert ran[0].endswith(packages)
+    assert ran[1].endswith("install -d -o 10001 -g 10001 /models")
 
 
 def instructions(file: Path) -> list[tuple[str, str]]:

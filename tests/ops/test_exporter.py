@@ -1,5 +1,7 @@
 """The exporter shows what is, and nothing of what it cannot see any more."""
 
+import threading
+import time
 from collections.abc import Generator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -7,9 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import GaugeMetricFamily
 
 from db import work
 from db.rows import Capabilities
+from db.settings import DbSettings
 from db.work import WorkerConnection
 from ops import looks
 from ops.exporter import Exporter, Look, pause_s
@@ -107,9 +111,12 @@ def test_a_ledger_out_of_balance_is_shown(link: Link, job: Job, owner: Owner) ->
 
 def test_a_full_and_a_lost_folder_are_told_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("objects")
-    see = looks.objects(folder.as_uri())
+    places = DbSettings(database_url="", redis_url="", objects=folder.as_uri())
+    see = looks.objects(places)
     found = values(see())
     assert 0 < found["codevoice_store_free_bytes{}"] <= found["codevoice_store_size_bytes{}"]
+    floor = max(1 << 30, 0.05 * found["codevoice_store_size_bytes{}"])
+    assert found["codevoice_store_floor_bytes{}"] == pytest.approx(floor)
     folder.rmdir()
     with pytest.raises(looks.StoreError):
         see()
@@ -181,3 +188,30 @@ def test_without_a_driver_there_are_no_gpus() -> None:
             raise self.NVMLError
 
     assert looks.gpus(NoDriver()) is None
+
+
+def test_what_a_look_that_does_not_come_back_saw_before_is_not_shown_any_more() -> None:
+    frozen, thawed = threading.Event(), threading.Event()
+
+    def see() -> Sequence[Metric]:
+        if frozen.is_set():
+            thawed.wait(60)
+        return [GaugeMetricFamily("codevoice_seen", "", value=1)]
+
+    look = Look("postgres", 0.02, see)
+    exporter = Exporter([look])
+    exporter.look(look)
+    before = values(list(exporter.collect()))
+    frozen.set()
+    looking = threading.Thread(target=exporter.look, args=(look,))
+    looking.start()
+    deadline = time.monotonic() + 60
+    while (meanwhile := values(list(exporter.collect()))) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    thawed.set()
+    looking.join()
+
+    assert before == {"codevoice_part_up{postgres}": 1, "codevoice_seen{}": 1}
+    assert meanwhile == {"codevoice_part_up{postgres}": 0}
+    assert values(list(exporter.collect())) == before

@@ -11,6 +11,7 @@ import time
 import wave
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import psycopg
@@ -19,13 +20,14 @@ import pytest
 from ops.home import HomeError, HomeTaken, held, home_of, secrets_of
 from ops.listener import ListenError, get, listening
 from tests.clock import unhurried
+from tests.stack import NO_INDEX, small
 
 CODEVOICE = str(Path(sys.executable).with_name("codevoice"))
 
 
 def environ_of(folder: Path, **more: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**kept, "CODEVOICE_HOME": str(folder / "home"), "CODEVOICE_PORT": "0", **more}
+    return {**kept, **small(), "CODEVOICE_HOME": str(folder / "home"), "CODEVOICE_PORT": "0", **more}
 
 
 @contextmanager
@@ -87,12 +89,43 @@ def test_up_speaks_and_a_second_start_knows_the_account(tmp_path: Path) -> None:
     assert lines[0] | {"url": ""} == lines[1] | {"url": ""}
 
 
+def unreachable(folder: Path) -> dict[str, str]:
+    """Variables with which no model can be had: whoever is asked refuses."""
+    refused = "http://127.0.0.1:1"
+    return {
+        "CODEVOICE_MODELS": str(folder),
+        "CODEVOICE_ENGINES": "",
+        "https_proxy": refused,
+        **NO_INDEX,
+    }
+
+
+def test_without_models_or_a_network_it_is_ready_and_says_what_it_lacks(tmp_path: Path) -> None:
+    environ = environ_of(tmp_path, **unreachable(tmp_path / "models"), CODEVOICE_SMALL="")
+    with started(environ, "--json") as process:
+        ready(process)
+        assert process.stderr
+        said = list(takewhile(lambda line: "whisper-base cannot be had" not in line, process.stderr))
+        pids = pids_of(environ)
+    assert "worker-whisper-cpu" in pids  # it waits
+    assert {"worker-hibari-cpu", "worker-kokoro-cpu"}.isdisjoint(pids)
+    assert sum("going on without hibari" in line for line in said) == 1
+
+
+def test_the_small_stack_fetches_nothing_in_the_background(tmp_path: Path) -> None:
+    environ = environ_of(tmp_path, **unreachable(tmp_path / "models"))
+    with started(environ, "--json", "--small") as process:
+        ready(process)
+        pids = pids_of(environ)
+    assert {"models", "worker-whisper-cpu", "worker-kokoro-cpu"}.isdisjoint(pids)
+
+
 def test_what_up_prints_works_as_pasted(tmp_path: Path) -> None:
     with started(environ_of(tmp_path)) as process:
         assert process.stdout
         pasted = {}
         for line in process.stdout:
-            if line.startswith(("job=", "python3")):
+            if line.startswith(("curl", "python3")):
                 pasted[line[:3]] = line
             if line.startswith("Ctrl-C"):
                 break
@@ -101,7 +134,7 @@ def test_what_up_prints_works_as_pasted(tmp_path: Path) -> None:
             subprocess.run(["/bin/bash", "-c", command], cwd=tmp_path / name, timeout=60, check=True)
             with wave.open(str(tmp_path / name / "voice.wav")) as audio:
                 assert audio.getnframes() > 1000
-    assert {*pasted} == {"job", "pyt"}
+    assert {*pasted} == {"cur", "pyt"}
 
 
 def test_term_stops_everything_within_ten_seconds(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ops.storm import asked, history
 from ops.storm.checker import check
 from ops.storm.history import Event, History
+from ops.storm.model import Book
 from ops.storm.record import Job, Record, Transfer, Wallet
 from tests.e2e.storm_mutants import MUTANTS, SQL
 
@@ -92,6 +93,15 @@ def test_a_sound_history_has_no_violation(tmp_path: Path) -> None:
     assert world().verdict(tmp_path) == set()
 
 
+@pytest.mark.parametrize(("monthly", "was_there"), [(0, True), (60 * CREDIT, False)])
+def test_an_account_without_monthly_credits_begins_with_none(monthly: int, was_there: bool) -> None:
+    wallet = replace(world().wallet, unlimited=True, monthly=monthly)
+    book = Book(wallet).replay([entry(1, SPOKEN, 12, "issued", "held", bucket="issued")])
+
+    assert book.had((0, 0, 0), since=0) is was_there
+    assert not book.had((0, 0, 0), since=1)
+
+
 def test_a_month_may_end_between_an_entry_and_the_look_that_answers_it() -> None:
     """A grant's answer shows the new month's credits, though the entry that brings them comes after."""
     seen, later = world(), date(2026, 12, 1)
@@ -166,6 +176,7 @@ FORGERIES: dict[str, Forgery] = {
     "a grant was lost, or given twice": entry_at(3, reason="grant 2"),
     "a grant nobody gave": entry_at(3, reason="grant 2"),
     "a grant of another amount": event(3, amount=6),
+    "an answer came late": lambda w: w.events.append(Event(n=14, kind="late", op="POST v1", ms=8001)),
     "a grant answered a balance that was not so": event(4, balance=(60, 5, 1)),
     "a status went back": event(8, said="queued"),
     "what had been done was refused when it was asked for again": lambda w: w.events.extend(REFUSED_AGAIN),

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from ops import program as programs
 from ops import supervisor
+from ops.program import Program, trim
 from ops.signals import Signals
-from ops.supervisor import Crashed, Program, Supervisor, trim
+from ops.supervisor import Crashed, Supervisor
 
 READY = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(__import__('os').getpid())); "
 
@@ -72,6 +74,30 @@ def test_a_program_that_keeps_dying_is_given_up_with_the_end_of_its_log(
     ):
         kept.watch()
     assert kept.pids() == {}
+
+
+def test_what_was_ready_once_is_started_again_until_it_stays(
+    program: Callable[[str], Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_BACKOFF_S", 0.001)
+    broken, lines = tmp_path / "broken", list[str]()
+    code = f"time.sleep(0 if pathlib.Path({str(broken)!r}).exists() else 60); sys.exit('no space left')"
+    with Signals() as signals:
+        kept = Supervisor(signals, report=lines.append)
+        kept.start(program(code))
+        kept.wait_ready("dummy", seconds=30)
+        broken.touch()
+        os.kill(kept.pids()["dummy"], signal.SIGKILL)
+
+        while len(lines) <= supervisor.DEATHS_A_MINUTE_MAX + 1:
+            kept.mend()
+        broken.unlink()
+        (tmp_path / "ready").unlink()
+        kept.wait_ready("dummy", seconds=30)
+        kept.stop()
+
+    assert "no space left" in lines[-1]
+    assert "no space left" not in lines[1]
 
 
 def test_what_ignores_term_is_killed_with_all_it_started(
@@ -153,11 +179,97 @@ def test_what_is_told_to_leave_and_does_not_is_stopped(
     assert exists(kept.pids()["dummy"])
 
 
+@pytest.fixture
+def reported() -> Generator[tuple[Supervisor, list[str]]]:
+    """A supervisor, stopped at the end, and what it reports."""
+    lines: list[str] = []
+    with Signals() as signals:
+        supervisor = Supervisor(signals, report=lines.append)
+        yield supervisor, lines
+        supervisor.stop()
+
+
+def test_without_an_optional_program_the_others_go_on(
+    program: Callable[[str], Program],
+    reported: tuple[Supervisor, list[str]],
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    kept, lines = reported
+    kept.start(replace(program("time.sleep(60)"), name="needed"))
+    kept.start(
+        replace(
+            program("print('first', file=sys.stderr); sys.exit('no such model')"),
+            name="extra",
+            optional=True,
+            final=frozenset({1}),
+            is_ready=lambda _: False,
+            renewed="after",
+        )
+    )
+    assert not kept.wait_ready("extra", seconds=30)
+    assert lines == ["extra cannot run (exit status 1): going on without it; no such model"]
+    kept.mend()
+    assert {*kept.pids()} == {"needed"}
+    kept.renew()  # one that is asked to renew all tries again
+    eventually(lambda: kept.mend() or len(lines) == 2)
+
+
+def test_an_optional_program_that_keeps_dying_is_left(
+    program: Callable[[str], Program],
+    reported: tuple[Supervisor, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "_BACKOFF_S", 0.001)
+    kept, lines = reported
+    kept.start(replace(program("sys.exit('broken')"), optional=True, is_ready=lambda _: False))
+    assert not kept.wait_ready("dummy", seconds=30)
+    assert lines[-1] == "dummy died (exit status 1) 6 times in a minute: going on without it; broken"
+
+
+def test_an_optional_program_that_is_late_is_not_waited_for(
+    program: Callable[[str], Program], reported: tuple[Supervisor, list[str]]
+) -> None:
+    kept, lines = reported
+    kept.start(replace(program("time.sleep(60)"), optional=True, is_ready=lambda _: False))
+    assert not kept.wait_ready("dummy", seconds=0.1)
+    assert lines == ["dummy was not ready within 0 s: going on without it"]
+    assert {*kept.pids()} == {"dummy"}
+
+
+@pytest.mark.parametrize(("code", "said"), [("0", []), ("3", ["dummy failed (exit status 3)"])])
+def test_a_program_for_once_is_not_started_again(
+    program: Callable[[str], Program],
+    reported: tuple[Supervisor, list[str]],
+    eventually: Callable[[Callable[[], bool]], None],
+    code: str,
+    said: list[str],
+) -> None:
+    kept, lines = reported
+    kept.start(replace(program(f"sys.exit({code})"), once=True))
+    eventually(lambda: kept.mend() or kept.pids() == {})
+    kept.mend()
+    assert (kept.pids(), lines) == ({}, said)
+
+
+def test_renewing_does_not_wait_for_one_that_was_not_ready(
+    renewable: Program,
+    kept: Supervisor,
+    tmp_path: Path,
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    (tmp_path / "broken").touch()  # it waits for something
+    kept.start(replace(renewable, renewed="after", optional=True, leave_signal=signal.SIGTERM))
+    first = kept.pids()["dummy"]
+    kept.renew()
+    eventually(lambda: kept.mend() or kept.pids().get("dummy", first) != first)
+
+
 SUPERVISING = """
 import sys
 from pathlib import Path
 from ops.signals import Signals, Stop
-from ops.supervisor import Program, Supervisor
+from ops.program import Program
+from ops.supervisor import Supervisor
 with Signals() as signals:
     kept = Supervisor(signals)
     kept.start(Program(name="sleep", argv=("/bin/sleep", "60"), env={}, log=Path(sys.argv[1]) / "sleep.log",
@@ -199,7 +311,7 @@ def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals) -> No
 
 
 def test_a_log_too_long_is_moved_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 10)
+    monkeypatch.setattr(programs, "LOG_BYTES_MAX", 10)
     log = tmp_path / "api.log"
     with log.open("ab") as writer:
         writer.write(b"0123456789A")

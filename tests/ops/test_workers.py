@@ -233,3 +233,14 @@ def test_every_visible_device_gets_a_worker_and_espeak_none() -> None:
     assert posts("xtts", "", {"CUDA_VISIBLE_DEVICES": ""}) == [Post("xtts", "cpu", "")]
     with pytest.raises(SettingsError, match="no cuda:2 among CUDA_VISIBLE_DEVICES=GPU-5ea1,3,-1,4"):
         posts("xtts", "cuda:2", visible)
+
+
+def test_engines_that_cannot_use_all_cores_get_more_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(32)))
+    found = posts("espeak,whisper,hibari", "cpu", {})
+    assert [post.name for post in found] == [
+        "worker-espeak-cpu",
+        "worker-espeak-cpu-2",
+        *("worker-whisper-cpu", "worker-whisper-cpu-2", "worker-whisper-cpu-3", "worker-whisper-cpu-4"),
+        "worker-hibari-cpu",
+    ]

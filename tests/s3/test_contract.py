@@ -82,3 +82,13 @@ def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path, body: bytes) -> 
         with pytest.raises(StoreError):
             act()
     assert not folder.exists()
+
+
+async def test_in_a_folder_that_is_away_nothing_is_missing(tmp_path: Path) -> None:
+    store = open_store((tmp_path / "objects").as_uri())
+    store.put("speech/one", io.BytesIO(b"audio"))
+    with pytest.raises(FileNotFoundError):
+        await store.read("speech/two", 0, 5)
+    (tmp_path / "objects").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreError):
+        await store.read("speech/one", 0, 5)

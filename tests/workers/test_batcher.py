@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from workers.batcher import REST, Load, Plan, plan
+from workers.batcher import REST, Beyond, Load, Plan, beyond, plan
 
 LINGER_MS, TURN_S = 5, 10
 ROW_S_MAX = 4
@@ -34,6 +34,31 @@ def test_a_full_engine_rests() -> None:
 
 def test_an_engine_that_does_not_batch_takes_any_and_never_waits() -> None:
     assert decide("a", "b", mixed=True, batched=False) == Plan(limit=2, any_lane=True)
+
+
+def test_the_last_slots_are_for_those_whom_somebody_listens_to() -> None:
+    def claimed(rows: int, files: int) -> Plan:
+        load = Load(slots=8, mixed=True, batched=False, lanes=["a"] * rows, files=files, live_slots=2)
+        return plan(load, linger_ms=LINGER_MS, turn_s=TURN_S)
+
+    assert claimed(0, 0) == Plan(limit=6, any_lane=True)
+    assert claimed(6, 4) == Plan(limit=2, any_lane=True)
+    assert claimed(6, 6) == Plan(limit=2, any_lane=True, live_only=True)
+    assert claimed(8, 6) == REST
+
+
+def test_beyond_the_slots_half_is_for_jobs_of_any_length_and_the_rest_for_short_ones() -> None:
+    def room(rows: int) -> Beyond:
+        return beyond(Load(slots=4, mixed=True, batched=False, lanes=["a"] * rows, extra_slots=4))
+
+    assert [room(rows) for rows in range(4, 10)] == [
+        Beyond(limit=2),
+        Beyond(limit=1),
+        Beyond(limit=2, characters_max=1000),
+        Beyond(limit=1, characters_max=1000),
+        Beyond(limit=0, characters_max=1000),
+        Beyond(limit=0, characters_max=1000),
+    ]
 
 
 def test_an_engine_that_batches_takes_a_voice_together_and_fills_up_with_others() -> None:

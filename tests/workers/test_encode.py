@@ -48,7 +48,8 @@ def decoded(name: str, content: bytes, rate_hz: int) -> np.ndarray:
     if name == "pcm":
         return np.frombuffer(content, "<i2") / 32768
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
-    with av.open(io.BytesIO(content)) as container:
+    # A tenth of a second of MP3 is not always enough for FFmpeg to guess what it is.
+    with av.open(io.BytesIO(content), format="mp3" if name == "mp3" else None) as container:
         frames = [new for frame in container.decode(audio=0) for new in resampler.resample(frame)]
     frames += resampler.resample(None)
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -15,17 +14,15 @@ from contextlib import closing, suppress
 from importlib.util import find_spec
 from math import sqrt
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 import pytest
 
-from workers.engines import Interrupted, Refused, Speech, Utterance
+from tests.workers.speaking import LONG, begin, children, command, ends, say, server, utterance, waiting_child
+from workers.engines import Interrupted, Refused, Speech, espeak_server
 from workers.engines.espeak import EspeakEngine
 
 SECOND_BYTES = 22_050 * 2
-SENTENCE = "The quick brown fox jumps over the lazy dog."
-LONG = "It was the best of times, it was the worst of times. " * 380  # 20,000 characters, 20 minutes
 
 
 @pytest.fixture
@@ -35,77 +32,9 @@ def engine() -> Iterator[EspeakEngine]:
     engine.close()
 
 
-def utterance(
-    text: str = SENTENCE,
-    voice: str = "ryan",
-    language: str = "en-US",
-    *,
-    speed: float = 1.0,
-    pitch: float = 0.0,
-) -> Utterance:
-    return Utterance(job_id=UUID(int=1), text=text, voice=voice, language=language, speed=speed, pitch=pitch)
-
-
-def begin(engine: EspeakEngine, what: Utterance) -> Speech:
-    (speech,) = engine.begin([what])
-    return speech
-
-
-def say(engine: EspeakEngine, what: Utterance) -> bytes:
-    return b"".join(begin(engine, what))
-
-
 def loudness(pcm: bytes) -> float:
     samples = array("h", pcm)
     return sqrt(sum(sample * sample for sample in samples) / len(samples))
-
-
-def children(pid: int) -> list[int]:
-    """The processes `pid` started that still live, the youngest last."""
-    found: list[tuple[int, int]] = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == pid and fields[0] != "Z":
-                found.append((int(fields[19]), int(stat.parent.name)))
-    return [child for _, child in sorted(found)]
-
-
-def waiting_child(pid: int) -> int:
-    """The one forked ahead, once those that have spoken are gone: it sleeps, they do not."""
-    deadline, looks = time.monotonic() + 30, 0
-    while looks < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-        found = children(pid)
-        looks = looks + 1 if len(found) == 1 and is_asleep(found[0]) else 0
-    return children(pid)[0]
-
-
-def is_asleep(pid: int) -> bool:
-    with suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-    return False
-
-
-def command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
-
-
-def server() -> int:
-    """The server of the engine that was made last."""
-    return [pid for pid in children(os.getpid()) if "espeak_server" in command(pid)][-1]
-
-
-def ends(pid: int, within_s: float = 5) -> bool:
-    try:
-        watch = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([watch], [], [], within_s)[0])
-    finally:
-        os.close(watch)
 
 
 def test_it_speaks(engine: EspeakEngine) -> None:
@@ -116,6 +45,7 @@ def test_it_speaks(engine: EspeakEngine) -> None:
 
 def test_it_says_what_it_can(engine: EspeakEngine) -> None:
     can = engine.capabilities
+    assert can.texts_broken_up
     assert (can.engine, can.kind, can.sample_rate_hz) == ("espeak", "speech", 22_050)
     assert can.formats == ("mp3", "wav", "ogg", "opus", "flac", "aac", "pcm")
     assert 4 <= engine.slots <= 16
@@ -149,7 +79,7 @@ def test_the_named_voices_differ(engine: EspeakEngine) -> None:
 
 
 def test_accents_differ(engine: EspeakEngine) -> None:
-    (ryan,) = (voice for voice in engine.capabilities.voices if voice.id == "ryan")
+    (ryan,) = (voice for voice in engine.capabilities.voices if voice.id == "espeak-ryan")
     spoken = {say(engine, utterance("Bath water for the bird", language=accent)) for accent in ryan.languages}
     assert len(spoken) == len(ryan.languages) == 8
 
@@ -287,24 +217,25 @@ def test_a_voice_that_comes_again_is_waited_for_and_sounds_the_same() -> None:
         assert ends(waiting)
 
 
-def test_a_waiting_child_that_is_killed_is_not_missed() -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGALRM])
+def test_a_waiting_child_that_ended_is_replaced_by_the_next_utterance(number: signal.Signals) -> None:
     with closing(EspeakEngine()) as engine:
-        ryan, _ = say(engine, utterance()), say(engine, utterance())
+        spoken, _ = say(engine, utterance()), say(engine, utterance())
         waiting = waiting_child(server())
-        os.kill(waiting, signal.SIGKILL)
+        os.kill(waiting, number)  # SIGALRM: its own clock, which runs while it waits
         assert ends(waiting)
-        assert say(engine, utterance()) == ryan
+        assert say(engine, utterance()) == spoken
+        assert waiting_child(server()) != waiting
+        assert say(engine, utterance()) == spoken
 
 
-def test_a_killed_child_interrupts_its_speech_alone() -> None:
-    with closing(EspeakEngine()) as engine:
-        audio = iter(begin(engine, utterance(LONG)))
-        next(audio)
-        (child,) = children(server())
-        os.kill(child, signal.SIGKILL)
-        with pytest.raises(Interrupted):
-            list(audio)
-        assert say(engine, utterance())
+def test_a_child_that_has_waited_long_is_not_used() -> None:
+    ahead = espeak_server._Ahead.__new__(espeak_server._Ahead)
+    ahead._voice, ahead._since = b"en", time.monotonic()
+    assert ahead.fits(b"en")
+    assert not ahead.fits(b"de")
+    ahead._since -= espeak_server.AHEAD_S
+    assert not ahead.fits(b"en")
 
 
 def test_a_server_that_hangs_is_replaced() -> None:
@@ -341,6 +272,7 @@ def test_a_closed_engine_leaves_nothing() -> None:
 
 WORKER = f"""
 import signal
+import time
 from uuid import UUID
 from workers.engines import Utterance
 from workers.engines.espeak import EspeakEngine

@@ -15,6 +15,7 @@ VARIANTS = [
 BRITISH = Listed("English (Great Britain)", "gmw/en", 1, ("en-gb", "en"))
 AMERICAN = Listed("English (America)", "gmw/en-US", 1, ("en-us", "en"))
 GERMAN = Listed("German", "gmw/de", 1, ("de",))
+FORMER = ("ryan", "peter", "emma", "james")
 
 
 def offer(*voices: Listed) -> Catalogue:
@@ -40,12 +41,20 @@ def test_the_named_speakers_share_the_accents_but_not_their_timbre() -> None:
     offered = offer(BRITISH, AMERICAN, GERMAN)
     people = {voice.name: (voice.id, voice.gender, voice.languages) for voice in offered.voices[:4]}
     assert people == {
-        "ryan": ("ryan", "male", ("en-US", "en-GB")),
-        "Peter": ("peter", "male", ("en-US", "en-GB")),
-        "Emma": ("emma", "female", ("en-US", "en-GB")),
-        "James": ("james", "male", ("en-GB", "en-US")),
+        "eSpeak Ryan": ("espeak-ryan", "male", ("en-US", "en-GB")),
+        "eSpeak Peter": ("espeak-peter", "male", ("en-US", "en-GB")),
+        "eSpeak Emma": ("espeak-emma", "female", ("en-US", "en-GB")),
+        "eSpeak James": ("espeak-james", "male", ("en-GB", "en-US")),
     }
-    assert len({offered.identifier(who, "en-US") for who in ("ryan", "peter", "emma", "james")}) == 4
+    assert len({offered.identifier(f"espeak-{who}", "en-US") for who in FORMER}) == 4
+
+
+@pytest.mark.parametrize("former", FORMER)
+def test_jobs_queued_under_an_earlier_id_of_a_speaker_are_still_spoken(former: str) -> None:
+    offered = offer(BRITISH, AMERICAN)
+    assert offered.identifier(former, "en-GB") == offered.identifier(f"espeak-{former}", "en-GB")
+    with pytest.raises(Refused, match="unknown_language"):
+        offered.identifier(former, "de")
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ import pytest
 import redis.asyncio
 
 from db import jobs
-from db.chunks import CANCEL, DONE, LISTEN, End, Live, Reader, connect, read_done
+from db.chunks import CANCEL, DONE, LISTEN, Chunk, End, Live, Reader, append, connect, read_done
 from db.engine import Pool, transaction
 from db.formats import FORMATS
 from db.objects import open_store
 from db.rows import Finished, SpeechParams, Submitted
+from ops import embedded
 from tests.clock import unhurried
 from tests.records import Submit, Wallet, new_job
 from tests.workers.conftest import SETTINGS, Room
@@ -62,7 +63,7 @@ async def heard(client: Client, live: Live) -> tuple[bytes, End]:
             for entry in await reader.next(wait_ms=1000):
                 if isinstance(entry, End):
                     return audio, entry
-                audio += entry
+                audio += entry.audio
 
 
 async def first(client: Client, live: Live) -> bytes:
@@ -70,8 +71,8 @@ async def first(client: Client, live: Live) -> bytes:
     async with asyncio.timeout(20):
         while not (entries := await Reader(client, live).next(wait_ms=1000, entries_max=1)):
             pass
-    assert isinstance(entries[0], bytes)
-    return entries[0]
+    assert isinstance(entries[0], Chunk)
+    return entries[0].audio
 
 
 def go(room: Room, times: int) -> None:
@@ -255,7 +256,7 @@ def test_64_streams_at_once_are_never_mixed(redis_url: str) -> None:
     airing.start()
     for n in range(40):
         for live in lives:
-            airing.audio(live, parts[live][n])
+            airing.audio(live, parts[live][n], until_ms=n)
     ends = [Finished(id=live.job, attempt=1, outcome="done", audio_bytes=1) for live in lives]
     airing.ended(ends, {(live.job, 1): "completed" for live in lives}, {(live.job, 1) for live in lives})
     airing.stop()
@@ -291,9 +292,41 @@ def test_a_stream_never_has_a_hole(redis_url: str) -> None:
     deadline = time.monotonic() + 30
     for part in (b"one", b"two", b"three", b"four"):
         calls = failing.calls
-        airing.audio(live, part)
+        airing.audio(live, part, until_ms=1)
         while failing.calls == calls and part in (b"one", b"two") and time.monotonic() < deadline:
             time.sleep(0.001)
     airing.stop()
     with connect(redis_url) as client:
         assert [fields[b"b"] for _, fields in client.xrange(live.key)] == [b"one"]
+
+
+async def test_a_stream_that_redis_dropped_is_not_begun_again(client: Client, redis_url: str) -> None:
+    live, airing = Live(uuid.uuid4(), 1), Airing(connect(redis_url), keep_s=60, audio_bytes_max=1000)
+    airing.start()
+    airing.audio(live, b"first", until_ms=1)
+    assert await first(client, live) == b"first"
+    await client.delete(live.key)
+    airing.audio(live, b"second", until_ms=2)
+
+    ended = Finished(id=live.job, attempt=1, outcome="done", audio_bytes=11, duration_ms=2)
+    airing.ended([ended], {(live.job, 1): "completed"}, {(live.job, 1)})
+
+    assert await heard(client, live) == (b"", End(ending="complete", audio_bytes=11, duration_ms=2))
+    airing.stop()
+
+
+async def test_where_memory_runs_out_live_audio_goes_and_wake_ups_stay(tmp_path: Path) -> None:
+    with embedded.valkey(tmp_path / "kv", password="x", memory_max_mb=16) as url, connect(url) as client:
+        client.rpush("dramatiq:default.espeak", b"wake")
+        client.hset("codevoice:limit:post:x", "tokens", "1")
+        client.pexpire("codevoice:limit:post:x", 300_000)
+        lives = [Live(uuid.uuid4(), 1) for _ in range(40)]
+        for live in lives:
+            with client.pipeline(transaction=False) as pipeline:
+                append(pipeline, live, Chunk(bytes(1 << 20), 1), keep_s=60, is_first=True)
+                pipeline.execute()
+
+        kept = [client.exists(live.key) for live in lives]
+        assert 0 < sum(kept) < 16
+        assert client.lrange("dramatiq:default.espeak", 0, -1) == [b"wake"]
+        assert client.exists("codevoice:limit:post:x")

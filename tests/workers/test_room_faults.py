@@ -33,7 +33,7 @@ async def test_a_job_taken_back_after_a_lapse_is_held_by_its_new_attempt(
     assert sent.id is not None
     room.runner.drain()
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
-    assert work.renew(worker, room.runner.rows.held(), worker=room.name, lease_s=-1) == {sent.id}
+    assert work.renew(worker, room.runner.rows.held(), worker=room.name, lease_s=-1) == {(sent.id, 1)}
     work.sweep(worker, tries_max=3, limit=10)
     room.runner.rows.lose([(sent.id, 1)])  # what the next beat does: the row's thread claims the job again
     await asyncio.to_thread(room.engine.begun.get, timeout=20)

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Generator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,14 +14,20 @@ from msgspec.structs import replace
 
 from db import jobs, ledger, work
 from db.engine import Pool, transaction
-from db.objects import open_store
+from db.floor import Floor
+from db.objects import Objects, open_store
 from db.queries import query
 from db.rows import MICRO, JobStatus, NewJob, SpeechParams
 from db.work import WorkerConnection
+from tests.conftest import Lack
 from tests.records import Submit, Wallet, new_job
+from tests.tmpfs import disk
+from workers import speaking
+from workers.connections import Link
+from workers.orphans import Orphans
 from workers.settings import WorkerSettings
 
-from .conftest import ObedientEngine, Room
+from .conftest import SETTINGS, ObedientEngine, Room
 
 
 def order(owner: uuid.UUID, text: str) -> NewJob:
@@ -75,6 +83,38 @@ async def test_one_bad_job_fails_alone(room: Room, pool: Pool, wallet: Wallet, s
     assert await spent(pool, owner) == (2, 0)
 
 
+async def test_a_text_that_cannot_be_prepared_fails_alone(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(text: str, language: str, *, broken_up: bool) -> str:
+        assert not broken_up
+        if text == "unforeseen":
+            raise IndexError(language)
+        return text
+
+    monkeypatch.setattr("workers.speaking.prepare", prepare)
+    owner = await wallet()
+    sent = await submit(*(order(owner, text) for text in ("say 10", "unforeseen", "say 20")))
+    room.start()
+    ends = [await until(pool, answer.id, "completed", "failed") for answer in sent]
+    assert [(end.state, end.code) for end in ends] == [
+        ("completed", None),
+        ("failed", "internal_error"),
+        ("completed", None),
+    ]
+    assert await spent(pool, owner) == (2, 0)
+
+
+async def test_only_an_engine_that_asks_for_it_has_its_texts_broken_up(
+    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+) -> None:
+    owner = await wallet()
+    [sent] = await submit(order(owner, "say 00000000000000000010"))
+    room.runner.drain()
+    await until(pool, sent.id, "completed")
+    assert room.engine.asked == ["say 00000000000000000010"]
+
+
 async def test_a_broken_attempt_is_tried_again_and_then_given_up(
     room: Room, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
@@ -96,6 +136,30 @@ async def test_slots_that_become_free_are_filled_again(
     await asyncio.to_thread(lambda: [room.engine.begun.get(timeout=20) for _ in range(23)])
     assert max(room.engine.batches) <= 4
     room.runner.rows.lose([(answer.id, 1) for answer in hanging if answer.id])
+
+
+async def test_somebody_who_listens_does_not_wait_for_others_long_jobs(
+    database: tuple[str, str],
+    redis_url: str,
+    folder: Path,
+    pool: Pool,
+    wallet: Wallet,
+    submit: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speaking, "_MANY_SLOTS", 4)
+    owner = await wallet()
+    await submit(*(order(owner, "hang") for _ in range(6)))
+    room = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
+    try:
+        room.runner.drain()
+        assert room.engine.asked == ["hang"] * 3
+        [listened] = await submit(replace(order(await wallet(), "say 20"), live=True))
+        room.runner.drain()
+        await until(pool, listened.id, "completed")
+        assert room.engine.asked == ["hang"] * 3 + ["say 20"]
+    finally:
+        room.close()
 
 
 async def test_an_engine_that_batches_gets_a_voice_together_then_others(
@@ -152,6 +216,49 @@ async def test_without_a_store_claims_pause_and_no_try_is_lost(
         await until(pool, answer.id, "completed")
     assert await pool.fetchval("SELECT max(tries) FROM cv.job") == 1
     assert await spent(pool, owner) == (3, 0)
+
+
+ROOM = 3 << 19  # a probe finds room
+
+
+@pytest.fixture
+def nearly_full(folder: Path, lack: Lack) -> Generator[Objects]:
+    """A store whose disk has so much left above its floor, and four times that below."""
+    with disk(folder, mib=8, lack=lack):
+        yield open_store(folder.as_uri(), floor=Floor(bytes_min=(8 << 20) - ROOM))
+
+
+async def test_a_job_the_disk_has_no_room_for_uses_its_tries_and_holds_up_no_other(
+    pool: Pool,
+    wallet: Wallet,
+    submit: Submit,
+    database: tuple[str, str],
+    redis_url: str,
+    nearly_full: Objects,
+) -> None:
+    settings = replace(SETTINGS, spool_memory_bytes=3 * ROOM)
+    room, owner = Room(database[1], redis_url, nearly_full, settings), await wallet()
+    room.start()
+    [large] = await submit(order(owner, f"say {ROOM}"))
+    [small] = await submit(order(owner, "say 5"))
+
+    ends = [await until(pool, sent.id, "completed", "failed") for sent in (large, small)]
+
+    assert [(end.state, end.code) for end in ends] == [("failed", "store_lost"), ("completed", None)]
+    assert await pool.fetchval("SELECT tries FROM cv.job WHERE id = $1", large.id) == SETTINGS.tries_max
+    assert list(room.engine.begun.queue).count(f"say {ROOM}") == 1  # then the store was asked first
+    assert await spent(pool, owner) == (1, 0)
+    room.close()
+
+
+def test_probes_that_killed_workers_left_are_deleted(database: tuple[str, str], folder: Path) -> None:
+    store = open_store(folder.as_uri())
+    store.put("probe/left", BytesIO(b"x"))
+    orphans = Orphans(store, Link(database[1], "orphans"), WorkerSettings(engine="x", orphan_s=0))
+
+    orphans.look()
+
+    assert [key for page in store.old("probe", -60) for key in page] == []
 
 
 async def test_a_stopping_worker_hands_back_what_it_cannot_end(

@@ -20,16 +20,14 @@ class Runner:
 
     def __init__(self) -> None:
         self.drains = 0
-        self.marks: list[int | None] = []
         self.drained = threading.Event()
         self.first = lambda: None
 
     def has_room(self) -> bool:
         return True
 
-    def drain(self, after: int | None = None) -> None:
+    def drain(self) -> None:
         self.drains += 1
-        self.marks.append(after)
         if self.drains == 1:
             self.first()
         self.drained.set()
@@ -65,21 +63,6 @@ def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
     nudge.send(broker, ENGINE)
     work(broker)
     assert runner.drains == 1
-
-
-def test_what_was_seen_is_known_by_its_senders_mark(
-    broker: wake.WakingBroker, runner: Runner, redis_url: str
-) -> None:
-    sender = nudge.Sender(redis_url)
-    sender.open()
-    marks = [sender.mark(ENGINE)]
-    sender.send(ENGINE)
-    marks.append(sender.mark(ENGINE))
-    assert len({*marks, sender.mark(ENGINE)}) == 2
-    runner.first = lambda: sender.send(ENGINE)
-    work(broker)
-    sender.close()
-    assert runner.marks in (marks, [marks[0], None])  # the second, seen or handed over
 
 
 def test_a_nudge_that_came_after_the_look_is_heeded_for_itself(

@@ -10,6 +10,8 @@ from msgspec import Struct
 from db.rows import Capabilities
 from db.settings import SettingsError
 
+NOBODY = UUID(int=0)  # whose utterances share one turn: what nobody has queued, as a warm-up
+
 
 class Utterance(Struct, frozen=True, kw_only=True):
     """One row of a batch: what is needed to speak one job."""
@@ -21,6 +23,7 @@ class Utterance(Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     pitch: float = 0.0
     live: bool = False  # somebody listens: the first sounds early count for more than whole sentences
+    owner: UUID = NOBODY  # the account: engines that take turns share their time between accounts
 
 
 class Refused(Exception):
@@ -51,6 +54,16 @@ class Speech(Protocol):
 
     def close(self) -> None:
         """Stop, from any thread, at once; harmless when over. An iteration under way raises `Interrupted`."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """Speech that knows what it has cost so far."""
+
+    @property
+    def engine_s(self) -> float:
+        """Seconds that the engine has worked for it, waits for others' turns apart."""
         ...
 
 
@@ -85,13 +98,29 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class TakesTurns(Protocol):
+    """An engine that speaks in turns between accounts: it can begin more utterances than it has slots."""
+
+    @property
+    def extra_slots(self) -> int:
+        """How many more."""
+        ...
+
+
+@runtime_checkable
 class TellsMemory(Protocol):
     """An engine that knows what it keeps of its device's memory."""
 
     def device_bytes(self) -> int: ...
 
 
-CPU_ONLY = frozenset({"espeak", "pocketsphinx"})  # engines that no GPU makes quicker
+CPU_ONLY = frozenset({"espeak", "hibari", "pocketsphinx"})  # engines that no GPU makes quicker
+LOADED_LATER = frozenset({"kokoro"})  # engines that load their model at first use: not warmed up
+
+
+def speaks(name: str) -> bool:
+    """Whether an engine that speaks has this name."""
+    return name in _LOADERS or ":" in name
 
 
 def load(name: str) -> Engine:
@@ -113,10 +142,27 @@ def _espeak() -> Engine:
     return EspeakEngine()
 
 
+def _hibari() -> Engine:
+    from workers.engines.hibari import from_environment
+
+    return from_environment()
+
+
+def _kokoro() -> Engine:
+    from workers.engines.kokoro import from_environment
+
+    return from_environment()
+
+
 def _xtts() -> Engine:
     from workers.engines.xtts import from_environment
 
     return from_environment()
 
 
-_LOADERS: dict[str, Callable[[], Engine]] = {"espeak": _espeak, "xtts": _xtts}
+_LOADERS: dict[str, Callable[[], Engine]] = {
+    "espeak": _espeak,
+    "hibari": _hibari,
+    "kokoro": _kokoro,
+    "xtts": _xtts,
+}

@@ -1,38 +1,41 @@
-"""The process that holds the eSpeak NG library and forks a child for each utterance. Started by path.
+"""The process that holds the eSpeak NG library and forks a child for each utterance.
 
 espeak is neither thread-safe nor deterministic within a process, and its licence is GPL-3; so it lives in
-a process of its own that never speaks. Only children do, each once, all from the same untouched state.
+a process of its own that never speaks. Only children do, each once, all from the same untouched state, and
+confined before they read the text. Started by `workers/process/bootstrap.py`, without packages.
 
 Arguments: the number of the inherited control socket, the folder with the library and its data.
 Control socket (packets): out, when ready, one JSON list of espeak's voices and variants; in, for each
 utterance its voice and a stream socket. Its end means that the worker is gone: everything here stops.
 Stream: in, a length-prefixed JSON request; out, length-prefixed PCM (signed 16-bit, mono). An empty frame
-means complete, an end without one interrupted. Lengths are 4 bytes, little-endian.
+means complete, an end without one interrupted. Lengths are 4 bytes, little-endian. A request with `ipa`, a
+list of texts, is not spoken: out comes one frame, the JSON list of their phonemes.
 """
 
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
+from workers.process.confinement import Confinement
+
 SAMPLE_RATE_HZ = 22_050
-CPU_S_MAX = 120  # of one utterance; many times what the longest allowed text takes
 FRAME_BYTES, FRAME_BYTES_MAX = 16_384, 65_536  # espeak gives 2,648 at a time: the worker would wake for each
 VOICE_BYTES_MAX = 256
 IDLE_S = 0.02
+AHEAD_S = 60.0  # one that has waited longer is replaced
 CALM_S = 0.03  # between requests of which each comes alone
 SYNCHRONOUS, DONT_EXIT = 2, 0x8000
 POPULATE_WRITE = 23  # of madvise, since Linux 5.14; older ones refuse it, which does no harm
 UTF8 = 1  # and nothing else: text is never read as SSML or phonemes
+TIED_IPA = 0x02 | 0x80 | ord("^") << 8  # IPA, with "^" between the letters of one sound
 RATE, PITCH = 1, 3
 
 
@@ -53,33 +56,49 @@ class _Voice(ctypes.Structure):
 _OnAudio = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
-def main(control: socket.socket, folder: str) -> NoReturn:
+def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
     """Announce the voices, then speak until the worker is gone."""
-    os.setpgid(0, 0)  # so that a terminal's Ctrl-C is the worker's to handle, and our children end with us
+    control, folder = socket.socket(fileno=int(arguments[0])), arguments[1]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
-    espeak = _load(folder)
-    control.send(json.dumps(_voices(espeak, None) + _voices(espeak, b"variant")).encode())
-    _serve(espeak, control)
+    espeak, data = _load(folder)
+    speaker = _Speaker(espeak, confinement)
+    voices = _voices(espeak, None) + _voices(espeak, b"variant")
+    confinement.of_server([folder])
+    _check_readable(data)
+    control.send(json.dumps(voices).encode())
+    _serve(speaker, control)
     os.killpg(0, signal.SIGKILL)
     raise SystemExit
 
 
-def _serve(espeak: ctypes.CDLL, control: socket.socket) -> None:
+class _Speaker:
+    """All that a child needs, made before the confinement: afterwards no memory becomes executable, as that
+    of a callback must be, and no file but espeak's own can be opened.
+    """
+
+    def __init__(self, espeak: ctypes.CDLL, confinement: Confinement) -> None:
+        self.espeak = espeak
+        self.confinement = confinement
+        self.frames = _Frames()
+        self.on_audio = _OnAudio(self.frames.on_audio)
+        self.memory = _writable_memory()
+
+
+def _serve(speaker: _Speaker, control: socket.socket) -> None:
     ahead: _Ahead | None = None
     last, last_at = b"", 0.0
     while come := _received(control):
         is_calm, last_at = time.monotonic() - last_at > CALM_S, time.monotonic()
         voice, stream = come
-        fits = ahead is not None and ahead.voice == voice
+        fits = ahead is not None and ahead.fits(voice)
         with stream:
-            if ahead and fits and ahead.take(stream):
-                ahead = None
-            elif os.fork() == 0:
+            taken, ahead = (ahead, None) if fits else (None, ahead)
+            if not (taken and taken.take(stream)) and os.fork() == 0:
                 _leave(control, ahead)
-                _answer(espeak, voice, lambda come=come: come)
-        if voice == last and (ahead is None or not fits) and _is_idle(control):
+                _answer(speaker, voice, lambda come=come: come)
+        if voice == last and _is_idle(control):
             _leave(ahead)
-            ahead = _Ahead(espeak, voice, control, is_calm=is_calm)
+            ahead = _Ahead(speaker, voice, control, is_calm=is_calm)
         last = voice
 
 
@@ -97,13 +116,18 @@ def _is_idle(control: socket.socket) -> bool:
 class _Ahead:
     """A child forked ahead, its voice set: most of what an utterance has to wait for before it sounds."""
 
-    def __init__(self, espeak: ctypes.CDLL, voice: bytes, control: socket.socket, *, is_calm: bool) -> None:
-        self.voice = voice
+    def __init__(self, speaker: _Speaker, voice: bytes, control: socket.socket, *, is_calm: bool) -> None:
+        self._voice = voice
+        self._since = time.monotonic()
         self._way, theirs = socket.socketpair()
         with theirs:
             if os.fork() == 0:
                 _leave(control, self)
-                _answer(espeak, voice, partial(_awaited, theirs, is_calm))
+                _answer(speaker, voice, partial(_awaited, theirs, speaker.memory if is_calm else []))
+
+    def fits(self, voice: bytes) -> bool:
+        """Whether it has this voice, and most of its time yet: its clock runs while it waits."""
+        return self._voice == voice and time.monotonic() - self._since < AHEAD_S
 
     def take(self, stream: socket.socket) -> bool:
         """Have it speak what `stream` says; false where it is no more."""
@@ -119,23 +143,30 @@ class _Ahead:
         self._way.close()
 
 
-def _awaited(way: socket.socket, is_calm: bool) -> tuple[bytes, socket.socket] | None:
-    if is_calm:  # else others may need the processor more
-        _take_memory()
+def _awaited(way: socket.socket, memory: list[tuple[int, int]]) -> tuple[bytes, socket.socket] | None:
+    """What is to be spoken, once it comes. `memory`: not where others may need the processor more."""
+    _take(memory)
     return _received(way)
 
 
-def _take_memory() -> None:
-    """Have all that is shared with the server copied now: once it speaks that costs a fault a page, in all a
+def _take(memory: list[tuple[int, int]]) -> None:
+    """Have what is shared with the server copied now: once it speaks that costs a fault a page, in all a
     millisecond.
     """
     libc = ctypes.CDLL(None)
+    for start, end in memory:
+        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), POPULATE_WRITE)
+
+
+def _writable_memory() -> list[tuple[int, int]]:
     with open("/proc/self/maps") as maps:
-        for line in maps:
-            where, rights, *_ = line.split()
-            if rights == "rw-p":
-                start, end = (int(edge, 16) for edge in where.split("-"))
-                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), POPULATE_WRITE)
+        parts = [line.split() for line in maps]
+    return [
+        (int(start, 16), int(end, 16))
+        for where, rights, *_ in parts
+        for start, end in [where.split("-")]
+        if rights == "rw-p"
+    ]
 
 
 def _leave(*ours: socket.socket | _Ahead | None) -> None:
@@ -145,17 +176,30 @@ def _leave(*ours: socket.socket | _Ahead | None) -> None:
             each.close()
 
 
-def _load(folder: str) -> ctypes.CDLL:
+def _load(folder: str) -> tuple[ctypes.CDLL, str]:
+    """The library, ready, and the folder of its data."""
     # espeak's buffers end at about 155 characters of path. A folder's descriptor has a short name, however
     # deep the folder lies, and children inherit it.
-    short = f"/proc/self/fd/{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}"
+    data = f"/proc/self/fd/{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}/espeak-ng-data"
     espeak = ctypes.CDLL(f"{folder}/libespeak-ng.so")
     espeak.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-    rate_hz = espeak.espeak_Initialize(SYNCHRONOUS, 0, f"{short}/espeak-ng-data".encode(), DONT_EXIT)
+    espeak.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    rate_hz = espeak.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), DONT_EXIT)
     if rate_hz != SAMPLE_RATE_HZ:
         raise SystemExit(f"espeak did not start: {rate_hz}")
     espeak.espeak_SetVoiceByName(b"gmw/en-US")  # loads what every child would load again: 2 ms
-    return espeak
+    return espeak, data
+
+
+def _check_readable(data: str) -> None:
+    """Children open dictionaries as the user that we are now: better no start than no text spoken."""
+    try:
+        os.close(os.open(f"{data}/phontab", os.O_RDONLY))
+    except OSError as error:
+        raise SystemExit(
+            f"espeak's data cannot be read by uid {os.getuid()}: {error.strerror}. Let everybody read the"
+            " folder of the package espeakng_loader: chmod -R o+rX"
+        ) from None
 
 
 def _voices(espeak: ctypes.CDLL, kind: bytes | None) -> list[dict[str, Any]]:
@@ -187,17 +231,17 @@ def _languages(address: int) -> Iterator[str]:
 
 
 def _answer(
-    espeak: ctypes.CDLL, voice: bytes, wait: Callable[[], tuple[bytes, socket.socket] | None]
+    speaker: _Speaker, voice: bytes, wait: Callable[[], tuple[bytes, socket.socket] | None]
 ) -> NoReturn:
     """Speak what comes by the stream that `wait` gives; nothing, where it gives none."""
     try:
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
-        if espeak.espeak_SetVoiceByName(voice):
+        speaker.confinement.of_child()
+        if speaker.espeak.espeak_SetVoiceByName(voice):
             raise LookupError(voice)
         if come := wait():
-            _speak(espeak, come[1], _request(come[1]))
-    except Exception as error:
-        sys.excepthook(type(error), error, error.__traceback__)
+            request = _request(come[1])
+            answer = _say_phonemes if "ipa" in request else _speak
+            answer(speaker, come[1], request)
     finally:
         os._exit(0)  # the server's own state is not ours to tidy
 
@@ -208,16 +252,32 @@ def _request(stream: socket.socket) -> dict[str, Any]:
         return json.loads(request.read(length))
 
 
-def _speak(espeak: ctypes.CDLL, stream: socket.socket, request: dict[str, Any]) -> None:
-    frames = _Frames(stream)
-    on_audio = _OnAudio(frames.on_audio)
+def _speak(speaker: _Speaker, stream: socket.socket, request: dict[str, Any]) -> None:
+    espeak, frames = speaker.espeak, speaker.frames
+    frames.stream = stream
     espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathy voices are noise: always the same one
-    espeak.espeak_SetSynthCallback(on_audio)
+    espeak.espeak_SetSynthCallback(speaker.on_audio)
     espeak.espeak_SetParameter(RATE, request["rate"], 0)
     espeak.espeak_SetParameter(PITCH, request["pitch"], 0)
     text = request["text"].replace("\0", " ").encode() + b"\0"
     espeak.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, 1, 0, UTF8, None, None)
     frames.finish()
+
+
+def _say_phonemes(speaker: _Speaker, stream: socket.socket, request: dict[str, Any]) -> None:
+    answer = json.dumps([_ipa(speaker.espeak, text) for text in request["ipa"]]).encode()
+    stream.sendall(struct.pack("<I", len(answer)) + answer)
+
+
+def _ipa(espeak: ctypes.CDLL, text: str) -> str:
+    """The phonemes of all clauses of `text`; espeak drops the marks between them."""
+    whole = ctypes.create_string_buffer(text.replace("\0", " ").encode())
+    rest = ctypes.c_void_p(ctypes.addressof(whole))
+    clauses: list[str] = []
+    while rest.value:
+        found = espeak.espeak_TextToPhonemes(ctypes.byref(rest), UTF8, TIED_IPA)
+        clauses.append((found or b"").decode(errors="replace"))
+    return " ".join(filter(None, clauses))
 
 
 class _Frames:
@@ -226,8 +286,9 @@ class _Frames:
     Silence alone is not sent: espeak makes 7 ms of it of a text with nothing to say.
     """
 
-    def __init__(self, stream: socket.socket) -> None:
-        self._stream = stream
+    stream: socket.socket
+
+    def __init__(self) -> None:
         self._pending = bytearray()
         self._enough_bytes = 1
         self._heard = False
@@ -236,8 +297,11 @@ class _Frames:
     def on_audio(self, samples: int | None, count: int, _events: int | None) -> int:
         """espeak's callback: 1 tells it to stop."""
         if samples and count > 0:
-            self._pending += ctypes.string_at(samples, count * 2)
-            self._heard = self._heard or any(self._pending)
+            pcm = ctypes.string_at(samples, count * 2)
+            self._pending += pcm
+            self._heard = self._heard or any(pcm)
+            if not self._heard:  # else an hour of silence would be kept, and looked through at every call
+                del self._pending[:-FRAME_BYTES_MAX]
             if self._heard and len(self._pending) >= self._enough_bytes:
                 self._send(self._pending)
                 self._pending.clear()
@@ -253,10 +317,6 @@ class _Frames:
     def _send(self, pcm: bytes | bytearray) -> None:
         try:
             if not self._abandoned:
-                self._stream.sendall(struct.pack("<I", len(pcm)) + pcm)
+                self.stream.sendall(struct.pack("<I", len(pcm)) + pcm)
         except OSError:  # the reader left: that is how it cancels
             self._abandoned = True
-
-
-if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

@@ -1,42 +1,71 @@
-"""The process that holds PocketSphinx's model and hears one recording after the other. Started by path.
+"""The process that holds PocketSphinx's model and forks a child for each recording.
 
-The library keeps Python's lock while it searches, for seconds: in the worker, leases would run out.
+The library keeps Python's lock while it searches, for seconds: in the worker, leases would run out. And each
+recording is a stranger's: its child is confined before it reads it, and ends with it. Started by
+`workers/process/bootstrap.py`.
 
-Standard input: for each recording a 4-byte length (little-endian) and signed 16-bit mono PCM at 16 kHz.
-Standard output: for each stretch of speech a JSON line `{"start", "end", "words": [[word, start, end], …]}`,
-in seconds; an empty line when the recording is over. The end of the input ends us.
+Argument: the number of the inherited control socket. Control socket (packets): out, when ready, one packet;
+in, for each recording JSON limits and a stream socket.
+Stream: in, a 4-byte length (little-endian) and signed 16-bit mono PCM at 16 kHz; out, for each stretch of
+speech a JSON line `{"start", "end", "words": [[word, start, end], …]}`, in seconds; an empty line when the
+recording is over. An end without one: the child broke down or was killed.
 """
 
 import json
 import os
-import sys
+import signal
+import socket
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, NoReturn
 
 from pocketsphinx import Decoder, Endpointer
 
+from workers.process.confinement import Confinement
+
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
+_REQUEST_BYTES_MAX = 4096
 _SPEECH_S_MAX = 15.0  # somebody who never pauses is cut here
 _FRAMES_A_S = 100
 
 
-def main(recordings: BinaryIO, answers: BinaryIO) -> None:
-    """Serve until the input ends."""
-    # Batch: each stretch is levelled by itself, so that an answer does not depend on who came before.
+def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
+    """Say that we are ready, then serve until the worker is gone."""
+    control = socket.socket(fileno=int(arguments[0]))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
+    # Batch: each stretch is levelled by itself, so that an answer does not depend on what came before.
     decoder = Decoder(samprate=RATE_HZ, cmn="batch", loglevel="FATAL")
-    while len(head := recordings.read(4)) == 4:
-        pcm = recordings.read(int.from_bytes(head, "little"))
+    confinement.of_server()
+    control.send(b"ready")
+    while True:
+        request, fds, _, _ = socket.recv_fds(control, _REQUEST_BYTES_MAX, 1)
+        if not request:
+            break
+        if os.fork() == 0:
+            control.close()
+            _answer(confinement, decoder, json.loads(request), socket.socket(fileno=fds[0]))
+        for fd in fds:
+            os.close(fd)
+    os.killpg(0, signal.SIGKILL)
+    raise SystemExit
+
+
+def _answer(
+    confinement: Confinement, decoder: Any, limits: dict[str, int], stream: socket.socket
+) -> NoReturn:
+    """The child's whole life."""
+    try:
+        confinement.of_child(confinement.profile._replace(**limits))
+        with stream.makefile("rb") as recordings:
+            pcm = recordings.read(int.from_bytes(recordings.read(4), "little"))
         for start_s, speech in _speech(pcm):
             words = _words(decoder, speech, start_s)
             end_s = start_s + len(speech) / SAMPLE_BYTES / RATE_HZ
-            _say(answers, json.dumps({"start": start_s, "end": end_s, "words": words}).encode())
-        _say(answers, b"")
-
-
-def _say(answers: BinaryIO, line: bytes) -> None:
-    answers.write(line + b"\n")
-    answers.flush()
+            line = json.dumps({"start": start_s, "end": end_s, "words": words})
+            stream.sendall(line.encode() + b"\n")
+        stream.sendall(b"\n")
+    finally:
+        os._exit(0)  # the server's own state is not ours to tidy
 
 
 def _speech(pcm: bytes) -> Iterator[tuple[float, bytes]]:
@@ -77,8 +106,3 @@ def _words(decoder: Any, speech: bytes, start_s: float) -> list[tuple[str, float
 def _spelled(word: str) -> str:
     """`to(3)` is a way to say `to`."""
     return word.partition("(")[0]
-
-
-if __name__ == "__main__":
-    os.setpgid(0, 0)  # a terminal's Ctrl-C is the worker's to handle
-    main(sys.stdin.buffer, sys.stdout.buffer)

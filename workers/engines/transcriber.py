@@ -17,21 +17,34 @@ class Wish(Struct, frozen=True, kw_only=True):
     language: str | None = None  # one of the engine's; None: detected, or the engine's first
     words: bool = False
     translate: bool = False
+    prompt: str = ""  # words that may be said, where the engine can make use of them
+    temperature: float = 0.0  # 0: what is most likely; above, chance has a part in it
 
 
-class Heard(Struct, frozen=True):
-    """A recording being heard. The segments come as they are made; their end means complete."""
+class Heard(Struct, kw_only=True):
+    """A recording being heard. The segments come as they are made; their end means complete. What is known
+    only later is filled in meanwhile.
+    """
 
     language: str
     segments: Iterator[Segment]
+    warnings: list[str] = []  # what in the text may be wrong
+    busy_s: float = 0.0  # the engine's work, without the waiting for it
 
 
 @runtime_checkable
 class Transcriber(Protocol):
-    """Writes down what it hears. One instance a process, one recording at a time."""
+    """Writes down what it hears. One instance a process, for any thread. Equal recordings give equal texts,
+    whatever came before.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    @property
+    def slots(self) -> int:
+        """Recordings that it takes at once; which of them is heard when is its own choice."""
+        ...
 
     def transcribe(self, pcm: memoryview, wish: Wish, stopped: threading.Event) -> Heard:
         """Hear signed 16-bit mono PCM at 16 kHz. Raises `Refused`, and `Interrupted` soon after `stopped`;

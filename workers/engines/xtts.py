@@ -143,7 +143,7 @@ class _XttsSpeech:
             raise Refused("text_not_readable") from error
         if not pieces:
             raise Refused("nothing_to_say")
-        return Script(pieces, self._speaker, speed=asked.speed, live=asked.live)
+        return Script(pieces, self._speaker, speed=asked.speed, live=asked.live, owner=asked.owner)
 
 
 def _log(event: str, fields: dict[str, object]) -> None:

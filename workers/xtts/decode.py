@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from workers.xtts.graphs import Graphs
+from workers.xtts.graphs import Capture, CudaCapture, Graphs
 from workers.xtts.prefix import Voice, add_texts
 from workers.xtts.sample import Sampling, noise_of, pick
 from workers.xtts.transformer import forward, logits, new_cache
@@ -52,10 +52,10 @@ class _State:
 
 
 class Decoder:
-    """For one thread. At most `rows_max` rows at once."""
+    """For one thread; at most `rows_max` rows at once. `capture`: for its steps; on a GPU, CUDA's."""
 
     @torch.inference_mode()
-    def __init__(self, gpt: Gpt, *, rows_max: int, how: Sampling) -> None:
+    def __init__(self, gpt: Gpt, *, rows_max: int, how: Sampling, capture: Capture | None = None) -> None:
         self.gpt = gpt
         self.rows_max = rows_max
         self.rows: list[Row] = []
@@ -65,7 +65,9 @@ class Decoder:
         self._cache = new_cache(gpt, rows_max, self._slots)
         self._state = _State(gpt, rows_max)
         self._places = torch.arange(rows_max, device=gpt.device)
-        self._graphs = Graphs(self._run, rows_max, self._slots) if gpt.device.type == "cuda" else None
+        if capture is None and gpt.device.type == "cuda":
+            capture = CudaCapture()
+        self._graphs = Graphs(self._run, rows_max, self._slots, capture) if capture else None
 
     @property
     def room(self) -> int:

@@ -6,6 +6,7 @@ sound: takes all that waits, at most `SOUND_TOGETHER` parts → waves → PCM �
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,13 +150,17 @@ class Loop:
             self._lines += lines
 
     def _chosen(self, most: int) -> Generator[tuple[Script, int, int]]:
-        """(text, piece, try) to join: always of the text with the fewest rows, the oldest of those."""
+        """(text, piece, try) to join: of the account with the fewest rows, of its texts the one with the
+        fewest, the oldest of those.
+        """
+        rows = Counter(line.script.owner for line in self._lines)
         for _ in range(most):
             able = self._able()
             if not able:
                 return
-            script = min(able, key=lambda s: s.running)
+            script = min(able, key=lambda s: (rows[s.owner], s.running))
             script.running += 1
+            rows[script.owner] += 1
             yield script, *script.waiting.popleft()
 
     def _able(self) -> list[Script]:

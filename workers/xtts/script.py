@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -30,8 +30,15 @@ class Script:
     """
 
     def __init__(
-        self, pieces: Sequence[Piece], voice: str, *, speed: float = 1.0, live: bool = False
+        self,
+        pieces: Sequence[Piece],
+        voice: str,
+        *,
+        speed: float = 1.0,
+        live: bool = False,
+        owner: Hashable = None,
     ) -> None:
+        self.owner = owner  # whose texts share the rows with others'
         self.pieces = tuple(pieces)
         self.voice = voice
         self.speed = speed

@@ -3,6 +3,7 @@
 from litestar.handlers import HTTPRouteHandler
 
 from app.api.admin.desk import Desk
+from app.api.admin.invites import invite_routes
 from app.api.admin.keys import key_routes
 from app.api.admin.money import money_routes
 from app.api.admin.prices import price_routes
@@ -16,6 +17,7 @@ def admin_routes(desk: Desk, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
         *user_routes(desk, body_bytes_max),
         *money_routes(desk, body_bytes_max),
         *price_routes(desk, body_bytes_max),
+        *invite_routes(desk, body_bytes_max),
         *key_routes(desk, body_bytes_max),
         *record_routes(desk, body_bytes_max),
     ]

@@ -8,11 +8,10 @@ from litestar import Response
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
-from app.domain.admin.acts import Act, act
+from app.domain.admin.acts import Act, act_by
 from app.domain.keys import KeyRing
 from app.domain.nudger import Nudger
 from app.domain.passwords import Passwords
-from app.domain.principals import Principal
 from app.domain.record import Record
 from app.domain.scopes import ADMIN
 from app.domain.signals import Signals
@@ -51,6 +50,7 @@ class Desk(NamedTuple):
     keys_max: int
     queue_wait_s: int
     jobs_waiting_max: int
+    public_url: str  # where pages are; empty where it is not known
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
@@ -78,9 +78,7 @@ class Why(Struct, frozen=True, kw_only=True):
 
 def act_of(request: AnyRequest, reason: str) -> Act:
     """The caller's act; an Idempotency-Key is one of the caller's account. Raises Invalid."""
-    who: Principal = request.scope["user"]
-    actor = str(who.account)
-    return act(actor=actor, reason=reason, scope=actor, key=request.headers.get("idempotency-key"))
+    return act_by(request.scope["user"], reason=reason, key=request.headers.get("idempotency-key"))
 
 
 def acted(answer: A, status: int = 200) -> Response[A]:

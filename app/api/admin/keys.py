@@ -82,7 +82,13 @@ def _rotate_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
         async with desk.session() as session:
             act = act_of(request, body.reason)
             made = await keys.rotate_key(
-                session, act, desk.keys, key, grace_s=body.grace_s, keep_sealed=desk.keep_sealed
+                session,
+                act,
+                desk.keys,
+                key,
+                grace_s=body.grace_s,
+                keep_sealed=desk.keep_sealed,
+                keys_max=desk.keys_max,
             )
         return acted(made, 201)
 

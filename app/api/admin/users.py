@@ -14,6 +14,7 @@ from app.api.openapi import takes
 from app.domain.admin import terms, users
 from app.domain.admin.credits import micro
 from app.domain.admin.pages import Page
+from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.admin.users import Changed, Opened, User
 from app.domain.opening import check_password
 
@@ -83,6 +84,7 @@ def user_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
         _limit_route(desk, bytes_max),
         _unlimited_route(desk, bytes_max),
         _close_route(desk, bytes_max),
+        _reset_link_route(desk, bytes_max),
     ]
 
 
@@ -218,3 +220,17 @@ def _close_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
         return acted(done)
 
     return close
+
+
+def _reset_link_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+    path = "/api/admin/users/{account:str}/reset-link"
+
+    @post(path, opt=POST, operation_class=takes(Why))
+    async def create_reset_link(request: AnyRequest, account: FromPath[str]) -> Response[ResetLink]:
+        body = await read_json(request, _WHY, bytes_max=bytes_max)
+        act = act_of(request, body.reason)
+        async with desk.connection() as connection:
+            made = await make_reset_link(connection, act, desk.keys, account, public_url=desk.public_url)
+        return acted(made, 201)
+
+    return create_reset_link

@@ -13,7 +13,7 @@ from app.api.bodies import AnyRequest
 from app.api.codevoice import voice_view
 from app.api.wire import VoiceView
 from app.domain.accounts import Accounts
-from app.domain.catalog import Catalogs, Offer
+from app.domain.catalog import Catalogs
 from app.domain.credits import credits as in_credits
 from app.domain.credits import spendable
 from app.domain.errors import Invalid
@@ -73,12 +73,8 @@ def voice_search_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler
     ) -> VoicePage:
         if not 1 <= page_size <= _PAGE_MAX:
             raise Invalid(f"The page_size must be from 1 to {_PAGE_MAX}.", field="page_size")
-        catalog = await catalogs.current()
-        if search:
-            words = search.casefold().split()
-            offers = tuple(offer for offer in catalog.offers if _matches(offer, words))
-            catalog = msgspec.structs.replace(catalog, offers=offers)
-        page = list_voices(catalog, VoiceFilter(limit=page_size, cursor=next_page_token))
+        wanted = VoiceFilter(words=search, limit=page_size, cursor=next_page_token)
+        page = list_voices(await catalogs.current(), wanted, "elevenlabs")
         return VoicePage(
             voices=[voice_view(offer, samples.address(offer.voice)) for offer in page.offers],
             has_more=page.has_more,
@@ -87,12 +83,6 @@ def voice_search_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler
         )
 
     return search_voices
-
-
-def _matches(offer: Offer, words: list[str]) -> bool:
-    voice = offer.voice
-    told = " ".join((voice.name, voice.gender, voice.description, *voice.languages, *voice.language_names))
-    return all(word in told.casefold() for word in words)
 
 
 def subscription_route(accounts: Accounts, reports: UsageReports) -> HTTPRouteHandler:

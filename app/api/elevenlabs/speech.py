@@ -47,7 +47,7 @@ def convert_routes(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> li
     async def asked(request: AnyRequest, voice: str, output_format: str) -> SpeechRequest:
         body = await read_json(request, _BODY, bytes_max=body_bytes_max)
         await aliases.engine(body.model_id, "speech")
-        return _wanted(body, await aliases.voice(voice), output_format)
+        return _wanted(body, voice, output_format)
 
     @post("/v1/text-to-speech/{voice_id:str}", status_code=200, opt=_OPT, operation_class=takes(ConvertBody))
     async def convert(

@@ -76,21 +76,21 @@ def speech_route(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> HTTP
     async def openai_speech(request: AnyRequest) -> Response[Any]:
         body = await read_json(request, _BODY, bytes_max=body_bytes_max)
         await aliases.engine(body.model, "speech")  # a voice has one engine: the model chooses nothing
-        wanted = await _wanted(body, aliases)
+        wanted = _wanted(body)
         dress = _EVENTS if body.stream_format == "sse" else None
         return await sound.live(request, wanted, route=_ROUTE, dress=dress)
 
     return openai_speech
 
 
-async def _wanted(body: SpeechBody, aliases: Aliases) -> SpeechRequest:
+def _wanted(body: SpeechBody) -> SpeechRequest:
     voice = body.voice.id if isinstance(body.voice, VoiceById) else body.voice
     return SpeechRequest(
         text=body.input or "",
-        voice=await aliases.voice(voice or ""),
+        voice=voice or "",
         format=body.response_format or "mp3",
         speed=body.speed,
-        sample_rate=_PCM_RATE_HZ if body.response_format == "pcm" else None,
+        sample_rate=_PCM_RATE_HZ if (body.response_format or "").strip().casefold() == "pcm" else None,
     )
 
 

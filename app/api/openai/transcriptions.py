@@ -11,21 +11,25 @@ from app.api.bodies import AnyRequest
 from app.api.leaving import unless_left
 from app.api.openai.transcripts import FORMS, as_events, rendered
 from app.api.openapi import takes
-from app.api.transcribe import UploadLimits
+from app.api.transcribe import ENGINE_HEADER, UploadLimits
 from app.api.uploads import FRAMING_BYTES_MAX, Form, received
 from app.domain.aliases import Aliases
 from app.domain.errors import Invalid
 from app.domain.scopes import TRANSCRIPTION
-from app.domain.transcripts import TranscriptionRequest, Transcriptions
-from db.transcripts import Transcript
+from app.domain.transcripts import (
+    PROMPT_MAX,
+    TEMPERATURE_MAX,
+    Transcribed,
+    TranscriptionRequest,
+    Transcriptions,
+)
 
 _OPT = {"scope": TRANSCRIPTION, "limit": "post"}
 _GRANULARITIES = ("segment", "word")
-_TEMPERATURE_MAX = 1.0
 
 
 class RecordingBody(Struct, frozen=True, kw_only=True):
-    """POST /v1/audio/transcriptions and /v1/audio/translations. `prompt` is read, and changes nothing."""
+    """POST /v1/audio/transcriptions and /v1/audio/translations."""
 
     file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
     model: str | None = None
@@ -33,7 +37,7 @@ class RecordingBody(Struct, frozen=True, kw_only=True):
     prompt: str | None = None
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     stream: Literal["true", "false"] = "false"
-    temperature: Annotated[float, Meta(ge=0, le=_TEMPERATURE_MAX)] = 0.0
+    temperature: Annotated[float, Meta(ge=0, le=TEMPERATURE_MAX)] = 0.0
     granularities: list[Literal["segment", "word"]] = field(
         name="timestamp_granularities[]", default_factory=list
     )
@@ -62,8 +66,8 @@ def openai_transcription_routes(
             who = request.scope["user"]
             work = transcriptions.transcribe(who, form.upload, wanted.request, key, route=route)
             done = await unless_left(request.receive, work)
-        answer = _answer(wanted, done.transcript)
-        answer.headers["Cache-Control"] = "no-store"
+        answer = _answer(wanted, done)
+        answer.headers |= {"Cache-Control": "no-store", ENGINE_HEADER: done.engine}
         if done.replayed:
             answer.headers["Idempotent-Replayed"] = "true"
         return answer
@@ -94,14 +98,13 @@ def openai_transcription_routes(
 
 
 def _wanted(form: Form, engine: str | None, *, translate: bool) -> _Wanted:
-    """What the fields ask for; those that are read and change nothing are checked too."""
+    """What the fields ask for."""
     kind = form.fields.get("response_format", "json")
     stream = _choice("stream", form.fields.get("stream", "false").lower(), ("true", "false")) == "true"
     _choice("response_format", kind, ("json",) if stream else FORMS)
     granularities = form.every("timestamp_granularities[]") or form.every("timestamp_granularities")
     for granularity in granularities:
         _choice("timestamp_granularities[]", granularity, _GRANULARITIES)
-    _check_temperature(form.fields.get("temperature", "0"))
     return _Wanted(
         form=kind,
         granularities=granularities or ("segment",),
@@ -111,15 +114,17 @@ def _wanted(form: Form, engine: str | None, *, translate: bool) -> _Wanted:
             words=kind == "verbose_json" and "word" in granularities,
             translate=translate,
             engine=engine,
+            prompt=_prompt(form.fields.get("prompt", "")),
+            temperature=_temperature(form.fields.get("temperature", "0")),
         ),
     )
 
 
-def _answer(wanted: _Wanted, heard: Transcript) -> Response[Any]:
+def _answer(wanted: _Wanted, done: Transcribed) -> Response[Any]:
     if wanted.stream:
-        return as_events(heard)
+        return as_events(done.transcript)
     translated = wanted.request.translate
-    return rendered(heard, wanted.form, granularities=wanted.granularities, translated=translated)
+    return rendered(done, wanted.form, granularities=wanted.granularities, translated=translated)
 
 
 def _choice(field: str, asked: str, known: Sequence[str]) -> str:
@@ -128,11 +133,18 @@ def _choice(field: str, asked: str, known: Sequence[str]) -> str:
     return asked
 
 
-def _check_temperature(asked: str) -> None:
+def _prompt(asked: str) -> str:
+    if "\0" in asked:
+        raise Invalid("The prompt has a NUL character.", field="prompt")
+    return asked[-PROMPT_MAX:]  # the last of it, as at OpenAI
+
+
+def _temperature(asked: str) -> float:
     try:
-        is_within = 0 <= float(asked) <= _TEMPERATURE_MAX
+        temperature = float(asked)
     except ValueError:
-        is_within = False
-    if not is_within:
-        message = f"The temperature must be from 0 to {_TEMPERATURE_MAX:g}."
-        raise Invalid(message, field="temperature", limit=[0, _TEMPERATURE_MAX])
+        temperature = -1.0
+    if not 0 <= temperature <= TEMPERATURE_MAX:
+        message = f"The temperature must be from 0 to {TEMPERATURE_MAX:g}."
+        raise Invalid(message, field="temperature", limit=[0, TEMPERATURE_MAX])
+    return temperature

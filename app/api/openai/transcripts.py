@@ -1,17 +1,20 @@
 """A transcript in the forms OpenAI's callers ask for: json, text, srt, verbose_json, vtt, and events."""
 
-from collections.abc import AsyncIterator, Callable, Container
+import zlib
+from collections.abc import AsyncIterator, Container
 from math import ceil
 from typing import Any, Literal
 
 from litestar import Response
-from litestar.response import Stream
 from msgspec import UNSET, Struct, UnsetType
 
+from app.api.leaving import Live
 from app.api.openai.events import EVENT_STREAM, event
+from app.api.transcribe import or_unset
+from app.domain.spoken_languages import word
+from app.domain.subtitles import TEXTS
+from app.domain.transcripts import Transcribed
 from db.transcripts import Segment, Transcript
-
-_PLAIN = "text/plain"  # the framework says which charset
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -29,18 +32,18 @@ class JsonView(Struct, frozen=True, kw_only=True):
 
 
 class SegmentView(Struct, frozen=True, kw_only=True):
-    """A segment; from `seek` on fields that our engines do not tell, and OpenAI's shape cannot lack."""
+    """A segment. `avg_logprob` and `no_speech_prob` are there where the engine has them."""
 
     id: int
     start: float
     end: float
     text: str
-    seek: int = 0
-    tokens: tuple[int, ...] = ()
-    temperature: float = 0.0
-    avg_logprob: float = 0.0
-    compression_ratio: float = 0.0
-    no_speech_prob: float = 0.0
+    seek: int = 0  # of the whole recording
+    tokens: tuple[int, ...]
+    temperature: float
+    avg_logprob: float | UnsetType
+    compression_ratio: float
+    no_speech_prob: float | UnsetType
 
 
 class WordView(Struct, frozen=True, kw_only=True):
@@ -76,14 +79,15 @@ class Done(Struct, frozen=True, kw_only=True, tag_field="type", tag="transcript.
 
 
 def rendered(
-    heard: Transcript, form: str, *, granularities: Container[str], translated: bool
+    done: Transcribed, form: str, *, granularities: Container[str], translated: bool
 ) -> Response[Any]:
     """The transcript in one of `FORMS`."""
+    heard = done.transcript
     if form == "json":
         return Response(JsonView(text=heard.text, usage=_usage(heard)))
     if form == "verbose_json":
-        return Response(_verbose(heard, granularities, translated=translated))
-    write, media_type = _TEXTS[form]
+        return Response(_verbose(done, granularities, translated=translated))
+    write, media_type = TEXTS[form]
     return Response(write(heard).encode(), media_type=media_type)
 
 
@@ -96,19 +100,20 @@ def as_events(heard: Transcript) -> Response[Any]:
             yield event(Delta(f" {text}" if number else text))
         yield event(Done(text=heard.text))
 
-    return Stream(events(), media_type=EVENT_STREAM)
+    return Live(events(), headers={}, media_type=EVENT_STREAM)
 
 
 def _usage(heard: Transcript) -> Usage:
     return Usage(seconds=ceil(heard.duration))
 
 
-def _verbose(heard: Transcript, granularities: Container[str], *, translated: bool) -> VerboseView:
-    segments = [SegmentView(id=s.id, start=s.start, end=s.end, text=s.text) for s in heard.segments]
+def _verbose(done: Transcribed, granularities: Container[str], *, translated: bool) -> VerboseView:
+    heard = done.transcript
+    segments = [_segment(segment) for segment in heard.segments]
     words = [WordView(word=w.word, start=w.start, end=w.end) for s in heard.segments for w in s.words]
     return VerboseView(
         task="translate" if translated else "transcribe",
-        language=heard.language,
+        language=word(done.language_name) or heard.language,
         duration=heard.duration,
         text=heard.text,
         segments=segments if "segment" in granularities else UNSET,
@@ -117,33 +122,26 @@ def _verbose(heard: Transcript, granularities: Container[str], *, translated: bo
     )
 
 
-def _text(heard: Transcript) -> str:
-    return f"{heard.text}\n"
+def _segment(segment: Segment) -> SegmentView:
+    return SegmentView(
+        id=segment.id,
+        start=segment.start,
+        end=segment.end,
+        text=segment.text,
+        tokens=segment.tokens or (),
+        temperature=segment.temperature or 0.0,
+        avg_logprob=or_unset(segment.avg_logprob),
+        compression_ratio=_compression_ratio(segment),
+        no_speech_prob=or_unset(segment.no_speech_prob),
+    )
 
 
-def _srt(heard: Transcript) -> str:
-    cues = enumerate((segment for segment in heard.segments if segment.text), start=1)
-    return "".join(f"{number}\n{_cue(segment, ',')}" for number, segment in cues)
+def _compression_ratio(segment: Segment) -> float:
+    """The engine's; or of this text, as Whisper counts it."""
+    if segment.compression_ratio is not None:
+        return segment.compression_ratio
+    text = segment.text.encode()
+    return round(len(text) / len(zlib.compress(text)), 4)
 
 
-def _vtt(heard: Transcript) -> str:
-    return "WEBVTT\n\n" + "".join(_cue(segment, ".") for segment in heard.segments if segment.text)
-
-
-def _cue(segment: Segment, mark: str) -> str:
-    """Times and words. A line with an arrow, or an empty one, would be another cue's beginning."""
-    text = " ".join(segment.text.replace("-->", "→").split())
-    return f"{_clock(segment.start, mark)} --> {_clock(segment.end, mark)}\n{text}\n\n"
-
-
-def _clock(seconds: float, mark: str) -> str:
-    whole_s, ms = divmod(round(seconds * 1000), 1000)
-    return f"{whole_s // 3600:02}:{whole_s // 60 % 60:02}:{whole_s % 60:02}{mark}{ms:03}"
-
-
-_TEXTS: dict[str, tuple[Callable[[Transcript], str], str]] = {
-    "text": (_text, _PLAIN),
-    "srt": (_srt, _PLAIN),
-    "vtt": (_vtt, "text/vtt"),
-}
-FORMS = ("json", "verbose_json", *_TEXTS)
+FORMS = ("json", "verbose_json", *TEXTS)

@@ -13,11 +13,15 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
+from app.api.csv_cells import marked
+from app.api.views import storage_view
+from app.api.wire import StorageView
 from app.domain.accounts import Accounts
 from app.domain.credits import credits as in_credits
 from app.domain.credits import spendable
 from app.domain.errors import Invalid
 from app.domain.scopes import ACCOUNT, USAGE
+from app.domain.storage import Storage
 from app.domain.usage import DAYS, KeyUse, UsageReports
 
 
@@ -67,6 +71,7 @@ class UsageAnswer(Struct, frozen=True, kw_only=True):
     days: int
     usage: list[UseView]
     totals: UseTotals
+    storage: StorageView
 
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -92,7 +97,7 @@ def credits_route(accounts: Accounts, reports: UsageReports) -> HTTPRouteHandler
     return credits_left
 
 
-def usage_route(reports: UsageReports) -> HTTPRouteHandler:
+def usage_route(reports: UsageReports, storage: Storage) -> HTTPRouteHandler:
     """Row 23's usage."""
 
     @get("/api/v1/usage", opt={"scope": USAGE})
@@ -105,7 +110,8 @@ def usage_route(reports: UsageReports) -> HTTPRouteHandler:
             raise Invalid(f"The days must be from 1 to {_DAYS_MAX}.", field="days", limit=[1, _DAYS_MAX])
         if format not in ("json", "csv"):
             raise Invalid("The format is json or csv.", field="format", limit=["json", "csv"])
-        found = await reports.by_key(request.scope["user"], days=days)
+        who = request.scope["user"]
+        found = await reports.by_key(who, days=days)
         rows = [_use(row) for row in found]
         if format == "csv":
             headers = {**_NO_STORE, "Content-Disposition": 'attachment; filename="usage.csv"'}
@@ -115,7 +121,8 @@ def usage_route(reports: UsageReports) -> HTTPRouteHandler:
             characters=sum(row.characters for row in found),
             credits=in_credits(sum(row.spent for row in found)),
         )
-        return Response(UsageAnswer(days=days, usage=rows, totals=totals), headers=_NO_STORE)
+        kept = storage_view(await storage.stored(who))
+        return Response(UsageAnswer(days=days, usage=rows, totals=totals, storage=kept), headers=_NO_STORE)
 
     return usage
 
@@ -140,10 +147,5 @@ def _csv(rows: list[UseView]) -> str:
     writer = csv.writer(out)
     writer.writerow(UseView.__struct_fields__)
     for row in rows:
-        writer.writerow([_cell(value) for value in msgspec.structs.astuple(row)])
+        writer.writerow([marked(value) for value in msgspec.structs.astuple(row)])
     return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    """A key's name is its owner's choice: spreadsheets are not to take it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value

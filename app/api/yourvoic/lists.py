@@ -17,7 +17,7 @@ from db.rows import Capabilities
 
 
 class VoiceView(Struct, frozen=True, kw_only=True):
-    """A voice."""
+    """A voice, or a name that one stands for: `voice_used`, of `engine`, speaks now."""
 
     id: str
     name: str
@@ -26,6 +26,9 @@ class VoiceView(Struct, frozen=True, kw_only=True):
     style: str
     languages: tuple[str, ...]
     sample_url: str
+    quality: str
+    engine: str
+    voice_used: str
 
 
 class VoicesAnswer(Struct, frozen=True, kw_only=True):
@@ -117,6 +120,9 @@ def _voice(offer: Offer, samples: Samples) -> VoiceView:
         style=voice.style,
         languages=voice.languages,
         sample_url=samples.address(voice),
+        quality=voice.quality,
+        engine=offer.engine.engine,
+        voice_used=offer.voice_used,
     )
 
 

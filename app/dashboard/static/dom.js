@@ -2,7 +2,8 @@
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 
-const formToken = $('meta[name="form-token"]').content;
+const account = $('meta[name="account"]')?.content ?? null;
+let formToken = $('meta[name="form-token"]').content;
 
 /** What the server refused, with its code; `status` 0: it was not reached. */
 export class Refused extends Error {
@@ -14,12 +15,37 @@ export class Refused extends Error {
 }
 
 /** Ask the API as the person logged in. Resolves to the JSON of the answer; rejects with Refused. */
-export async function ask(path, { method = "GET", json, headers = {}, signal } = {}) {
+export function ask(path, { method = "GET", json, headers = {}, signal } = {}) {
   const body = json === undefined ? undefined : JSON.stringify(json);
   if (body) headers = { ...headers, "Content-Type": "application/json" };
+  return inSession((csrf) => answered(path, { method, body, signal, headers: { ...headers, ...csrf } }));
+}
+
+/** Do what needs the headers of this browser's session; once more where the person has logged in anew since. */
+export async function inSession(request) {
+  try {
+    return await request({ "X-CSRF-Token": formToken });
+  } catch (error) {
+    if (error.code !== "stale_form") throw error;
+    await renewToken();
+    return request({ "X-CSRF-Token": formToken });
+  }
+}
+
+async function renewToken() {
+  const found = await answered("/session/token", {});
+  if (found.account === null) throw refusal(401, {});
+  if (found.account !== account) {
+    throw new Refused("Another account is logged in in this browser now. Copy what you need, then load this page again.", 403, "other_account");
+  }
+  formToken = found.form_token;
+  for (const field of document.querySelectorAll('input[name="form_token"]')) field.value = formToken;
+}
+
+async function answered(path, options) {
   let answer;
   try {
-    answer = await fetch(path, { method, body, signal, headers: { ...headers, "X-CSRF-Token": formToken } });
+    answer = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused("The server could not be reached. Check the connection, then try again.", 0, "unreachable");
@@ -32,11 +58,9 @@ export async function ask(path, { method = "GET", json, headers = {}, signal } =
 /** The refusal in an answer of the API. */
 export function refusal(status, found) {
   const detail = found.detail ?? found.error ?? {};
-  if (status === 401) return new Refused("You were logged out. Log in again in another tab, then try again.", status, detail.error);
+  if (status === 401) return new Refused("You were logged out. Log in in another tab, then try again: what you typed stays here.", status, detail.error);
   return new Refused(detail.message ?? `The server answered ${status}.`, status, detail.error ?? detail.code);
 }
-
-export const csrf = { "X-CSRF-Token": formToken };
 
 /** A key that makes a repeated request the same request. */
 export function newKey() {

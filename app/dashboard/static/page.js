@@ -1,4 +1,4 @@
-// What every page can do: copy, ask before what cannot be undone, filter without a button.
+// What every page can do: copy, filter without a button.
 import { copy } from "./dom.js";
 
 // On narrow screens the ways scroll: the one we are on is to be seen.
@@ -14,11 +14,6 @@ document.addEventListener("click", (event) => {
     const panels = [...button.closest(".tabs").querySelectorAll(".panel")];
     copy(button, panels.find((panel) => panel.checkVisibility()).textContent.trim() + "\n");
   }
-});
-
-document.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
-  if (question && !confirm(question)) event.preventDefault();
 });
 
 document.addEventListener("change", (event) => {

@@ -142,8 +142,11 @@ function done(ticket, status, tookMs) {
 function refuse(error) {
   player.stop();
   $("#result").hidden = true;
-  tell($("#told"), error.message, true);
-  $("#again").hidden = false;
+  const isWanted = error.code === "cancelled"; // by the person: no error
+  tell($("#told"), error.message, !isWanted);
+  $("#again").hidden = isWanted;
+  $("#enter").hidden = error.status !== 401;
+  if (error.status && error.status !== 401) renewCredits().catch(() => {}); // the server was reached: it may have charged something
 }
 
 form.addEventListener("submit", (event) => { event.preventDefault(); if (!$("#go").ariaDisabled) speak(); });

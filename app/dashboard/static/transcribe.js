@@ -1,5 +1,5 @@
 // A recording, or the microphone, becomes text: by this server, or by the browser's own recogniser.
-import { $, Refused, ask, csrf, newKey, refusal, renewCredits, save, tell } from "./dom.js";
+import { $, Refused, ask, inSession, newKey, refusal, renewCredits, save, tell } from "./dom.js";
 
 const Recognition = window.SpeechRecognition ?? window.webkitSpeechRecognition;
 let segments = [];
@@ -38,6 +38,8 @@ function refuse(error, retry) {
   tell($("#told"), error.message, true);
   again = retry;
   $("#again").hidden = !retry;
+  $("#enter").hidden = error.status !== 401;
+  if (error.status && error.status !== 401) renewCredits().catch(() => {}); // the server was reached: it may have charged something
 }
 
 // ---- A file
@@ -49,7 +51,7 @@ async function transcribe(file, name, key = newKey()) {
   body.append("file", file, name);
   $("#stop").hidden = false;
   try {
-    const { text, segments: found, duration, language, credits } = await send(body, key);
+    const { text, segments: found, duration, language, credits } = await inSession((csrf) => send(body, key, csrf));
     const left = credits.remaining === null ? "unlimited" : `${credits.remaining} left`;
     done(text, found, `${Number(duration).toFixed(1)} s, ${language}. ${credits.used} credits used, ${left}.`);
   } catch (error) {
@@ -61,7 +63,7 @@ async function transcribe(file, name, key = newKey()) {
 }
 
 // fetch cannot tell how much of a body has gone out.
-function send(body, key) {
+function send(body, key, csrf) {
   return new Promise((resolve, reject) => {
     upload = new XMLHttpRequest();
     upload.open("POST", "/transcribe");

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.admin.pages import Page, page
-from app.domain.errors import Invalid, KeyReused, NotFound
+from app.domain.errors import Invalid, InvalidToken, KeyReused, LastAdministrator, NotFound, OwnAccount
 from app.domain.plan import is_unicode
+from app.domain.principals import Principal
 from app.domain.speech import check_idempotency_key
 from db import engine
 from db.engine import Connection
@@ -24,11 +25,12 @@ _ACCOUNT_CHARACTERS_MAX = 254
 
 
 class Act(Struct, frozen=True, kw_only=True):
-    """Who does something, and why; the same `ref` is the same act."""
+    """Who does something, and why; the same `ref` is the same act. `caller`: the actor, as remembered."""
 
     actor: str
     reason: str
     ref: UUID
+    caller: Principal | None = None
 
 
 class ActRow(Struct, frozen=True, kw_only=True):
@@ -54,13 +56,24 @@ def act(*, actor: str, reason: str, scope: str, key: str | None) -> Act:
     return Act(actor=actor, reason=reason, ref=ref)
 
 
+def act_by(caller: Principal, *, reason: str, key: str | None) -> Act:
+    """An administrator's act; `key` is one of the account. Raises Invalid."""
+    actor = str(caller.account)
+    return msgspec.structs.replace(act(actor=actor, reason=reason, scope=actor, key=key), caller=caller)
+
+
 async def past(
     connection: Connection, act: Act, name: str, owner: UUID | None, details: Mapping[str, Any]
 ) -> ActRow | None:
     """This act, where it was done before; None says do it now: whoever brings its key too, waits for us.
 
-    Raises KeyReused where the key stands for another act.
+    Raises KeyReused where the key stands for another act, and InvalidToken where its caller's log-in or key
+    ended, or its account may act no more, since it was remembered.
     """
+    if act.caller is not None:
+        who = act.caller
+        if not await connection.fetchval(query("may_act"), who.account, who.key, who.session, who.epoch):
+            raise InvalidToken
     await connection.execute(
         "SELECT pg_advisory_xact_lock($1)", int.from_bytes(act.ref.bytes[:8], signed=True)
     )
@@ -75,9 +88,13 @@ async def past(
 
 
 async def record(
-    connection: Connection, act: Act, name: str, owner: UUID, details: Mapping[str, Any] | None = None
+    connection: Connection,
+    act: Act,
+    name: str,
+    owner: UUID | None,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put the act on record. No personal data in `details`: what is here stays."""
+    """Put the act on record; `owner` None: on nobody's account. No personal data in `details`: they stay."""
     told = msgspec.json.encode(details or {}).decode()
     await connection.fetchval(query("record_act"), act.ref, act.actor, name, owner, act.reason, told)
 
@@ -88,6 +105,15 @@ async def list_acts(
     """Acts, the last first; on one account where given."""
     owner = await find(connection, account) if account else None
     return await page(connection, query("acts"), owner, limit=limit, cursor=cursor, make=_row, mark="ref")
+
+
+async def check_may_end(connection: Connection, act: Act, owner: UUID) -> None:
+    """Raise OwnAccount and LastAdministrator: nobody ends himself, nor the last who could undo it."""
+    if act.actor == str(owner):
+        raise OwnAccount
+    await connection.execute(query("lock_administrators"))
+    if await connection.fetchval(query("is_last_administrator"), owner):
+        raise LastAdministrator
 
 
 async def find(connection: Connection, account: str) -> UUID:

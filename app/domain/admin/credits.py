@@ -1,5 +1,6 @@
 """Operators' movements of credits: give, give back, take away; and what happened so far."""
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from db.engine import Connection
 from db.queries import query
 from db.rows import MICRO
 
+_WRITTEN = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")  # no 1e3, no Infinity, no 1_000
 CREDITS_MAX = 1_000_000_000
 
 
@@ -62,6 +64,8 @@ class Leg(Struct, frozen=True, kw_only=True):
 
 def micro(amount: object, *, field: str = "amount", zero: bool = False) -> int:
     """Credits as people write them, up to six decimals, in micro-credits. Raises Invalid."""
+    if isinstance(amount, str) and not _WRITTEN.fullmatch(amount.strip()):
+        raise Invalid(f"{amount[:40]!r} is not an amount: write it as 5 or 2.5.", field=field)
     try:
         found = Decimal(str(amount)) * MICRO
     except ArithmeticError:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.domain.admin.acts import Act, find, identifier, past, record
 from app.domain.admin.credits import Leg, legs_of_ref
@@ -22,6 +23,7 @@ from app.domain.errors import (
     TooLate,
     TooManyWaiting,
 )
+from app.domain.settlement import Settlement, settled_in_words
 from db import jobs
 from db.engine import Connection
 from db.queries import query
@@ -58,7 +60,9 @@ class JobShown(JobRow, frozen=True, kw_only=True):
 
 
 class JobActed(Struct, frozen=True, kw_only=True):
-    """A job cancelled; or put back as the job `new_job`, for which `held` credits are held anew."""
+    """A job cancelled, with what it cost in `settlement`, a sentence; or put back as the job `new_job`, for
+    which `held` credits are held anew.
+    """
 
     code: str
     account: UUID
@@ -66,6 +70,7 @@ class JobActed(Struct, frozen=True, kw_only=True):
     engine: str
     new_job: UUID | None = None
     held: Amount = 0
+    settlement: str = ""
 
 
 async def list_jobs(
@@ -92,16 +97,16 @@ async def show_job(connection: Connection, job: str) -> JobShown:
 
 
 async def cancel_job(connection: Connection, act: Act, job: str) -> JobActed:
-    """Cancel a job on its owner's behalf; its credits return. Raises NotFound, TooLate."""
+    """Cancel a job on its owner's behalf, as the owner would. Raises NotFound, TooLate."""
     found = await _find(connection, job)
     details = {"job": str(found.job)}
     if await past(connection, act, "cancel_job", found.account, details):
-        return _acted(found, "replayed")
+        return await _cancelled(connection, found, "replayed")
     code = await jobs.cancel(connection, found.job, owner=found.account, actor=act.actor)
     if code != "cancelled":
         raise TooLate("This job has already ended; it cannot be cancelled any more.")
     await record(connection, act, "cancel_job", found.account, details)
-    return _acted(found, code)
+    return await _cancelled(connection, found, code)
 
 
 async def retry_job(
@@ -124,6 +129,13 @@ async def retry_job(
         raise _refusal(answer, again)
     await record(connection, act, "retry_job", found.account, {**asked, "new_job": str(again.id)})
     return _acted(found, "queued", new_job=again.id, held=found.hold)
+
+
+async def _cancelled(connection: Connection, found: JobRow, code: str) -> JobActed:
+    row = await connection.fetchrow(query("job_of_account"), found.account, found.job)
+    assert row is not None
+    settlement = Settlement(state=row["state"], spent=row["spent"], refunded=row["refunded"])
+    return replace(_acted(found, code), settlement=settled_in_words(settlement))
 
 
 async def _find(connection: Connection, job: str) -> JobRow:

@@ -80,22 +80,32 @@ async def create_key(
 
 
 async def rotate_key(
-    session: "AsyncSession", act: Act, keys: KeyRing, key: str, *, grace_s: int, keep_sealed: bool
+    session: "AsyncSession",
+    act: Act,
+    keys: KeyRing,
+    key: str,
+    *,
+    grace_s: int,
+    keep_sealed: bool,
+    keys_max: int,
 ) -> KeyActed:
-    """A new key in place of another, which works `grace_s` longer. Raises NotFound, TooLate."""
+    """A new key in place of another, which works `grace_s` longer. Raises NotFound, TooLate, TooManyKeys."""
     if not 0 <= grace_s <= _GRACE_S_MAX:
         limit = [0, _GRACE_S_MAX]
         raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
-    from db.repos import key_of, revoke_key
+    from db.repos import key_of, lock_account, revoke_key
 
     connection = await joined(session)
     old = await _find(connection, key)
     before = await past(connection, act, "rotate_key", old.account, {"old": str(old.id)})
     if before:
         return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
+    await lock_account(session, old.account)  # before its keys, as everywhere
     locked = await key_of(session, old.account, old.id, for_update=True)
     if locked is None or locked.revoked_at is not None:
         raise TooLate("This key is revoked already. Create a new one.")
+    await revoke_key(session, old.account, old.id, grace_s=grace_s)
+    await check_room(session, old.account, keys_max)
     key_id, text = await _add(
         session,
         keys,
@@ -106,7 +116,6 @@ async def rotate_key(
         expires_at=old.expires_at,
         personal=old.personal,
     )
-    await revoke_key(session, old.account, old.id, grace_s=grace_s)
     await record(connection, act, "rotate_key", old.account, {"old": str(old.id), "key": str(key_id)})
     return await _acted(connection, key_id, "rotated", key=text)
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.admin.acts import Act, find, past
+from app.domain.admin.acts import Act, check_may_end, find, past
 from app.domain.admin.users import Amount, Changed, changed
 from app.domain.credits import credits
 from app.domain.errors import Closed, NotFound
@@ -30,12 +30,17 @@ async def list_plans(connection: Connection) -> list[PlanRow]:
 async def set_plan(connection: Connection, act: Act, account: str, plan: str) -> Changed:
     """Another plan, by name or tier, with its own monthly credits: up now, down from next month."""
     owner = await find(connection, account)
+    return await _set_terms(connection, act, owner, await tier_of(connection, plan), None)
+
+
+async def tier_of(connection: Connection, plan: str) -> int:
+    """The tier of a plan, given by name or tier. Raises NotFound naming those there are."""
     tiers = {
         name: found.tier for found in await list_plans(connection) for name in (found.name, str(found.tier))
     }
     if plan not in tiers:
         raise NotFound(f"There is no plan '{plan[:100]}'.", field="plan", plans=sorted(tiers))
-    return await _set_terms(connection, act, owner, tiers[plan], None)
+    return tiers[plan]
 
 
 async def set_limit(connection: Connection, act: Act, account: str, monthly: int | None) -> Changed:
@@ -61,6 +66,7 @@ async def close(connection: Connection, act: Act, account: str) -> Changed:
     owner = await find(connection, account)
     if await past(connection, act, "close", owner, {}):
         return await changed(connection, owner, "replayed")
+    await check_may_end(connection, act, owner)
     code = await ledger.close(connection, owner, ref=act.ref, actor=act.actor, reason=act.reason)
     return await changed(connection, owner, code)
 

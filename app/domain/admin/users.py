@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain import operators
-from app.domain.admin.acts import Act, find, joined, past, record
+from app.domain.admin.acts import Act, check_may_end, find, joined, past, record
 from app.domain.admin.pages import Page, page
 from app.domain.credits import credits
 from app.domain.errors import Invalid, KeyReused
@@ -156,11 +156,16 @@ async def create_api_only(
 
 
 async def suspend(session: "AsyncSession", act: Act, account: str, *, undo: bool = False) -> Changed:
-    """Refuse everything the account asks for, or (`undo`) no longer. Its credits and jobs stay."""
+    """Refuse everything the account asks for, or (`undo`) no longer. Its credits and jobs stay.
+
+    Raises NotFound, OwnAccount and LastAdministrator.
+    """
     connection = await joined(session)
     owner, name = await find(connection, account), "unsuspend" if undo else "suspend"
     if await past(connection, act, name, owner, {}):
         return await changed(connection, owner, "replayed")
+    if not undo:
+        await check_may_end(connection, act, owner)
     await operators.suspend(session, owner, not undo)
     await record(connection, act, name, owner)
     return await changed(connection, owner, "restored" if undo else "suspended")

@@ -1,15 +1,13 @@
-"""Accounts, keys, wallets, transfers, jobs: the tables of `db/sql/schema.sql`."""
+"""Accounts, keys, wallets, transfers, jobs: the tables of release 0.1.0."""
 
-from alembic import op
-
-from db.queries import script
+from db.migrations.scripts import run
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    op.execute(script("schema"))
+    run("0001_tables")
 
 
 def downgrade() -> None:

@@ -205,6 +205,15 @@ def test_texts_share_the_rows_whoever_came_first(loop: Starts) -> None:
     long.close()
 
 
+def test_accounts_share_the_rows_whatever_the_number_of_their_texts(loop: Starts) -> None:
+    one = [Script([Piece((5, 6, 7), 2, 4)] * 9, "Ann Random", owner="one") for _ in range(3)]
+    other = Script([Piece((5, 6, 7), 2, 4)] * 9, "Ann Random", owner="other")
+    running = loop(rows=8)
+    running._scripts = [*one, other]  # its thread sleeps until it is told of a text
+    chosen = [script.owner for script, _, _ in running._chosen(8)]
+    assert chosen.count("other") == 4
+
+
 class LostDecoder(Decoder):
     """A device whose kernels fail from the second step on."""
 

@@ -1,0 +1,145 @@
+"""A person erased: all they said, heard and are called goes; what was paid stays in the ledger, under an id.
+
+Each step may be done again, and the address goes last: whoever is stopped in the middle starts anew by it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import LiteralString
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from app.domain.admin.acts import Act, check_may_end, find, past, record
+from app.domain.errors import NotFound
+from app.domain.mail import forget_mails
+from db import ledger
+from db.engine import Connection
+from db.objects import Objects
+from db.personal_data import Volatile, delete_objects
+from db.queries import query
+
+_JOBS_AT_ONCE = 200
+_SYSTEM = "system"
+
+
+class Erased(Struct, frozen=True, kw_only=True):
+    """What was erased; a step done by an earlier, broken-off run counts nothing here.
+
+    `log_rewritten`: Redis writes its append-only file anew, without what was deleted.
+    """
+
+    code: str
+    account: UUID
+    jobs_cancelled: int = 0
+    jobs_erased: int = 0
+    objects_deleted: int = 0
+    redis_keys_deleted: int = 0
+    mails_deleted: int = 0
+    api_keys_deleted: int = 0
+    log_rewritten: bool = False
+
+
+class Places(Struct, frozen=True, kw_only=True):
+    """Where personal data lies besides Postgres. `mail_folder` None: mails are not kept as files."""
+
+    store: Objects
+    volatile: Volatile
+    mail_folder: Path | None = None
+
+
+async def erase(
+    connection: Connection, places: Places, act: Act, account: str, report: Callable[[str], None]
+) -> Erased:
+    """Erase the account of that e-mail or id. The connection is in autocommit: each step is kept.
+
+    Raises NotFound, KeyReused, OwnAccount, LastAdministrator, StoreError and redis.RedisError.
+    """
+    owner = await find(connection, account)
+    async with connection.transaction():
+        if await past(connection, act, "erase", owner, {}):
+            return Erased(code="replayed", account=owner)
+        email = await _refuse(connection, act, owner)
+    report("nothing is let in any more")
+    cancelled = await _cancel_open(connection, places, act, owner)
+    report(f"{cancelled} open jobs cancelled")
+    jobs = await _erase_jobs(connection, owner)
+    report(f"texts and results of {jobs} jobs forgotten")
+    return await _erase_elsewhere(
+        connection,
+        places,
+        act,
+        Erased(code="erased", account=owner, jobs_cancelled=cancelled, jobs_erased=jobs),
+        email,
+    )
+
+
+async def _refuse(connection: Connection, act: Act, owner: UUID) -> str | None:
+    """Close the account: credits expire, nothing is taken in, its keys and tokens end; its address."""
+    await check_may_end(connection, act, owner)
+    balance = await ledger.balance(connection, owner)
+    if balance is None or balance.kind == _SYSTEM:
+        raise NotFound("There is no such account. Name it by e-mail or id.", field="account")
+    await ledger.close(connection, owner, ref=uuid5(owner, "erase"), actor=act.actor, reason=act.reason)
+    return await connection.fetchval(query("refuse_account"), owner)
+
+
+async def _cancel_open(connection: Connection, places: Places, act: Act, owner: UUID) -> int:
+    """What was given of open jobs is paid, as ever."""
+    jobs = [row["id"] for row in await connection.fetch(query("open_jobs_of"), owner)]
+    ended = [
+        job
+        for job in jobs
+        if await connection.fetchval(query("cancel"), job, owner, act.actor) == "cancelled"
+    ]
+    await asyncio.to_thread(places.volatile.say_cancelled, ended)
+    return len(ended)
+
+
+async def _erase_jobs(connection: Connection, owner: UUID) -> int:
+    erased = 0
+    while some := await connection.fetchval(query("erase_jobs"), owner, _JOBS_AT_ONCE):
+        erased += some
+    return erased
+
+
+async def _erase_elsewhere(
+    connection: Connection, places: Places, act: Act, so_far: Erased, email: str | None
+) -> Erased:
+    """The store, Redis, mails; at the very end the address, with a row that says what was done."""
+    owner = so_far.account
+    jobs = await _ids(connection, query("job_ids_of"), owner)
+    keys = await _ids(connection, query("key_ids_of"), owner)
+    objects = await asyncio.to_thread(delete_objects, places.store, jobs)
+    volatile = await asyncio.to_thread(places.volatile.delete, jobs | keys | {owner})
+    mails = await _forget_mails(places, email)
+    rewritten = await asyncio.to_thread(places.volatile.rewrite)
+    async with connection.transaction():
+        await _erase_jobs(connection, owner)
+        api_keys = int(await connection.fetchval(query("erase_account"), owner) or 0)
+        done = Erased(
+            code="erased",
+            account=owner,
+            jobs_cancelled=so_far.jobs_cancelled,
+            jobs_erased=so_far.jobs_erased,
+            objects_deleted=objects,
+            redis_keys_deleted=volatile,
+            mails_deleted=mails,
+            api_keys_deleted=api_keys,
+            log_rewritten=rewritten,
+        )
+        await record(
+            connection, act, "erase", owner, {"jobs": len(jobs), "objects": objects, "keys": api_keys}
+        )
+    return done
+
+
+async def _ids(connection: Connection, statement: LiteralString, owner: UUID) -> set[UUID]:
+    return {row["id"] for row in await connection.fetch(statement, owner)}
+
+
+async def _forget_mails(places: Places, email: str | None) -> int:
+    if places.mail_folder is None or email is None:
+        return 0
+    return await asyncio.to_thread(forget_mails, places.mail_folder, email)

@@ -1,0 +1,100 @@
+"""All that is kept about a person, in one ZIP file: what somebody gets who asks for their data.
+
+account.json: who they are, credits, keys without secrets, resets, ended log-ins, operators' acts on them;
+jobs.jsonl: each job with its text; ledger.jsonl: each transfer; objects/: audio, transcripts, uploads.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, BinaryIO, LiteralString, cast
+from uuid import UUID
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.admin.acts import find
+from app.domain.admin.ledger import export as transfers_of
+from db import ledger
+from db.engine import Connection
+from db.objects import Objects
+from db.personal_data import objects_of
+from db.queries import query
+
+_AT_ONCE = 500
+_JSON = ("params", "details")  # columns that hold JSON
+
+
+class Exported(Struct, frozen=True, kw_only=True):
+    """What went into the file."""
+
+    account: UUID
+    jobs: int
+    transfers: int
+    objects: int
+
+
+async def export(connection: Connection, store: Objects, account: str, to: BinaryIO) -> Exported:
+    """Write the ZIP file; in a transaction that sees one moment. Raises NotFound, StoreError and OSError."""
+    owner = await find(connection, account)
+    with ZipFile(to, "w", ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "account.json", msgspec.json.format(msgspec.json.encode(await _account(connection, owner)))
+        )
+        jobs = await _write_jobs(connection, archive, owner)
+        transfers = await _write_ledger(connection, archive, owner)
+        objects = await asyncio.to_thread(_write_objects, archive, store, jobs)
+    return Exported(account=owner, jobs=len(jobs), transfers=transfers, objects=objects)
+
+
+async def _account(connection: Connection, owner: UUID) -> dict[str, Any]:
+    [account] = await _rows(connection, query("export_account"), owner)
+    return {
+        "account": account,
+        "credits_micro": await ledger.balance(connection, owner),
+        "api_keys": await _rows(connection, query("export_keys"), owner),
+        "password_resets_open": await _rows(connection, query("export_resets"), owner),
+        "sessions_ended": await _rows(connection, query("export_sessions"), owner),
+        "operators_acts": await _rows(connection, query("export_acts"), owner),
+    }
+
+
+async def _write_jobs(connection: Connection, archive: ZipFile, owner: UUID) -> set[UUID]:
+    jobs = set[UUID]()
+    with archive.open("jobs.jsonl", "w", force_zip64=True) as file:
+        async for row in connection.cursor(query("export_jobs"), owner, prefetch=_AT_ONCE):
+            jobs.add(row["id"])
+            file.write(msgspec.json.encode(_plain(row)) + b"\n")
+    return jobs
+
+
+async def _write_ledger(connection: Connection, archive: ZipFile, owner: UUID) -> int:
+    count = 0
+    with archive.open("ledger.jsonl", "w", force_zip64=True) as file:
+        async for transfer in transfers_of(connection, str(owner)):
+            file.write(msgspec.json.encode(transfer) + b"\n")
+            count += 1
+    return count
+
+
+def _write_objects(archive: ZipFile, store: Objects, jobs: set[UUID]) -> int:
+    """Stored as they are: audio does not get smaller. One that was deleted meanwhile is left out."""
+    count = 0
+    for key in (key for keys in objects_of(store, jobs) for key in keys):
+        entry = ZipInfo(f"objects/{key}")
+        entry.compress_type = ZIP_STORED
+        try:
+            with archive.open(entry, "w", force_zip64=True) as file:
+                store.fetch(key, cast("BinaryIO", file))
+        except FileNotFoundError:
+            continue
+        count += 1
+    return count
+
+
+async def _rows(connection: Connection, statement: LiteralString, owner: UUID) -> list[dict[str, Any]]:
+    return [_plain(row) for row in await connection.fetch(statement, owner)]
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: msgspec.json.decode(value) if name in _JSON else value for name, value in row.items()}

@@ -1,0 +1,99 @@
+"""Invitations in operators' hands: made, listed, revoked."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain import invites
+from app.domain.admin.acts import Act, identifier, past, record
+from app.domain.admin.pages import Page, page
+from app.domain.admin.terms import tier_of
+from app.domain.errors import Invalid, NotFound
+from app.domain.keys import KeyRing
+from db.engine import Connection
+from db.queries import query
+
+FREE_PLAN = "free"
+
+
+class InviteRow(Struct, frozen=True, kw_only=True):
+    """An invitation, without its code; `uses` null: not known, of before 0.2."""
+
+    id: UUID
+    created_at: datetime
+    created_by: str
+    plan: str
+    uses: int | None
+    uses_left: int
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    usable: bool
+
+
+class Invited(Struct, frozen=True, kw_only=True):
+    """The answer to an act. `invitation`, the code, and the page's `url` with it are shown this once."""
+
+    code: str
+    invite: UUID
+    invitation: str | None = None
+    url: str | None = None
+
+    @property
+    def account(self) -> None:
+        """It is on nobody's account."""
+
+
+class NewInvitation(Struct, frozen=True, kw_only=True):
+    """Whom an invitation lets in: so many people, onto which plan (name or tier), until when."""
+
+    plan: str = FREE_PLAN
+    uses: int = 1
+    expires_at: datetime | None = None
+
+
+async def list_invites(
+    connection: Connection, *, limit: int = 50, cursor: str | None = None
+) -> Page[InviteRow]:
+    """Every invitation, the last made first."""
+    return await page(connection, query("invites"), limit=limit, cursor=cursor, make=_row, mark="id")
+
+
+async def create(
+    connection: Connection, act: Act, keys: KeyRing, wanted: NewInvitation, *, public_url: str
+) -> Invited:
+    """A new invitation, with its code. Raises Invalid, NotFound and KeyReused."""
+    details = {"plan": wanted.plan, "uses": wanted.uses}
+    before = await past(connection, act, "create_invite", None, details)
+    if before is not None:
+        return Invited(code="replayed", invite=UUID(before.details["invite"]))
+    if wanted.expires_at is not None and wanted.expires_at.tzinfo is None:
+        raise Invalid("A time needs its zone, as in 2030-01-01T00:00:00Z.", field="expires_at")
+    made = await invites.create_invite(
+        connection,
+        keys,
+        created_by=act.actor,
+        tier=await tier_of(connection, wanted.plan),
+        uses=wanted.uses,
+        expires_at=wanted.expires_at,
+    )
+    await record(connection, act, "create_invite", None, {**details, "invite": str(made.id)})
+    url = f"{public_url}/signup?invite={made.code}" if public_url else None
+    return Invited(code="created", invite=made.id, invitation=made.code, url=url)
+
+
+async def revoke(connection: Connection, act: Act, invite: str) -> Invited:
+    """Nobody signs up by it from now on; who has, stays. Raises NotFound and KeyReused."""
+    wanted = identifier(invite, "invitation")
+    details = {"invite": str(wanted)}
+    if await past(connection, act, "revoke_invite", None, details):
+        return Invited(code="replayed", invite=wanted)
+    if await connection.fetchval(query("revoke_invite"), wanted) is None:
+        raise NotFound("There is no such invitation.", field="invitation")
+    await record(connection, act, "revoke_invite", None, details)
+    return Invited(code="revoked", invite=wanted)
+
+
+def _row(row: Any) -> InviteRow:
+    return InviteRow(**dict(row))

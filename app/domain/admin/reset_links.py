@@ -1,0 +1,45 @@
+"""Links to choose a new password by, made by operators for people whom no mail reaches."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.admin.acts import Act, find, past, record
+from app.domain.errors import Invalid
+from app.domain.keys import KeyRing
+from app.domain.mail_texts import link
+from app.domain.resets import new_reset_token
+from db.engine import Connection
+from db.queries import query
+
+LIFE = timedelta(days=1)
+
+
+class ResetLink(Struct, frozen=True, kw_only=True):
+    """The answer. `token` and `url` are shown this once; `url` is null where no public URL is set."""
+
+    code: str
+    account: UUID
+    token: str | None = None
+    url: str | None = None
+    expires_at: datetime | None = None
+
+
+async def make_reset_link(
+    connection: Connection, act: Act, keys: KeyRing, account: str, *, public_url: str
+) -> ResetLink:
+    """A token good once and for a day, to be handed to the person. Raises NotFound, Invalid and KeyReused.
+
+    It says nothing of whether the address is theirs, so it verifies none.
+    """
+    owner = await find(connection, account)
+    if await past(connection, act, "reset_link", owner, {}):
+        return ResetLink(code="replayed", account=owner)
+    token = new_reset_token()
+    until = await connection.fetchval(query("add_operators_reset"), owner, keys.digest(token), LIFE)
+    if until is None:
+        raise Invalid("This account is suspended, or has no password that could be reset.", field="account")
+    await record(connection, act, "reset_link", owner)
+    url = link(public_url, "/reset/confirm", token) if public_url else None
+    return ResetLink(code="made", account=owner, token=token, url=url, expires_at=until)

@@ -1,0 +1,31 @@
+"""The disk of a store that is a folder."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from db.floor import Disk, Floor
+from db.objects import StoreError
+from db.settings import DbSettings
+
+
+class StoreDisk:
+    """Looks at the disk. Of S3 there is none to look at: its operator sees to its room."""
+
+    def __init__(self, db: DbSettings) -> None:
+        place = urlsplit(db.objects)
+        self._folder = Path(unquote(place.path)) if place.scheme == "file" else None
+        self._floor = floor_of(db)
+
+    def look(self) -> Disk | None:
+        """The disk; None where the store is no folder. Blocking. Raises StoreError."""
+        if self._folder is None:
+            return None
+        try:
+            return self._floor.look(self._folder)
+        except OSError as error:
+            raise StoreError(f"the folder {self._folder} cannot be looked at: {error.strerror}") from error
+
+
+def floor_of(db: DbSettings) -> Floor:
+    """What the operator wants left alone."""
+    return Floor(bytes_min=db.store_free_bytes_min, percent_min=db.store_free_percent_min)

@@ -1,0 +1,79 @@
+"""What the store and Redis keep of an account's jobs: found by the jobs' ids, and deleted."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from uuid import UUID
+
+import redis
+
+from db import chunks
+from db.objects import Objects
+
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_OF_ANY_AGE_S = -86_400.0  # also what a store whose clock is ahead wrote just now
+_SCAN_AT_ONCE = 1000
+_TIMEOUT_S = 10
+_KEPT = ("cv:*", "codevoice:*")  # live audio by job; counters by account and key
+
+
+def objects_of(store: Objects, jobs: Collection[UUID]) -> Iterator[list[str]]:
+    """Keys of all objects that carry the id of one of the jobs, a page of the store at a time.
+
+    Audio, transcripts, uploads, and what a write that was broken off has left. Reads the list of the whole
+    store. Blocking. Raises StoreError.
+    """
+    for page in store.old("", _OF_ANY_AGE_S):
+        if found := [key for key in page if _job_of(key) in jobs]:
+            yield found
+
+
+def delete_objects(store: Objects, jobs: Collection[UUID]) -> int:
+    """Delete all of `objects_of`; how many. Blocking. Raises StoreError."""
+    deleted = 0
+    for keys in objects_of(store, jobs):
+        store.delete(keys)
+        deleted += len(keys)
+    return deleted
+
+
+class Volatile:
+    """Redis, for who erases an account there. Blocking; each method raises redis.RedisError."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._redis.close()
+
+    def say_cancelled(self, jobs: Iterable[UUID]) -> None:
+        """Have workers stop these jobs, and whoever waits for them be told."""
+        for job in jobs:
+            self._redis.publish(chunks.CANCEL, job.hex)
+            self._redis.publish(chunks.DONE, chunks.done_message(job, "cancelled"))
+
+    def delete(self, ids: Collection[UUID]) -> int:
+        """Delete live audio and counters that carry one of these ids, of jobs, keys and accounts; how many.
+
+        They go from the server's append-only file too, where it keeps one.
+        """
+        wanted = {spelled for one in ids for spelled in (one.hex.encode(), str(one).encode())}
+        gone = 0
+        for pattern in _KEPT:
+            for name in self._redis.scan_iter(pattern, count=_SCAN_AT_ONCE):
+                if not wanted.isdisjoint(name.split(b":")):
+                    gone += int(self._redis.delete(name))  # type: ignore[arg-type] # of a blocking client
+        return gone
+
+    def rewrite(self) -> bool:
+        """Have the server write its append-only file anew, without what was deleted; whether it does."""
+        try:
+            self._redis.bgrewriteaof()
+        except redis.ResponseError:  # a managed server's own matter, or under way already
+            return False
+        return True
+
+
+def _job_of(key: str) -> UUID | None:
+    found = _ID.search(key)
+    return UUID(found[0]) if found else None

@@ -1,0 +1,398 @@
+-- For `codevoice bench api` and `bench ledger`: the ledger's and the queue's functions as release 0.1.0 has them,
+-- frozen, in a schema of their own beside today's, on the same tables. They are what figures are divided by, so that
+-- a ratio changes with the product and not with its yardstick. Never edited but where a table's change forces it.
+
+CREATE SCHEMA frozen;
+
+
+CREATE FUNCTION frozen.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT clock_timestamp() $$;
+
+CREATE FUNCTION frozen.month() RETURNS date LANGUAGE sql AS
+$$ SELECT date_trunc('month', frozen.now() AT TIME ZONE 'UTC')::date $$;
+
+CREATE FUNCTION frozen.link(prev bytea, t cv.transfer) RETURNS bytea LANGUAGE sql STABLE AS $$
+  SELECT sha256(prev || convert_to(concat_ws('|', t.owner, t.seq, t.ref, t.slot, t.src, t.dst, t.amount,
+    t.bucket, t.period - date '2000-01-01', (extract(epoch FROM t.at) * 1000000)::bigint,
+    length(t.actor), t.actor, length(t.reason), t.reason), 'UTF8')) $$;
+
+CREATE FUNCTION frozen.hold_slot(bucket cv.bucket) RETURNS int LANGUAGE sql IMMUTABLE AS
+$$ SELECT CASE bucket WHEN 'free' THEN 10 WHEN 'paid' THEN 11 ELSE 12 END $$;
+
+CREATE FUNCTION frozen.enter(w cv.wallet, p_ref uuid, p_slot int, p_src cv.bucket, p_dst cv.bucket,
+  p_amount bigint, p_bucket cv.bucket, p_actor text, p_reason text) RETURNS cv.wallet LANGUAGE plpgsql AS $$
+DECLARE at timestamptz := frozen.now();
+BEGIN
+  INSERT INTO cv.transfer VALUES (w.owner, w.seq + 1, p_ref, p_slot, p_src, p_dst, p_amount, p_bucket, w.period,
+    p_actor, p_reason, at, frozen.link(w.head, ROW(w.owner, w.seq + 1, p_ref, p_slot, p_src, p_dst, p_amount, p_bucket,
+    w.period, p_actor, p_reason, at, NULL)::cv.transfer))
+  RETURNING seq, hash,
+    w.issued + amount * ((src = 'issued')::int - (dst = 'issued')::int),
+    w.free + amount * ((dst = 'free')::int - (src = 'free')::int),
+    w.paid + amount * ((dst = 'paid')::int - (src = 'paid')::int),
+    w.held + amount * ((dst = 'held')::int - (src = 'held')::int),
+    w.spent + amount * ((dst = 'spent')::int - (src = 'spent')::int),
+    w.expired + amount * ((dst = 'expired')::int - (src = 'expired')::int)
+    INTO w.seq, w.head, w.issued, w.free, w.paid, w.held, w.spent, w.expired;
+  RETURN w;
+END $$;
+
+CREATE FUNCTION frozen.save(w cv.wallet) RETURNS cv.wallet LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE cv.wallet SET tier = w.tier, monthly = w.monthly, next_tier = w.next_tier, next_monthly = w.next_monthly,
+    unlimited = w.unlimited, closed = w.closed, period = w.period, seq = w.seq, head = w.head, issued = w.issued,
+    free = w.free, paid = w.paid, held = w.held, spent = w.spent, expired = w.expired, open_jobs = w.open_jobs,
+    next_at = w.next_at WHERE owner = w.owner;
+  RETURN w;
+END $$;
+
+CREATE FUNCTION frozen.quota(p_tier int, p_monthly bigint) RETURNS bigint LANGUAGE sql STABLE AS
+$$ SELECT coalesce(p_monthly, (SELECT monthly FROM cv.plan WHERE tier = p_tier)) $$;
+
+CREATE FUNCTION frozen.put_terms(w cv.wallet, p_tier int, p_monthly bigint) RETURNS cv.wallet LANGUAGE plpgsql AS $$
+BEGIN
+  w.tier := p_tier; w.monthly := p_monthly; w.next_tier := NULL; w.next_monthly := NULL;
+  UPDATE cv.account SET tier = p_tier WHERE id = w.owner AND tier <> p_tier;
+  RETURN w;
+END $$;
+
+CREATE FUNCTION frozen.take(p_owner uuid) RETURNS cv.wallet LANGUAGE plpgsql AS $$
+DECLARE w cv.wallet; month date; quota bigint; month_ref uuid;
+BEGIN
+  SELECT * INTO w FROM cv.wallet WHERE owner = p_owner FOR NO KEY UPDATE;
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  month := frozen.month();
+  IF month > w.period THEN
+    month_ref := md5('month|' || p_owner || '|' || (month - date '2000-01-01'))::uuid;
+    IF w.free > 0 THEN
+      w := frozen.enter(w, month_ref, 4, 'free', 'expired', w.free, 'free', 'system', 'month_end');
+    END IF;
+    w.period := month;
+    IF w.next_tier IS NOT NULL THEN
+      w := frozen.put_terms(w, w.next_tier, w.next_monthly);
+    END IF;
+    quota := frozen.quota(w.tier, w.monthly);
+    IF quota > 0 AND NOT w.closed THEN
+      w := frozen.enter(w, month_ref, 3, 'issued', 'free', quota, 'free', 'system', 'monthly_credits');
+    END IF;
+    w := frozen.save(w);  -- here, since a caller that refuses saves nothing
+  END IF;
+  RETURN w;
+END $$;
+
+CREATE FUNCTION frozen.hold(w cv.wallet, p_ref uuid, p_amount bigint) RETURNS cv.wallet LANGUAGE plpgsql AS $$
+DECLARE from_free bigint := CASE WHEN w.unlimited THEN 0 ELSE least(w.free, p_amount) END;
+BEGIN
+  IF w.unlimited AND p_amount > 0 THEN
+    RETURN frozen.enter(w, p_ref, 12, 'issued', 'held', p_amount, 'issued', 'api', 'hold');
+  END IF;
+  IF from_free > 0 THEN
+    w := frozen.enter(w, p_ref, 10, 'free', 'held', from_free, 'free', 'api', 'hold');
+  END IF;
+  IF p_amount > from_free THEN
+    w := frozen.enter(w, p_ref, 11, 'paid', 'held', p_amount - from_free, 'paid', 'api', 'hold');
+  END IF;
+  RETURN w;
+END $$;
+
+CREATE FUNCTION frozen.settle(w cv.wallet, p_ref uuid, p_price bigint, p_actor text) RETURNS cv.wallet
+LANGUAGE plpgsql AS $$
+DECLARE h record; due bigint := p_price; part bigint; back cv.bucket;
+BEGIN
+  FOR h IN SELECT slot, amount, bucket, period FROM cv.transfer
+           WHERE owner = w.owner AND ref = p_ref AND slot BETWEEN 10 AND 12 ORDER BY slot LOOP
+    part := least(h.amount, due);
+    due := due - part;
+    IF part > 0 THEN
+      w := frozen.enter(w, p_ref, h.slot + 10, 'held', 'spent', part, h.bucket, p_actor, 'post');
+    END IF;
+    IF part < h.amount THEN
+      back := CASE WHEN h.bucket = 'issued' THEN 'issued' WHEN w.closed OR (h.bucket = 'free' AND h.period < w.period)
+                   THEN 'expired' ELSE h.bucket END;
+      w := frozen.enter(w, p_ref, h.slot + CASE WHEN part > 0 THEN 20 ELSE 10 END, 'held', back,
+                    h.amount - part, h.bucket, p_actor, CASE WHEN part > 0 THEN 'rest' ELSE 'void' END);
+    END IF;
+  END LOOP;
+  IF due > 0 THEN
+    RAISE EXCEPTION 'price % is above the hold of %', p_price, p_ref USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN w;
+END $$;
+
+CREATE FUNCTION frozen.submit(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engines text[], p_lanes text[],
+  p_params text[], p_holds bigint[], p_characters int[], p_costs_us bigint[], p_keys text[],
+  p_fingerprints bytea[], p_wait interval, p_open_max int, p_lives boolean[] DEFAULT '{}',
+  p_api_keys uuid[] DEFAULT '{}', p_tariffs int[] DEFAULT '{}')
+RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE k record; w cv.wallet; owner_now uuid; n int; due_at timestamptz; locked_at timestamptz;
+  said_at timestamptz; plain bigint;
+BEGIN
+  PERFORM FROM cv.wallet x WHERE x.owner = ANY(p_owners) ORDER BY x.owner FOR NO KEY UPDATE;
+  locked_at := clock_timestamp(); said_at := frozen.now();
+
+  -- Nearly every job is plain: it has no key, is its owner's only one here, paid from one bucket, in the wallet's
+  -- month. All of those in one statement, since a statement costs as much as several rows.
+  RETURN QUERY WITH y AS (
+    SELECT t.n, p_ids[n] AS ref, p_holds[n] AS amount, w.owner, w.seq, w.period, w.src, w.slot, w.at,
+      CASE w.src WHEN 'free' THEN w.free - p_holds[n] WHEN 'paid' THEN w.paid - p_holds[n] ELSE 0 END AS remaining,
+      greatest(locked_at, w.next_at) + p_costs_us[n] * interval '1 microsecond' AS due_at,
+      frozen.link(w.head, ROW(w.owner, w.seq, p_ids[n], w.slot, w.src, 'held', p_holds[n], w.src, w.period, 'api', 'hold',
+        w.at, NULL)::cv.transfer) AS hash
+    FROM unnest(p_owners) WITH ORDINALITY AS t(owner, n), LATERAL (
+      SELECT x.owner, x.seq + 1 AS seq, x.head, x.free, x.paid, x.next_at, x.period, x.closed, x.open_jobs,
+        said_at AS at,
+        CASE WHEN x.unlimited THEN 'issued'::cv.bucket WHEN x.free >= p_holds[n] THEN 'free'
+             WHEN x.free = 0 AND x.paid >= p_holds[n] THEN 'paid' END AS src,
+        CASE WHEN x.unlimited THEN 12 WHEN x.free >= p_holds[n] THEN 10 ELSE 11 END AS slot
+      FROM cv.wallet x WHERE x.owner = t.owner OFFSET 0) w
+    WHERE p_keys[n] IS NULL AND w.src IS NOT NULL AND p_holds[n] > 0 AND cardinality(array_positions(p_owners, t.owner)) = 1
+      AND w.period >= date_trunc('month', w.at AT TIME ZONE 'UTC') AND NOT w.closed AND w.open_jobs < p_open_max
+      AND (SELECT true FROM cv.job x WHERE x.id = p_ids[n]) IS NULL
+  ), queued AS (
+    INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, tariff, bucket, remaining, live,
+                        api_key, fair_at, deadline, created_at)
+    SELECT y.ref, y.owner, p_kinds[y.n], p_engines[y.n], p_lanes[y.n], p_params[y.n]::jsonb, p_characters[y.n], y.amount,
+      p_tariffs[y.n], y.src, y.remaining, coalesce(p_lives[y.n], false), p_api_keys[y.n], y.due_at, locked_at + p_wait,
+      locked_at FROM y
+  ), held AS (
+    INSERT INTO cv.transfer SELECT y.owner, y.seq, y.ref, y.slot, y.src, 'held', y.amount, y.src, y.period, 'api',
+      'hold', y.at, y.hash FROM y
+  )
+  UPDATE cv.wallet x SET seq = y.seq, head = y.hash, held = x.held + y.amount,
+      issued = CASE y.src WHEN 'issued' THEN x.issued + y.amount ELSE x.issued END,
+      free = CASE y.src WHEN 'free' THEN y.remaining ELSE x.free END,
+      paid = CASE y.src WHEN 'paid' THEN y.remaining ELSE x.paid END,
+      open_jobs = x.open_jobs + 1, next_at = y.due_at
+    FROM y WHERE x.owner = y.owner RETURNING y.n, 'queued', y.ref, y.src, y.remaining;
+  GET DIAGNOSTICS plain = ROW_COUNT;
+  IF plain = cardinality(p_ids) THEN RETURN; END IF;
+
+  -- The others one by one.
+  FOREACH n IN ARRAY ARRAY(
+    SELECT t.n FROM unnest(p_ids, p_owners) WITH ORDINALITY AS t(id, owner, n)
+    WHERE (SELECT x.created_at FROM cv.job x WHERE x.id = t.id) IS DISTINCT FROM locked_at ORDER BY t.owner, t.n
+  ) LOOP
+    IF owner_now IS DISTINCT FROM p_owners[n] THEN
+      IF w.owner IS NOT NULL THEN w := frozen.save(w); END IF;
+      w := frozen.take(p_owners[n]);
+      owner_now := p_owners[n];
+    END IF;
+    pos := n; id := NULL; bucket := NULL; remaining := NULL;
+    code := CASE WHEN w.owner IS NULL THEN 'no_wallet' WHEN w.closed THEN 'closed' END;
+    IF code IS NOT NULL THEN RETURN NEXT; CONTINUE; END IF;
+
+    IF p_keys[n] IS NOT NULL THEN
+      SELECT i.fingerprint, x.id, x.bucket, x.remaining,
+        x.state IN ('failed', 'cancelled', 'expired') OR i.at < clock_timestamp() - interval '24 hours' AS over
+        INTO k FROM cv.idempotency i JOIN cv.job x ON x.id = i.job
+        WHERE i.owner = p_owners[n] AND i.key = p_keys[n];
+      IF k.over AND k.id <> p_ids[n] THEN  -- a key whose job came to nothing, or that is a day old, is free again
+        DELETE FROM cv.idempotency i WHERE i.owner = p_owners[n] AND i.key = p_keys[n];
+      ELSIF FOUND THEN
+        code := CASE WHEN k.id = p_ids[n] THEN 'queued' WHEN k.fingerprint = p_fingerprints[n] THEN 'replayed'
+                     ELSE 'key_reused' END;
+        id := k.id; bucket := k.bucket; remaining := k.remaining;
+        RETURN NEXT; CONTINUE;
+      END IF;
+    END IF;
+    code := CASE WHEN NOT w.unlimited AND w.free + w.paid < p_holds[n] THEN 'insufficient_credits'
+                 WHEN w.open_jobs >= p_open_max THEN 'too_many_waiting' END;
+    IF code IS NULL THEN
+      bucket := CASE WHEN w.unlimited THEN 'issued'::cv.bucket WHEN w.free >= p_holds[n] THEN 'free' ELSE 'paid' END;
+      -- Fair queueing: each job is due when all its owner's earlier ones would be done.
+      INSERT INTO cv.job AS x (id, owner, kind, engine, lane, params, characters, hold, tariff, bucket, remaining, split,
+                               live, api_key, fair_at, deadline)
+        VALUES (p_ids[n], p_owners[n], p_kinds[n], p_engines[n], p_lanes[n], p_params[n]::jsonb, p_characters[n],
+                p_holds[n], p_tariffs[n], bucket, CASE bucket WHEN 'free' THEN w.free - p_holds[n]
+                  WHEN 'paid' THEN w.free + w.paid - p_holds[n] ELSE 0 END,
+                bucket = 'paid' AND w.free > 0, coalesce(p_lives[n], false), p_api_keys[n],
+                greatest(clock_timestamp(), w.next_at) + p_costs_us[n] * interval '1 microsecond',
+                clock_timestamp() + p_wait)
+        ON CONFLICT DO NOTHING RETURNING 'queued', x.id, x.remaining, x.fair_at INTO code, id, remaining, due_at;
+    END IF;
+    IF id IS NULL THEN  -- refused, unless it is there already
+      SELECT x.id, x.bucket, x.remaining INTO id, bucket, remaining FROM cv.job x
+        WHERE x.id = p_ids[n] AND x.owner = p_owners[n];
+      IF FOUND THEN code := 'queued';
+      ELSIF code IS NULL THEN
+        RAISE EXCEPTION 'job % is another owner''s', p_ids[n] USING ERRCODE = 'unique_violation';
+      ELSE remaining := w.free + w.paid;
+      END IF;
+      RETURN NEXT; CONTINUE;
+    END IF;
+
+    w := frozen.hold(w, p_ids[n], p_holds[n]);  -- leaves what the job says remains
+    w.open_jobs := w.open_jobs + 1;
+    w.next_at := due_at;
+    IF p_keys[n] IS NOT NULL THEN
+      INSERT INTO cv.idempotency (owner, key, fingerprint, job)
+        VALUES (p_owners[n], p_keys[n], p_fingerprints[n], p_ids[n]);
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+  IF w.owner IS NOT NULL THEN w := frozen.save(w); END IF;
+END $$;
+
+CREATE FUNCTION frozen.submit_batch(p_ids uuid[], p_owners uuid[], p_kinds text[], p_engines text[], p_lanes text[],
+  p_params text[], p_holds bigint[], p_characters int[], p_costs_us bigint[], p_keys text[],
+  p_fingerprints bytea[], p_wait interval, p_open_max int, p_lives boolean[] DEFAULT '{}',
+  p_api_keys uuid[] DEFAULT '{}', p_tariffs int[] DEFAULT '{}')
+RETURNS TABLE (pos bigint, code text, id uuid, bucket cv.bucket, remaining bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE i bigint;
+BEGIN
+  RETURN QUERY SELECT * FROM frozen.submit(p_ids, p_owners, p_kinds, p_engines, p_lanes, p_params, p_holds,
+    p_characters, p_costs_us, p_keys, p_fingerprints, p_wait, p_open_max, p_lives, p_api_keys, p_tariffs);
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+  FOR i IN SELECT t.n FROM unnest(p_owners) WITH ORDINALITY AS t(owner, n) ORDER BY t.owner, t.n LOOP
+    BEGIN
+      RETURN QUERY SELECT i, s.code, s.id, s.bucket, s.remaining FROM frozen.submit(p_ids[i:i], p_owners[i:i],
+        p_kinds[i:i], p_engines[i:i], p_lanes[i:i], p_params[i:i], p_holds[i:i], p_characters[i:i],
+        p_costs_us[i:i], p_keys[i:i], p_fingerprints[i:i], p_wait, p_open_max, p_lives[i:i], p_api_keys[i:i],
+        p_tariffs[i:i]) s;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+      pos := i; code := 'malformed'; id := NULL; bucket := NULL; remaining := NULL;
+      RETURN NEXT;
+    END;
+  END LOOP;
+END $$;
+
+CREATE FUNCTION frozen.claim(p_engine text, p_lane text, p_mixed boolean, p_limit int, p_worker text, p_lease interval)
+RETURNS TABLE (id uuid, attempt int, lane text, params text, fair_at timestamptz, live boolean, kind text,
+  waited_s float8)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE ids uuid[]; at timestamptz := clock_timestamp();
+BEGIN
+  IF p_lane IS NULL AND NOT p_mixed THEN
+    SELECT j.lane INTO p_lane FROM cv.job j
+      WHERE j.engine = p_engine AND j.state = 'queued' AND j.not_before <= at AND j.deadline > at
+      ORDER BY j.fair_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN RETURN; END IF;
+  END IF;
+  IF p_lane IS NULL THEN
+    ids := ARRAY(SELECT j.id FROM cv.job j
+      WHERE j.engine = p_engine AND j.state = 'queued' AND j.not_before <= at AND j.deadline > at
+      ORDER BY j.fair_at LIMIT p_limit FOR UPDATE SKIP LOCKED);
+  ELSE
+    ids := ARRAY(SELECT j.id FROM cv.job j
+      WHERE j.engine = p_engine AND j.lane = p_lane AND j.state = 'queued' AND j.not_before <= at AND j.deadline > at
+      ORDER BY j.fair_at LIMIT p_limit FOR UPDATE SKIP LOCKED);
+  END IF;
+  RETURN QUERY UPDATE cv.job j SET state = 'processing', attempt = j.attempt + 1, tries = j.tries + 1,
+      worker = p_worker, lease = at + p_lease, started_at = coalesce(j.started_at, at)
+    WHERE j.id = ANY(ids) RETURNING j.id, j.attempt, j.lane, j.params::text, j.fair_at, j.live, j.kind,
+      extract(epoch FROM at - j.created_at)::float8;
+END $$;
+
+CREATE FUNCTION frozen.close_job(w cv.wallet, p_job uuid, p_state text, p_code text, p_price bigint, p_actor text)
+RETURNS cv.wallet LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE cv.job SET state = p_state, code = p_code, price = p_price, lease = NULL, worker = NULL,
+    finished_at = clock_timestamp() WHERE id = p_job;
+  w := frozen.settle(w, p_job, p_price, p_actor);
+  w.open_jobs := w.open_jobs - 1;
+  RETURN w;
+END $$;
+
+CREATE FUNCTION frozen.requeue(p_job uuid, p_tries_back int, p_delay interval) RETURNS void LANGUAGE sql AS $$
+  UPDATE cv.job SET state = 'queued', lease = NULL, worker = NULL, tries = tries - p_tries_back,
+    not_before = clock_timestamp() + p_delay WHERE id = p_job $$;
+
+CREATE FUNCTION frozen.finish(p_ids uuid[], p_attempts int[], p_outcomes text[], p_codes text[], p_prices bigint[],
+  p_objects text[], p_content_types text[], p_bytes bigint[], p_durations_ms bigint[], p_sha256s bytea[],
+  p_worker text, p_tries_max int, p_keep interval)
+RETURNS TABLE (id uuid, attempt int, result text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE w cv.wallet; owner_now uuid; owners uuid[]; n int; tries int; due bigint; slot int; bucket cv.bucket; whole boolean;
+  locked_at timestamptz; said_at timestamptz; plain bigint;
+BEGIN
+  owners := ARRAY(SELECT (SELECT x.owner FROM cv.job x WHERE x.id = t.id) FROM unnest(p_ids) AS t(id));
+  PERFORM FROM cv.wallet x WHERE x.owner = ANY(owners) ORDER BY x.owner FOR NO KEY UPDATE;
+  locked_at := clock_timestamp(); said_at := frozen.now();
+
+  -- As in cv.submit: jobs done at the price they were held at, from one bucket, each its owner's only one here.
+  -- Who fences a job or ends it has the wallet's lock: what is read here stays so. What was held, and from where, is
+  -- read from the job: a plan made while the tables were young would seek the hold among all its owner's transfers.
+  RETURN QUERY WITH y AS (
+    SELECT t.n, x.id, x.owner, x.seq, x.slot, x.amount, x.bucket, x.period, x.at,
+      frozen.link(x.head, ROW(x.owner, x.seq, x.id, x.slot, 'held', 'spent', x.amount, x.bucket, x.period, p_worker, 'post',
+        x.at, NULL)::cv.transfer) AS hash
+    FROM unnest(p_ids, owners) WITH ORDINALITY AS t(id, owner, n), LATERAL (
+      SELECT j.id, j.attempt, j.worker, j.hold AS amount, j.tariff, j.bucket, j.split, w.owner, w.seq + 1 AS seq, w.head,
+        w.period, frozen.hold_slot(j.bucket) + 10 AS slot, said_at AS at
+      FROM cv.job j, cv.wallet w WHERE j.id = t.id AND w.owner = t.owner OFFSET 0) x
+    WHERE p_outcomes[n] = 'done' AND cardinality(array_positions(owners, t.owner)) = 1
+      AND NOT x.split AND x.amount > 0 AND x.attempt = p_attempts[n] AND x.worker = p_worker
+      AND x.period >= date_trunc('month', x.at AT TIME ZONE 'UTC')
+      AND coalesce(p_prices[n], x.amount) = x.amount
+      AND (SELECT p.unit FROM cv.price p WHERE p.version = x.tariff) IS DISTINCT FROM 'audio_second'
+  ), ended AS (
+    UPDATE cv.job x SET state = 'completed', lease = NULL, worker = NULL, finished_at = locked_at, price = y.amount,
+      object = p_objects[y.n], content_type = p_content_types[y.n], audio_bytes = p_bytes[y.n],
+      duration_ms = p_durations_ms[y.n], sha256 = p_sha256s[y.n], audio_until = locked_at + p_keep
+      FROM y WHERE x.id = y.id
+  ), spent AS (
+    INSERT INTO cv.transfer SELECT y.owner, y.seq, y.id, y.slot, 'held', 'spent', y.amount, y.bucket, y.period, p_worker,
+      'post', y.at, y.hash FROM y
+  )
+  UPDATE cv.wallet x SET seq = y.seq, head = y.hash, held = x.held - y.amount, spent = x.spent + y.amount,
+      open_jobs = x.open_jobs - 1
+    FROM y WHERE x.owner = y.owner RETURNING y.id, p_attempts[y.n], 'completed';
+  GET DIAGNOSTICS plain = ROW_COUNT;
+  IF plain = cardinality(p_ids) THEN RETURN; END IF;
+
+  FOREACH n IN ARRAY ARRAY(
+    SELECT t.n FROM unnest(p_ids) WITH ORDINALITY AS t(id, n) JOIN cv.job x ON x.id = t.id
+    WHERE x.finished_at IS DISTINCT FROM locked_at ORDER BY x.owner, t.id
+  ) LOOP
+    IF owner_now IS DISTINCT FROM owners[n] THEN
+      IF owner_now IS NOT NULL THEN w := frozen.save(w); END IF;
+      w := frozen.take(owners[n]);
+      owner_now := owners[n];
+    END IF;
+    id := p_ids[n]; attempt := p_attempts[n];
+    -- Only a job that is processing has a worker.
+    IF p_outcomes[n] = 'done' THEN
+      UPDATE cv.job x SET state = 'completed', lease = NULL, worker = NULL, finished_at = clock_timestamp(),
+        -- Audio sold by its length costs that, rounded up, within the hold; all else was quoted as the hold.
+        price = coalesce(p_prices[n], least(x.hold, (SELECT ceil(t.amount::numeric * p_durations_ms[n] / 1000)::bigint
+          FROM cv.price t WHERE t.version = x.tariff AND t.unit = 'audio_second'))),
+        object = p_objects[n], content_type = p_content_types[n], audio_bytes = p_bytes[n],
+        duration_ms = p_durations_ms[n], sha256 = p_sha256s[n], audio_until = clock_timestamp() + p_keep
+        WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker RETURNING x.price,
+          frozen.hold_slot(x.bucket) + 10, x.bucket, NOT x.split AND x.hold > 0 AND x.price = x.hold INTO due, slot, bucket, whole;
+      IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
+      IF whole THEN
+        w := frozen.enter(w, p_ids[n], slot, 'held', 'spent', due, bucket, p_worker, 'post');
+      ELSE
+        w := frozen.settle(w, p_ids[n], due, p_worker);
+      END IF;
+      w.open_jobs := w.open_jobs - 1;
+      result := 'completed'; RETURN NEXT; CONTINUE;
+    END IF;
+    SELECT x.tries INTO tries FROM cv.job x
+      WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker FOR UPDATE;
+    IF NOT FOUND THEN result := 'fenced'; RETURN NEXT; CONTINUE; END IF;
+    IF p_outcomes[n] = 'refuse' OR (p_outcomes[n] = 'retry' AND tries >= p_tries_max) THEN
+      w := frozen.close_job(w, p_ids[n], 'failed', coalesce(p_codes[n], 'failed'), 0, p_worker);
+      result := 'failed';
+    ELSIF p_outcomes[n] = 'retry' THEN
+      PERFORM frozen.requeue(p_ids[n], 0, 0.2 * 2 ^ tries * interval '1 second');
+      result := 'queued';
+    ELSIF p_outcomes[n] = 'hand_back' THEN
+      PERFORM frozen.requeue(p_ids[n], 1, interval '0');
+      result := 'queued';
+    ELSE
+      RAISE EXCEPTION 'unknown outcome %', p_outcomes[n] USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+  IF owner_now IS NOT NULL THEN w := frozen.save(w); END IF;
+END $$;

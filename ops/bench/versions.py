@@ -1,0 +1,157 @@
+"""This checkout against another one, in alternating rounds: `python -m ops.bench.versions CHECKOUT`.
+
+Both run as whole stacks side by side, one idle while the other is measured. `…_ratio` is this one's speed ÷
+the other's, the median of the rounds' own ratios, with its least and most; `…_more_ms` is this one's time −
+the other's, of medians. `posts`: durable POST /v1/tts a second from 32 connections; `polls`: status polls;
+`jobs`: embedded speech from the first POST until the last job is completed; `lone_job`: one POST until it is
+completed; `first_byte`: of a stream by the embedded engine. One JSON object on stdout.
+"""
+
+import json
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from ops.bench import Figures, fund
+from ops.bench.field import ask
+from ops.bench.own_stack import own_stack
+from ops.bench.paced import VOICE
+from ops.bench.posting import Poster, ready
+from ops.bench.speech import finished_at, platform_rate
+from ops.stack import Stack
+
+_ROUNDS = 11
+_CREDITS = 200_000
+_CONNECTIONS = 32
+_SECONDS = 1.2
+_JOBS = 120
+_LONE_JOBS = 8
+_APART_S = 0.06
+_TEXT = "The quick brown fox jumps over the lazy dog."
+_NO_WORK = {"CODEVOICE_JOBS_WAITING_MAX": "1000000000", "CODEVOICE_STATUS_POLLS_PER_S": "1000000"}
+Measure = Callable[[Stack], float]
+
+
+def versions(other: Path) -> Figures:
+    """Run all rounds. Raises BenchError where a request or a job failed."""
+    engines = "espeak,ops.bench.paced:engine"
+    theirs = other / ".venv" / "bin" / "codevoice"
+    figures: Figures = {"rounds": _ROUNDS}
+    with (
+        own_stack(engines=engines, **_NO_WORK) as ours,
+        own_stack(theirs, engines=engines, **_NO_WORK) as base,
+    ):
+        for stack in (ours, base):
+            fund(stack, credits=_CREDITS)
+            ready(stack, "en-us-male")
+        for name, measure in _MEASURES.items():
+            figures |= _compared(name, measure, ours, base)
+            print(name, {k: round(v, 3) for k, v in figures.items() if k.startswith(name)}, file=sys.stderr)
+    return figures
+
+
+def _compared(name: str, measure: Measure, ours: Stack, base: Stack) -> Figures:
+    for stack in (ours, base):
+        measure(stack)  # caches, plans and connections are made
+    pairs = list[tuple[float, float]]()
+    for number in range(_ROUNDS):
+        order = (ours, base) if number % 2 else (base, ours)
+        found = {id(stack): measure(stack) for stack in order}
+        pairs.append((found[id(ours)], found[id(base)]))
+    if name in _TIMES:
+        mine, others = (statistics.median(values) for values in zip(*pairs, strict=True))
+        return {f"{name}_ms": mine, f"{name}_base_ms": others, f"{name}_more_ms": mine - others}
+    ratios = [mine / others for mine, others in pairs]
+    return {
+        f"{name}_ratio": statistics.median(ratios),
+        f"{name}_ratio_min": min(ratios),
+        f"{name}_ratio_max": max(ratios),
+    }
+
+
+def _posts(stack: Stack) -> float:
+    """To an engine that takes its time, so that none is spoken meanwhile; then they are cancelled."""
+    body = json.dumps({"text": _TEXT, "voice": VOICE})
+    head = (
+        f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {stack.api_key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    rate = _rate(stack, [head + body])
+    _forget_queued(stack)
+    return rate
+
+
+def _forget_queued(stack: Stack) -> None:
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT cv.cancel(id, owner, 'bench', false) FROM cv.job WHERE state IN ('queued', 'processing')"
+        )
+
+
+def _polls(stack: Stack) -> float:
+    with psycopg.connect(stack.database_url) as connection:
+        jobs = connection.execute("SELECT id FROM cv.job ORDER BY created_at LIMIT 64").fetchall()
+    return _rate(stack, [f"GET /tts/status/{job} HTTP/1.1\r\nHost: bench\r\n\r\n" for (job,) in jobs])
+
+
+def _rate(stack: Stack, requests: Sequence[str]) -> float:
+    port = urlsplit(stack.url).port
+    assert port is not None
+    done = ask(port, requests, seconds=_SECONDS, connections=_CONNECTIONS)
+    return done.done / done.seconds
+
+
+def _jobs(stack: Stack) -> float:
+    return platform_rate(stack, "en-us-male", _JOBS)
+
+
+def _lone_job(stack: Stack) -> float:
+    times = list[float]()
+    with Poster(stack) as poster, psycopg.connect(stack.database_url, autocommit=True) as connection:
+        for _ in range(_LONE_JOBS):
+            sent_at = time.time()
+            job = poster.post(_TEXT, "en-us-male")
+            time.sleep(_APART_S)
+            times.append(1000 * (finished_at(connection, job) - sent_at))
+    return statistics.median(times)
+
+
+def _first_byte(stack: Stack) -> float:
+    times = list[float]()
+    for _ in range(_LONE_JOBS):
+        place = urlsplit(stack.url)
+        body = json.dumps({"text": _TEXT, "voice": "en-us-male", "format": "wav"})
+        with socket.create_connection((place.hostname, place.port), timeout=30) as api:
+            sent_at = time.monotonic()
+            api.sendall(
+                f"POST /api/v1/tts/generate/stream HTTP/1.1\r\nHost: bench\r\nX-API-Key: {stack.api_key}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            answer = b""
+            while b"RIFF" not in answer:
+                answer += api.recv(65_536)
+            times.append(1000 * (time.monotonic() - sent_at))
+            while not answer.endswith(b"0\r\n\r\n"):
+                answer = answer[-8:] + api.recv(65_536)
+        time.sleep(_APART_S)
+    return statistics.median(times)
+
+
+_MEASURES: dict[str, Measure] = {
+    "posts": _posts,
+    "polls": _polls,
+    "jobs": _jobs,
+    "lone_job": _lone_job,
+    "first_byte": _first_byte,
+}
+_TIMES = ("lone_job", "first_byte")
+
+
+if __name__ == "__main__":
+    print(json.dumps({"bench": "versions", "figures": versions(Path(sys.argv[1]).absolute())}))

@@ -1,0 +1,42 @@
+"""`codevoice check confinement`: what can a text or a file do here that takes its child over?"""
+
+import json
+
+import rich_click as click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def confinement(as_json: bool) -> None:
+    """Plant a hostile program in a child of each kind, confined as those that read customers' texts or files.
+
+    It tries to open files, to connect, to start programs, to trace and to signal others, and more. Exit
+    status 0 only when all of it is denied, save what this machine cannot deny: that is named.
+    """
+    import msgspec
+
+    from workers.process import landlock
+    from workers.process.confinement import missing
+    from workers.process.trial import KINDS, tried
+
+    trials = {kind: tried(kind) for kind in KINDS}
+    is_confined = not any(trial.faults for trial in trials.values())
+    if as_json:
+        report = {
+            "check": "confinement",
+            "confined": is_confined,
+            "landlock_version": landlock.version(),
+            "missing": missing(),
+            "kinds": msgspec.to_builtins(trials),
+        }
+        click.echo(json.dumps(report))
+    else:
+        for lacking in missing():
+            click.echo(f"missing on this machine: {lacking}")
+        for kind, trial in trials.items():
+            denied = sum(outcome.startswith("denied") for outcome in trial.attempts.values())
+            click.echo(f"{kind}: {denied} of {len(trial.attempts)} attempts denied, uid {trial.proc.uid}")
+            for fault in trial.faults:
+                click.echo(f"{kind}: NOT as it must be: {fault} {trial.attempts.get(fault, '')}")
+    if not is_confined:
+        raise SystemExit(1)

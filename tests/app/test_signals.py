@@ -1,0 +1,19 @@
+"""How this process hears of jobs, for many who listen at once."""
+
+import asyncio
+from uuid import uuid4
+
+from app.domain.signals import Signals
+from db.chunks import Live, Reader
+
+LISTENERS = 150
+
+
+async def test_many_may_listen_at_once(redis_url: str) -> None:
+    signals = Signals(redis_url)
+    try:
+        readers = [Reader(signals.redis, Live(uuid4(), 1)) for _ in range(LISTENERS)]
+        found = await asyncio.gather(*(reader.next(wait_ms=300, entries_max=1) for reader in readers))
+    finally:
+        await signals.close()
+    assert list(map(list, found)) == [[]] * LISTENERS

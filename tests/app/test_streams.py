@@ -1,0 +1,145 @@
+"""Places for streams, counted by several processes together."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Callable, Sequence
+from uuid import uuid4
+
+import pytest
+
+from app.domain import streams as streams_module
+from app.domain.errors import TooManyStreams
+from app.domain.principals import Principal
+from app.domain.streams import Place, StreamLimits, Streams
+from db.open_streams import OpenStreams, StreamCounts
+
+LIMITS = StreamLimits(key_max=3, account_max=4, address_max=2, wait_s=5)
+Open = Callable[..., Streams]
+
+
+@pytest.fixture
+async def process(redis_url: str) -> AsyncGenerator[Open]:
+    """Streams of one process more; `lease_s`: how long it is believed when it says no more."""
+    opened: list[Streams] = []
+
+    def one(*, lease_s: float = 60, url: str = redis_url) -> Streams:
+        opened.append(Streams(StreamCounts(url, lease_s=lease_s), LIMITS))
+        return opened[-1]
+
+    yield one
+    for streams in opened:
+        await streams.close()
+
+
+def caller(key: bool = True) -> Principal:
+    return Principal(
+        account=uuid4(),
+        user_type="registered",
+        tier=1,
+        admin=False,
+        suspended=False,
+        epoch=0,
+        key=uuid4() if key else None,
+    )
+
+
+async def taken(streams: Streams, who: Principal, times: int) -> list[Place]:
+    """The places it gets, of so many wanted at once."""
+    found = await asyncio.gather(*(streams.take(who) for _ in range(times)), return_exceptions=True)
+    assert {type(each) for each in found} <= {Place, TooManyStreams}
+    return [each for each in found if isinstance(each, Place)]
+
+
+@pytest.mark.parametrize("key", [True, False])
+async def test_processes_together_give_a_key_no_more_than_it_may_have(process: Open, key: bool) -> None:
+    here, there, who = process(), process(), caller(key)
+
+    found = await asyncio.gather(taken(here, who, 5), taken(there, who, 5))
+
+    assert sum(map(len, found)) == LIMITS.key_max
+
+
+async def test_an_account_has_no_more_with_several_keys(process: Open) -> None:
+    here, there, first = process(), process(), caller()
+    second = Principal(**{name: getattr(first, name) for name in first.__struct_fields__} | {"key": uuid4()})
+
+    found = await asyncio.gather(taken(here, first, 3), taken(there, second, 3))
+
+    assert sum(map(len, found)) == LIMITS.account_max
+
+
+async def test_a_place_given_back_is_another_processs(process: Open) -> None:
+    here, there, who = process(), process(), caller()
+    places = await taken(here, who, LIMITS.key_max)
+    assert await taken(there, who, 1) == []
+
+    places[0].close()
+    places[0].close()  # counts once
+
+    async with asyncio.timeout(10):
+        while not (found := await taken(there, who, 1)):
+            await asyncio.sleep(0.01)
+    assert await taken(there, who, 1) == await taken(here, who, 1) == []
+    assert len(found) == 1
+
+
+async def test_a_process_that_died_keeps_no_place(process: Open) -> None:
+    dead, there, who = process(lease_s=0.2), process(), caller()
+    await taken(dead, who, LIMITS.key_max)
+
+    async with asyncio.timeout(10):
+        while not await taken(there, who, 1):
+            await asyncio.sleep(0.02)
+
+
+async def test_without_redis_each_process_counts_by_itself(process: Open) -> None:
+    here, who = process(url="redis://127.0.0.1:1/0"), caller()
+
+    places = await taken(here, who, 5)
+    places[0].close()
+
+    assert len(places) == LIMITS.key_max
+    assert len(await taken(here, who, 5)) == 1
+
+
+async def test_an_address_is_counted_apart(process: Open) -> None:
+    here, address = process(), secrets.token_hex(8)
+    places = [await here.take_stranger(address) for _ in range(LIMITS.address_max)]
+
+    with pytest.raises(TooManyStreams, match="address"):
+        await here.take_stranger(address)
+    assert len(places) == 2
+    assert await here.take_stranger(secrets.token_hex(8))
+
+
+class Faulty:
+    """A count store that fails once in an unexpected way when it is told of what is open."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+        self._has_failed = False
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def note(self, wanted: Sequence[OpenStreams]) -> OpenStreams | None:
+        if any(each.most for each in wanted):  # a place taken
+            return None
+        if not self._has_failed:
+            self._has_failed = True
+            raise ZeroDivisionError
+        self.told.set()
+        return None
+
+
+async def test_a_mistake_does_not_end_the_renewal_of_what_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "_RENEW_S", 0.01)
+    store = Faulty()
+    streams = Streams(store, LIMITS)
+    await streams.open()
+    await streams.take(caller())
+
+    async with asyncio.timeout(60):
+        await store.told.wait()
+    await streams.close()

@@ -1,0 +1,433 @@
+-- The statements the rooms send. A line `-- name: x` begins each.
+
+-- name: submit_batch
+SELECT pos, code, id, bucket, remaining
+FROM cv.submit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15, $16, $12, $13, $14)
+
+-- name: job_status
+SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j.object, j.content_type,
+  j.audio_bytes, j.duration_ms, j.sha256, j.audio_until < clock_timestamp() AS audio_gone,
+  coalesce(j.params ->> 'format', '') AS format
+FROM unnest((SELECT $1::uuid[])) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
+WHERE j.kind <> 'transcription'  -- what was heard is its owner's alone
+
+-- name: job_progress
+-- What a poll shows of each job, by its place among those asked for: so little, since nothing is asked so often.
+-- The array is hidden from the planner: of a short one it would think anew each time, longer than it takes.
+SELECT t.n::integer, j.state, j.attempt, j.code,
+  CASE WHEN j.state = 'queued' AND j.attempt = 0 THEN (SELECT count(*) FROM (SELECT FROM cv.job a
+    WHERE a.engine = j.engine AND a.state = 'queued' AND a.fair_at < j.fair_at
+    ORDER BY a.fair_at LIMIT 1000) ahead) END::integer AS position,
+  j.created_at, j.duration_ms, j.object IS NOT NULL AND (j.audio_until < clock_timestamp()) IS NOT TRUE AS has_audio
+FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS t(id, n)
+CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
+WHERE j.kind <> 'transcription'
+
+-- name: transcription_job
+SELECT id, state, code, engine, price, object, audio_bytes, audio_until < clock_timestamp() AS audio_gone
+FROM cv.job WHERE id = $1 AND owner = $2 AND kind = 'transcription'
+
+-- name: upload_jobs
+SELECT id, finished_at IS NULL OR finished_at > clock_timestamp() - $2::interval
+FROM cv.job WHERE id = ANY($1::uuid[])
+
+-- name: cancel
+SELECT cv.cancel($1, $2, $3, $4) AS code, (SELECT kind FROM cv.job WHERE id = $1) AS kind
+
+-- name: break_off
+SELECT cv.break_off($1, $2, $3)
+
+-- name: listen
+SELECT cv.listen($1)
+
+-- name: hear
+SELECT cv.hear($1)
+
+-- name: charge
+SELECT code, id, bucket, remaining, price, spendable
+FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+
+-- name: claim
+-- From the function alone: this statement's own look at cv.job may be older than what the function claimed.
+SELECT id, attempt, lane, params, live, kind, waited_s FROM cv.claim($1, $2, $3, $4, $5, $6) ORDER BY fair_at
+
+-- name: renew
+SELECT cv.renew($1, $2, $3, $4)
+
+-- name: finish_and_claim
+-- In one commit. The functions run in this order, and the second sees what the first did.
+SELECT id, attempt, result, lane, params, live, kind, waited_s FROM (
+  SELECT id, attempt, result, NULL AS lane, NULL AS params, NULL::boolean AS live, NULL AS kind, NULL::float8 AS waited_s,
+    NULL::timestamptz AS fair_at FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  UNION ALL
+  SELECT id, attempt, NULL, lane, params, live, kind, waited_s, fair_at FROM cv.claim($14, NULL, true, $15, $11, $16)) t
+ORDER BY fair_at NULLS FIRST
+
+-- name: finish
+SELECT id, attempt, result FROM cv.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+
+-- name: sweep
+SELECT id, engine, result, kind FROM cv.sweep($1, $2)
+
+-- name: old_audio
+SELECT id, object FROM cv.job WHERE object IS NOT NULL AND audio_until < statement_timestamp()
+ORDER BY audio_until LIMIT $1
+
+-- name: forget_audio
+SELECT cv.forget_audio($1)
+
+-- name: named_objects
+SELECT j.object FROM unnest($1::text[]) AS t(key) JOIN cv.job j
+ON j.id = substr(t.key, 6, 36)::uuid AND j.object = t.key  -- jobs/<id>-<attempt>.wav
+
+-- name: orphans
+-- Of objects (key, job), those no job will ever name: the job is known and over, and names another or none.
+SELECT t.key FROM unnest($1::text[], $2::uuid[]) t(key, job)
+CROSS JOIN LATERAL (SELECT state, object FROM cv.job WHERE id = t.job OFFSET 0) j
+WHERE j.state NOT IN ('queued', 'processing') AND j.object IS DISTINCT FROM t.key
+
+-- name: forget_texts
+SELECT cv.forget_texts($1, $2)
+
+-- name: forget_keys
+SELECT cv.forget_keys($1)
+
+-- name: waiting
+SELECT count(*) FROM (SELECT FROM cv.job WHERE engine = $1 AND state = 'queued' LIMIT $2) q
+
+-- name: publish
+WITH gone AS (DELETE FROM cv.engine WHERE name = $1 AND worker <> $2
+              AND seen_at < statement_timestamp() - interval '1 minute')
+INSERT INTO cv.engine (name, worker, capabilities) VALUES ($1, $2, $3::jsonb)
+ON CONFLICT (name, worker) DO UPDATE SET capabilities = excluded.capabilities, seen_at = clock_timestamp()
+
+-- name: retire
+UPDATE cv.engine SET seen_at = seen_at - interval '1 hour' WHERE name = $1 AND worker = $2
+
+-- name: engines
+SELECT DISTINCT ON (name) capabilities, clock_timestamp() - seen_at < interval '10 seconds' AS present
+FROM cv.engine ORDER BY name, seen_at DESC
+
+-- name: open_wallet
+SELECT cv.open_wallet($1, $2, $3, $4, $5)
+
+-- name: grant_credits
+SELECT cv.grant_credits($1, $2, $3, $4, $5)
+
+-- name: expire_credits
+SELECT cv.expire_credits($1, $2, $3, $4, $5)
+
+-- name: refund
+SELECT cv.refund($1, $2, $3)
+
+-- name: set_terms
+SELECT cv.set_terms($1, $2, $3, $4, $5, $6)
+
+-- name: set_unlimited
+SELECT cv.set_unlimited($1, $2, $3, $4, $5)
+
+-- name: close_wallet
+SELECT cv.close_wallet($1, $2, $3, $4)
+
+-- name: record_act
+SELECT cv.record_act($1, $2, $3, $4, $5, $6::jsonb)
+
+-- name: heads
+SELECT owner, seq, head FROM cv.wallet ORDER BY owner
+
+-- name: transfers
+SELECT seq, ref, slot, src, dst, amount, bucket, period, actor, reason, at, hash
+FROM cv.transfer WHERE owner = $1 AND seq > $2 ORDER BY seq LIMIT $3
+
+-- name: balance
+SELECT kind, plan, tier, monthly, free, paid, held, spent, unlimited, closed, resets_at
+FROM cv.balance WHERE owner = $1
+
+-- name: recon
+SELECT what, id FROM cv.recon
+
+-- name: chain_breaks
+SELECT owner, seq FROM cv.chain_breaks ORDER BY owner, seq
+
+-- name: false_checkpoints
+SELECT owner, seq FROM cv.false_checkpoints ORDER BY owner, seq
+
+-- name: defects_since_checkpoint
+SELECT what, id FROM cv.defects_since_checkpoint($1, $2) ORDER BY what, id
+
+-- name: checkpoint
+SELECT cv.checkpoint($1, $2)
+
+-- name: last_of_wallets
+-- The last of the next $2 wallets after $1; none where there are fewer.
+SELECT owner FROM cv.wallet WHERE $1::uuid IS NULL OR owner > $1 ORDER BY owner OFFSET $2 - 1 LIMIT 1
+
+-- name: totals
+SELECT count(*) AS wallets, coalesce(sum(seq), 0)::bigint AS transfers, coalesce(sum(free), 0)::bigint AS free,
+  coalesce(sum(paid), 0)::bigint AS paid, coalesce(sum(held), 0)::bigint AS held,
+  coalesce(sum(spent), 0)::bigint AS spent FROM cv.wallet
+
+-- name: principal_by_key
+SELECT a.id, a.kind, a.tier, a.admin, a.suspended, a.token_epoch, k.id AS key, k.scopes, k.expires_at, k.revoked_at
+FROM cv.api_key k JOIN cv.account a ON a.id = k.account WHERE k.digest = $1
+
+-- name: principal_by_id
+SELECT id, kind, tier, admin, suspended, token_epoch FROM cv.account WHERE id = $1
+
+-- name: find_account
+SELECT id FROM cv.account WHERE email = lower($1)
+
+-- name: changed_principals
+-- Accounts that changed, or whose keys did, in transactions not over at the last look ($1, its oldest; null at
+-- first), and the oldest now. A mark from the future came with a restored copy: it says nothing.
+WITH seen AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest, pg_snapshot_xmax(pg_current_snapshot()) AS next)
+SELECT oldest::text, CASE WHEN $1::text IS NULL THEN '{}' ELSE ARRAY(
+  SELECT id FROM cv.account WHERE changed >= $1::text::xid8 AND changed < next
+  UNION SELECT account FROM cv.api_key WHERE changed >= $1::text::xid8 AND changed < next) END AS accounts
+FROM seen
+
+-- name: note_used_keys
+-- At most once a minute a key, whoever else notes it; nobody waits for anybody.
+UPDATE cv.api_key SET last_used_at = clock_timestamp() WHERE id = ANY(ARRAY(
+  SELECT id FROM cv.api_key WHERE id = ANY($1)
+    AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED))
+
+-- name: account_of_email
+SELECT id FROM cv.account WHERE email = lower($1)
+
+-- name: act
+SELECT ref, at, actor, act, owner AS account, reason, details::text AS details FROM cv.admin_act WHERE ref = $1
+
+-- name: acts
+SELECT ref, at, actor, act, owner AS account, reason, details::text AS details FROM cv.admin_act
+WHERE ($1::uuid IS NULL OR owner = $1)
+  AND ($2::uuid IS NULL OR (at, ref) < (SELECT at, ref FROM cv.admin_act WHERE ref = $2))
+ORDER BY at DESC, ref DESC LIMIT $3
+
+-- name: admin_user
+SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
+  b.monthly, b.free, b.paid, b.held, b.unlimited, b.closed, b.resets_at
+FROM cv.account a JOIN cv.balance b ON b.owner = a.id WHERE a.id = $1
+
+-- name: admin_users
+SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
+  b.monthly, b.free, b.paid, b.held, b.unlimited, b.closed, b.resets_at
+FROM cv.account a JOIN cv.balance b ON b.owner = a.id
+WHERE ($1::text IS NULL OR a.kind = $1)
+  AND ($2::uuid IS NULL OR (a.created_at, a.id) < (SELECT created_at, id FROM cv.account WHERE id = $2))
+ORDER BY a.created_at DESC, a.id DESC LIMIT $3
+
+-- name: admin_keys
+SELECT id, account, name, prefix, scopes, personal, created_at, last_used_at, expires_at, revoked_at
+FROM cv.api_key WHERE account = $1
+  AND ($2::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.api_key WHERE id = $2))
+ORDER BY created_at DESC, id DESC LIMIT $3
+
+-- name: admin_key
+SELECT id, account, name, prefix, scopes, personal, created_at, last_used_at, expires_at, revoked_at
+FROM cv.api_key WHERE id = $1
+
+-- name: plans
+SELECT tier, name, monthly FROM cv.plan ORDER BY tier
+
+-- name: prices
+SELECT version, kind, engine, unit, amount, valid_from FROM cv.price_now ORDER BY kind, engine
+
+-- name: price_book
+SELECT p.version, p.kind, p.engine, p.unit, p.amount, p.valid_from, p.at, p.actor, p.reason,
+  n.version IS NOT NULL AS in_force
+FROM cv.price p LEFT JOIN cv.price_now n USING (version) WHERE $1::integer IS NULL OR p.version < $1
+ORDER BY p.version DESC LIMIT $2
+
+-- name: set_price
+SELECT code, version FROM cv.set_price($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- name: admin_job
+SELECT id AS job, owner AS account, kind, engine, lane AS voice, state, code, characters, attempt, hold, price,
+  duration_ms, created_at, started_at, finished_at FROM cv.job WHERE id = $1
+
+-- name: admin_jobs
+SELECT id AS job, owner AS account, kind, engine, lane AS voice, state, code, characters, attempt, hold, price,
+  duration_ms, created_at, started_at, finished_at FROM cv.job
+WHERE ($1::uuid IS NULL OR owner = $1) AND ($2::text IS NULL OR state = $2)
+  AND ($3::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3))
+ORDER BY created_at DESC, id DESC LIMIT $4
+
+-- name: job_again
+SELECT j.params::text AS params, j.hold, j.tariff, j.lane, coalesce(j.characters *
+  (SELECT max((capabilities ->> 'cost_us_per_character')::bigint) FROM cv.engine WHERE name = j.engine), 0) AS cost_us
+FROM cv.job j WHERE j.id = $1
+
+-- name: refunded
+SELECT coalesce(sum(amount), 0)::bigint FROM cv.transfer WHERE owner = $1 AND ref = $2 AND slot BETWEEN 40 AND 42
+
+-- name: history
+SELECT owner AS account, seq, at, ref, src, dst, amount, bucket, actor, reason FROM cv.transfer
+WHERE owner = $1 AND ($2::bigint IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $3
+
+-- name: legs_of_ref
+SELECT seq, at, ref, bucket, amount, actor, reason FROM cv.leg WHERE owner = $1 AND ref = $2 ORDER BY seq, amount
+
+-- name: legs_of_transaction
+-- What the present transaction wrote, among an owner's latest transfers: an act makes a handful.
+SELECT l.seq, l.at, l.ref, l.bucket, l.amount, l.actor, l.reason FROM cv.transfer t JOIN cv.leg l USING (owner, seq)
+WHERE t.owner = $1 AND t.xmin = pg_current_xact_id()::xid
+  AND t.seq > (SELECT seq FROM cv.wallet WHERE owner = $1) - 100 ORDER BY l.seq, l.amount
+
+-- name: export
+SELECT owner AS account, seq, at, ref, slot, src, dst, amount AS amount_micro, bucket, period, actor, reason,
+  encode(hash, 'hex') AS hash
+FROM cv.transfer WHERE $1::uuid IS NULL OR owner = $1 ORDER BY owner, seq
+
+-- name: lost_heads
+SELECT h.owner, h.seq, CASE WHEN w.owner IS NULL THEN 'wallet is gone' WHEN w.seq < h.seq THEN 'sequence shrank'
+  ELSE 'another transfer at this head' END AS what
+FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS h(owner, seq, hash)
+LEFT JOIN cv.wallet w ON w.owner = h.owner LEFT JOIN cv.transfer t ON t.owner = h.owner AND t.seq = h.seq
+WHERE w.owner IS NULL OR w.seq < h.seq OR coalesce(t.hash, '\x00') <> h.hash
+
+-- name: usage_by_day
+SELECT (created_at AT TIME ZONE 'UTC')::date AS day, kind, state, count(*) AS requests, coalesce(sum(price), 0)::bigint AS spent
+FROM cv.job WHERE owner = $1 AND created_at >= $2 GROUP BY 1, 2, 3
+
+-- name: recent_jobs
+SELECT id, kind, params ->> 'voice' AS voice, state, characters, duration_ms, coalesce(price, hold) AS micro, created_at,
+  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio
+FROM cv.job WHERE owner = $1 ORDER BY created_at DESC LIMIT $2
+
+-- name: price_and_rest
+-- What a job cost, and all that its owner can spend; null: unlimited.
+SELECT j.price, CASE WHEN NOT w.unlimited THEN w.free + w.paid END AS spendable
+FROM cv.job j JOIN cv.wallet w USING (owner) WHERE j.id = $1
+
+-- name: jobs_of_account
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  characters, duration_ms, audio_bytes, coalesce(price, hold) AS micro, created_at, started_at, finished_at,
+  coalesce(object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio
+FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::uuid IS NULL
+  OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3 AND owner = $1))
+ORDER BY created_at DESC, id DESC LIMIT $4
+
+-- name: job_of_account
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  characters, duration_ms, audio_bytes, coalesce(price, hold) AS micro, created_at, started_at, finished_at,
+  coalesce(object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio
+FROM cv.job WHERE owner = $1 AND id = $2
+
+-- name: usage_by_key
+SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.api_key AS key, k.name AS key_name, j.kind, count(*) AS requests,
+  count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
+  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, sum(j.characters)::bigint AS characters,
+  coalesce(sum(j.duration_ms), 0)::bigint AS duration_ms, coalesce(sum(j.price), 0)::bigint AS spent
+FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key
+WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 3, 2, 4
+
+-- name: open_system_account
+-- The account of what the installation does for itself; it pays with credits that are issued as they are used.
+WITH made AS (INSERT INTO cv.account (id, kind) VALUES ($1, 'system') ON CONFLICT (id) DO NOTHING RETURNING id)
+SELECT cv.open_wallet(id, 'system', 1, NULL, true) FROM made
+
+-- name: spent_this_month
+SELECT coalesce(sum(price), 0)::bigint AS spent FROM cv.job
+WHERE owner = $1 AND created_at >= cv.month()::timestamp AT TIME ZONE 'UTC'
+
+-- name: add_password_reset
+-- For the person of that e-mail, if there is one; some tokens that are over go.
+WITH found AS (SELECT id FROM cv.account WHERE email = $1 AND password_hash IS NOT NULL AND NOT suspended),
+over AS (DELETE FROM cv.password_reset WHERE digest IN (SELECT digest FROM cv.password_reset
+  WHERE expires_at < clock_timestamp() LIMIT 100 FOR UPDATE SKIP LOCKED))
+INSERT INTO cv.password_reset (digest, account, expires_at) SELECT $2, id, clock_timestamp() + interval '1 hour' FROM found
+RETURNING account
+
+-- name: is_password_reset_open
+SELECT EXISTS (SELECT FROM cv.password_reset WHERE digest = $1 AND expires_at > clock_timestamp())
+
+-- name: use_password_reset
+DELETE FROM cv.password_reset r USING cv.account a
+WHERE r.digest = $1 AND r.expires_at > clock_timestamp() AND a.id = r.account RETURNING a.id, a.suspended
+
+-- name: forget_password_resets
+DELETE FROM cv.password_reset WHERE account = $1
+
+-- name: add_invite
+INSERT INTO cv.invite (digest, created_by, tier, uses_left, expires_at) VALUES ($1, $2, $3, $4, $5)
+
+-- name: use_invite
+UPDATE cv.invite SET uses_left = uses_left - 1
+WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()) RETURNING tier
+
+-- name: is_invite_open
+SELECT EXISTS (SELECT FROM cv.invite
+  WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()))
+
+-- name: own_jobs
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  left(params ->> 'text', 200) AS text, characters, duration_ms, coalesce(price, hold) AS micro, created_at, finished_at,
+  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio, object, content_type, audio_bytes
+FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+  AND ($4::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $4 AND owner = $1))
+ORDER BY created_at DESC, id DESC LIMIT $5
+
+-- name: own_job
+SELECT id, kind, params ->> 'voice' AS voice, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
+  left(params ->> 'text', 2000) AS text, characters, duration_ms, coalesce(price, hold) AS micro, created_at, finished_at,
+  object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio, object, content_type, audio_bytes
+FROM cv.job WHERE owner = $1 AND id = $2
+
+-- name: own_ledger
+-- Movements, the last first; `left_after` is what could be spent after each: what can be spent now, less what came since.
+WITH moved AS MATERIALIZED (
+  SELECT seq, at, ref, src, dst, amount, bucket, reason,
+    CASE WHEN dst IN ('free', 'paid') THEN amount ELSE 0 END - CASE WHEN src IN ('free', 'paid') THEN amount ELSE 0 END AS change
+  FROM cv.transfer WHERE owner = $1 AND ($2::bigint IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $3),
+since AS (
+  SELECT coalesce(sum(CASE WHEN dst IN ('free', 'paid') THEN amount ELSE 0 END - CASE WHEN src IN ('free', 'paid') THEN amount ELSE 0 END), 0) AS change
+  FROM cv.transfer WHERE owner = $1 AND seq >= $2)
+SELECT m.seq, m.at, m.ref, m.src, m.dst, m.amount, m.bucket, m.reason, m.change, (w.free + w.paid - since.change
+  - coalesce(sum(m.change) OVER (ORDER BY m.seq DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))::bigint AS left_after
+FROM moved m, since, cv.wallet w WHERE w.owner = $1 ORDER BY m.seq DESC
+
+-- name: queues
+-- Per engine: jobs waiting, the oldest's age in seconds, jobs at work, workers present.
+SELECT engine, coalesce(q.depth, 0), coalesce(q.oldest_s, 0)::float8, coalesce(p.processing, 0), coalesce(w.present, 0)
+FROM (SELECT engine, count(*) AS depth, extract(epoch FROM clock_timestamp() - min(created_at)) AS oldest_s
+      FROM cv.job WHERE state = 'queued' GROUP BY engine) q
+FULL JOIN (SELECT engine, count(*) AS processing FROM cv.job WHERE state = 'processing' GROUP BY engine) p USING (engine)
+FULL JOIN (SELECT name AS engine, count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '10 seconds') AS present
+           FROM cv.engine GROUP BY name) w USING (engine) ORDER BY engine
+
+-- name: credit_totals
+-- In micro-credits, of all wallets. Where use is unlimited, what is issued follows what is used: left out.
+SELECT coalesce(sum(issued) FILTER (WHERE NOT unlimited), 0)::bigint, coalesce(sum(spent), 0)::bigint,
+  coalesce(sum(free), 0)::bigint, coalesce(sum(paid), 0)::bigint, coalesce(sum(held), 0)::bigint FROM cv.wallet
+
+-- name: guards_down
+SELECT what, id FROM cv.recon WHERE what = 'append-only trigger is not always on'
+
+-- name: ledger_imbalance
+-- By how many micro-credits all wallets differ from all transfers.
+SELECT coalesce(sum(abs(told - kept)), 0)::bigint FROM (
+  SELECT bucket, sum(told) AS told, sum(kept) AS kept FROM (
+    SELECT dst AS bucket, amount AS told, 0 AS kept FROM cv.transfer
+    UNION ALL SELECT src, -amount, 0 FROM cv.transfer
+    UNION ALL SELECT x.bucket, 0, x.kept FROM cv.wallet w CROSS JOIN LATERAL (VALUES
+      ('issued'::cv.bucket, -w.issued), ('free', w.free), ('paid', w.paid), ('held', w.held), ('spent', w.spent),
+      ('expired', w.expired)) x(bucket, kept)) movements
+  GROUP BY bucket) totals
+
+-- name: workers
+SELECT name AS engine, worker, capabilities ->> 'kind' AS kind, jsonb_array_length(capabilities -> 'voices') AS voices,
+  seen_at, clock_timestamp() - seen_at < interval '10 seconds' AS present
+FROM cv.engine ORDER BY seen_at DESC LIMIT 200
+
+-- name: room_queues
+SELECT engine, count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'processing') AS processing,
+  min(created_at) FILTER (WHERE state = 'queued') AS oldest
+FROM cv.job WHERE state IN ('queued', 'processing') GROUP BY engine ORDER BY engine
+
+-- name: usage_rows
+SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.kind, k.name AS key, k.prefix, count(*) AS requests,
+  count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
+  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, coalesce(sum(j.price), 0)::bigint AS spent
+FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key AND k.account = j.owner
+WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, k.id, k.name, k.prefix ORDER BY 1 DESC, 2, 3 NULLS FIRST

@@ -1,0 +1,109 @@
+"""A mail server, a disk or a store that never answers holds up nothing but what needs it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from app.domain import storage
+from app.domain.mail import Mail, MailError, SmtpMailer
+from app.domain.storage import Storage
+from db import objects
+from db.disk import Disk
+from db.objects import StoreError, open_store
+
+_MAIL = Mail(to="a@example.org", subject="x", text="secret")
+
+
+@pytest.fixture
+async def silent_server() -> AsyncGenerator[str]:
+    """A mail server that takes connections and says nothing."""
+    opened = list[asyncio.StreamWriter]()
+    server = await asyncio.start_server(lambda _, writer: opened.append(writer), "127.0.0.1", 0)
+    yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for writer in opened:
+        writer.close()
+
+
+@pytest.fixture
+def hang() -> Generator[threading.Event]:
+    """What hangs until it is set."""
+    let = threading.Event()
+    yield let
+    let.set()
+
+
+@pytest.fixture
+async def one_thread() -> None:
+    """All that the process's common threads can do at a time is one thing."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+
+
+async def common_threads_are_free() -> bool:
+    async with asyncio.timeout(10):
+        return await asyncio.to_thread(lambda: True)
+
+
+@pytest.mark.usefixtures("one_thread")
+async def test_mails_to_a_silent_server_fail_in_time_and_hold_nothing_else_up(silent_server: str) -> None:
+    mailer = SmtpMailer(silent_server, "a@b", within_s=2)
+
+    sending = asyncio.gather(*[mailer.send(_MAIL) for _ in range(12)], return_exceptions=True)
+    is_free = await common_threads_are_free()
+    is_waiting = not sending.done()
+    async with asyncio.timeout(15):
+        ends = await sending
+
+    assert (is_free, is_waiting) == (True, True)
+    assert all(isinstance(end, MailError) for end in ends)
+
+
+class HangingDisk:
+    """Full; from the second look on it does not answer."""
+
+    def __init__(self, let: threading.Event) -> None:
+        self.looks = 0
+        self._let = let
+
+    def look(self) -> Disk:
+        self.looks += 1
+        if self.looks > 1:
+            self._let.wait()
+        return Disk(free_bytes=0, size_bytes=1, floor_bytes=1)
+
+
+@pytest.mark.usefixtures("one_thread")
+async def test_of_a_disk_that_hangs_the_last_look_counts(
+    hang: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_DISK_FRESH_S", 0.0)
+    monkeypatch.setattr(storage, "_DISK_WAIT_S", 0.2)
+    disk: Any = HangingDisk(hang)
+    room = Storage(cast("Any", None), disk, cast("Any", None))
+    before = await room.is_disk_full()
+
+    async with asyncio.timeout(10):
+        meanwhile = [await room.is_disk_full() for _ in range(50)]
+
+    assert (before, set(meanwhile), disk.looks) == (True, {True}, 2)
+    assert await common_threads_are_free()
+
+
+@pytest.mark.usefixtures("one_thread")
+async def test_a_folder_that_hangs_fails_its_check_and_holds_nothing_else_up(
+    hang: threading.Event, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(objects, "_check_folder", lambda _: hang.wait())
+    monkeypatch.setattr(objects, "_CHECK_S", 0.1)
+    store = open_store(tmp_path.as_uri())
+
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            await store.check()
+
+    assert await common_threads_are_free()

@@ -1,0 +1,77 @@
+"""Letters, digits and marks of many scripts, and languages written in them. Knows nothing of the product."""
+
+from collections.abc import Mapping
+
+LETTERS: Mapping[str, str] = {
+    "latin": "abcdefghijklmnopqrstuvwxyz",
+    "accented": "áéíóúäöüßçñøåčšžğłőřţ",
+    "vietnamese": "aàáảãạăằắbcdđeêghiklmnoôơpqrstuưvxy",
+    "greek": "αβγδεζηθικλμνξοπρστυφχψω",
+    "cyrillic": "абвгдежзийклмнопрстуфхцчшщыэюя",
+    "hebrew": "אבגדהוזחטיכלמנסעפצקרשת",
+    "arabic": "ابتثجحخدذرزسشصضطظعغفقكلمنهوي",
+    "devanagari": "कखगघचछजझटठडढणतथदधनपफबभमयरलवशषसह",
+    "bengali": "কখগঘঙচছজঝটঠডঢণতথদধন",
+    "tamil": "கஙசஞடணதநபமயரலவழளறன",
+    "telugu": "కఖగఘఙచఛజఝటఠడఢణతథదధన",
+    "thai": "กขคงจฉชซณดตถทธนบปผพฟภมยรลวสหอ",
+    "hangul": "가나다라마바사아자차카타파하한국말",
+    "han": "的一是不了人我在有他这中大来上国",
+    "hiragana": "あいうえおかきくけこさしすせそ",
+    "katakana": "アイウエオカキクケコサシスセソ",
+    "georgian": "აბგდევზთიკლმნოპჟრსტუფქღყშ",
+    "armenian": "աբգդեզէըթժիլխծկհձղճմյնշոչպ",
+    "ethiopic": "ሀለሐመሠረሰሸቀበተቸኀነኘአ",
+    "burmese": "ကခဂဃငစဆဇဈညဋဌ",
+    "sinhala": "කඛගඝඞඟචඡජ",
+    "khmer": "កខគឃងចឆជឈញដឋឌឍណ",
+    "tibetan": "ཀཁགངཅཆཇཉཏཐདནཔཕབམ",
+    "cherokee": "ᎠᎡᎢᎣᎤᎥᎦᎧᎨᎩ",
+    "gothic": "𐌰𐌱𐌲𐌳𐌴𐌵𐌶𐌷",
+    "fullwidth": "ＡＢＣＤＥＦＧｈｉｊｋｌｍ",
+    "mathematical": "𝐀𝐁𝐂𝐚𝐛𝐜𝑑𝑒𝓕𝔤𝕙",
+    "roman": "ⅠⅡⅢⅣⅤⅥⅦⅷⅸⅹ",
+}
+SPOKEN_IN: Mapping[str, tuple[str, ...]] = {
+    "latin": ("en-US", "en-GB", "de", "fr-FR", "es-ES", "it", "pl", "tr", "nl", "fi", "hu", "sw", "vi"),
+    "accented": ("de", "fr-FR", "es-ES", "tr", "cs", "hu", "nb", "pl"),
+    "vietnamese": ("vi",),
+    "greek": ("el",),
+    "cyrillic": ("ru", "uk", "bg", "kk"),
+    "hebrew": ("he",),
+    "arabic": ("ar", "fa", "ur"),
+    "devanagari": ("hi", "mr", "ne"),
+    "bengali": ("bn", "as"),
+    "tamil": ("ta",),
+    "telugu": ("te",),
+    "thai": ("th",),
+    "hangul": ("ko",),
+    "han": ("zh-CN", "yue", "ja"),
+    "hiragana": ("ja",),
+    "katakana": ("ja",),
+    "georgian": ("ka",),
+    "armenian": ("hy", "hyw"),
+    "ethiopic": ("am", "ti"),
+    "burmese": ("my",),
+    "sinhala": ("si",),
+}
+FOREIGN = ("en-US", "de", "ru", "zh-CN", "ar", "hi", "fr-FR", "tr", "ja", "vi", "el", "ko", "th", "he")
+DIGITS: Mapping[str, str] = {
+    "arabic": "٠١٢٣٤٥٦٧٨٩",
+    "devanagari": "०१२३४५६७८९",
+    "bengali": "০১২৩৪৫৬৭৮৯",
+    "thai": "๐๑๒๓๔๕๖๗๘๙",
+    "burmese": "၀၁၂၃၄၅၆၇၈၉",
+    "fullwidth": "０１２３４５６７８９",
+    "mathematical": "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗",
+}
+MARKS: Mapping[str, str] = {
+    "hebrew": "\u05b0\u05b1\u05b4\u05b7",
+    "arabic": "\u064e\u064f\u0650\u0651\u0652",
+    "devanagari": "\u093e\u093f\u0940\u0941\u094d",
+    "bengali": "\u09be\u09bf\u09c0",
+    "tamil": "\u0bbe\u0bbf\u0bc0",
+    "thai": "\u0e31\u0e34\u0e48\u0e49",
+    "burmese": "\u102b\u102d\u102f",
+}
+COMBINING = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u0323\u0330\u20d0\u20dd\u1dc4"

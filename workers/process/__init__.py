@@ -1,0 +1,1 @@
+"""Processes that a worker starts, and how they are confined."""
