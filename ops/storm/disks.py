@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _UMOUNTS_MAX = 8
+_FULL_BYTES = 4096
 
 
 def may_mount() -> bool:
@@ -19,12 +19,18 @@ def may_mount() -> bool:
 
 
 def fill(folder: Path) -> bool:
-    """From now on the folder is empty, and its disk full."""
-    if not _run("mount", "-t", "tmpfs", "-o", "size=4k,mode=755", "storm", str(folder)):
-        return False
-    with suppress(OSError):  # full it is
-        (folder / "ballast").write_bytes(bytes(4096))
-    return True
+    """From now on the folder is empty, and its disk full: filled beside, for what is put into the folder
+    of the disk before would be lost with it.
+    """
+    full = _full(folder)
+    full.mkdir(exist_ok=True)
+    try:
+        if not _run("mount", "-t", "tmpfs", "-o", "size=4k,mode=755", "storm", str(full)):
+            return False
+        (full / "ballast").write_bytes(bytes(_FULL_BYTES))
+        return _run("mount", "--bind", str(full), str(folder))
+    finally:
+        _unmount(full)
 
 
 def protect(folder: Path) -> bool:
@@ -37,9 +43,19 @@ def protect(folder: Path) -> bool:
 def mend(folder: Path) -> None:
     """As it was, whatever an earlier life of the storm has left mounted there."""
     if os.geteuid() == 0:
-        mounted = _UMOUNTS_MAX
-        while mounted and _run("umount", "--lazy", str(folder)):  # until nothing is mounted there any more
-            mounted -= 1
+        _unmount(folder)
+        _unmount(_full(folder))
+
+
+def _full(folder: Path) -> Path:
+    """Where a disk is filled before it is mounted over the folder."""
+    return folder.with_name(f"{folder.name}.full")
+
+
+def _unmount(folder: Path) -> None:
+    mounted = _UMOUNTS_MAX
+    while mounted and _run("umount", "--lazy", str(folder)):  # until nothing is mounted there any more
+        mounted -= 1
 
 
 def _run(*command: str) -> bool:
