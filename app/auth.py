@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from app.api.options import answer_options
 from app.domain.errors import LoginNeeded, MissingKey
-from app.domain.principals import Principal, Principals
+from app.domain.identity.principals import Principal, Principals
 from app.gate import Gate
 from app.sessions import Sessions
 

@@ -3,15 +3,15 @@
 from app.api.sound import EXPOSED
 from app.api.transcribe import UploadLimits
 from app.cors import Cors
-from app.domain.answers import AnswerLimits
-from app.domain.audio import AudioRules
-from app.domain.intake import IntakeLimits
-from app.domain.mail import Mailer, open_mailer
-from app.domain.record import Record
-from app.domain.speech import SpeechLimits
-from app.domain.storage import Storage, StorageLimits
-from app.domain.streams import LEASE_S, StreamLimits, Streams
-from app.domain.transcripts import TranscriptionLimits
+from app.domain.accounts.mail import Mailer, open_mailer
+from app.domain.database import Record
+from app.domain.jobs.submission import IntakeLimits
+from app.domain.speech.audio_urls import AudioRules
+from app.domain.speech.service import SpeechLimits
+from app.domain.speech.synchronous import AnswerLimits
+from app.domain.storage_quotas import Storage, StorageLimits
+from app.domain.stream_limits import LEASE_S, StreamLimits, Streams
+from app.domain.transcription.service import TranscriptionLimits
 from app.gate import Limits
 from app.settings import AppSettings
 from db.disk import StoreDisk

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from app.clients import Clients
 from app.domain.errors import InvalidReset, InvalidVerification, RateLimited, Unauthenticated
-from app.domain.limits import Breaker, BucketStore, Limit, Limiter, Standing
-from app.domain.principals import Principal
+from app.domain.identity.principals import Principal
+from app.domain.rate_limiting import Breaker, BucketStore, Limit, Limiter, Standing
 
 STATE = "rate_limit"  # in scope["state"]: the headers, for the envelope
 _QUARTER_S = 15 * 60

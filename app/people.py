@@ -3,15 +3,15 @@
 from typing import NamedTuple
 
 from app import choices
-from app.domain.accounts import Accounts
-from app.domain.keys import KeyRing
-from app.domain.outbox import Outbox
-from app.domain.passwords import Passwords
-from app.domain.principals import Principals
-from app.domain.record import Record
-from app.domain.resets import Resets
-from app.domain.tokens import Tokens
-from app.domain.verification import Verification
+from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.mail_queue import Outbox
+from app.domain.accounts.password_hashing import Passwords
+from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.service import Accounts
+from app.domain.database import Record
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.identity.principals import Principals
+from app.domain.identity.tokens import Tokens
 from app.settings import AppSettings
 
 

@@ -42,42 +42,42 @@ from app.dashboard.pages import Pages
 from app.dashboard.reference import Reference
 from app.dashboard.routes import DashboardParts, page_routes
 from app.dashboard.statics import Statics
-from app.domain.accounts import Accounts
-from app.domain.aliases import Aliases, read_choices
-from app.domain.answers import Answers
-from app.domain.api_keys import ApiKeys
-from app.domain.audio import AudioAddresses
-from app.domain.catalog import Catalogs
+from app.domain.accounts.api_keys import ApiKeys
+from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.mail_queue import Outbox
+from app.domain.accounts.password_hashing import Passwords, argon2id
+from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.service import Accounts
+from app.domain.billing.price_book import PriceBook
+from app.domain.billing.statement import OwnLedger
+from app.domain.billing.usage_report import UsageRows
+from app.domain.billing.usage_summary import UsageReports
+from app.domain.database import Record
 from app.domain.health import Health
-from app.domain.history import History
-from app.domain.intake import Intake
-from app.domain.kept_transcripts import KeptTranscripts
-from app.domain.keys import KeyRing
-from app.domain.live import LiveTranscripts
-from app.domain.model_states import ModelStates
-from app.domain.nudger import Nudger
-from app.domain.outbox import Outbox
-from app.domain.own_jobs import OwnJobs
-from app.domain.own_ledger import OwnLedger
-from app.domain.passwords import Passwords, argon2id
-from app.domain.prices import PriceBook
-from app.domain.principals import Principal, Principals
-from app.domain.record import Record
-from app.domain.remembered import KeyUses, Remembered
-from app.domain.resets import Resets
-from app.domain.samples import Samples
-from app.domain.signals import Signals
-from app.domain.speech import Speech
-from app.domain.storage import Storage
-from app.domain.store_state import StoreState
-from app.domain.streams import Streams
-from app.domain.tokens import Tokens
-from app.domain.transcripts import Transcriptions
-from app.domain.usage import UsageReports
-from app.domain.usage_rows import UsageRows
-from app.domain.verification import Verification
-from app.domain.watch import Watch
-from app.domain.waveform_looks import WaveformLooks
+from app.domain.identity.cache_invalidation import Watch
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.principals import Principal, Principals
+from app.domain.identity.tokens import Tokens
+from app.domain.jobs.history import History
+from app.domain.jobs.notifications import Signals
+from app.domain.jobs.service import OwnJobs
+from app.domain.jobs.submission import Intake
+from app.domain.jobs.worker_wakeup import Nudger
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.samples import Samples
+from app.domain.speech.service import Speech
+from app.domain.speech.synchronous import Answers
+from app.domain.speech.waveform_cache import WaveformLooks
+from app.domain.storage_quotas import Storage
+from app.domain.store_health import StoreState
+from app.domain.stream_limits import Streams
+from app.domain.transcription.live_sessions import LiveTranscripts
+from app.domain.transcription.service import Transcriptions
+from app.domain.transcription.stored_transcripts import KeptTranscripts
+from app.domain.voices.aliases import Aliases, read_choices
+from app.domain.voices.catalog import Catalogs
+from app.domain.voices.model_downloads import ModelStates
 from app.envelope import Envelope
 from app.gate import Gate
 from app.people import open_people

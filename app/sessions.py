@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Iterable
 from hashlib import sha256
 
-from app.domain.accounts import LoggedIn
+from app.domain.accounts.service import LoggedIn
 from app.domain.errors import ExpiredToken, InvalidToken, StaleForm, Suspended, Unauthenticated
-from app.domain.principals import Principal, Principals
-from app.domain.tokens import Tokens
+from app.domain.identity.principals import Principal, Principals
+from app.domain.identity.tokens import Tokens
 
 Headers = Iterable[tuple[bytes, bytes]]
 _VISIT_BYTES = 16

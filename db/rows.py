@@ -70,7 +70,7 @@ class SpeechParams(Struct, frozen=True, kw_only=True):
     rate_hz: int = 0  # of the file; 0: the engine's, or the next its codec knows (db/formats.py)
     bitrate_kbps: int = 0  # 0: the format's default
     asked_voice: str | UnsetType = UNSET  # where `voice` speaks for another name …
-    voice_reason: str | UnsetType = UNSET  # … and why (app/domain/voice_names.py)
+    voice_reason: str | UnsetType = UNSET  # … and why (app/domain/voices/resolution.py)
 
 
 class TranscriptionParams(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from app.domain.model_states import ModelState, write
+from app.domain.voices.model_downloads import ModelState, write
 from ops.program import Program
 from workers.models.catalogue import ModelError, find
 from workers.models.fetch import add, megabytes

@@ -27,7 +27,7 @@ def migrate(stack: Stack) -> None:
 
 def demo_account(database_url: str, secrets: Secrets) -> str:
     """The demo account's API key; made where it is missing."""
-    from app.domain import accounts
+    from app.domain.accounts import service as accounts
 
     return accounts.demo_account(
         database_url=database_url,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from app.domain.keys import is_well_formed
+from app.domain.identity.key_crypto import is_well_formed
 
 HOME = Path(__file__).parent.parent
 _SBOM = "dist/sbom.cdx.json"

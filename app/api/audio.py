@@ -12,12 +12,12 @@ from app.api.leaving import Live, unless_left
 from app.api.ranges import Part, matches, part_wanted
 from app.api.sound import ENGINE, disposition, read_object, while_made
 from app.auth import Authenticator
-from app.domain.answers import Answers
-from app.domain.audio import AudioAddresses
-from app.domain.endings import check_audio
 from app.domain.errors import Unauthenticated
-from app.domain.principals import Principal
-from app.domain.speech import Speech
+from app.domain.identity.principals import Principal
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.outcomes import check_audio
+from app.domain.speech.service import Speech
+from app.domain.speech.synchronous import Answers
 from app.gate import Gate
 from db.objects import Objects
 from db.rows import JobStatus

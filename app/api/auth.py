@@ -10,9 +10,9 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
 from app.api.views import credits_view, login_view, storage_view, user_view
 from app.api.wire import LoginBody, LoginView, MeView, RefreshBody, RegisterBody
-from app.domain.accounts import Accounts, LoggedIn
-from app.domain.scopes import ACCOUNT
-from app.domain.storage import Storage
+from app.domain.accounts.service import Accounts, LoggedIn
+from app.domain.identity.scopes import ACCOUNT
+from app.domain.storage_quotas import Storage
 from app.gate import Gate
 
 T = TypeVar("T")

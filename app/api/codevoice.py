@@ -16,17 +16,17 @@ from app.api.encoded import NO_STORE, Encoded, Headers
 from app.api.openapi import takes
 from app.api.wire import Queued, SpeechBody, Status, VoiceList, VoiceView
 from app.auth import Authenticator, Credential
-from app.domain.audio import AudioAddresses
-from app.domain.catalog import Catalog, Catalogs, Offer
-from app.domain.credits import credits as in_credits
-from app.domain.endings import gone, outcome_in_words
+from app.domain.billing.credits import credits as in_credits
 from app.domain.errors import DomainError, MissingKey
-from app.domain.plan import SpeechRequest
-from app.domain.principals import Principal
-from app.domain.samples import Samples
-from app.domain.scopes import SPEECH
-from app.domain.speech import Speech
-from app.domain.voices import VoiceFilter, list_voices
+from app.domain.identity.principals import Principal
+from app.domain.identity.scopes import SPEECH
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.outcomes import gone, outcome_in_words
+from app.domain.speech.samples import Samples
+from app.domain.speech.service import Speech
+from app.domain.speech.validation import SpeechRequest
+from app.domain.voices.catalog import Catalog, Catalogs, Offer
+from app.domain.voices.listing import VoiceFilter, list_voices
 from app.gate import Gate
 from db.rows import Progress
 

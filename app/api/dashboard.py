@@ -10,12 +10,12 @@ from msgspec import UNSET, Struct, UnsetType
 from app.api.bodies import AnyRequest
 from app.api.views import credits_view, storage_view, user_view
 from app.api.wire import Credits, StorageView, UserView
-from app.domain.accounts import Accounts
-from app.domain.audio import AudioAddresses
-from app.domain.credits import credits as in_credits
-from app.domain.scopes import ACCOUNT
-from app.domain.storage import Storage
-from app.domain.usage import RecentJob, Usage, UsageReports
+from app.domain.accounts.service import Accounts
+from app.domain.billing.credits import credits as in_credits
+from app.domain.billing.usage_summary import RecentJob, Usage, UsageReports
+from app.domain.identity.scopes import ACCOUNT
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.storage_quotas import Storage
 from db.rows import State
 
 

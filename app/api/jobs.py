@@ -14,16 +14,16 @@ from app.api.bodies import AnyRequest
 from app.api.leaving import Live
 from app.api.wire import Cancelled
 from app.auth import Authenticator
-from app.domain.audio import AudioAddresses
-from app.domain.credits import credits as in_credits
+from app.domain.billing.credits import credits as in_credits
+from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import MissingScope, Suspended, Unauthenticated
-from app.domain.job_looks import OwnJob
-from app.domain.own_jobs import OwnJobs
-from app.domain.principals import Principal
-from app.domain.scopes import SPEECH
-from app.domain.settlement import settled_in_words
-from app.domain.speech import Speech
-from app.domain.streams import Streams
+from app.domain.identity.principals import Principal
+from app.domain.identity.scopes import SPEECH
+from app.domain.jobs.service import OwnJobs
+from app.domain.jobs.status_polling import OwnJob
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.service import Speech
+from app.domain.stream_limits import Streams
 from db.rows import State
 
 _NO_STORE = {"Cache-Control": "no-store"}

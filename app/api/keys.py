@@ -12,8 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.api.bodies import AnyRequest, decode_json, read_body, read_json
 from app.api.openapi import takes
-from app.domain.api_keys import ApiKeys, Key, NewKey
-from app.domain.scopes import KEYS
+from app.domain.accounts.api_keys import ApiKeys, Key, NewKey
+from app.domain.identity.scopes import KEYS
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _SCOPE = {"scope": KEYS}

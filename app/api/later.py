@@ -7,7 +7,7 @@ from litestar import Response
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
-from app.domain.speech import Ticket
+from app.domain.speech.service import Ticket
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

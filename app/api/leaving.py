@@ -10,8 +10,8 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Message, Receive, Scope, Send
 
-from app.domain.answers import Ending
 from app.domain.errors import DomainError
+from app.domain.speech.synchronous import Ending
 from db.objects import StoreError
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
-from app.domain.credits import credits
-from app.domain.live import LiveTranscripts, Transcript
-from app.domain.scopes import TRANSCRIPTION
+from app.domain.billing.credits import credits
+from app.domain.identity.scopes import TRANSCRIPTION
+from app.domain.transcription.live_sessions import LiveTranscripts, Transcript
 
 _ROUTE = "POST /api/stt/live/complete"
 _SCOPE = {"scope": TRANSCRIPTION, "limit": "post"}

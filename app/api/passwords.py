@@ -11,8 +11,8 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
 from app.api.views import login_view
 from app.api.wire import LoginView
-from app.domain.resets import Resets
-from app.domain.scopes import ACCOUNT
+from app.domain.accounts.password_reset import Resets
+from app.domain.identity.scopes import ACCOUNT
 from app.gate import Gate
 
 _NO_STORE = {"Cache-Control": "no-store"}

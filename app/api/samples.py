@@ -12,7 +12,7 @@ from app.api.leaving import Live
 from app.api.ranges import matches
 from app.api.sound import ENGINE, read_object
 from app.domain.errors import NotFound
-from app.domain.samples import FORMAT, Samples
+from app.domain.speech.samples import FORMAT, Samples
 from db.formats import FORMATS
 from db.objects import Objects
 

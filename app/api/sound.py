@@ -10,11 +10,11 @@ from msgspec import Struct
 from app.api.bodies import AnyRequest
 from app.api.later import Accepted, accepted, prefers_later
 from app.api.leaving import Live, unless_left
-from app.domain.answers import Answers, Sounding, Spoken
-from app.domain.credits import in_words
-from app.domain.endings import gone
-from app.domain.plan import SpeechRequest
-from app.domain.store_state import store_away
+from app.domain.billing.credits import in_words
+from app.domain.speech.outcomes import gone
+from app.domain.speech.synchronous import Answers, Sounding, Spoken
+from app.domain.speech.validation import SpeechRequest
+from app.domain.store_health import store_away
 from db.formats import FORMATS
 from db.objects import Objects, StoreError
 from db.rows import JobStatus

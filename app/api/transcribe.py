@@ -12,9 +12,9 @@ from app.api.leaving import unless_left
 from app.api.live import UsedCredits
 from app.api.openapi import takes
 from app.api.uploads import FRAMING_BYTES_MAX, received
-from app.domain.credits import credits
-from app.domain.scopes import TRANSCRIPTION
-from app.domain.transcripts import Transcribed, TranscriptionRequest, Transcriptions
+from app.domain.billing.credits import credits
+from app.domain.identity.scopes import TRANSCRIPTION
+from app.domain.transcription.service import Transcribed, TranscriptionRequest, Transcriptions
 from db.transcripts import Segment, Word
 
 _ROUTE = "POST /transcribe"

@@ -12,9 +12,9 @@ from msgspec import UNSET, Struct, UnsetType
 from app.api.bodies import AnyRequest
 from app.api.transcribe import ENGINE_HEADER, SegmentView, segment_view
 from app.domain.errors import Invalid
-from app.domain.kept_transcripts import KeptTranscript, KeptTranscripts
-from app.domain.scopes import TRANSCRIPTION
-from app.domain.subtitles import TEXTS
+from app.domain.identity.scopes import TRANSCRIPTION
+from app.domain.transcription.stored_transcripts import KeptTranscript, KeptTranscripts
+from app.domain.transcription.subtitles import TEXTS
 
 FORMATS = ("json", *TEXTS)
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -15,7 +15,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from app.api.bodies import AnyRequest
 from app.api.leaving import ClientLeft
 from app.domain.errors import BadRequest, BodyTooLarge, DomainError, Invalid, UnsupportedMediaType
-from app.domain.transcripts import Upload
+from app.domain.transcription.service import Upload
 
 _MEMORY_BYTES = 1 << 20  # beyond it, a file's bytes are on disk
 _FIELD_BYTES_MAX = 16_384

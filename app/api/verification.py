@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
-from app.domain.scopes import ACCOUNT
-from app.domain.verification import Verification
+from app.domain.accounts.email_verification import Verification
+from app.domain.identity.scopes import ACCOUNT
 from app.gate import Gate
 
 _NO_STORE = {"Cache-Control": "no-store"}

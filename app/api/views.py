@@ -12,9 +12,9 @@ from app.api.wire import (
     StorageView,
     UserView,
 )
-from app.domain.accounts import LoggedIn, User
-from app.domain.credits import credits, spendable
-from app.domain.storage import Stored
+from app.domain.accounts.service import LoggedIn, User
+from app.domain.billing.credits import credits, spendable
+from app.domain.storage_quotas import Stored
 from db.rows import Balance
 
 

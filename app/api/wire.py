@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain.plan import SpeechRequest
+from app.domain.speech.validation import SpeechRequest
 from db.rows import UserType
 
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 from app.dashboard.pages import Question
 from app.domain.admin.credits import micro
 from app.domain.admin.users import Amount, User
-from app.domain.credits import in_words as micro_in_words
+from app.domain.billing.credits import in_words as micro_in_words
 from db.rows import MICRO
 
 

@@ -15,13 +15,14 @@ from app.dashboard.acts_in_words import ActForm, done_in_words, question
 from app.dashboard.entry import Page
 from app.dashboard.forms import read_form
 from app.dashboard.pages import ADMIN, Pages, to
-from app.domain.admin import credits, jobs, room, terms, users
-from app.domain.admin.acts import Act, act_by, list_acts
+from app.domain.admin import credits, jobs, users, worker_overview
+from app.domain.admin import plans as terms
 from app.domain.admin.credits import Moved
+from app.domain.admin.operations import Act, act_by, list_acts
 from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.admin.users import Changed
 from app.domain.errors import DomainError, Invalid
-from app.domain.history import STATES
+from app.domain.jobs.history import STATES
 
 _POST = ADMIN | {"limit": "post"}
 _TYPES = ("registered", "api_only", "system")
@@ -240,7 +241,10 @@ def _room_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/workers", opt=ADMIN, include_in_schema=False)
     async def workers_page(request: AnyRequest) -> Response[str]:
         async with admin.desk.moment() as connection:
-            workers, queues = await room.list_workers(connection), await room.list_queues(connection)
+            workers, queues = (
+                await worker_overview.list_workers(connection),
+                await worker_overview.list_queues(connection),
+            )
         return await admin.pages.show(request, "admin_workers.html", workers=workers, queues=queues)
 
     return workers_page

@@ -13,11 +13,12 @@ from app.dashboard.admin import AdminPages
 from app.dashboard.entry import Page
 from app.dashboard.forms import read_form
 from app.dashboard.pages import ADMIN
-from app.domain.admin import invites, terms
-from app.domain.admin.acts import Act, act_by
+from app.domain.admin import invites
+from app.domain.admin import plans as terms
 from app.domain.admin.invites import FREE_PLAN, NewInvitation
+from app.domain.admin.operations import Act, act_by
 from app.domain.errors import DomainError
-from app.domain.principals import Principal
+from app.domain.identity.principals import Principal
 
 _PAGE = 25
 _PATH = "/admin/invites"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from app.domain.credits import in_words
-from app.domain.usage import Day
+from app.domain.billing.credits import in_words
+from app.domain.billing.usage_summary import Day
 
 _WIDTH, _HEIGHT = 720, 160
 _TOP, _BOTTOM = 16, 18  # room for the scale's and the days' marks

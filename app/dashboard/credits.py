@@ -15,12 +15,12 @@ from app.dashboard.flash import ShownKey
 from app.dashboard.forms import read_form
 from app.dashboard.pages import PERSON, Pages, Question
 from app.dashboard.sheets import sheet
-from app.domain.api_keys import ApiKeys, Key, NewKey
-from app.domain.credits import credits
+from app.domain.accounts.api_keys import ApiKeys, Key, NewKey
+from app.domain.billing.credits import credits
+from app.domain.billing.statement import OwnLedger
 from app.domain.errors import DomainError, NotFound
-from app.domain.own_ledger import OwnLedger
-from app.domain.principals import Principal
-from app.domain.scopes import ADMIN, SCOPES
+from app.domain.identity.principals import Principal
+from app.domain.identity.scopes import ADMIN, SCOPES
 
 _PAGE = 25
 _POST = PERSON | {"limit": "post", "back": "/credits"}

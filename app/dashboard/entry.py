@@ -10,7 +10,7 @@ from msgspec import Struct
 from app.api.bodies import AnyRequest
 from app.dashboard.forms import read_form
 from app.dashboard.pages import ANYBODY, PERSON, Pages, to
-from app.domain.accounts import Accounts
+from app.domain.accounts.service import Accounts
 from app.domain.errors import DomainError
 from app.gate import Gate
 

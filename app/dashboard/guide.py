@@ -8,7 +8,7 @@ from app.api.bodies import AnyRequest
 from app.dashboard import snippets
 from app.dashboard.pages import ANYBODY, Pages
 from app.dashboard.reference import Reference
-from app.domain.api_keys import ApiKeys
+from app.domain.accounts.api_keys import ApiKeys
 
 _BODY: dict[str, object] = {"text": "Hello world from CodeVoice", "voice": "Emma"}
 

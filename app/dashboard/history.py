@@ -14,14 +14,14 @@ from app.api.transcripts import checked_format, written
 from app.dashboard.entry import NoForm
 from app.dashboard.forms import read_form
 from app.dashboard.pages import PERSON, Pages, to
-from app.domain.audio import AudioAddresses
+from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import Gone, NotFound, TooLate, Unavailable
-from app.domain.history import KINDS, STATES, History, OwnJob
-from app.domain.kept_transcripts import KeptTranscript, KeptTranscripts
-from app.domain.principals import Principal
-from app.domain.settlement import settled_in_words
-from app.domain.speech import Speech
-from app.domain.waveform_looks import WaveformLooks
+from app.domain.identity.principals import Principal
+from app.domain.jobs.history import KINDS, STATES, History, OwnJob
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.service import Speech
+from app.domain.speech.waveform_cache import WaveformLooks
+from app.domain.transcription.stored_transcripts import KeptTranscript, KeptTranscripts
 
 _PAGE = 25
 _CANCEL = PERSON | {"limit": "post", "back": "/history/{job_id}"}

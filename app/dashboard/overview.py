@@ -6,9 +6,9 @@ from litestar.handlers import HTTPRouteHandler
 from app.api.bodies import AnyRequest
 from app.dashboard.charts import chart
 from app.dashboard.pages import ANYBODY, Pages
-from app.domain.catalog import Catalogs
+from app.domain.billing.usage_summary import UsageReports
 from app.domain.errors import Unavailable
-from app.domain.usage import UsageReports
+from app.domain.voices.catalog import Catalogs
 
 _SHOWN = 8
 

@@ -19,10 +19,10 @@ from app.api.bodies import AnyRequest
 from app.api.fallback import answer_error, refusal_of
 from app.dashboard.flash import Flash, Flashes, ShownKey
 from app.dashboard.statics import Statics
-from app.domain.accounts import Accounts, User
-from app.domain.credits import in_words, spendable
+from app.domain.accounts.service import Accounts, User
+from app.domain.billing.credits import in_words, spendable
 from app.domain.errors import DomainError, LoginNeeded
-from app.domain.principals import Principal
+from app.domain.identity.principals import Principal
 from app.sessions import Sessions
 from db.rows import MICRO, Balance
 

@@ -9,9 +9,9 @@ from app.api.bodies import AnyRequest
 from app.dashboard.entry import NoForm, Page
 from app.dashboard.forms import read_form
 from app.dashboard.pages import ANYBODY, PERSON, Pages
+from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.password_reset import Resets
 from app.domain.errors import DomainError
-from app.domain.resets import Resets
-from app.domain.verification import Verification
 from app.gate import Gate
 
 _LOGIN = ANYBODY | {"limit": "login"}

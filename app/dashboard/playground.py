@@ -11,15 +11,15 @@ from app.dashboard import snippets
 from app.dashboard.forms import read_form
 from app.dashboard.guide import Facts
 from app.dashboard.pages import PERSON, Pages, to
-from app.domain.api_keys import ApiKeys
-from app.domain.catalog import Catalog, Catalogs, Offer
+from app.domain.accounts.api_keys import ApiKeys
+from app.domain.billing.price_book import PriceBook
+from app.domain.billing.price_book import told as told_price
 from app.domain.errors import DomainError, Unavailable
-from app.domain.plan import SpeechRequest
-from app.domain.prices import PriceBook
-from app.domain.prices import told as told_price
-from app.domain.principals import Principal
-from app.domain.speech import Speech
-from app.domain.voices import VoiceFilter, list_voices
+from app.domain.identity.principals import Principal
+from app.domain.speech.service import Speech
+from app.domain.speech.validation import SpeechRequest
+from app.domain.voices.catalog import Catalog, Catalogs, Offer
+from app.domain.voices.listing import VoiceFilter, list_voices
 
 _ROUTE = "POST /v1/tts"
 _FIRST = "Hello! This is the first sentence I say for you."

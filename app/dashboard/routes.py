@@ -20,21 +20,21 @@ from app.dashboard.statics import Statics, static_route
 from app.dashboard.transcribe import transcribe_route
 from app.dashboard.usage import usage_routes
 from app.dashboard.voices import voices_route
-from app.domain.accounts import Accounts
-from app.domain.api_keys import ApiKeys
-from app.domain.audio import AudioAddresses
-from app.domain.catalog import Catalogs
-from app.domain.history import History
-from app.domain.kept_transcripts import KeptTranscripts
-from app.domain.model_states import ModelStates
-from app.domain.own_ledger import OwnLedger
-from app.domain.prices import PriceBook
-from app.domain.resets import Resets
-from app.domain.speech import Speech
-from app.domain.usage import UsageReports
-from app.domain.usage_rows import UsageRows
-from app.domain.verification import Verification
-from app.domain.waveform_looks import WaveformLooks
+from app.domain.accounts.api_keys import ApiKeys
+from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.service import Accounts
+from app.domain.billing.price_book import PriceBook
+from app.domain.billing.statement import OwnLedger
+from app.domain.billing.usage_report import UsageRows
+from app.domain.billing.usage_summary import UsageReports
+from app.domain.jobs.history import History
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.service import Speech
+from app.domain.speech.waveform_cache import WaveformLooks
+from app.domain.transcription.stored_transcripts import KeptTranscripts
+from app.domain.voices.catalog import Catalogs
+from app.domain.voices.model_downloads import ModelStates
 from app.gate import Gate
 
 

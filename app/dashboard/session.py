@@ -9,7 +9,7 @@ from msgspec import Struct
 from app.api.bodies import AnyRequest, header_of
 from app.dashboard.pages import ANYBODY, Pages
 from app.domain.errors import NotFound
-from app.domain.principals import Principal
+from app.domain.identity.principals import Principal
 
 
 class SessionView(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from litestar.handlers import HTTPRouteHandler
 from app.api.bodies import AnyRequest
 from app.dashboard.guide import Facts
 from app.dashboard.pages import PERSON, Pages
-from app.domain.catalog import Catalogs
+from app.domain.billing.price_book import ANY, PriceBook, told
 from app.domain.errors import Unavailable
-from app.domain.prices import ANY, PriceBook, told
+from app.domain.voices.catalog import Catalogs
 
 
 def transcribe_route(pages: Pages, catalogs: Catalogs, prices: PriceBook, facts: Facts) -> HTTPRouteHandler:

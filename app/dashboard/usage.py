@@ -9,8 +9,8 @@ from app.api.leaving import Live
 from app.dashboard.charts import chart
 from app.dashboard.pages import PERSON, Pages
 from app.dashboard.sheets import each, sheet
-from app.domain.credits import credits
-from app.domain.usage_rows import UsageRow, UsageRows, by_day, sums
+from app.domain.billing.credits import credits
+from app.domain.billing.usage_report import UsageRow, UsageRows, by_day, sums
 
 _HEAD = ("day", "kind", "key", "key_prefix", "requests", "succeeded", "failed", "credits")
 _PERIODS = (7, 30, 90)

@@ -5,10 +5,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.api.bodies import AnyRequest
 from app.dashboard.pages import PERSON, Pages
-from app.domain.catalog import Catalog, Catalogs
 from app.domain.errors import Unavailable
-from app.domain.model_states import ModelStates
-from app.domain.voices import VoiceFilter, list_voices
+from app.domain.voices.catalog import Catalog, Catalogs
+from app.domain.voices.listing import VoiceFilter, list_voices
+from app.domain.voices.model_downloads import ModelStates
 
 
 def voices_route(pages: Pages, catalogs: Catalogs, models: ModelStates) -> HTTPRouteHandler:

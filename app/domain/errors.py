@@ -1,16 +1,16 @@
 """Refusals: each a class with a status and a stable code; its message says the next step."""
 
-from app.domain.account_errors import EmailTaken as EmailTaken
-from app.domain.account_errors import InvalidInvite as InvalidInvite
-from app.domain.account_errors import InvalidReset as InvalidReset
-from app.domain.account_errors import InvalidVerification as InvalidVerification
-from app.domain.account_errors import InviteRequired as InviteRequired
-from app.domain.account_errors import LastAdministrator as LastAdministrator
-from app.domain.account_errors import MailNotSetUp as MailNotSetUp
-from app.domain.account_errors import NothingToVerify as NothingToVerify
-from app.domain.account_errors import OwnAccount as OwnAccount
-from app.domain.account_errors import RegistrationClosed as RegistrationClosed
-from app.domain.account_errors import TooManyKeys as TooManyKeys
+from app.domain.accounts.errors import EmailTaken as EmailTaken
+from app.domain.accounts.errors import InvalidInvite as InvalidInvite
+from app.domain.accounts.errors import InvalidReset as InvalidReset
+from app.domain.accounts.errors import InvalidVerification as InvalidVerification
+from app.domain.accounts.errors import InviteRequired as InviteRequired
+from app.domain.accounts.errors import LastAdministrator as LastAdministrator
+from app.domain.accounts.errors import MailNotSetUp as MailNotSetUp
+from app.domain.accounts.errors import NothingToVerify as NothingToVerify
+from app.domain.accounts.errors import OwnAccount as OwnAccount
+from app.domain.accounts.errors import RegistrationClosed as RegistrationClosed
+from app.domain.accounts.errors import TooManyKeys as TooManyKeys
 from app.domain.domain_error import DomainError as DomainError
 
 

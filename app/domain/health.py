@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import redis
 
+from app.domain.database import Record
 from app.domain.errors import Unavailable
-from app.domain.record import Record
-from app.domain.signals import Signals
-from app.domain.storage import Storage
-from app.domain.store_state import StoreState
+from app.domain.jobs.notifications import Signals
+from app.domain.storage_quotas import Storage
+from app.domain.store_health import StoreState
 from db.queries import query
 
 _CHECK_S = 2.0

@@ -2,9 +2,9 @@
 
 import rich_click as click
 
-from app.domain.admin import terms, users
+from app.domain.admin import plans, users
 from app.domain.admin.users import Changed
-from app.domain.credits import in_words
+from app.domain.billing.credits import in_words
 from ops.admin.desk import ask, do, do_in_session
 from ops.admin.front import key_settings
 from ops.admin.options import Credits, Doing, acts
@@ -51,7 +51,7 @@ def limit(doing: Doing, account: str, monthly: int) -> None:
     `plans set` gives it its plan's again.
     """
     ask(doing, f"Give {account} {in_words(monthly)} credits a month?")
-    do(doing, lambda connection, act: terms.set_limit(connection, act, account, monthly), in_short)
+    do(doing, lambda connection, act: plans.set_limit(connection, act, account, monthly), in_short)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def limit(doing: Doing, account: str, monthly: int) -> None:
 def unlimited(doing: Doing, account: str, undo: bool) -> None:
     """Let ACCOUNT (e-mail or id) use all without limit."""
     ask(doing, f"Let {account} use {'its credits only' if undo else 'all without limit'}?")
-    do(doing, lambda connection, act: terms.set_unlimited(connection, act, account, undo=undo), in_short)
+    do(doing, lambda connection, act: plans.set_unlimited(connection, act, account, undo=undo), in_short)
 
 
 @click.command()
@@ -70,7 +70,7 @@ def unlimited(doing: Doing, account: str, undo: bool) -> None:
 def close(doing: Doing, account: str) -> None:
     """End ACCOUNT (e-mail or id) for good: its credits expire, its open jobs run on."""
     ask(doing, f"Close {account} for good? Its credits expire.")
-    do(doing, lambda connection, act: terms.close(connection, act, account), in_short)
+    do(doing, lambda connection, act: plans.close(connection, act, account), in_short)
 
 
 def in_short(found: Changed) -> str:

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import rich_click as click
 
-from app.domain.admin import acts
+from app.domain.admin import operations
 from app.domain.admin.credits import Leg, legs_so_far
 from app.domain.errors import DomainError, Invalid, Unavailable
 from db import engine
@@ -65,11 +65,11 @@ def ask(doing: Doing, question: str) -> None:
 
 
 def do(
-    doing: Doing, work: Callable[[Connection, acts.Act], Awaitable[A]], say: Callable[[A], str]
+    doing: Doing, work: Callable[[Connection, operations.Act], Awaitable[A]], say: Callable[[A], str]
 ) -> A | None:
     """Do an act in a transaction and tell its answer; None where it was a dry run."""
 
-    async def run(act: acts.Act, check: Check) -> A:
+    async def run(act: operations.Act, check: Check) -> A:
         async with _connection() as connection, connection.transaction():
             answer = await work(connection, act)
             await check(connection, answer)
@@ -79,11 +79,11 @@ def do(
 
 
 def do_in_session(
-    doing: Doing, work: Callable[["AsyncSession", acts.Act], Awaitable[A]], say: Callable[[A], str]
+    doing: Doing, work: Callable[["AsyncSession", operations.Act], Awaitable[A]], say: Callable[[A], str]
 ) -> A | None:
     """As `do`, for acts that need a session."""
 
-    async def run(act: acts.Act, check: Check) -> A:
+    async def run(act: operations.Act, check: Check) -> A:
         async with _session() as session:
             answer = await work(session, act)
             await check(await engine.raw(session), answer)
@@ -121,7 +121,9 @@ def settings() -> DbSettings:
         return settings_for_cli(os.environ)
 
 
-def _do(doing: Doing, run: Callable[[acts.Act, Check], Awaitable[A]], say: Callable[[A], str]) -> A | None:
+def _do(
+    doing: Doing, run: Callable[[operations.Act, Check], Awaitable[A]], say: Callable[[A], str]
+) -> A | None:
     async def check(connection: Connection, answer: Answer) -> None:
         if doing.dry_run:
             entries = await legs_so_far(connection, answer.account) if answer.account else []
@@ -129,7 +131,7 @@ def _do(doing: Doing, run: Callable[[acts.Act, Check], Awaitable[A]], say: Calla
 
     async def act() -> A:
         key = doing.idempotency_key
-        made = acts.act(actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=key)
+        made = operations.act(actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=key)
         return await run(made, check)
 
     try:

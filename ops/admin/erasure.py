@@ -7,8 +7,8 @@ import redis
 import rich_click as click
 
 from app.domain.admin import erasure, export
-from app.domain.admin.acts import act
 from app.domain.admin.erasure import Places
+from app.domain.admin.operations import act
 from app.domain.admin.users import show_user
 from db.objects import StoreError, open_store
 from db.personal_data import Volatile

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from app.domain.keys import KeyRing
+from app.domain.identity.key_crypto import KeyRing
 from app.settings import AppSettings, Secret
 from db.settings import read
 from ops.cli import failing_on

@@ -4,7 +4,7 @@ import rich_click as click
 
 from app.domain.admin import keys
 from app.domain.admin.keys import KeyActed
-from app.domain.scopes import SCOPES
+from app.domain.identity.scopes import SCOPES
 from ops.admin import told
 from ops.admin.desk import ask, do_in_session, look
 from ops.admin.front import key_settings

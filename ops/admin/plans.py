@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from app.domain.admin import terms
+from app.domain.admin import plans
 from ops.admin import told
 from ops.admin.accounts import in_short
 from ops.admin.desk import ask, do, look
@@ -13,7 +13,7 @@ from ops.admin.options import Doing, acts, json_option
 @json_option
 def list_(as_json: bool) -> None:
     """Every plan, with its credits a month."""
-    found = look(terms.list_plans)
+    found = look(plans.list_plans)
     if as_json:
         told.as_json({"items": found})
     else:
@@ -27,4 +27,4 @@ def list_(as_json: bool) -> None:
 def set_(doing: Doing, account: str, plan: str) -> None:
     """Put ACCOUNT (e-mail or id) on PLAN (name or tier): up with the difference now, down from next month."""
     ask(doing, f"Put {account} on plan {plan}?")
-    do(doing, lambda connection, act: terms.set_plan(connection, act, account, plan), in_short)
+    do(doing, lambda connection, act: plans.set_plan(connection, act, account, plan), in_short)

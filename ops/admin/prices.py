@@ -6,7 +6,7 @@ import rich_click as click
 
 from app.domain.admin import prices
 from app.domain.admin.prices import UNITS, NewPrice, Priced, Unit
-from app.domain.credits import in_words
+from app.domain.billing.credits import in_words
 from ops.admin import told
 from ops.admin.desk import ask, do, look
 from ops.admin.options import Credits, Doing, Paging, acts, pages

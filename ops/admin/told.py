@@ -10,7 +10,7 @@ import rich_click as click
 from msgspec import UNSET, Struct
 
 from app.domain.admin.credits import Leg
-from app.domain.admin.pages import Page
+from app.domain.pagination import Page
 
 
 def as_json(answer: Any) -> None:

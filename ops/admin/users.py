@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import rich_click as click
 
+from app.domain.accounts.registration import check_password
 from app.domain.admin import users
-from app.domain.admin.acts import Act
+from app.domain.admin.operations import Act
 from app.domain.admin.reset_links import ResetLink, make_reset_link
-from app.domain.opening import check_password
 from ops.admin import told
 from ops.admin.desk import ask, do, do_in_session, failing, look
 from ops.admin.front import key_settings, public_url
@@ -77,7 +77,7 @@ def create(doing: Doing, email: str, admin: bool, name: str | None, password_std
         check_password(password)
     ask(doing, f"Open an account for {email}{', who may do everything' if admin else ''}?")
     keys = key_settings()
-    from app.domain.passwords import argon2id
+    from app.domain.accounts.password_hashing import argon2id
 
     hashed = argon2id().hash(password)
 

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codevoice import submit_route
 from app.auth import Credential
-from app.domain.principals import Principal
+from app.domain.identity.principals import Principal
 from app.server import Parts, build
 from app.settings import read_settings
 from db.log import configure

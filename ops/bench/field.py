@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 from msgspec import Struct
 
-from app.domain.keys import KeyRing, NewKey
+from app.domain.identity.key_crypto import KeyRing, NewKey
 from db import ledger, work
 from db.migrate import upgrade
 from db.rows import SpeechParams

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from msgspec import Struct
 
-from app.domain.keys import KeyRing
+from app.domain.identity.key_crypto import KeyRing
 from db import chunks, work
 from db.objects import Objects, open_store
 from db.rows import Capabilities, Finished, Outcome, Voice

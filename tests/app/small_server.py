@@ -15,8 +15,8 @@ import uvicorn
 from litestar.types import Receive, Scope, Send
 
 from app.api.leaving import ClientLeft, Live, unless_left
-from app.domain.answers import Ending
 from app.domain.errors import SpeechFailed
+from app.domain.speech.synchronous import Ending
 from app.http import protocol
 
 HEAD_BYTES_MAX = 20_000

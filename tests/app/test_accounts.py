@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from argon2 import PasswordHasher
 
-from app.domain.tokens import Claims, Tokens
+from app.domain.identity.tokens import Claims, Tokens
 from tests.clock import unhurried
 
 from .conftest import PASSWORD, OpenAccount, Person, Run, Say, SignUp, key_ring

@@ -10,19 +10,19 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from app.domain.accounts import Accounts
-from app.domain.admin.acts import act_by, past
-from app.domain.api_keys import ApiKeys, NewKey
+from app.domain.accounts.api_keys import ApiKeys, NewKey
+from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.mail import Mail
+from app.domain.accounts.mail_queue import Outbox
+from app.domain.accounts.password_hashing import Passwords
+from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.service import Accounts
+from app.domain.admin.operations import act_by, past
+from app.domain.database import Record
 from app.domain.errors import InvalidKey, InvalidToken, Suspended, WrongLogin
-from app.domain.mail import Mail
-from app.domain.outbox import Outbox
-from app.domain.passwords import Passwords
-from app.domain.principals import Principal, Principals
-from app.domain.record import Record
-from app.domain.remembered import KeyUses, Remembered
-from app.domain.resets import Resets
-from app.domain.tokens import Tokens
-from app.domain.verification import Verification
+from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.principals import Principal, Principals
+from app.domain.identity.tokens import Tokens
 
 from .conftest import PASSWORD, Person, Run, SignUp, key_ring
 from .front import Front

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.accounts import LoggedIn, User
-from app.domain.principals import Principals
-from app.domain.tokens import Claims, Tokens
+from app.domain.accounts.service import LoggedIn, User
+from app.domain.identity.principals import Principals
+from app.domain.identity.tokens import Claims, Tokens
 from app.sessions import Sessions
 from db.rows import UserType
 

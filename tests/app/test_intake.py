@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 import pytest
 
-from app.domain.coalesced import Coalesced
+from app.domain.coalescing import Coalesced
+from app.domain.database import Record
 from app.domain.errors import Unavailable
-from app.domain.intake import Intake, IntakeLimits
-from app.domain.record import Record
+from app.domain.jobs.submission import Intake, IntakeLimits
 from db import ledger
 from db.engine import Connection, Pool
 from db.rows import NewJob, Submitted

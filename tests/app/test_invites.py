@@ -10,8 +10,8 @@ import httpx
 import psycopg
 import pytest
 
+from app.domain.accounts.invites import create_invite
 from app.domain.errors import Invalid
-from app.domain.invites import create_invite
 
 from .conftest import PASSWORD, Run, key_ring
 from .front import Front

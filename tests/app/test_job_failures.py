@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from app.domain.endings import failure
+from app.domain.speech.outcomes import failure
 from db.rows import JobStatus
 
 FAILED = JobStatus(

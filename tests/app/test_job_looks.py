@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from app.domain.database import Record
 from app.domain.errors import Unavailable
-from app.domain.job_looks import Follower, JobLooks, OwnJob
-from app.domain.record import Record
-from app.domain.signals import Signals
+from app.domain.jobs.notifications import Signals
+from app.domain.jobs.status_polling import Follower, JobLooks, OwnJob
 from db.engine import Connection, Pool
 from db.queries import query
 from tests.records import Submit, Wallet, new_job, submit, wallet

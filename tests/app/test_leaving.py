@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from app.api.leaving import ClientLeft, Live, unless_left
-from app.domain.answers import Ending
 from app.domain.errors import SpeechFailed
+from app.domain.speech.synchronous import Ending
 from db.objects import StoreError
 
 

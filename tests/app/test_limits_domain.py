@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from app.domain.errors import Unavailable
-from app.domain.limits import Breaker, Limit, Limiter, Standing
+from app.domain.rate_limiting import Breaker, Limit, Limiter, Standing
 from db.buckets import Ask, BucketsAway, Grant
 
 POSTS = Limit(name="post", per_s=10.0, burst=300)
@@ -302,7 +302,7 @@ async def test_a_bug_in_the_store_is_not_hidden(clock: Clock) -> None:
 
 
 async def test_memory_is_bounded(make: Make, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.domain.limits._REMEMBERED_MAX", 3)
+    monkeypatch.setattr("app.domain.rate_limiting._REMEMBERED_MAX", 3)
     limiter = make()
     for who in "abcabdab":
         await limiter.take(who)

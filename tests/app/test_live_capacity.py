@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from app.domain import live_capacity
 from app.domain.errors import Unavailable
-from app.domain.live_capacity import LiveCapacity
+from app.domain.speech import live_capacity
+from app.domain.speech.live_capacity import LiveCapacity
 from db import work
 from db.work import WorkerConnection
 

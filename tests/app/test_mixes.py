@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from app.domain.catalog import Catalog, Offer
 from app.domain.errors import Invalid
-from app.domain.mixes import mixed, unknown
+from app.domain.voices.catalog import Catalog, Offer
+from app.domain.voices.mixes import mixed, unknown
 
 from .conftest import ENGINE, voice
 

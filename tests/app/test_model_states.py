@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.domain.model_states import ModelState, write
+from app.domain.voices.model_downloads import ModelState, write
 
 from .conftest import NewBrowser, Person, Run
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 import redis
 
-from app.domain.nudger import Nudger
+from app.domain.jobs.worker_wakeup import Nudger
 from db import nudge
 
 ENGINE = "owl"

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from openai import OpenAI
 
-from app.domain.aliases import read_choices
+from app.domain.voices.aliases import read_choices
 from db.settings import SettingsError
 
 from .conftest import AUDIO, AddKey, End, OpenAccount, Person, Run, Say

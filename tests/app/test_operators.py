@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.domain import operators
+from app.domain.accounts import provisioning
 from app.domain.errors import EmailTaken, Invalid, NotFound
 from db import engine
 from db.rows import MICRO
@@ -31,12 +31,12 @@ async def opened(database_url: str) -> "AsyncGenerator[AsyncEngine]":
 async def create(opened: "AsyncEngine", **options: Any) -> str:
     given = {"name": "a program", "monthly": 0, "actor": "test", "reason": "test"} | options
     async with engine.session(opened) as session:
-        return (await operators.create_api_only(session, key_ring(), **given))[1]
+        return (await provisioning.create_api_only(session, key_ring(), **given))[1]
 
 
 async def suspend(opened: "AsyncEngine", account: str | uuid.UUID, suspended: bool = True) -> None:
     async with engine.session(opened) as session:
-        await operators.suspend(session, uuid.UUID(str(account)), suspended)
+        await provisioning.suspend(session, uuid.UUID(str(account)), suspended)
 
 
 async def test_a_program_with_a_limit_of_two_is_refused_the_third_time(

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from app.domain.mail import FolderMailer, LogMailer, Mail, Mailer, MailError, SmtpMailer, open_mailer
+from app.domain.accounts.mail import FolderMailer, LogMailer, Mail, Mailer, MailError, SmtpMailer, open_mailer
 from db.settings import SettingsError
 
 from .conftest import PASSWORD, AddKey, OpenAccount, Person, Run, SignUp, key_ring

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from app.domain.prices import bound, in_force, told
+from app.domain.billing.price_book import bound, in_force, told
 from db.rows import Price
 
 Unit = Literal["request", "1000_characters", "audio_second"]

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from msgspec import Struct
 
-from app.domain.remembered import KeyUses, Remembered
+from app.domain.identity.principal_cache import KeyUses, Remembered
 from db.queries import query
 from tests.clock import unhurried
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.settlement import Settlement, settled_in_words
+from app.domain.billing.settlement import Settlement, settled_in_words
 from db.rows import State
 
 from .browser import Browser, words

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import uuid4
 
-from app.domain.signals import Signals
+from app.domain.jobs.notifications import Signals
 from db.chunks import Live, Reader
 
 LISTENERS = 150

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from app.domain.coalesced import Coalesced
+from app.domain.billing.price_book import PriceBook
+from app.domain.coalescing import Coalesced
+from app.domain.database import Record
 from app.domain.errors import Contended, Unavailable
-from app.domain.live_capacity import LiveCapacity
-from app.domain.prices import PriceBook
-from app.domain.record import Record
+from app.domain.speech.live_capacity import LiveCapacity
 from db.engine import Connection
 from tests.clock import unhurried
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.spoken_languages import matching, word
+from app.domain.voices.languages import matching, word
 
 TAGS = ("en", "de", "jw", "no", "zh", "haw")
 NAMES = ("English", "German", "Javanese", "Norwegian", "Chinese", "Hawaiian")

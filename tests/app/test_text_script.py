@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.text_script import script_language
+from app.domain.speech.text_language import script_language
 
 
 @pytest.mark.parametrize(

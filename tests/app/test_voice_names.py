@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from app.domain.catalog import Catalog, catalog_of
 from app.domain.errors import Invalid, UnknownLanguage
-from app.domain.plan import SpeechRequest, plan
-from app.domain.stock_voices import STOCK
-from app.domain.voice_names import find, listed_names, resolve
+from app.domain.speech.validation import SpeechRequest, plan
+from app.domain.voices.catalog import Catalog, catalog_of
+from app.domain.voices.resolution import find, listed_names, resolve
+from app.domain.voices.stock_voices import STOCK
 from db.rows import Capabilities
 
 from .engines import ESPEAK, HIBARI, HIBARI_WHOLE, KOKORO, engine, spoken_by

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from app.domain import waveform
 from app.domain.errors import Gone, Unavailable
-from app.domain.history import OwnJob
-from app.domain.waveform import Unreadable, of_other, of_wav
-from app.domain.waveform_looks import WaveformLooks
+from app.domain.jobs.history import OwnJob
+from app.domain.speech import waveform
+from app.domain.speech.waveform import Unreadable, of_other, of_wav
+from app.domain.speech.waveform_cache import WaveformLooks
 from db.objects import Objects
 from tests.sounds import encoded, wav
 

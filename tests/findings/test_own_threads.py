@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from app.domain import storage
-from app.domain.mail import Mail, MailError, SmtpMailer
-from app.domain.storage import Storage
+from app.domain import storage_quotas
+from app.domain.accounts.mail import Mail, MailError, SmtpMailer
+from app.domain.storage_quotas import Storage
 from db import objects
 from db.disk import Disk
 from db.objects import StoreError, open_store
@@ -81,8 +81,8 @@ class HangingDisk:
 async def test_of_a_disk_that_hangs_the_last_look_counts(
     hang: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_DISK_FRESH_S", 0.0)
-    monkeypatch.setattr(storage, "_DISK_WAIT_S", 0.2)
+    monkeypatch.setattr(storage_quotas, "_DISK_FRESH_S", 0.0)
+    monkeypatch.setattr(storage_quotas, "_DISK_WAIT_S", 0.2)
     disk: Any = HangingDisk(hang)
     room = Storage(cast("Any", None), disk, cast("Any", None))
     before = await room.is_disk_full()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.model_states import ModelState, read
+from app.domain.voices.model_downloads import ModelState, read
 from ops import bring_models
 from tests import small_models
 from tests.small_models import FILES, Server, put, served

@@ -8,13 +8,13 @@ from litestar import Response
 from msgspec import Struct
 
 from app.api.bodies import AnyRequest
-from app.domain.admin.acts import Act, act_by
-from app.domain.keys import KeyRing
-from app.domain.nudger import Nudger
-from app.domain.passwords import Passwords
-from app.domain.record import Record
-from app.domain.scopes import ADMIN
-from app.domain.signals import Signals
+from app.domain.accounts.password_hashing import Passwords
+from app.domain.admin.operations import Act, act_by
+from app.domain.database import Record
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.identity.scopes import ADMIN
+from app.domain.jobs.notifications import Signals
+from app.domain.jobs.worker_wakeup import Nudger
 from db.engine import Connection
 
 if TYPE_CHECKING:

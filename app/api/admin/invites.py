@@ -14,7 +14,7 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
 from app.domain.admin import invites
 from app.domain.admin.invites import FREE_PLAN, Invited, InviteRow, NewInvitation
-from app.domain.admin.pages import Page
+from app.domain.pagination import Page
 
 
 class InviteBody(Struct, frozen=True, kw_only=True):

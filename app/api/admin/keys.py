@@ -11,7 +11,7 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
 from app.domain.admin import keys
 from app.domain.admin.keys import KeyActed, KeyRow
-from app.domain.admin.pages import Page
+from app.domain.pagination import Page
 
 
 class MakeBody(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
 from app.domain.admin import credits
 from app.domain.admin.credits import Moved, Transfer, micro
-from app.domain.admin.pages import Page
+from app.domain.pagination import Page
 
 
 class AmountBody(Struct, frozen=True, kw_only=True):

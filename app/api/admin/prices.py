@@ -13,8 +13,8 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
 from app.domain.admin import prices
 from app.domain.admin.credits import micro
-from app.domain.admin.pages import Page
 from app.domain.admin.prices import NewPrice, Priced, PriceRow, Unit
+from app.domain.pagination import Page
 
 
 class PriceBody(Struct, frozen=True, kw_only=True):

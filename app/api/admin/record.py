@@ -11,12 +11,13 @@ from msgspec import Struct
 from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
 from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
-from app.domain.admin import jobs, ledger, terms
-from app.domain.admin.acts import ActRow, list_acts
+from app.domain.admin import jobs, ledger
+from app.domain.admin import plans as terms
 from app.domain.admin.jobs import JobActed, JobRow, JobShown
 from app.domain.admin.ledger import Audit
-from app.domain.admin.pages import Page
-from app.domain.admin.terms import PlanRow
+from app.domain.admin.operations import ActRow, list_acts
+from app.domain.admin.plans import PlanRow
+from app.domain.pagination import Page
 
 _WHY = msgspec.json.Decoder(Why)
 

@@ -11,12 +11,12 @@ from msgspec import Struct
 from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
 from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
-from app.domain.admin import terms, users
+from app.domain.accounts.registration import check_password
+from app.domain.admin import plans, users
 from app.domain.admin.credits import micro
-from app.domain.admin.pages import Page
 from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.admin.users import Changed, Opened, User
-from app.domain.opening import check_password
+from app.domain.pagination import Page
 
 _PASSWORD_BYTES = 12
 _OPENED = "opened by an operator"
@@ -174,7 +174,7 @@ def _plan_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
     async def set_plan(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _PLAN, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            done = await terms.set_plan(connection, act_of(request, body.reason), account, body.plan)
+            done = await plans.set_plan(connection, act_of(request, body.reason), account, body.plan)
         return acted(done)
 
     return set_plan
@@ -188,7 +188,7 @@ def _limit_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
         body = await read_json(request, _LIMIT, bytes_max=bytes_max)
         monthly = None if body.monthly is None else micro(body.monthly, field="monthly", zero=True)
         async with desk.connection() as connection:
-            done = await terms.set_limit(connection, act_of(request, body.reason), account, monthly)
+            done = await plans.set_limit(connection, act_of(request, body.reason), account, monthly)
         return acted(done)
 
     return set_limit
@@ -205,7 +205,7 @@ def _unlimited_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
         body = await read_json(request, _UNDO, bytes_max=bytes_max)
         async with desk.connection() as connection:
             act = act_of(request, body.reason)
-            done = await terms.set_unlimited(connection, act, account, undo=body.undo)
+            done = await plans.set_unlimited(connection, act, account, undo=body.undo)
         return acted(done)
 
     return set_unlimited
@@ -216,7 +216,7 @@ def _close_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
     async def close(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            done = await terms.close(connection, act_of(request, body.reason), account)
+            done = await plans.close(connection, act_of(request, body.reason), account)
         return acted(done)
 
     return close

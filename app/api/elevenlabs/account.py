@@ -12,15 +12,15 @@ from msgspec import Struct
 from app.api.bodies import AnyRequest
 from app.api.codevoice import voice_view
 from app.api.wire import VoiceView
-from app.domain.accounts import Accounts
-from app.domain.catalog import Catalogs
-from app.domain.credits import credits as in_credits
-from app.domain.credits import spendable
+from app.domain.accounts.service import Accounts
+from app.domain.billing.credits import credits as in_credits
+from app.domain.billing.credits import spendable
+from app.domain.billing.usage_summary import UsageReports
 from app.domain.errors import Invalid
-from app.domain.samples import Samples
-from app.domain.scopes import ACCOUNT
-from app.domain.usage import UsageReports
-from app.domain.voices import VoiceFilter, list_voices
+from app.domain.identity.scopes import ACCOUNT
+from app.domain.speech.samples import Samples
+from app.domain.voices.catalog import Catalogs
+from app.domain.voices.listing import VoiceFilter, list_voices
 
 _PAGE_MAX = 100
 _UNLIMITED = 2**31 - 1  # the SDK reads an integer

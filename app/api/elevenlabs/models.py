@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from app.domain.catalog import Catalog, Offer
+from app.domain.voices.catalog import Catalog, Offer
 from db.rows import Capabilities
 
 

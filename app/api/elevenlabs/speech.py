@@ -12,10 +12,10 @@ from msgspec import Struct
 from app.api.bodies import AnyRequest, read_json
 from app.api.openapi import takes
 from app.api.sound import Sound
-from app.domain.aliases import Aliases
 from app.domain.errors import UnknownFormat
-from app.domain.plan import SpeechRequest
-from app.domain.scopes import SPEECH
+from app.domain.identity.scopes import SPEECH
+from app.domain.speech.validation import SpeechRequest
+from app.domain.voices.aliases import Aliases
 
 _OPT = {"scope": SPEECH, "limit": "post"}
 _ROUTE = "POST /v1/text-to-speech"

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from app.api.bodies import AnyRequest
 from app.api.elevenlabs.models import elevenlabs_models
-from app.domain.aliases import Aliases, Model, unknown_model
-from app.domain.catalog import Catalogs
-from app.domain.scopes import SPEECH
+from app.domain.identity.scopes import SPEECH
+from app.domain.voices.aliases import Aliases, Model, unknown_model
+from app.domain.voices.catalog import Catalogs
 
 
 class ModelView(Struct, frozen=True, kw_only=True):

@@ -13,10 +13,10 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.openai.events import EVENT_STREAM, error_event, event
 from app.api.openapi import takes
 from app.api.sound import Dress, Sound
-from app.domain.aliases import Aliases
 from app.domain.errors import DomainError, SpeechFailed
-from app.domain.plan import SpeechRequest
-from app.domain.scopes import SPEECH
+from app.domain.identity.scopes import SPEECH
+from app.domain.speech.validation import SpeechRequest
+from app.domain.voices.aliases import Aliases
 from db.objects import StoreError
 
 _ROUTE = "POST /v1/audio/speech"

@@ -13,16 +13,16 @@ from app.api.openai.transcripts import FORMS, as_events, rendered
 from app.api.openapi import takes
 from app.api.transcribe import ENGINE_HEADER, UploadLimits
 from app.api.uploads import FRAMING_BYTES_MAX, Form, received
-from app.domain.aliases import Aliases
 from app.domain.errors import Invalid
-from app.domain.scopes import TRANSCRIPTION
-from app.domain.transcripts import (
+from app.domain.identity.scopes import TRANSCRIPTION
+from app.domain.transcription.service import (
     PROMPT_MAX,
     TEMPERATURE_MAX,
     Transcribed,
     TranscriptionRequest,
     Transcriptions,
 )
+from app.domain.voices.aliases import Aliases
 
 _OPT = {"scope": TRANSCRIPTION, "limit": "post"}
 _GRANULARITIES = ("segment", "word")

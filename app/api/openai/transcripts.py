@@ -11,9 +11,9 @@ from msgspec import UNSET, Struct, UnsetType
 from app.api.leaving import Live
 from app.api.openai.events import EVENT_STREAM, event
 from app.api.transcribe import or_unset
-from app.domain.spoken_languages import word
-from app.domain.subtitles import TEXTS
-from app.domain.transcripts import Transcribed
+from app.domain.transcription.service import Transcribed
+from app.domain.transcription.subtitles import TEXTS
+from app.domain.voices.languages import word
 from db.transcripts import Segment, Transcript
 
 

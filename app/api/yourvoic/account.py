@@ -16,13 +16,13 @@ from app.api.bodies import AnyRequest
 from app.api.csv_cells import marked
 from app.api.views import storage_view
 from app.api.wire import StorageView
-from app.domain.accounts import Accounts
-from app.domain.credits import credits as in_credits
-from app.domain.credits import spendable
+from app.domain.accounts.service import Accounts
+from app.domain.billing.credits import credits as in_credits
+from app.domain.billing.credits import spendable
+from app.domain.billing.usage_summary import DAYS, KeyUse, UsageReports
 from app.domain.errors import Invalid
-from app.domain.scopes import ACCOUNT, USAGE
-from app.domain.storage import Storage
-from app.domain.usage import DAYS, KeyUse, UsageReports
+from app.domain.identity.scopes import ACCOUNT, USAGE
+from app.domain.storage_quotas import Storage
 
 
 class CreditsView(Struct, frozen=True, kw_only=True):

@@ -7,12 +7,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from app.domain.catalog import Catalogs, Offer
 from app.domain.errors import Invalid
 from app.domain.health import Health
-from app.domain.samples import Samples
-from app.domain.scopes import SPEECH
-from app.domain.voices import PAGE_MAX, VoiceFilter, list_voices
+from app.domain.identity.scopes import SPEECH
+from app.domain.speech.samples import Samples
+from app.domain.voices.catalog import Catalogs, Offer
+from app.domain.voices.listing import PAGE_MAX, VoiceFilter, list_voices
 from db.rows import Capabilities
 
 

@@ -12,11 +12,11 @@ from app.api.bodies import AnyRequest, read_json
 from app.api.later import Accepted
 from app.api.openapi import takes
 from app.api.sound import Sound
-from app.domain.answers import Answers
-from app.domain.catalog import Catalogs
 from app.domain.errors import Invalid
-from app.domain.plan import SpeechRequest
-from app.domain.scopes import SPEECH
+from app.domain.identity.scopes import SPEECH
+from app.domain.speech.synchronous import Answers
+from app.domain.speech.validation import SpeechRequest
+from app.domain.voices.catalog import Catalogs
 from db.objects import Objects
 
 _OPT = {"scope": SPEECH, "limit": "post"}

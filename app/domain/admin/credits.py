@@ -8,11 +8,11 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain.admin.acts import Act, find, identifier, past
-from app.domain.admin.pages import Page, page
+from app.domain.admin.operations import Act, find, identifier, past
 from app.domain.admin.users import Amount, user_of
-from app.domain.credits import credits
+from app.domain.billing.credits import credits
 from app.domain.errors import Closed, Invalid, NotCharged, NotEnough, NotFound
+from app.domain.pagination import Page, page
 from db import ledger
 from db.engine import Connection
 from db.queries import query

@@ -11,9 +11,9 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
-from app.domain.admin.acts import Act, check_may_end, find, past, record
+from app.domain.accounts.mail import forget_mails
+from app.domain.admin.operations import Act, check_may_end, find, past, record
 from app.domain.errors import NotFound
-from app.domain.mail import forget_mails
 from db import ledger
 from db.engine import Connection
 from db.objects import Objects

@@ -13,8 +13,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 import msgspec
 from msgspec import Struct
 
-from app.domain.admin.acts import find
 from app.domain.admin.ledger import export as transfers_of
+from app.domain.admin.operations import find
 from db import ledger
 from db.engine import Connection
 from db.objects import Objects

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain import invites
-from app.domain.admin.acts import Act, identifier, past, record
-from app.domain.admin.pages import Page, page
-from app.domain.admin.terms import tier_of
+from app.domain.accounts import invites
+from app.domain.admin.operations import Act, identifier, past, record
+from app.domain.admin.plans import tier_of
 from app.domain.errors import Invalid, NotFound
-from app.domain.keys import KeyRing
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.pagination import Page, page
 from db.engine import Connection
 from db.queries import query
 

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.domain.admin.acts import Act, find, identifier, past, record
 from app.domain.admin.credits import Leg, legs_of_ref
-from app.domain.admin.pages import Page, page
+from app.domain.admin.operations import Act, find, identifier, past, record
 from app.domain.admin.users import Amount
-from app.domain.credits import credits
+from app.domain.billing.credits import credits
+from app.domain.billing.settlement import Settlement, settled_in_words
 from app.domain.errors import (
     Closed,
     DomainError,
@@ -23,7 +23,7 @@ from app.domain.errors import (
     TooLate,
     TooManyWaiting,
 )
-from app.domain.settlement import Settlement, settled_in_words
+from app.domain.pagination import Page, page
 from db import jobs
 from db.engine import Connection
 from db.queries import query

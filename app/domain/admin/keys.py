@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain import scopes
-from app.domain.admin.acts import Act, find, identifier, joined, past, record
-from app.domain.admin.pages import Page, page
-from app.domain.api_keys import check_room, named
+from app.domain.accounts.api_keys import check_room, named
+from app.domain.admin.operations import Act, find, identifier, joined, past, record
 from app.domain.errors import Invalid, NotFound, TooLate
-from app.domain.keys import KeyRing
+from app.domain.identity import scopes
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.pagination import Page, page
 from db.engine import Connection
 from db.queries import query
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.admin.acts import find
+from app.domain.admin.operations import find
 from app.domain.admin.users import Amount
-from app.domain.credits import credits
+from app.domain.billing.credits import credits
 from db import ledger
 from db.engine import Connection
 from db.queries import query

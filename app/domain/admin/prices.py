@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from app.domain.admin.acts import Act, past
-from app.domain.admin.pages import Page, page
+from app.domain.admin.operations import Act, past
 from app.domain.admin.users import Amount
-from app.domain.credits import credits
+from app.domain.billing.credits import credits
+from app.domain.billing.price_book import ANY
 from app.domain.errors import Invalid
-from app.domain.prices import ANY
+from app.domain.pagination import Page, page
 from db.engine import Connection
 from db.queries import query
 

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.admin.acts import Act, find, past, record
+from app.domain.accounts.mail_texts import link
+from app.domain.accounts.password_reset import new_reset_token
+from app.domain.admin.operations import Act, find, past, record
 from app.domain.errors import Invalid
-from app.domain.keys import KeyRing
-from app.domain.mail_texts import link
-from app.domain.resets import new_reset_token
+from app.domain.identity.key_crypto import KeyRing
 from db.engine import Connection
 from db.queries import query
 

@@ -7,13 +7,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain import operators
-from app.domain.admin.acts import Act, check_may_end, find, joined, past, record
-from app.domain.admin.pages import Page, page
-from app.domain.credits import credits
+from app.domain.accounts import provisioning
+from app.domain.accounts.registration import check_name, clean_email, open_account
+from app.domain.admin.operations import Act, check_may_end, find, joined, past, record
+from app.domain.billing.credits import credits
 from app.domain.errors import Invalid, KeyReused
-from app.domain.keys import KeyRing
-from app.domain.opening import check_name, clean_email, open_account
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.pagination import Page, page
 from db.engine import Connection
 from db.queries import query
 from db.rows import UserType
@@ -139,7 +139,7 @@ async def create_api_only(
     before = await past(connection, act, "create_api_only", None, details)
     if before and before.account:
         return await _opened(connection, before.account, "replayed", None)
-    account, key = await operators.create_api_only(
+    account, key = await provisioning.create_api_only(
         session,
         keys,
         name=name,
@@ -166,7 +166,7 @@ async def suspend(session: "AsyncSession", act: Act, account: str, *, undo: bool
         return await changed(connection, owner, "replayed")
     if not undo:
         await check_may_end(connection, act, owner)
-    await operators.suspend(session, owner, not undo)
+    await provisioning.suspend(session, owner, not undo)
     await record(connection, act, name, owner)
     return await changed(connection, owner, "restored" if undo else "suspended")
 

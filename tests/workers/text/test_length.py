@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from app.domain.sample_texts import sample_text
+from app.domain.speech.sample_texts import sample_text
 from db.speech_length import estimated_seconds
 from tests.workers.speaking import say, utterance
 from workers.engines.espeak import SAMPLE_RATE_HZ, EspeakEngine

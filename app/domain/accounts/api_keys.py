@@ -1,0 +1,226 @@
+"""An account's API keys: listed, made, shown again, rotated, revoked."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.database import Record
+from app.domain.errors import Invalid, NotFound, TooLate, TooManyKeys
+from app.domain.identity import scopes
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.identity.principals import Principal, Principals, check_caller, lock_caller
+from app.domain.speech.validation import is_one_line, is_unicode
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import ApiKey
+
+_LISTED_MAX = 200
+_NAME_CHARACTERS_MAX = 100
+_LIFE_DAYS_MAX = 3650
+_GRACE_S_MAX = 24 * 3600
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """A key as its account sees it; `text` is the key itself, where it is shown."""
+
+    id: UUID
+    name: str
+    prefix: str
+    scopes: list[str]
+    personal: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    text: str | None = None
+
+
+class NewKey(Struct, frozen=True, kw_only=True):
+    """What a key to be made may do, and until when."""
+
+    name: str
+    scopes: list[str]
+    expires_at: datetime | None = None
+
+
+class ApiKeys:
+    """Keys of whoever asks. A caller confined to scopes can make, see and end no key that may do more.
+
+    One whose log-in or key ended meanwhile makes, ends and is shown none: lock_caller says what that raises.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        ring: KeyRing,
+        principals: Principals,
+        *,
+        keys_max: int,
+        reveal: Literal["always", "once"],
+    ) -> None:
+        self._record = record
+        self._ring = ring
+        self._principals = principals
+        self._keys_max = keys_max
+        self.reveal: Literal["always", "once"] = reveal
+
+    async def all_of(self, who: Principal) -> list[Key]:
+        """Every key that works, the personal one first, then the last revoked; at most 200, and of those the
+        ones within the caller's scopes.
+        """
+        async with self._record.session() as session:
+            from db.repos import keys_of
+
+            rows = await keys_of(session, who.account, limit=_LISTED_MAX)
+        return [_key(row) for row in rows if scopes.is_within(row.scopes, own=who.scopes)]
+
+    async def one(self, who: Principal, key_id: str, *, reveal: bool) -> Key:
+        """One key; its text too where `reveal`, if the operator allows it and a sealed copy is kept."""
+        async with self._record.session() as session:
+            row = await _find(session, who, key_id)
+            if reveal:
+                await check_caller(session, who)
+        scopes.check_within(row.scopes, own=who.scopes, is_admin=who.admin or not reveal)
+        if not reveal or row.sealed is None or self.reveal != "always":
+            return _key(row)
+        return _key(row, self._ring.unseal(row.sealed, row.id))
+
+    async def personal(self, who: Principal) -> str | None:
+        """The personal key's text, where the operator allows showing it again and it still works."""
+        if self.reveal != "always":
+            return None
+        async with self._record.session() as session:
+            from db.repos import personal_key
+
+            row = await personal_key(session, who.account)
+            await check_caller(session, who)
+        return self._ring.unseal(row.sealed, row.id) if row and row.sealed else None
+
+    async def create(self, who: Principal, wanted: NewKey) -> Key:
+        """A new key, with its text. Raises Invalid, ScopeTooWide, TooManyKeys."""
+        wanted = _checked(wanted)
+        scopes.check_within(wanted.scopes, own=who.scopes, is_admin=who.admin)
+        async with self._record.session() as session:
+            await lock_caller(session, who)
+            await check_room(session, who.account, self._keys_max)
+            return await self._add(session, who.account, wanted, is_personal=False)
+
+    async def rotate(self, who: Principal, key_id: str, *, grace_s: int) -> Key:
+        """A new key in place of another, which works `grace_s` longer, and counts as long.
+
+        Raises NotFound, TooLate, TooManyKeys.
+        """
+        if not 0 <= grace_s <= _GRACE_S_MAX:
+            limit = [0, _GRACE_S_MAX]
+            raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
+        async with self._record.session() as session:
+            from db.repos import revoke_key
+
+            await lock_caller(session, who)
+            old = await _find(session, who, key_id, for_update=True)
+            scopes.check_within(old.scopes, own=who.scopes, is_admin=who.admin)
+            if old.revoked_at is not None or _is_past(old.expires_at):
+                raise TooLate("This key is revoked or expired already. Create a new one.")
+            wanted = NewKey(name=old.name, scopes=old.scopes, expires_at=old.expires_at)
+            await revoke_key(session, who.account, old.id, grace_s=grace_s)
+            await check_room(session, who.account, self._keys_max)
+            made = await self._add(session, who.account, wanted, is_personal=old.personal)
+        self._principals.forget(who.account)
+        return made
+
+    async def revoke(self, who: Principal, key_id: str) -> None:
+        """End a key now; one that has ended stays as it is. Raises NotFound and ScopeTooWide."""
+        async with self._record.session() as session:
+            from db.repos import revoke_key
+
+            await lock_caller(session, who)
+            key = await _find(session, who, key_id, for_update=True)
+            scopes.check_within(key.scopes, own=who.scopes, is_admin=True)
+            await revoke_key(session, who.account, key.id)
+        self._principals.forget(who.account)
+
+    async def _add(self, session: "AsyncSession", account: UUID, wanted: NewKey, *, is_personal: bool) -> Key:
+        from db.models import ApiKey
+        from db.repos import add_key
+
+        key_id = uuid4()
+        made = self._ring.make(key_id)
+        row = ApiKey(
+            id=key_id,
+            account=account,
+            name=wanted.name,
+            prefix=made.prefix,
+            digest=made.digest,
+            sealed=made.sealed if self.reveal == "always" else None,
+            scopes=wanted.scopes,
+            expires_at=wanted.expires_at,
+            personal=is_personal,
+        )
+        return _key(await add_key(session, row), made.text)
+
+
+async def check_room(session: "AsyncSession", account: UUID, keys_max: int) -> None:
+    """Raise TooManyKeys where there are as many working keys as there may be; two at once never both pass."""
+    from db.repos import count_working_keys
+
+    if await count_working_keys(session, account) >= keys_max:
+        message = f"An account has at most {keys_max} keys that work. Revoke one you no longer need."
+        raise TooManyKeys(message, limit=keys_max)
+
+
+def named(name: str) -> str:
+    """A key's name, trimmed. Raises Invalid."""
+    name = name.strip()
+    if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not is_one_line(name) or not is_unicode(name):
+        limit = [1, _NAME_CHARACTERS_MAX]
+        raise Invalid(
+            f"A key's name has 1 to {_NAME_CHARACTERS_MAX} characters, on one line.",
+            field="name",
+            limit=limit,
+        )
+    return name
+
+
+def _checked(wanted: NewKey) -> NewKey:
+    name = named(wanted.name)
+    now = datetime.now(UTC)
+    if wanted.expires_at and not now < wanted.expires_at <= now + timedelta(days=_LIFE_DAYS_MAX):
+        message = f"A key expires within the next {_LIFE_DAYS_MAX} days, or never."
+        raise Invalid(message, field="expires_at", limit=_LIFE_DAYS_MAX)
+    return NewKey(name=name, scopes=scopes.checked(wanted.scopes), expires_at=wanted.expires_at)
+
+
+async def _find(
+    session: "AsyncSession", who: Principal, key_id: str, *, for_update: bool = False
+) -> "ApiKey":
+    from db.repos import key_of
+
+    identifier = _uuid(key_id)
+    found = identifier and await key_of(session, who.account, identifier, for_update=for_update)
+    if not found:
+        raise _no_key()
+    return found
+
+
+def _key(row: "ApiKey", text: str | None = None) -> Key:
+    return msgspec.structs.replace(msgspec.convert(row, Key, from_attributes=True), text=text)
+
+
+def _is_past(end: datetime | None) -> bool:
+    return end is not None and end <= datetime.now(UTC)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _no_key() -> NotFound:
+    return NotFound("There is no such key.")

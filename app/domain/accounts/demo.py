@@ -1,0 +1,54 @@
+"""The account a one-machine stack shows its key of: opened at the first start, found at the next ones."""
+
+import asyncio
+from collections.abc import Mapping
+
+import asyncpg
+
+from app.domain.accounts.password_hashing import argon2id
+from app.domain.accounts.registration import add_personal_key, clean_email, open_account
+from app.domain.errors import EmailTaken
+from app.domain.identity.key_crypto import KeyRing
+from db import engine
+from db.queries import script
+
+
+def demo_account(*, database_url: str, secrets: Mapping[str, str], email: str, password: str) -> str:
+    """The personal key of `email`'s account, opened with `password` where there is none.
+
+    Blocking; quick where the account exists. `secrets`: key_pepper and key_encryption_key, in hexadecimal.
+    Raises Unsealable where the latter is not the one the key was sealed with.
+    """
+    keys = KeyRing(
+        pepper=bytes.fromhex(secrets["key_pepper"]),
+        encryption_key=bytes.fromhex(secrets["key_encryption_key"]),
+    )
+    return asyncio.run(_key_of(database_url, keys, clean_email(email), password))
+
+
+async def _key_of(database_url: str, keys: KeyRing, email: str, password: str) -> str:
+    found = await _find(database_url, email)
+    if found is not None and found["sealed"] is not None:
+        return keys.unseal(found["sealed"], found["key"])
+    opened = engine.open_engine(database_url)
+    try:
+        async with engine.session(opened) as session:
+            if found is not None:
+                return await add_personal_key(session, keys, found["account"], keep_sealed=True)
+            password_hash = argon2id().hash(password)
+            _, key = await open_account(
+                session, keys, email=email, password_hash=password_hash, name=None, keep_sealed=True
+            )
+            return key
+    except EmailTaken:  # another start was quicker
+        return await _key_of(database_url, keys, email, password)
+    finally:
+        await opened.dispose()
+
+
+async def _find(database_url: str, email: str) -> asyncpg.Record | None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return await connection.fetchrow(script("personal_key"), email)
+    finally:
+        await connection.close()

@@ -1,0 +1,35 @@
+"""What the mails say. `public_url` empty: no address is known, and a mail names the page alone."""
+
+from urllib.parse import quote
+
+from app.domain.accounts.mail import Mail
+
+
+def reset_mail(to: str, token: str, public_url: str) -> Mail:
+    """A link to choose a new password by."""
+    text = (
+        "Somebody, probably you, asked for a new password for your CodeVoice account.\n\n"
+        f"Choose it here:\n\n{link(public_url, '/reset/confirm', token)}\n\n"
+        f"Your token, good once and for an hour:\n\n{token}\n\n"
+        f'A program sends it with the new password, as {{"token": …, "password": …}}, to\n'
+        f"POST {public_url}/api/auth/password/reset/confirm\n\n"
+        "If it was not you, you need not do anything: your password stays as it is.\n"
+    )
+    return Mail(to=to, subject="Your new CodeVoice password", text=text)
+
+
+def verification_mail(to: str, token: str, public_url: str) -> Mail:
+    """A link that shows that the address is its owner's."""
+    text = (
+        "Somebody, probably you, opened a CodeVoice account with this address.\n\n"
+        f"Confirm that it is yours, and get your free credits:\n\n{link(public_url, '/verify', token)}\n\n"
+        f"Your token, good for a week:\n\n{token}\n\n"
+        f'A program sends it, as {{"token": …}}, to\nPOST {public_url}/api/auth/verify\n\n'
+        "If it was not you, do not follow the link.\n"
+    )
+    return Mail(to=to, subject="Confirm your address for CodeVoice", text=text)
+
+
+def link(public_url: str, page: str, token: str) -> str:
+    """The page's address with the token; or, where no address of ours is known, the page's name."""
+    return f"{public_url}{page}?token={quote(token, safe='')}" if public_url else f"the page {page}"

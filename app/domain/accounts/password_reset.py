@@ -1,0 +1,166 @@
+"""Passwords changed, and forgotten ones reset by mail. Whoever asks for a mail learns nothing by it."""
+
+import secrets
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from app.domain.accounts.mail import Mail
+from app.domain.accounts.mail_queue import Outbox
+from app.domain.accounts.mail_texts import reset_mail
+from app.domain.accounts.password_hashing import Passwords
+from app.domain.accounts.registration import add_personal_key, check_password, clean_email
+from app.domain.accounts.service import Accounts, LoggedIn
+from app.domain.database import Record
+from app.domain.errors import InvalidReset, Suspended, WrongLogin
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.identity.principals import Principal, Principals
+from db import engine
+from db.queries import query
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_PREFIX = "cvr_"
+_TOKEN_BYTES = 32
+
+
+class Resets:
+    """Changes passwords, which ends every token given out before. Keys stay; at a reset, by choice."""
+
+    def __init__(
+        self,
+        record: Record,
+        keys: KeyRing,
+        passwords: Passwords,
+        principals: Principals,
+        accounts: Accounts,
+        outbox: Outbox,
+        *,
+        public_url: str,
+        keep_sealed: bool,
+    ) -> None:
+        self._record = record
+        self._keys = keys
+        self._passwords = passwords
+        self._principals = principals
+        self._accounts = accounts
+        self._outbox = outbox
+        self._public_url = public_url.rstrip("/")
+        self._keep_sealed = keep_sealed
+
+    @property
+    def can_send(self) -> bool:
+        """Whether tokens can be mailed here."""
+        return self._outbox.can_send
+
+    async def change(self, who: Principal, current: str, new: str) -> LoggedIn:
+        """Another password for who knows the present one; fresh tokens. Raises WrongLogin and Invalid.
+
+        Of several at once that bring the same present password, one succeeds.
+        """
+        check_password(new, field="new_password")
+        async with self._record.session() as session:
+            from db.repos import account_by_id
+
+            account = await account_by_id(session, who.account)
+        kept = account.password_hash if account else None
+        if not await self._passwords.verify(kept, current):
+            raise WrongLogin
+        new_hash = await self._passwords.hash(new)
+        async with self._record.session() as session:
+            await _set_password(session, who.account, new_hash, before=kept)
+        self._principals.forget(who.account)
+        return await self._accounts.fresh(who.account)
+
+    async def ask(self, email: str) -> None:
+        """Send a token to the account of that e-mail, if there is one. Answers before it is looked up.
+
+        Raises Invalid, Unavailable, and MailNotSetUp where no mail can be sent at all.
+        """
+        address = clean_email(email)
+        self._outbox.send(lambda: self._write(address))
+
+    async def confirm(self, token: str, password: str, *, keep_keys: bool = False) -> LoggedIn:
+        """Another password for who has the token, which works once. Raises InvalidReset and Suspended.
+
+        Keys older than the verification of the address are revoked unless `keep_keys`, since another may have
+        made them who opened the account with this address: all, where it was never verified. If the personal
+        key is among them a new one comes. A token that came by mail verifies the address.
+        """
+        check_password(password, field="password")
+        if not token.startswith(_PREFIX) or not token.isascii():
+            raise InvalidReset
+        digest = self._keys.digest(token)
+        if not await self._is_open(digest):
+            raise InvalidReset
+        new_hash = await self._passwords.hash(password)
+        async with self._record.session() as session:
+            found = await _use(session, digest)
+            key = None if keep_keys else await self._revoke_unproven(session, found.id, found.verified_at)
+            await _set_password(session, found.id, new_hash)
+        self._principals.forget(found.id)
+        return await self._accounts.fresh(found.id, api_key=key)
+
+    async def _revoke_unproven(
+        self, session: "AsyncSession", account: UUID, verified_at: datetime | None
+    ) -> str | None:
+        """A new personal key's text, where the old one went."""
+        connection = await engine.raw(session)
+        revoked = await connection.fetch(query("revoke_unproven_keys"), account, verified_at)
+        if not any(row["personal"] for row in revoked):
+            return None
+        return await add_personal_key(session, self._keys, account, keep_sealed=self._keep_sealed)
+
+    async def _is_open(self, digest: bytes) -> bool:
+        """Looked at before the password is hashed: a guess costs no more than a look."""
+        async with self._record.connection() as connection:
+            return bool(await connection.fetchval(query("is_password_reset_open"), digest))
+
+    async def _write(self, address: str) -> Mail | None:
+        token = new_reset_token()
+        async with self._record.connection() as connection:
+            found = await connection.fetchval(query("add_password_reset"), address, self._keys.digest(token))
+        return None if found is None else reset_mail(address, token, self._public_url)
+
+
+def new_reset_token() -> str:
+    """A random token; only its digest is kept."""
+    return _PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+async def _use(session: "AsyncSession", digest: bytes) -> Any:
+    """The token's account. The token is gone, and where it was mailed the address is verified by it.
+
+    Locked in the order of everybody else: wallet, account, then what belongs to the account.
+    """
+    from db.repos import lock_account
+
+    # By SQLAlchemy, with whose first statement alone the transaction begins.
+    connection = await session.connection()
+    found = (await connection.exec_driver_sql(query("password_reset"), (digest,))).first()
+    if found is None:
+        raise InvalidReset
+    if found.by_mail:
+        await connection.exec_driver_sql(query("verify_email"), (found.id, found.email))
+    account = await lock_account(session, found.id)
+    if (await connection.exec_driver_sql(query("use_password_reset"), (digest,))).first() is None:
+        raise InvalidReset
+    if account is None or account.suspended:
+        raise Suspended
+    return found
+
+
+async def _set_password(
+    session: "AsyncSession", account: UUID, password_hash: str, *, before: str | None = None
+) -> None:
+    """The new hash, and an end to all tokens: of log-ins and of other resets.
+
+    Raises WrongLogin where the hash is no longer `before`.
+    """
+    from db.repos import raise_token_epoch, set_password_hash
+
+    if not await set_password_hash(session, account, password_hash, before=before) and before is not None:
+        raise WrongLogin
+    await raise_token_epoch(session, account)
+    await (await engine.raw(session)).execute(query("forget_password_resets"), account)

@@ -1,0 +1,66 @@
+"""What operators do with accounts: open one for a program, suspend one. Callers commit, and check who may."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from app.domain.accounts.registration import FREE_TIER, add_personal_key, check_name, clean_email
+from app.domain.errors import EmailTaken, Invalid, NotFound
+from app.domain.identity.key_crypto import KeyRing
+from db import engine, ledger
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import Account
+
+
+async def create_api_only(
+    session: "AsyncSession",
+    keys: KeyRing,
+    *,
+    name: str,
+    email: str | None = None,
+    monthly: int,
+    extra: int = 0,
+    unlimited: bool = False,
+    actor: str,
+    reason: str,
+    keep_sealed: bool = True,
+) -> tuple["Account", str]:
+    """An account of a program: without password, with its key's text; amounts in micro-credits.
+
+    Raises Invalid and EmailTaken.
+    """
+    from db.models import Account
+    from db.repos import EmailTakenError, add_account
+
+    if not name.strip():
+        raise Invalid("An account of a program has a name.", field="name")
+    check_name(name)
+    for field, amount in (("monthly", monthly), ("extra", extra)):
+        if amount < 0:
+            raise Invalid(f"The {field} credits must not be below 0.", field=field, limit=0)
+    address = clean_email(email) if email is not None else None
+    row = Account(id=uuid4(), kind="api_only", email=address, name=name.strip())
+    try:
+        account = await add_account(session, row)
+    except EmailTakenError:
+        raise EmailTaken("This e-mail has an account already.", field="email") from None
+    connection = await engine.raw(session)
+    await ledger.open_wallet(
+        connection, account.id, kind="api_only", tier=FREE_TIER, monthly=monthly, unlimited=unlimited
+    )
+    if extra:
+        await ledger.grant(connection, account.id, ref=uuid4(), amount=extra, actor=actor, reason=reason)
+    return account, await add_personal_key(session, keys, account.id, keep_sealed=keep_sealed)
+
+
+async def suspend(session: "AsyncSession", account: UUID, suspended: bool) -> None:
+    """Suspend an account, or end that: every front door hears of it within a second. Its jobs go on.
+
+    Raises NotFound.
+    """
+    from db.repos import set_suspended
+
+    if not await set_suspended(session, account, suspended):
+        raise NotFound("There is no such account.")

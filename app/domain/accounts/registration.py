@@ -1,0 +1,124 @@
+"""Opening an account: what may be in it, and its rows in one commit."""
+
+import re
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from app.domain.errors import EmailTaken, Invalid
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.speech.validation import is_one_line, is_unicode
+from db import engine, ledger
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import Account
+
+_PERSONAL = "personal"
+FREE_TIER = 1
+_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+# Of a new account. Some mail servers take `%` for a relay. A network's own names may have one label.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NEW_EMAIL = re.compile(rf"(?!-)[^%@]+@(?:{_LABEL}\.)*(?![0-9]+$){_LABEL}")
+_EMAIL_CHARACTERS_MAX = 254
+_PASSWORD_CHARACTERS = (8, 1024)
+_NAME_CHARACTERS_MAX = 200
+
+
+async def open_account(
+    session: "AsyncSession",
+    keys: KeyRing,
+    *,
+    email: str,
+    password_hash: str,
+    name: str | None,
+    keep_sealed: bool,
+    tier: int = FREE_TIER,
+    admin: bool = False,
+    verification_due: bool = False,
+) -> tuple["Account", str]:
+    """Account, wallet and personal key in the session's transaction; the account and the key's text.
+
+    Where a verification is due there are no free credits before it.
+    """
+    from db.models import Account
+    from db.repos import EmailTakenError, add_account
+
+    row = Account(
+        id=uuid4(),
+        kind="registered",
+        email=email,
+        name=name,
+        password_hash=password_hash,
+        tier=tier,
+        admin=admin,
+        verification_due=verification_due,
+    )
+    try:
+        account = await add_account(session, row)
+    except EmailTakenError:
+        raise EmailTaken("This e-mail has an account already. Log in instead.", field="email") from None
+    await ledger.open_wallet(
+        await engine.raw(session),
+        account.id,
+        kind="registered",
+        tier=tier,
+        monthly=0 if verification_due else None,
+    )
+    return account, await add_personal_key(session, keys, account.id, keep_sealed=keep_sealed)
+
+
+async def add_personal_key(
+    session: "AsyncSession", keys: KeyRing, account: UUID, *, keep_sealed: bool
+) -> str:
+    """Another key that may do everything; its text, which is kept only sealed, or not at all."""
+    from db.models import ApiKey
+    from db.repos import add_key
+
+    key_id = uuid4()
+    key = keys.make(key_id)
+    row = ApiKey(
+        id=key_id,
+        account=account,
+        name=_PERSONAL,
+        prefix=key.prefix,
+        digest=key.digest,
+        sealed=key.sealed if keep_sealed else None,
+        personal=True,
+    )
+    await add_key(session, row)
+    return key.text
+
+
+def clean_email(email: str) -> str:
+    """The e-mail of a new account, as it is kept. Raises Invalid."""
+    cleaned = email.strip().lower()
+    if not (is_email(cleaned) and _NEW_EMAIL.fullmatch(cleaned)):
+        raise Invalid(
+            f"This is no e-mail address of at most {_EMAIL_CHARACTERS_MAX} characters.",
+            field="email",
+            limit=_EMAIL_CHARACTERS_MAX,
+        )
+    return cleaned
+
+
+def is_email(text: str) -> bool:
+    """Whether `text`, in lower case, may be an account's address; of older ones too."""
+    return len(text) <= _EMAIL_CHARACTERS_MAX and bool(_EMAIL.fullmatch(text)) and ".." not in text
+
+
+def check_password(password: str, *, field: str = "password") -> None:
+    """Raise Invalid unless the password has a length we take."""
+    least, most = _PASSWORD_CHARACTERS
+    if not least <= len(password) <= most or not is_unicode(password):
+        message = f"A password has {least} to {most} characters."
+        raise Invalid(message, field=field, limit=[least, most])
+
+
+def check_name(name: str | None) -> None:
+    """Raise Invalid unless the name can be kept."""
+    if name is None:
+        return
+    if len(name) > _NAME_CHARACTERS_MAX or not is_one_line(name) or not is_unicode(name):
+        message = f"A name has at most {_NAME_CHARACTERS_MAX} characters, on one line."
+        raise Invalid(message, field="name", limit=_NAME_CHARACTERS_MAX)

@@ -1,0 +1,280 @@
+"""Accounts of people: sign up, log in, renew, log out, look at oneself. Cold paths, one session each."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID, uuid4
+
+import structlog
+from msgspec import Struct
+
+from app.domain.accounts.demo import demo_account as demo_account
+from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.invites import check_invite, use_invite
+from app.domain.accounts.password_hashing import Passwords
+from app.domain.accounts.registration import (
+    FREE_TIER,
+    check_name,
+    check_password,
+    clean_email,
+    is_email,
+    open_account,
+)
+from app.domain.database import Record
+from app.domain.errors import (
+    BadRequest,
+    DomainError,
+    InvalidToken,
+    InviteRequired,
+    RegistrationClosed,
+    Suspended,
+    WrongLogin,
+)
+from app.domain.identity.key_crypto import KeyRing
+from app.domain.identity.principals import Principal, Principals, lock_caller
+from app.domain.identity.tokens import Claims, Tokens
+from db import engine, ledger
+from db.queries import query
+from db.rows import Balance, UserType
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import Account
+
+_ENDED_SESSIONS_MAX = 1000  # of an account; beyond, ending one ends all
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """What an account's owner sees of it."""
+
+    id: UUID
+    email: str | None
+    name: str | None
+    user_type: UserType
+    tier: int
+    plan: str
+    created_at: datetime
+    verification_due: bool = False  # its free credits wait until the e-mail is verified
+
+
+class LoggedIn(Struct, frozen=True, kw_only=True):
+    """Fresh tokens; `api_key` where it may be shown."""
+
+    token: str
+    refresh_token: str
+    expires_in_s: int
+    api_key: str | None
+    user: User
+
+
+class Accounts:
+    """Sign-up, log-in and what follows. Repositories are imported late: see Record.session."""
+
+    def __init__(
+        self,
+        record: Record,
+        keys: KeyRing,
+        passwords: Passwords,
+        tokens: Tokens,
+        principals: Principals,
+        verification: Verification,
+        *,
+        registration: Literal["open", "invite", "closed"],
+        reveal: Literal["always", "once"],
+    ) -> None:
+        self._record = record
+        self._keys = keys
+        self._passwords = passwords
+        self._tokens = tokens
+        self._principals = principals
+        self._verification = verification
+        self.registration: Literal["open", "invite", "closed"] = registration
+        self._reveal: Literal["always", "once"] = reveal
+
+    async def register(
+        self, email: str, password: str, name: str | None, invite: str | None = None
+    ) -> LoggedIn:
+        """Open an account with wallet and personal key, in one commit, in which an invitation is used up.
+
+        Where the e-mail is to be verified, the free credits wait for it, and a mail goes out, unless too
+        many do: another is sent on demand.
+        Raises EmailTaken, RegistrationClosed, InviteRequired and InvalidInvite.
+        """
+        if self.registration == "closed":
+            raise RegistrationClosed("Sign-up is closed here. Ask the operator for an account.")
+        if self.registration == "invite" and invite is None:
+            raise InviteRequired("Sign-up needs an invitation. Ask the operator for one.", field="invite")
+        email = clean_email(email)
+        check_password(password)
+        check_name(name)
+        await self._check_invite(invite)
+        password_hash = await self._passwords.hash(password)
+        async with self._record.session() as session:
+            tier = FREE_TIER if invite is None else await use_invite(session, self._keys, invite)
+            account, key = await open_account(
+                session,
+                self._keys,
+                email=email,
+                password_hash=password_hash,
+                name=name,
+                keep_sealed=self._reveal == "always",
+                tier=tier,
+                verification_due=self._verification.is_required,
+            )
+            balance = await _balance(session, account.id)
+        if account.verification_due:
+            self._ask_to_verify(account.id, email)
+        return self._logged_in(account, balance, key, uuid4())
+
+    def _ask_to_verify(self, account: UUID, email: str) -> None:
+        """The account is there, mail or not; its owner may have another sent."""
+        try:
+            self._verification.send(account, email)
+        except DomainError as error:
+            structlog.get_logger().warning("verification_not_sent", reason=str(error) or type(error).__name__)
+
+    async def _check_invite(self, invite: str | None) -> None:
+        """Looked at before the password is hashed: a guess costs no more than a look."""
+        if invite is not None:
+            async with self._record.connection() as connection:
+                await check_invite(connection, self._keys, invite)
+
+    async def login(self, email: str, password: str) -> LoggedIn:
+        """Log in. An unknown e-mail and a wrong password get the same answer, in the same time.
+
+        So does one whose tokens were ended while its password was looked at.
+        """
+        async with self._record.session() as session:
+            from db.repos import account_by_email
+
+            cleaned = email.strip().lower()
+            account = await account_by_email(session, cleaned if is_email(cleaned) else "")
+        kept = account.password_hash if account else None
+        if not await self._passwords.verify(kept, password) or account is None:
+            raise WrongLogin
+        if account.suspended:
+            raise Suspended
+        new_hash = await self._passwords.hash(password) if self._passwords.is_outdated(kept or "") else None
+        async with self._record.session() as session:
+            if new_hash is not None:
+                from db.repos import set_password_hash
+
+                # Unless it was changed meanwhile.
+                await set_password_hash(session, account.id, new_hash, before=kept)
+            key = await self._revealed_key(session, account.id)
+            balance = await _balance(session, account.id)
+            if await _epoch(session, account.id) != account.token_epoch:
+                raise WrongLogin  # the password was changed meanwhile, and the key may be a new one
+        return self._logged_in(account, balance, key, uuid4())
+
+    async def refresh(self, refresh_token: str) -> LoggedIn:
+        """Fresh tokens of the same log-in, for a refresh token of the account's present epoch."""
+        claims = self._tokens.read_refresh(refresh_token)
+        async with self._record.session() as session:
+            account = await _account(session, claims.account)
+            if account is None or account.token_epoch != claims.epoch:
+                raise InvalidToken
+            ended = query("is_session_ended")
+            if await (await engine.raw(session)).fetchval(ended, account.id, claims.session):
+                raise InvalidToken
+            balance = await _balance(session, account.id)
+        if account.suspended:
+            raise Suspended
+        return self._logged_in(account, balance, None, claims.session)
+
+    async def fresh(self, account: UUID, *, api_key: str | None = None) -> LoggedIn:
+        """Tokens of a new log-in, of the account's present epoch. Raises InvalidToken where there is none."""
+        async with self._record.session() as session:
+            found = await _account(session, account)
+            if found is None:
+                raise InvalidToken
+            balance = await _balance(session, account)
+        return self._logged_in(found, balance, api_key, uuid4())
+
+    async def logout(self, who: Principal) -> None:
+        """End this log-in: the token it came by, and all others that come of the same.
+
+        A token of before 0.2 names no log-in: then all of the account end. Raises BadRequest for a key.
+        """
+        if who.key is not None:
+            raise BadRequest(
+                "An API key has no log-in to end. Revoke the key, or POST /api/auth/logout/everywhere."
+            )
+        if who.session is None:
+            await self.logout_everywhere(who)
+            return
+        life = timedelta(seconds=self._tokens.longest_s)
+        async with self._record.connection() as connection:
+            await connection.execute(
+                query("end_session"), who.account, who.session, life, _ENDED_SESSIONS_MAX
+            )
+        self._principals.forget(who.account)
+
+    async def logout_everywhere(self, who: Principal) -> None:
+        """End every token of the account."""
+        async with self._record.session() as session:
+            from db.repos import raise_token_epoch
+
+            await lock_caller(session, who)
+            await raise_token_epoch(session, who.account)
+        self._principals.forget(who.account)
+
+    async def me(self, who: Principal) -> tuple[User, Balance]:
+        """The account, and its credits now."""
+        async with self._record.session() as session:
+            account = await _account(session, who.account)
+            balance = await _balance(session, who.account)
+        if account is None:
+            raise InvalidToken
+        return _user(account, balance), balance
+
+    async def _revealed_key(self, session: "AsyncSession", account: UUID) -> str | None:
+        if self._reveal != "always":
+            return None
+        from db.repos import personal_key
+
+        key = await personal_key(session, account)
+        return self._keys.unseal(key.sealed, key.id) if key and key.sealed else None
+
+    def _logged_in(
+        self, account: "Account", balance: Balance, api_key: str | None, session: UUID | None
+    ) -> LoggedIn:
+        claims = Claims(account.id, account.token_epoch, session)
+        return LoggedIn(
+            token=self._tokens.issue(claims),
+            refresh_token=self._tokens.issue_refresh(claims),
+            expires_in_s=self._tokens.token_s,
+            api_key=api_key,
+            user=_user(account, balance),
+        )
+
+
+async def _account(session: "AsyncSession", account: UUID) -> "Account | None":
+    from db.repos import account_by_id
+
+    return await account_by_id(session, account)
+
+
+async def _epoch(session: "AsyncSession", account: UUID) -> int | None:
+    found = await _account(session, account)
+    return found.token_epoch if found else None
+
+
+async def _balance(session: "AsyncSession", account: UUID) -> Balance:
+    balance = await ledger.balance(await engine.raw(session), account)
+    if balance is None:
+        raise LookupError(f"account {account} has no wallet")
+    return balance
+
+
+def _user(account: "Account", balance: Balance) -> User:
+    return User(
+        id=account.id,
+        email=account.email,
+        name=account.name,
+        user_type=balance.kind,
+        tier=account.tier,
+        plan=balance.plan,
+        created_at=account.created_at,
+        verification_due=account.verification_due,
+    )

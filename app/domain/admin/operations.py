@@ -1,0 +1,150 @@
+"""An operator's act: who, why, at most once a key, and on record."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.errors import Invalid, InvalidToken, KeyReused, LastAdministrator, NotFound, OwnAccount
+from app.domain.identity.principals import Principal
+from app.domain.pagination import Page, page
+from app.domain.speech.service import check_idempotency_key
+from app.domain.speech.validation import is_unicode
+from db import engine
+from db.engine import Connection
+from db.queries import query
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_REASON_CHARACTERS = (1, 200)
+_ACCOUNT_CHARACTERS_MAX = 254
+
+
+class Act(Struct, frozen=True, kw_only=True):
+    """Who does something, and why; the same `ref` is the same act. `caller`: the actor, as remembered."""
+
+    actor: str
+    reason: str
+    ref: UUID
+    caller: Principal | None = None
+
+
+class ActRow(Struct, frozen=True, kw_only=True):
+    """An act on record."""
+
+    ref: UUID
+    at: datetime
+    actor: str
+    act: str
+    account: UUID | None
+    reason: str
+    details: dict[str, Any]
+
+
+def act(*, actor: str, reason: str, scope: str, key: str | None) -> Act:
+    """An act to be done. `key`, an Idempotency-Key, is one of its `scope` only. Raises Invalid."""
+    check_idempotency_key(key)
+    least, most = _REASON_CHARACTERS
+    reason = reason.strip()
+    if not least <= len(reason) <= most or "\0" in reason or not is_unicode(reason):
+        raise Invalid(f"A reason has {least} to {most} characters.", field="reason", limit=[least, most])
+    ref = uuid4() if key is None else uuid5(NAMESPACE_URL, f"codevoice:{scope}:{key}")
+    return Act(actor=actor, reason=reason, ref=ref)
+
+
+def act_by(caller: Principal, *, reason: str, key: str | None) -> Act:
+    """An administrator's act; `key` is one of the account. Raises Invalid."""
+    actor = str(caller.account)
+    return msgspec.structs.replace(act(actor=actor, reason=reason, scope=actor, key=key), caller=caller)
+
+
+async def past(
+    connection: Connection, act: Act, name: str, owner: UUID | None, details: Mapping[str, Any]
+) -> ActRow | None:
+    """This act, where it was done before; None says do it now: whoever brings its key too, waits for us.
+
+    Raises KeyReused where the key stands for another act, and InvalidToken where its caller's log-in or key
+    ended, or its account may act no more, since it was remembered.
+    """
+    if act.caller is not None:
+        who = act.caller
+        if not await connection.fetchval(query("may_act"), who.account, who.key, who.session, who.epoch):
+            raise InvalidToken
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock($1)", int.from_bytes(act.ref.bytes[:8], signed=True)
+    )
+    row = await connection.fetchrow(query("act"), act.ref)
+    if row is None:
+        return None
+    found = _row(row)
+    same = found.act == name and found.reason == act.reason and owner in (None, found.account)
+    if not same or not details.items() <= found.details.items():
+        raise KeyReused("This idempotency key was used for another act. Use a new key.")
+    return found
+
+
+async def record(
+    connection: Connection,
+    act: Act,
+    name: str,
+    owner: UUID | None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Put the act on record; `owner` None: on nobody's account. No personal data in `details`: they stay."""
+    told = msgspec.json.encode(details or {}).decode()
+    await connection.fetchval(query("record_act"), act.ref, act.actor, name, owner, act.reason, told)
+
+
+async def list_acts(
+    connection: Connection, *, account: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[ActRow]:
+    """Acts, the last first; on one account where given."""
+    owner = await find(connection, account) if account else None
+    return await page(connection, query("acts"), owner, limit=limit, cursor=cursor, make=_row, mark="ref")
+
+
+async def check_may_end(connection: Connection, act: Act, owner: UUID) -> None:
+    """Raise OwnAccount and LastAdministrator: nobody ends himself, nor the last who could undo it."""
+    if act.actor == str(owner):
+        raise OwnAccount
+    await connection.execute(query("lock_administrators"))
+    if await connection.fetchval(query("is_last_administrator"), owner):
+        raise LastAdministrator
+
+
+async def find(connection: Connection, account: str) -> UUID:
+    """The id of an account named by id or e-mail. Raises NotFound."""
+    name = account.strip()
+    if len(name) > _ACCOUNT_CHARACTERS_MAX or "\0" in name or not is_unicode(name):
+        found = None
+    elif "@" in name:
+        found = await connection.fetchval(query("account_of_email"), name)
+    else:
+        found = await connection.fetchval(query("principal_by_id"), identifier(name, "account"))
+    if found is None:
+        raise NotFound("There is no such account. Name it by e-mail or id.", field="account")
+    return found
+
+
+def identifier(text: str, what: str) -> UUID:
+    """The id in `text`. Raises NotFound, since what is no id is nobody's."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"There is no such {what}.", field=what) from None
+
+
+async def joined(session: "AsyncSession") -> Connection:
+    """The session's own connection, in its transaction: which begins with a statement of the session only."""
+    from sqlalchemy import text
+
+    await session.execute(text("SELECT 1"))
+    return await engine.raw(session)
+
+
+def _row(row: Any) -> ActRow:
+    return ActRow(**{**dict(row), "details": msgspec.json.decode(row["details"])})

@@ -1,0 +1,1 @@
+"""Prices, credits, statements and usage."""

@@ -1,0 +1,56 @@
+"""What became of a job's credits, in one sentence from the ledger: the same in every answer and page."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from app.domain.billing.credits import in_words
+from db.rows import MICRO, State
+
+OPEN = ("queued", "processing")
+
+
+class Settled(Protocol):
+    """What the record says of a job's price, in micro-credits."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def spent(self) -> int:
+        """Charged and not refunded; 0 while the job goes on."""
+        ...
+
+    @property
+    def refunded(self) -> int: ...
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """Of a job of which nothing else is known."""
+
+    state: State
+    spent: int
+    refunded: int
+
+
+def settled_in_words(job: Settled) -> str:
+    """The sentence for a job, however it ended; empty while it goes on."""
+    if job.state in OPEN:
+        return ""
+    if job.spent and job.state == "completed":
+        return f"{_were(job.spent)} charged."
+    if job.spent:
+        return f"{_were(job.spent)} charged for the audio that was given to a listener."
+    if job.refunded:
+        return f"Nothing was charged in the end: {_were(job.refunded)} refunded."
+    if job.state == "completed":
+        return "Nothing was charged."
+    return "Nothing was charged: the credits held for it were returned."
+
+
+def credits_in_words(micro: int) -> str:
+    """`1 credit`, `2.5 credits`."""
+    return f"{in_words(micro)} {'credit' if micro == MICRO else 'credits'}"
+
+
+def _were(micro: int) -> str:
+    return f"{credits_in_words(micro)} {'was' if micro == MICRO else 'were'}"

@@ -1,0 +1,88 @@
+"""An account's movements of credits, each with what could be spent after it: for its owner."""
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.database import Record
+from app.domain.identity.principals import Principal
+from app.domain.pagination import Page, page
+from db.queries import query
+
+_AT_ONCE = 500
+ROWS_MAX = 10_000  # of an export
+
+
+class Movement(Struct, frozen=True, kw_only=True):
+    """One movement, in micro-credits: `change` of what can be spent, and `left_after` it."""
+
+    seq: int
+    at: datetime
+    ref: UUID
+    src: str
+    dst: str
+    amount: int
+    bucket: str
+    reason: str
+    change: int
+    left_after: int
+
+    @property
+    def what(self) -> str:
+        """What it was, in a word or two."""
+        match self.src, self.dst:
+            case _, "held":
+                return "Held for a request"
+            case _, "spent":
+                return "Charged"
+            case _, "expired":
+                return "Expired"
+            case "held", _:
+                return "Given back"
+            case "spent", _:
+                return "Refunded"
+            case _:
+                return "Added"
+
+    @property
+    def is_of_job(self) -> bool:
+        """Whether `ref` is a job's id."""
+        return bool({self.src, self.dst} & {"held", "spent"})
+
+
+class OwnLedger:
+    """Reads the journal. Balances are counted back from the wallet: the newest page costs the least."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    async def page(self, who: Principal, *, limit: int, cursor: str | None) -> Page[Movement]:
+        """Movements, the last first."""
+        async with self._record.connection() as connection:
+            return await page(
+                connection,
+                query("own_ledger"),
+                who.account,
+                limit=limit,
+                cursor=cursor,
+                make=_movement,
+                mark="seq",
+            )
+
+    async def rows(self, who: Principal) -> AsyncGenerator[Movement]:
+        """The last ROWS_MAX movements, the last first."""
+        cursor: str | None = None
+        for _ in range(ROWS_MAX // _AT_ONCE):
+            found = await self.page(who, limit=_AT_ONCE, cursor=cursor)
+            for movement in found.items:
+                yield movement
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
+
+def _movement(row: Any) -> Movement:
+    return Movement(**dict(row))

@@ -1,0 +1,96 @@
+"""What an account used, by day, kind and key at once; and summed by each of them."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from app.domain.billing.usage_summary import Day
+from app.domain.database import Record
+from app.domain.errors import Invalid
+from app.domain.identity.principals import Principal
+from db.queries import query
+
+DAYS_MAX = 366
+NO_KEY = "browser or token"
+
+
+class UsageRow(Struct, frozen=True, kw_only=True):
+    """Jobs of one day, kind and key; `spent` in micro-credits. `prefix` None: they came by no key."""
+
+    day: date
+    kind: str
+    key: str
+    prefix: str | None
+    requests: int
+    succeeded: int
+    failed: int
+    spent: int
+
+
+class Sum(Struct, frozen=True, kw_only=True):
+    """Rows that share a `name`."""
+
+    name: str
+    requests: int
+    succeeded: int
+    failed: int
+    spent: int
+
+
+class UsageRows:
+    """Reads them, by the index of owners."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    async def last(self, who: Principal, days: int) -> list[UsageRow]:
+        """The last `days` days, today included, the latest first. Raises Invalid."""
+        if not 1 <= days <= DAYS_MAX:
+            raise Invalid(f"Days are 1 to {DAYS_MAX}.", field="days", limit=[1, DAYS_MAX])
+        since = datetime.combine(_first(days), time(), UTC)
+        async with self._record.connection() as connection:
+            rows = await connection.fetch(query("usage_rows"), who.account, since)
+        return [_row(row) for row in rows]
+
+
+def by_day(rows: Iterable[UsageRow], days: int) -> list[Day]:
+    """Every one of the days, the first one first."""
+    found = {
+        day: Day(date=day, requests=0, spent=0) for day in (_first(days) + timedelta(n) for n in range(days))
+    }
+    for row in rows:
+        before = found.get(row.day, Day(date=row.day, requests=0, spent=0))
+        found[row.day] = Day(
+            date=row.day, requests=before.requests + row.requests, spent=before.spent + row.spent
+        )
+    return list(found.values())
+
+
+def sums(rows: Iterable[UsageRow], name: Callable[[UsageRow], str]) -> list[Sum]:
+    """Rows summed by name, the busiest first."""
+    found: dict[str, list[UsageRow]] = {}
+    for row in rows:
+        found.setdefault(name(row), []).append(row)
+    total = [
+        Sum(
+            name=of,
+            requests=sum(row.requests for row in same),
+            succeeded=sum(row.succeeded for row in same),
+            failed=sum(row.failed for row in same),
+            spent=sum(row.spent for row in same),
+        )
+        for of, same in found.items()
+    ]
+    return sorted(total, key=lambda one: (-one.requests, one.name))
+
+
+def _first(days: int) -> date:
+    return datetime.now(UTC).date() - timedelta(days - 1)
+
+
+def _row(row: Any) -> UsageRow:
+    found: dict[str, Any] = dict(row)
+    found["key"] = row["key"] or NO_KEY
+    return UsageRow(**found)

@@ -1,0 +1,139 @@
+"""What an account used: the last thirty days, the last jobs, this month's credits; by the jobs' index."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.database import Record
+from app.domain.identity.principals import Principal
+from db.queries import query
+from db.rows import State
+
+DAYS = 30
+_RECENT = 20
+_FAILED = ("failed", "expired")  # by us; what its owner cancelled did not fail
+
+
+class Day(Struct, frozen=True, kw_only=True):
+    """One day (UTC); `spent` in micro-credits, of what has ended."""
+
+    date: date
+    requests: int
+    spent: int
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """One kind of job."""
+
+    kind: str
+    requests: int
+    spent: int
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Thirty days, today among them; every day is there."""
+
+    requests: int
+    succeeded: int
+    failed: int
+    by_day: list[Day]
+    by_kind: list[Kind]
+
+    @property
+    def success_rate(self) -> float | None:
+        """Of the jobs that came to an end by themselves; None where there are none."""
+        ended = self.succeeded + self.failed
+        return round(self.succeeded / ended, 4) if ended else None
+
+
+class RecentJob(Struct, frozen=True, kw_only=True):
+    """A job of late; `micro`: what it cost, or holds."""
+
+    id: UUID
+    kind: str
+    voice: str | None
+    state: State
+    characters: int
+    duration_ms: int | None
+    micro: int
+    created_at: datetime
+    has_audio: bool | None
+
+
+class KeyUse(Struct, frozen=True, kw_only=True):
+    """What one key (None: a token) did of one kind on one day; `spent` in micro-credits."""
+
+    day: date
+    key: UUID | None
+    key_name: str | None
+    kind: str
+    requests: int
+    succeeded: int
+    failed: int
+    characters: int
+    duration_ms: int
+    spent: int
+
+
+class _Row(Struct, frozen=True, kw_only=True):
+    day: date
+    kind: str
+    state: State
+    requests: int
+    spent: int
+
+
+class UsageReports:
+    """Reads them; each is one statement over one index, bounded by days or rows."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    async def last_days(self, who: Principal) -> Usage:
+        """The last thirty days, today included."""
+        today = datetime.now(UTC).date()
+        days = [today - timedelta(days=n) for n in reversed(range(DAYS))]
+        since = datetime.combine(days[0], time(), UTC)
+        async with self._record.connection() as connection:
+            rows = await connection.fetch(query("usage_by_day"), who.account, since)
+        return _usage(days, [_Row(**dict(row)) for row in rows])
+
+    async def by_key(self, who: Principal, *, days: int) -> list[KeyUse]:
+        """The last so many days, today included, the latest first; those without jobs are left out."""
+        since = datetime.combine(datetime.now(UTC).date() - timedelta(days=days - 1), time(), UTC)
+        async with self._record.connection() as connection:
+            rows = await connection.fetch(query("usage_by_key"), who.account, since)
+        return [KeyUse(**dict(row)) for row in rows]
+
+    async def recent(self, who: Principal) -> list[RecentJob]:
+        """The last twenty jobs, the latest first."""
+        async with self._record.connection() as connection:
+            rows = await connection.fetch(query("recent_jobs"), who.account, _RECENT)
+        return [RecentJob(**dict(row)) for row in rows]
+
+    async def spent_this_month(self, who: Principal) -> int:
+        """Micro-credits of the jobs of this calendar month (UTC) that have ended."""
+        async with self._record.connection() as connection:
+            (row,) = await connection.fetch(query("spent_this_month"), who.account)
+        return int(row["spent"])
+
+
+def _usage(days: Iterable[date], rows: Iterable[_Row]) -> Usage:
+    states, requests, spent = Counter[str](), Counter[date | str](), Counter[date | str]()
+    kinds: set[str] = set()
+    for row in rows:
+        states[row.state] += row.requests
+        kinds.add(row.kind)
+        for group in (row.day, row.kind):
+            requests[group] += row.requests
+            spent[group] += row.spent
+    return Usage(
+        requests=states.total(),
+        succeeded=states["completed"],
+        failed=sum(states[state] for state in _FAILED),
+        by_day=[Day(date=day, requests=requests[day], spent=spent[day]) for day in days],
+        by_kind=[Kind(kind=kind, requests=requests[kind], spent=spent[kind]) for kind in sorted(kinds)],
+    )

@@ -1,0 +1,220 @@
+"""The record as the front door reaches it: a pool that waits for Postgres, and refuses kindly without it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import structlog
+
+from app.domain.database_heartbeat import Heartbeat
+from app.domain.errors import ConnectionLost, Contended, DomainError, Unavailable
+from db.engine import Connection, Pool, connect, open_engine, open_pool, session
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, statement timed out
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.PostgresSystemError,  # its disk fails
+    asyncpg.ReadOnlySQLTransactionError,  # no longer the primary server
+    OSError,  # TimeoutError is one
+)
+CONTENDED = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # deadlock, serialization
+_PAUSE_S_MAX = 1.0
+_RELEASE_S = 0.5  # for a cancelled statement to end; then its connection is cut
+_CLOSE_S = 1.0
+
+
+class Record:
+    """Connections for requests. Every loss is an `Unavailable`; Postgres back, so are we.
+
+    Once Postgres has not answered for `silent_s`, everybody who waits for it, and everybody who comes, is
+    told so at once, until it answers again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections_max: int,
+        statement_timeout_ms: int,
+        wait_s: float,
+        waiting_max: int,
+        silent_s: float = 3.0,
+    ) -> None:
+        self._url = url
+        self._connections_max = connections_max
+        self._statement_timeout_ms = statement_timeout_ms
+        self._wait_s = wait_s
+        self._waiting_max = waiting_max
+        self._acquiring: set[asyncio.Timeout] = set()
+        self._used: set[Connection] = set()  # by requests, now
+        self._heartbeat = Heartbeat(
+            partial(connect, url, statement_timeout_ms=statement_timeout_ms),
+            self._cut,
+            silent_s=silent_s,
+        )
+        self._pool: Pool | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._engine: AsyncEngine | None = None
+
+    async def open(self, *, within_s: float) -> None:
+        """Open the pool; where Postgres is away, go on trying in the background after `within_s`."""
+        self._heartbeat.start()
+        self._opening = asyncio.create_task(self._keep_trying())
+        await asyncio.wait({self._opening}, timeout=within_s)
+
+    async def close(self) -> None:
+        """Close everything; connections still at work are cut after a second."""
+        await self._heartbeat.close()
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._engine is not None:
+            await self._engine.dispose()
+        if self._pool is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._pool.close(), _CLOSE_S)
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """A connection in autocommit. Raises Unavailable; ConnectionLost where a statement was under way;
+        Contended where Postgres took one back for another's sake.
+        """
+        pool = self._pool
+        if pool is None:
+            raise _away()
+        async with self._in_time():
+            connection = await pool.acquire()
+        self._used.add(connection)
+        try:
+            yield connection
+        except CONTENDED as error:
+            raise _contended(error) from error
+        except LOST as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                connection.terminate()  # another one may lead to the new primary server
+            raise _lost(error) from error
+        finally:
+            self._used.discard(connection)
+            with suppress(*LOST):  # it is cut then
+                await pool.release(connection, timeout=_RELEASE_S)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator["AsyncSession"]:
+        """A SQLAlchemy session in a transaction, for cold paths; committed at the end of the block."""
+        engine = await self._cold_engine()
+        try:
+            async with session(engine) as opened:
+                async with self._in_time():
+                    await opened.connection()
+                yield opened
+        except DomainError:
+            raise
+        except Exception as error:
+            if cause := _within(error, CONTENDED):
+                raise _contended(cause) from error
+            if cause := _within(error, LOST):
+                raise _lost(cause) from error
+            raise
+
+    async def _cut(self) -> None:
+        """Postgres does not answer: let go of everything that waits for it."""
+        for timeout in self._acquiring:
+            with suppress(RuntimeError):  # it runs out just now
+                timeout.reschedule(asyncio.get_running_loop().time())
+        for connection in list(self._used):
+            connection.terminate()
+        if self._pool is not None:
+            await self._pool.expire_connections()
+
+    async def _keep_trying(self) -> None:
+        pause_s = 0.05
+        while self._pool is None:
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    self._pool = await open_pool(
+                        self._url,
+                        connections_max=self._connections_max,
+                        statement_timeout_ms=self._statement_timeout_ms,
+                    )
+            except (*LOST, asyncpg.PostgresError) as error:
+                structlog.get_logger().warning("database_away", reason=type(error).__name__)
+                await asyncio.sleep(pause_s)
+                pause_s = min(_PAUSE_S_MAX, pause_s * 2)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
+        """For the block, a connection is waited for. Raises Unavailable where none comes in time."""
+        if self._heartbeat.is_silent:
+            raise _away()
+        if len(self._acquiring) >= self._waiting_max:
+            raise Unavailable("Too many requests are waiting for the database.")
+        timeout = asyncio.timeout(self._wait_s)
+        self._acquiring.add(timeout)
+        try:
+            async with timeout:
+                yield
+        except (*LOST, asyncpg.PostgresError) as error:
+            raise _away() from error
+        finally:
+            self._acquiring.discard(timeout)
+
+    async def _cold_engine(self) -> "AsyncEngine":
+        if self._engine is None:
+            # It takes a second to import, during which the loop must go on.
+            await asyncio.to_thread(import_module, "db.repos")
+            self._engine = self._engine or self._made_engine()
+        return self._engine
+
+    def _made_engine(self) -> "AsyncEngine":
+        """Its pool replaces connections that Postgres has closed; the driver knows without asking."""
+        from sqlalchemy import event
+        from sqlalchemy.exc import DisconnectionError
+
+        def lend(connection: Any, *_: object) -> None:
+            if connection.driver_connection.is_closed():
+                raise DisconnectionError
+            self._used.add(connection.driver_connection)
+
+        def take_back(connection: Any, *_: object) -> None:
+            if connection is not None:  # None: it was found lost
+                self._used.discard(connection.driver_connection)
+
+        engine = open_engine(self._url, statement_timeout_ms=self._statement_timeout_ms, wait_s=self._wait_s)
+        event.listen(engine.sync_engine, "checkout", lend)
+        for name in ("checkin", "invalidate", "close"):
+            event.listen(engine.sync_engine, name, take_back)
+        return engine
+
+
+def _away() -> Unavailable:
+    return Unavailable("The database is out of reach. Please try again in a moment.")
+
+
+def _lost(error: BaseException) -> Unavailable:
+    structlog.get_logger().warning("database_lost", reason=type(error).__name__)
+    return ConnectionLost("The database went away. Please try again in a moment.")
+
+
+def _contended(error: BaseException) -> Unavailable:
+    structlog.get_logger().warning("database_contended", reason=type(error).__name__)
+    return Contended("Another request changed the same just now. Please send this one again.")
+
+
+def _within(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> BaseException | None:
+    """The driver's error of these kinds behind what SQLAlchemy and its repositories made of it."""
+    seen = 0
+    while error is not None and seen < 10:
+        if isinstance(error, kinds):
+            return error
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return None

@@ -1,0 +1,196 @@
+"""Who is asking: an account, found by API key or token, remembered for a while."""
+
+import asyncio
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.database import Record
+from app.domain.errors import ExpiredKey, InvalidKey, InvalidToken, MissingScope, RevokedKey, Suspended
+from app.domain.identity.key_crypto import PREFIX, KeyRing, is_well_formed
+from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.scopes import ADMIN
+from app.domain.identity.tokens import Claims, Tokens
+from db import engine
+from db.queries import query
+from db.rows import UserType
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from db.models import Account
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """An account that asks. `scopes` empty: everything the account may do.
+
+    `session`: the log-in it came by, where it came by a token; `ended`: those of the account that were ended.
+    """
+
+    account: UUID
+    user_type: UserType
+    tier: int
+    admin: bool
+    suspended: bool
+    epoch: int
+    key: UUID | None = None
+    scopes: frozenset[str] = frozenset()
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    session: UUID | None = None
+    ended: frozenset[UUID] = frozenset()
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its key ends by itself."""
+        return min((end for end in (self.expires_at, self.revoked_at) if end is not None), default=None)
+
+    def allow(self, scope: str) -> None:
+        """Raise MissingScope unless the key may do what `scope` names, and for `admin` its account too."""
+        if (self.scopes and scope not in self.scopes) or (scope == ADMIN and not self.admin):
+            raise MissingScope(scope)
+
+
+class Principals:
+    """Finds principals, and notes which keys are used. `Watch` makes the memory hear of changes."""
+
+    def __init__(
+        self,
+        record: Record,
+        keys: KeyRing,
+        tokens: Tokens,
+        *,
+        remembered: Remembered[Principal],
+        uses: KeyUses,
+    ) -> None:
+        self._record = record
+        self._keys = keys
+        self._tokens = tokens
+        self._remembered = remembered
+        self._uses = uses
+
+    async def of_bearer(self, text: str) -> Principal:
+        """Whose API key or token this is, told apart by the key's prefix."""
+        return await (self.of_key(text) if text.startswith(PREFIX[:3]) else self.of_token(text))
+
+    async def of_key(self, text: str) -> Principal:
+        """Whose API key this is. Raises InvalidKey, RevokedKey, ExpiredKey and Suspended."""
+        if not text.isascii():
+            raise InvalidKey
+        digest = self._keys.digest(text)
+        found = self._remembered.known(digest)
+        if found is None and is_well_formed(text):
+            found = await self._remembered.get(digest, lambda: self._by_key(digest))
+        if found is None:
+            raise InvalidKey
+        _check_times(found)
+        if found.key is not None:
+            self._uses.add(found.key)
+        return _not_suspended(found)
+
+    async def of_token(self, text: str) -> Principal:
+        """Whose token this is. Raises InvalidToken, ExpiredToken and Suspended."""
+        return await self._of_claims(self._tokens.read(text))
+
+    async def of_session(self, text: str) -> Principal:
+        """Whose browser's session this is. Raises InvalidToken, ExpiredToken and Suspended."""
+        return await self._of_claims(self._tokens.read_session(text))
+
+    async def _of_claims(self, claims: Claims) -> Principal:
+        account = claims.account
+        found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
+        if found is not None and found.epoch < claims.epoch:  # given out by another front door just now
+            self._remembered.forget({account})
+            found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
+        if found is None or found.epoch != claims.epoch or claims.session in found.ended:
+            raise InvalidToken
+        return msgspec.structs.replace(_not_suspended(found), session=claims.session)
+
+    def forget(self, account: UUID) -> None:
+        """Look this account and its keys up anew next time."""
+        self._remembered.forget({account})
+
+    def watching(self, who: Principal, changed: asyncio.Event) -> AbstractContextManager[None]:
+        """For the block, `changed` is set within a second of what may have ended this caller's rights.
+
+        That is a log-out, a revoked key, a suspension.
+        """
+        return self._remembered.watching(who.account, changed)
+
+    async def _by_key(self, digest: bytes) -> Principal | None:
+        async with self._record.connection() as connection:
+            row = await connection.fetchrow(query("principal_by_key"), digest)
+        return row and _principal(row, key=row["key"], scopes=frozenset(row["scopes"]),
+                                  expires_at=row["expires_at"], revoked_at=row["revoked_at"])  # fmt: skip
+
+    async def _by_account(self, account: UUID) -> Principal | None:
+        async with self._record.connection() as connection:
+            row = await connection.fetchrow(query("principal_by_id"), account)
+        return row and _principal(row, ended=frozenset(row["ended"]))
+
+
+async def lock_caller(session: "AsyncSession", who: Principal) -> None:
+    """Lock the caller's account until the commit, where it may still do what it might when remembered.
+
+    For what is to outlast the caller's credential, before any lock of the account's keys: a reset of the
+    password comes wholly before or after. Raises InvalidToken, InvalidKey and Suspended.
+    """
+    from db.repos import lock_account
+
+    await _check(session, who, await lock_account(session, who.account))
+
+
+async def check_caller(session: "AsyncSession", who: Principal) -> None:
+    """Raise as lock_caller does; for what was read of the account before, to be shown to the caller."""
+    from db.repos import account_by_id
+
+    await _check(session, who, await account_by_id(session, who.account))
+
+
+async def _check(session: "AsyncSession", who: Principal, account: "Account | None") -> None:
+    from db.repos import is_key_working
+
+    if account is None:
+        raise InvalidToken
+    if account.suspended:
+        raise Suspended
+    if who.key is not None:
+        if not await is_key_working(session, who.account, who.key):
+            raise InvalidKey
+        return
+    connection = await engine.raw(session)
+    is_ended = await connection.fetchval(query("is_session_ended"), who.account, who.session)
+    if is_ended or account.token_epoch != who.epoch:
+        raise InvalidToken
+
+
+def _principal(row: Any, **more: Any) -> Principal:
+    return Principal(
+        account=row["id"],
+        user_type=row["kind"],
+        tier=row["tier"],
+        admin=row["admin"],
+        suspended=row["suspended"],
+        epoch=row["token_epoch"],
+        **more,
+    )
+
+
+def _check_times(found: Principal) -> None:
+    if found.revoked_at is None and found.expires_at is None:
+        return
+    now = datetime.now(UTC)
+    if found.revoked_at is not None and found.revoked_at <= now:
+        raise RevokedKey
+    if found.expires_at is not None and found.expires_at <= now:
+        raise ExpiredKey
+
+
+def _not_suspended(found: Principal) -> Principal:
+    if found.suspended:
+        raise Suspended
+    return found

@@ -1,0 +1,1 @@
+"""Jobs of any kind: submitted, listed, followed; workers woken for them."""

@@ -1,0 +1,97 @@
+"""An account's own jobs: listed, looked at, followed to their end."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.database import Record
+from app.domain.errors import Invalid, NotFound, Unavailable
+from app.domain.identity.principals import Principal, Principals
+from app.domain.jobs.notifications import Signals
+from app.domain.jobs.status_polling import JobLooks, OwnJob
+from app.domain.speech.service import read_job_id
+from db.queries import query
+
+PAGE_MAX = 100
+_PAGE = 20
+_STATES = ("queued", "processing", "completed", "failed", "cancelled", "expired")
+_QUIET_S = 15.0  # until a sign of life
+_UNCHECKED_S = 1.0  # until the next look at whether a caller may still follow
+
+
+class JobPage(Struct, frozen=True):
+    """Jobs, the latest first. `next_cursor` None: these were the last."""
+
+    jobs: list[OwnJob]
+    next_cursor: UUID | None
+
+
+class OwnJobs:
+    """Reads them, by the index of an owner's jobs."""
+
+    def __init__(self, record: Record, signals: Signals, principals: Principals) -> None:
+        self._record = record
+        self._principals = principals
+        self._looks = JobLooks(record, signals)
+
+    async def page(
+        self, who: Principal, *, state: str | None, limit: int | None, cursor: str | None
+    ) -> JobPage:
+        """One page, of one state where given. Raises Invalid."""
+        if state is not None and state not in _STATES:
+            raise Invalid(f"A status is one of {', '.join(_STATES)}.", field="status", limit=list(_STATES))
+        wanted = _PAGE if limit is None else limit
+        if not 1 <= wanted <= PAGE_MAX:
+            raise Invalid(f"The limit must be from 1 to {PAGE_MAX}.", field="limit", limit=[1, PAGE_MAX])
+        after = read_job_id(cursor) if cursor else None
+        if cursor and after is None:
+            raise Invalid("This cursor is not of this list.", field="cursor")
+        async with self._record.connection() as connection:
+            rows = await connection.fetch(query("jobs_of_account"), who.account, state, after, wanted + 1)
+        found = [_job(row) for row in rows[:wanted]]
+        return JobPage(found, found[-1].id if len(rows) > wanted else None)
+
+    async def one(self, who: Principal, job_id: str) -> OwnJob:
+        """One job. Raises NotFound for anybody else's."""
+        identifier = read_job_id(job_id)
+        async with self._record.connection() as connection:
+            row = await connection.fetchrow(query("job_of_account"), who.account, identifier)
+        if row is None:
+            raise NotFound("There is no such job.")
+        return _job(row)
+
+    async def follow(
+        self, who: Principal, job: OwnJob, check: Callable[[], Awaitable[Principal]]
+    ) -> AsyncIterator[OwnJob | None]:
+        """The job now and whenever it has changed, until it is over; None: time has passed, nothing else.
+
+        Raises what `check` does, within a second, once its caller may not follow any longer.
+        """
+        with self._looks.following(job) as follower, self._principals.watching(who, follower.woken):
+            yield job
+            wait_s = 0.0  # something may have changed before anybody watched
+            while not job.is_over:
+                is_quiet = not await follower.wait(wait_s) and wait_s == _QUIET_S
+                try:
+                    wait_s = _until(await check())
+                except Unavailable:  # nobody can say: nothing is shown meanwhile
+                    wait_s = _UNCHECKED_S
+                    continue
+                if follower.job != job:
+                    yield (job := follower.job)
+                elif is_quiet:
+                    yield None
+
+
+def _until(who: Principal) -> float:
+    """Until the next sign of life, or the key's end."""
+    if who.ends_at is None:
+        return _QUIET_S
+    return min(_QUIET_S, max(0.0, (who.ends_at - datetime.now(UTC)).total_seconds()))
+
+
+def _job(row: Any) -> OwnJob:
+    return OwnJob(**dict(row))

@@ -1,0 +1,1 @@
+"""Speech: requests validated, spoken at once or later, listened to, measured."""

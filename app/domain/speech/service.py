@@ -1,0 +1,294 @@
+"""Speech jobs: submit, look, cancel. Money moves in the record; here are the rules and their words."""
+
+import time
+from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import sha256
+from math import ceil
+from typing import NoReturn
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.billing.credits import refusal, used
+from app.domain.billing.price_book import PriceBook, Quote
+from app.domain.coalescing import Coalesced
+from app.domain.database import Record
+from app.domain.errors import (
+    Invalid,
+    NotFound,
+    TooLate,
+    TooManyRefunds,
+    TooManyWaiting,
+    Unavailable,
+)
+from app.domain.identity.principals import Principal
+from app.domain.jobs.notifications import Signals
+from app.domain.jobs.submission import Intake
+from app.domain.speech.live_capacity import LiveCapacity
+from app.domain.speech.validation import Plan, SpeechRequest, plan, unknown_voice
+from app.domain.storage_quotas import Storage
+from app.domain.voices.catalog import Catalog, Catalogs
+from app.domain.voices.mixes import mixed, unknown
+from app.domain.voices.resolution import Match, resolve
+from db import jobs
+from db.rows import JobStatus, NewJob, Progress, Submitted
+
+_KIND = "speech"
+_KEY_CHARACTERS_MAX = 255
+_WAITING_RETRY_S = 5
+_LOOKS_WAITING_MAX = 10_000
+_UUID_CHARACTERS = 36
+_REFUNDS_FRESH_S = 5.0
+_REFUNDS_CHECKED_MAX = 10_000
+
+
+class SpeechLimits(Struct, frozen=True, kw_only=True):
+    """The operator's choices for speech."""
+
+    text_characters_max: int
+    jobs_waiting_max: int
+    audio_ms_per_character_max: int  # for what is paid by the audio's length: so much is held
+
+
+class Ticket(Struct, frozen=True, kw_only=True):
+    """A job taken, now or (`replayed`) when the same request came first: its engine is that job's."""
+
+    job_id: UUID
+    engine: str
+    message: str
+    replayed: bool
+    plan: Plan
+
+
+class Speech:
+    """What every dialect calls for speech."""
+
+    def __init__(
+        self,
+        record: Record,
+        catalogs: Catalogs,
+        prices: PriceBook,
+        intake: Intake,
+        signals: Signals,
+        storage: Storage,
+        limits: SpeechLimits,
+    ) -> None:
+        self._record = record
+        self._storage = storage
+        self._intake = intake
+        self._prices = prices
+        self._catalogs = catalogs
+        self._signals = signals
+        self._limits = limits
+        self._live_capacity = LiveCapacity(record)
+        self._refunds_checked: dict[UUID, float] = {}  # accounts with few enough, and when that was seen
+        self._statuses = Coalesced(record, jobs.statuses, waiting_max=_LOOKS_WAITING_MAX)
+        self._polls = Coalesced(record, jobs.progress, waiting_max=_LOOKS_WAITING_MAX)
+
+    async def submit(
+        self,
+        who: Principal,
+        request: SpeechRequest,
+        idempotency_key: str | None,
+        *,
+        route: str,
+        characters_max: int | None = None,
+        live: bool = False,
+    ) -> Ticket:
+        """Hold the price, queue the job, wake a worker. One commit, shared; refused, it costs nothing.
+
+        `live`: somebody will listen from the first sound on. Raises Unavailable where the engine can speak to
+        no more of them in real time.
+        """
+        check_idempotency_key(idempotency_key)
+        planned = await self._plan(request, characters_max or self._limits.text_characters_max)
+        job = self._job(who, planned, await self._quote(planned), live=live)
+        if idempotency_key is not None:
+            job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=_fingerprint(route, request))
+        async with self._storage.room(who, job.id, planned.expected_bytes, key=idempotency_key):
+            async with (
+                self._live_capacity.place(planned.offer.engine, who.account) if live else nullcontext()
+            ):
+                answer = await self._intake.submit(job)
+            if answer.id is None or answer.code not in ("queued", "replayed"):
+                self._refuse(who, job, answer)
+        message = used(who.user_type, answer.bucket, answer.remaining)
+        replayed = answer.code == "replayed"
+        engine = (await self.status(str(answer.id))).engine if replayed else job.engine
+        return Ticket(job_id=answer.id, engine=engine, message=message, replayed=replayed, plan=planned)
+
+    async def status(self, job_id: str) -> JobStatus:
+        """What may be told of a job to whoever knows its id. Raises NotFound, in words pollers stop on."""
+        identifier = read_job_id(job_id)
+        found = await self._statuses.ask(identifier) if identifier else None
+        if found is None:
+            raise _no_job()
+        return found
+
+    async def progress(self, job_id: str) -> Progress:
+        """The little of it that a poll shows. Raises NotFound as `status` does."""
+        identifier = read_job_id(job_id)
+        found = await self._polls.ask(identifier) if identifier else None
+        if found is None:
+            raise _no_job()
+        return found
+
+    async def cancel(self, who: Principal, job_id: str) -> None:
+        """Cancel the account's own unfinished job: its credit returns, unless a listener was given audio.
+
+        Raises NotFound and TooLate.
+        """
+        identifier = read_job_id(job_id)
+        result = "not_found"
+        if identifier is not None:
+            async with self._record.connection() as connection:
+                actor = str(who.account)
+                result = await jobs.cancel(connection, identifier, owner=who.account, actor=actor)
+        if identifier is not None and result == "cancelled":
+            self._signals.cancelled(identifier)
+        if result == "not_found":
+            raise _no_job()
+        if result == "too_late":
+            raise TooLate("This job has already ended; it cannot be cancelled any more.")
+
+    async def break_off(self, who: Principal, job: UUID) -> None:
+        """Give back what a job costs whose audio we could not give to its end, and stop it."""
+        async with self._record.connection() as connection:
+            actor = "api_stopping" if self._signals.closing else "api"
+            result = await jobs.break_off(connection, job, owner=who.account, actor=actor)
+        if result == "failed":
+            self._signals.cancelled(job)
+
+    async def listen(self, job: UUID, *, engine: str, owner: UUID) -> None:
+        """Somebody listens to an unfinished job: its worker, or whichever will be, is to publish its audio.
+
+        Raises Unavailable where the engine has no place for one more live stream of the job's owner.
+        """
+        offers = (await self._catalogs.current()).offers
+        known = next((offer.engine for offer in offers if offer.engine.engine == engine), None)
+        async with self._live_capacity.place(known, owner) if known else nullcontext():
+            async with self._record.connection() as connection:
+                await jobs.listen(connection, job)
+        self._signals.listened(job)
+
+    async def unlisten(self, job: UUID) -> None:
+        """Nobody listens to this job any more: it takes no place among the engine's live streams."""
+        with suppress(Unavailable):  # it ends at some time, and its place with it
+            async with self._record.connection() as connection:
+                await jobs.unlisten(connection, job)
+
+    async def hear(self, job: UUID, *, attempt: int, given_ms: int) -> str:
+        """Record that a listener is about to be given audio of an attempt, so much in all; as `jobs.hear`."""
+        async with self._record.connection() as connection:
+            return await jobs.hear(connection, job, attempt=attempt, given_ms=given_ms)
+
+    async def check_refunds(self, who: Principal, *, refunds_max: int) -> None:
+        """Raise TooManyRefunds where failures of ours do not explain how many streams were refunded today.
+
+        An answer is good for some seconds: a first sound does not wait for it each time.
+        """
+        now = time.monotonic()
+        if now - self._refunds_checked.get(who.account, -_REFUNDS_FRESH_S) < _REFUNDS_FRESH_S:
+            return
+        async with self._record.connection() as connection:
+            if not await jobs.has_too_many_refunds(connection, who.account, refunds_max=refunds_max):
+                if len(self._refunds_checked) >= _REFUNDS_CHECKED_MAX:
+                    self._refunds_checked.clear()
+                self._refunds_checked[who.account] = now
+                return
+        message = (
+            f"More than {refunds_max} of your streams were cut off and refunded today. Streams are open again"
+            " after midnight UTC; POST /v1/tts is open now."
+        )
+        raise TooManyRefunds(message, retry_after_s=_until_midnight_s(), limit=refunds_max)
+
+    async def _plan(self, request: SpeechRequest, characters_max: int) -> Plan:
+        catalog = await self._catalogs.current()
+        found = _match(catalog, request)
+        if found is None:  # perhaps its engine has only just come up
+            catalog = await self._catalogs.renewed()
+            found = _match(catalog, request)
+        if not catalog.offers:
+            raise Unavailable("No speech engine is ready yet. Please try again in a moment.", retry_after_s=5)
+        if found is None:
+            raise unknown_voice(unknown(request.voice, catalog), catalog)
+        return plan(request, found.offer, characters_max=characters_max, reason=found.reason)
+
+    async def _quote(self, planned: Plan) -> Quote:
+        characters = len(planned.params.text)
+        audio_ms_max = characters * self._limits.audio_ms_per_character_max / min(planned.params.speed, 1.0)
+        engine = planned.offer.engine.engine
+        return await self._prices.quote(_KIND, engine, characters=characters, audio_ms_max=ceil(audio_ms_max))
+
+    def _job(self, who: Principal, planned: Plan, quote: Quote, *, live: bool) -> NewJob:
+        return NewJob(
+            id=uuid4(),
+            owner=who.account,
+            kind=_KIND,
+            engine=planned.offer.engine.engine,
+            lane=planned.params.voice,
+            params=planned.params,
+            hold=quote.hold,
+            tariff=quote.tariff,
+            characters=len(planned.params.text),
+            cost_us=planned.cost_us,
+            live=live,
+            api_key=who.key,
+            expected_ms=planned.least_ms if quote.unit == "1000_characters" else 0,
+        )
+
+    def _refuse(self, who: Principal, job: NewJob, answer: Submitted) -> NoReturn:
+        if answer.code == "too_many_waiting":
+            most = self._limits.jobs_waiting_max
+            message = f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
+            raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
+        raise refusal(answer.code, kind=who.user_type, price=job.hold, remaining=answer.remaining)
+
+
+def _match(catalog: Catalog, request: SpeechRequest) -> Match | None:
+    """The voice that speaks; or a mix, which is no voice that lists and samples know."""
+    found = resolve(catalog, request)
+    mix = mixed(request.voice, catalog) if found is None else None
+    return found if mix is None else Match(mix)
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Raise Invalid unless the key is absent or 1 to 255 printable ASCII characters."""
+    if key is None or (0 < len(key) <= _KEY_CHARACTERS_MAX and all(" " <= letter <= "~" for letter in key)):
+        return
+    raise Invalid(
+        f"An Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} printable ASCII characters.",
+        field="Idempotency-Key",
+        limit=[1, _KEY_CHARACTERS_MAX],
+    )
+
+
+def _fingerprint(route: str, request: SpeechRequest) -> bytes:
+    return sha256(route.encode() + b"\0" + msgspec.json.encode(request)).digest()
+
+
+def read_job_id(text: str) -> UUID | None:
+    """The id of a job where `text` is one as we write them."""
+    return _read_uuid(text) if len(text) == _UUID_CHARACTERS else None
+
+
+@lru_cache(4096)  # pollers ask for the same again and again
+def _read_uuid(text: str) -> UUID | None:
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text.lower() else None
+
+
+def _until_midnight_s() -> int:
+    now = datetime.now(UTC)
+    return 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
+
+
+def _no_job() -> NotFound:
+    error = "There is no such job."
+    return NotFound(error, beside={"status": "failed", "error": error})

@@ -1,0 +1,184 @@
+"""Room for what jobs make: the disk's, and each account's by its plan. Refused before a job is taken."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.database import Record
+from app.domain.errors import StorageQuotaExceeded, StoreFull, Unavailable
+from app.domain.identity.principals import Principal
+from db.disk import StoreDisk
+from db.floor import Disk
+from db.objects import StoreError
+from db.queries import query
+
+LARGE_BYTES = 8 << 20  # of one job: so much is set aside before it is taken
+_MANY = 1000  # jobs that together fill the disk are large, too: an account may have about so many waiting
+_UNBOUNDED = (1 << 63) - 1
+_FREE_TIER = 1
+_DISK_FRESH_S = 1.0
+_DISK_WAIT_S = 1.0  # for a look, before the last one counts
+_SUM_FRESH_S, _FULL_FRESH_S = 10.0, 1.0  # a sum below half of what may be kept, and one above
+_REMEMBERED_MAX = 10_000
+_RETRY_S = 60
+
+
+class StorageLimits(Struct, frozen=True, kw_only=True):
+    """The operator's numbers: bytes an account may keep."""
+
+    free_bytes_max: int  # on the free plan
+    bytes_max: int
+
+
+class Stored(Struct, frozen=True):
+    """What an account keeps, of what it may."""
+
+    stored_bytes: int
+    limit_bytes: int
+
+
+class Storage:
+    """Lets jobs pass whose audio there is room for. Small jobs are let pass by a sum some seconds old."""
+
+    def __init__(self, record: Record, disk: StoreDisk, limits: StorageLimits) -> None:
+        self._record = record
+        self._disk = disk
+        self._limits = limits
+        self._seen: Disk | None = None
+        self._seen_until = 0.0
+        self._looking: asyncio.Task[None] | None = None
+        self._awaited_until = 0.0  # the look under way
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="disk"
+        )  # a disk that hangs holds nothing else up
+        self._sums: dict[UUID, tuple[float, int]] = {}  # of accounts: until when they are good
+
+    @asynccontextmanager
+    async def room(
+        self, who: Principal, job: UUID, expected_bytes: int, *, key: str | None
+    ) -> AsyncGenerator[None]:
+        """Room for what the job will make, submitted within. Raises StoreFull and StorageQuotaExceeded.
+
+        A request that came before with the same Idempotency-Key makes nothing. What was set aside for one
+        that comes to nothing is let go of at once.
+        """
+        await self.check_disk()
+        if not self._is_large(expected_bytes):
+            await self._check_sum(who, expected_bytes, key)
+            yield
+        elif key and await self._has_key(who, key):
+            yield
+        else:
+            await self._set_aside(who, job, expected_bytes)
+            try:
+                yield
+            except Exception:
+                await self._let_go(job)
+                raise
+            await self._let_go(job)
+
+    def _is_large(self, expected_bytes: int) -> bool:
+        large_bytes = LARGE_BYTES if self._seen is None else min(LARGE_BYTES, self._seen.room_bytes // _MANY)
+        return expected_bytes >= large_bytes
+
+    async def stored(self, who: Principal) -> Stored:
+        """What the account keeps now."""
+        return Stored(await self._stored_bytes(who.account), self._most(who))
+
+    async def check_disk(self) -> None:
+        """Raise StoreFull where the store's disk has no more room than is to be left alone."""
+        if await self.is_disk_full():
+            raise _store_full("nothing new is taken until there is room")
+
+    async def is_disk_full(self) -> bool:
+        """Whether it has, as of the last look where a new one takes longer than a second; false where it
+        cannot be looked at, which is told of elsewhere.
+        """
+        now = time.monotonic()
+        if self._looking is None and now >= self._seen_until:
+            self._looking = asyncio.create_task(self._look())
+            self._awaited_until = now + _DISK_WAIT_S
+        if self._looking is not None and now < self._awaited_until:
+            await asyncio.wait({self._looking}, timeout=self._awaited_until - now)
+        return self._seen is not None and self._seen.is_full
+
+    async def _look(self) -> None:
+        try:
+            self._seen = await asyncio.get_running_loop().run_in_executor(self._thread, self._disk.look)
+        except StoreError:
+            self._seen = None
+        finally:
+            self._looking = None
+            self._seen_until = time.monotonic() + _DISK_FRESH_S
+
+    def _most(self, who: Principal) -> int:
+        if who.user_type == "system":
+            return _UNBOUNDED
+        is_free = who.user_type == "registered" and who.tier == _FREE_TIER
+        return self._limits.free_bytes_max if is_free else self._limits.bytes_max
+
+    async def _check_sum(self, who: Principal, expected_bytes: int, key: str | None) -> None:
+        most = self._most(who)
+        if most == _UNBOUNDED or await self._sum(who.account, most) < most:
+            return
+        if not (key and await self._has_key(who, key)):
+            raise _refusal(await self.stored(who), expected_bytes)
+
+    async def _sum(self, account: UUID, most: int) -> int:
+        now = time.monotonic()
+        until, known = self._sums.get(account, (0.0, 0))
+        if now < until:
+            return known
+        found = await self._stored_bytes(account)
+        while len(self._sums) >= _REMEMBERED_MAX:
+            del self._sums[next(iter(self._sums))]
+        self._sums[account] = now + (_SUM_FRESH_S if found < most // 2 else _FULL_FRESH_S), found
+        return found
+
+    async def _stored_bytes(self, account: UUID) -> int:
+        async with self._record.connection() as connection:
+            found: Any = await connection.fetchval(query("stored_bytes"), account)
+        return int(found)
+
+    async def _set_aside(self, who: Principal, job: UUID, expected_bytes: int) -> None:
+        room_bytes = None if self._seen is None else self._seen.room_bytes
+        values = (job, who.account, expected_bytes, self._most(who), room_bytes)
+        async with self._record.connection() as connection:
+            code = await connection.fetchval(query("expect_store"), *values)
+        if code == "account_full":
+            raise _refusal(await self.stored(who), expected_bytes)
+        if code == "disk_full":
+            raise _store_full(f"there is no room for the {_megabytes(expected_bytes)} this job would make")
+
+    async def _let_go(self, job: UUID) -> None:
+        """Of what was set aside, unless the job is queued."""
+        with suppress(Unavailable):  # then it counts for a minute
+            async with self._record.connection() as connection:
+                await connection.execute(query("unexpect_store"), job)
+
+    async def _has_key(self, who: Principal, key: str) -> bool:
+        async with self._record.connection() as connection:
+            return bool(await connection.fetchval(query("has_key"), who.account, key))
+
+
+def _store_full(why: str) -> StoreFull:
+    return StoreFull(f"The store is full: {why}. Please try again later.", retry_after_s=_RETRY_S)
+
+
+def _refusal(stored: Stored, expected_bytes: int) -> StorageQuotaExceeded:
+    message = (
+        f"Your account keeps {_megabytes(stored.stored_bytes)} of {_megabytes(stored.limit_bytes)}, jobs that"
+        f" wait are counted as well, and this one would add about {_megabytes(expected_bytes)}."
+        " Audio is deleted when it has been kept for its time; a compressed format takes less room."
+    )
+    return StorageQuotaExceeded(message, limit=stored.limit_bytes, stored=stored.stored_bytes)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"

@@ -1,0 +1,162 @@
+"""How many streams a key, an account or an address may have at once: counted by all processes together.
+
+Without Redis each process counts by itself, with the same numbers.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from msgspec import Struct
+
+from app.domain.errors import TooManyStreams
+from app.domain.identity.principals import Principal
+from app.domain.rate_limiting import Breaker
+from db import supervised
+from db.open_streams import OpenStreams, StreamsAway
+
+LEASE_S = 30.0
+_RENEW_S = 10.0
+_AT_ONCE = 100  # callers in one call
+
+
+class StreamLimits(Struct, frozen=True, kw_only=True):
+    """The operator's numbers: streams at once."""
+
+    key_max: int  # a key; an account's tokens and sessions together count as one
+    account_max: int  # with all of its keys
+    address_max: int  # listeners without the owner's credential
+    wait_s: float  # for Redis, before it counts as away
+
+
+class CountStore(Protocol):
+    """The counts of all processes. `note` raises StreamsAway."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def note(self, wanted: Sequence[OpenStreams]) -> OpenStreams | None: ...
+
+
+class Place:
+    """One stream's place, until it is closed."""
+
+    def __init__(self, streams: "Streams", callers: Sequence[str]) -> None:
+        self._streams = streams
+        self._callers = callers
+
+    def close(self) -> None:
+        """Give it back; once is enough, and never waits."""
+        callers, self._callers = self._callers, ()
+        self._streams.give_back(callers)
+
+
+class Streams:
+    """Gives out places. Refuses with TooManyStreams."""
+
+    def __init__(self, store: CountStore, limits: StreamLimits) -> None:
+        self._store = store
+        self._limits = limits
+        self._open: Counter[str] = Counter()
+        self._stale: set[str] = set()  # callers whose streams ended, which the store does not know yet
+        self._telling: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._breaker = Breaker(time.monotonic, wait_s=limits.wait_s)
+
+    async def open(self) -> None:
+        """Reach the store, if it is there, and begin to renew what is open."""
+        await self._store.open()
+        self._renewing = asyncio.create_task(supervised.task("streams", self._renew, every_s=_RENEW_S))
+
+    async def close(self) -> None:
+        """Renew no more, and tell the others that nothing is open here."""
+        for task in (self._renewing, self._telling):
+            if task is not None:
+                task.cancel()
+        callers = list(self._open)
+        self._open.clear()
+        with suppress(StreamsAway, TimeoutError):
+            await asyncio.wait_for(self._tell(callers), self._limits.wait_s)
+        await self._store.close()
+
+    async def take(self, who: Principal) -> Place:
+        """A place of the caller's key, and of its account."""
+        mine = f"key:{(who.key or who.account).hex}"
+        return await self._take(
+            {mine: self._limits.key_max, f"account:{who.account.hex}": self._limits.account_max}
+        )
+
+    async def take_stranger(self, address: str) -> Place:
+        """A place of an address: for who listens to another's job."""
+        return await self._take({f"address:{address}": self._limits.address_max})
+
+    def give_back(self, callers: Iterable[str]) -> None:
+        """Their stream is over."""
+        for caller in callers:
+            self._open[caller] -= 1
+            if not self._open[caller]:
+                del self._open[caller]
+            self._stale.add(caller)
+        if self._stale and self._telling is None:
+            self._telling = asyncio.create_task(self._tell_ends())
+
+    async def _take(self, most: dict[str, int]) -> Place:
+        wanted: list[OpenStreams] = []
+        for caller, limit in most.items():
+            wanted.append(OpenStreams(caller, self._open[caller] + 1, limit))
+            if wanted[-1].streams > limit:
+                raise _refusal(wanted[-1])
+        self._open.update(most.keys())
+        place = Place(self, list(most))
+        try:
+            full = await self._asked(lambda: self._store.note(wanted))
+        except BaseException:
+            place.close()
+            raise
+        if full is not None:
+            place.close()
+            raise _refusal(full)
+        return place
+
+    async def _asked(self, note: Callable[[], Awaitable[OpenStreams | None]]) -> OpenStreams | None:
+        """What the store says; nothing where it is away, or does not answer in time."""
+        if self._breaker.is_away and not self._breaker.may_look():
+            return None
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._limits.wait_s):
+                full = await note()
+        except (StreamsAway, TimeoutError) as error:
+            self._breaker.trip(str(error) or "slow")
+            return None
+        self._breaker.heard(time.monotonic() - began)
+        return full
+
+    async def _tell_ends(self) -> None:
+        try:
+            while self._stale:
+                ended, self._stale = self._stale, set()
+                with suppress(StreamsAway):  # then the renewal tells, or the lease runs out
+                    await self._tell(list(ended))
+        finally:
+            self._telling = None
+
+    async def _renew(self) -> None:
+        with suppress(StreamsAway):
+            await self._tell(list(self._open))
+
+    async def _tell(self, callers: Sequence[str]) -> None:
+        """How many streams each has here now."""
+        for start in range(0, len(callers), _AT_ONCE):
+            part = callers[start : start + _AT_ONCE]
+            await self._store.note([OpenStreams(caller, self._open[caller]) for caller in part])
+
+
+def _refusal(full: OpenStreams) -> TooManyStreams:
+    whose = full.caller.partition(":")[0]
+    return TooManyStreams(
+        f"At most {full.most} streams at once are allowed for one {whose}. Wait for one to end.",
+        limit=full.most,
+    )

@@ -1,0 +1,1 @@
+"""Transcription: uploads, live sessions, transcripts kept for their owner."""

@@ -1,0 +1,1 @@
+"""Which voices there are, what they are called, and who speaks for a name."""
