@@ -12,9 +12,9 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from app.http import protocol
-from app.server import create_app
-from app.serving import SHUTDOWN_S, Server
+from app.application import create_app
+from app.http.connection.protocol import protocol
+from app.http.server import SHUTDOWN_S, Server
 from app.settings import AppSettings, read_settings
 from db.log import configure
 from db.metrics import MetricsSettings, serve

@@ -1,8 +1,7 @@
 """What each part is told of the operator's settings."""
 
-from app.api.sound import EXPOSED
-from app.api.transcribe import UploadLimits
-from app.cors import Cors
+from app.api.audio_response import EXPOSED
+from app.api.codevoice.transcription import UploadLimits
 from app.domain.accounts.mail import Mailer, open_mailer
 from app.domain.database import Record
 from app.domain.jobs.submission import IntakeLimits
@@ -12,7 +11,8 @@ from app.domain.speech.synchronous import AnswerLimits
 from app.domain.storage_quotas import Storage, StorageLimits
 from app.domain.stream_limits import LEASE_S, StreamLimits, Streams
 from app.domain.transcription.service import TranscriptionLimits
-from app.gate import Limits
+from app.http.cors import Cors
+from app.http.rate_limit import Limits
 from app.settings import AppSettings
 from db.disk import StoreDisk
 from db.open_streams import StreamCounts

@@ -10,8 +10,8 @@ import click
 import pytest
 from litestar import Litestar
 
+from app.application import handlers
 from app.domain import errors
-from app.server import handlers
 from app.settings import AppSettings
 from db.metrics import MetricsSettings
 from db.settings import DbSettings, variable

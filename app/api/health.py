@@ -3,9 +3,9 @@
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from app.api import wire
-from app.api.encoded import Encoded
+from app.api.codevoice import schemas
 from app.domain.health import Health
+from app.http.json_response import Encoded
 
 
 def health_routes(health: Health) -> list[HTTPRouteHandler]:
@@ -15,19 +15,19 @@ def health_routes(health: Health) -> list[HTTPRouteHandler]:
 
 def _live_route() -> HTTPRouteHandler:
     @get("/health/live", opt={"public": True})
-    async def live() -> Encoded[wire.Health]:
-        return Encoded(wire.Health(status="ok"))
+    async def live() -> Encoded[schemas.Health]:
+        return Encoded(schemas.Health(status="ok"))
 
     return live
 
 
 def _ready_route(health: Health) -> HTTPRouteHandler:
     @get("/health/ready", opt={"public": True})
-    async def ready() -> Response[wire.Health]:
+    async def ready() -> Response[schemas.Health]:
         missing = await health.missing()
         if missing:
-            view = wire.Health(status="unavailable", missing=missing)
+            view = schemas.Health(status="unavailable", missing=missing)
             return Response(view, status_code=503, headers={"Retry-After": "1"})
-        return Response(wire.Health(status="ok", missing=[]))
+        return Response(schemas.Health(status="ok", missing=[]))
 
     return ready

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from litestar.datastructures import Cookie
 from msgspec import Struct
 
-from app.sessions import Headers, cookie_values
+from app.http.sessions import Headers, cookie_values
 
 _LIFE_S = 300
 _NONCE_BYTES = 12

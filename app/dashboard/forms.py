@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest, invalid
 from app.domain.errors import BadRequest
-from app.sessions import Sessions
+from app.http.bodies import AnyRequest, invalid
+from app.http.sessions import Sessions
 
 F = TypeVar("F", bound=Struct)
 _FIELDS_MAX = 100

@@ -4,22 +4,22 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from app.api.admin.desk import Desk
-from app.dashboard.admin import AdminPages, admin_page_routes
-from app.dashboard.admin_invites import invite_page_routes
-from app.dashboard.credits import CreditsPage, credits_routes
-from app.dashboard.entry import entry_routes
-from app.dashboard.guide import Facts, guide_routes
-from app.dashboard.history import HistoryPages, history_routes
-from app.dashboard.overview import overview_route
-from app.dashboard.pages import Pages, ways_back
-from app.dashboard.passwords import password_page_routes, verification_page_routes
-from app.dashboard.playground import Playground, playground_routes
-from app.dashboard.reference import Reference
-from app.dashboard.session import session_route
-from app.dashboard.statics import Statics, static_route
-from app.dashboard.transcribe import transcribe_route
-from app.dashboard.usage import usage_routes
-from app.dashboard.voices import voices_route
+from app.dashboard.form_token import session_route
+from app.dashboard.pages.admin import AdminPages, admin_page_routes
+from app.dashboard.pages.admin_invites import invite_page_routes
+from app.dashboard.pages.documentation import Facts, guide_routes
+from app.dashboard.pages.history import HistoryPages, history_routes
+from app.dashboard.pages.keys_and_credits import CreditsPage, credits_routes
+from app.dashboard.pages.log_in import entry_routes
+from app.dashboard.pages.overview import overview_route
+from app.dashboard.pages.passwords import password_page_routes, verification_page_routes
+from app.dashboard.pages.playground import Playground, playground_routes
+from app.dashboard.pages.reference import Reference
+from app.dashboard.pages.transcription import transcribe_route
+from app.dashboard.pages.usage import usage_routes
+from app.dashboard.pages.voices import voices_route
+from app.dashboard.rendering import Pages, ways_back
+from app.dashboard.static_files import Statics, static_route
 from app.domain.accounts.api_keys import ApiKeys
 from app.domain.accounts.email_verification import Verification
 from app.domain.accounts.password_reset import Resets
@@ -35,7 +35,7 @@ from app.domain.speech.waveform_cache import WaveformLooks
 from app.domain.transcription.stored_transcripts import KeptTranscripts
 from app.domain.voices.catalog import Catalogs
 from app.domain.voices.model_downloads import ModelStates
-from app.gate import Gate
+from app.http.rate_limit import Gate
 
 
 class DashboardParts(Struct, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.api.codevoice import submit_route
-from app.auth import Credential
+from app.api.codevoice.speech import submit_route
+from app.application import Parts, build
 from app.domain.identity.principals import Principal
-from app.server import Parts, build
+from app.http.authentication import Credential
 from app.settings import read_settings
 from db.log import configure
 from db.settings import DbSettings, read

@@ -14,10 +14,10 @@ from typing import Any, cast
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from app.api.leaving import ClientLeft, Live, unless_left
 from app.domain.errors import SpeechFailed
 from app.domain.speech.synchronous import Ending
-from app.http import protocol
+from app.http.connection.protocol import protocol
+from app.http.disconnects import ClientLeft, Live, unless_left
 
 HEAD_BYTES_MAX = 20_000
 WAIT_S = 20.0

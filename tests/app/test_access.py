@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from app.server import handlers
+from app.application import handlers
 
 from .conftest import AddKey, Person
 from .front import Front

@@ -216,7 +216,7 @@ def test_a_limit_an_operator_set_is_not_lifted_by_a_reset(
 
 
 def test_verification_without_mail_is_refused_at_the_start() -> None:
-    from app.server import build
+    from app.application import build
     from app.settings import read_settings
     from db.settings import DbSettings
 

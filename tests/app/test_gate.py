@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from litestar.types import Scope
 
-from app.clients import Clients
 from app.domain.errors import RateLimited, Unauthenticated
-from app.gate import Gate, Limits
+from app.http.client_address import Clients
+from app.http.rate_limit import Gate, Limits
 
 from .test_limits_domain import Clock, Shelf
 

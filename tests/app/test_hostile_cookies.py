@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.domain.accounts.service import LoggedIn, User
 from app.domain.identity.principals import Principals
 from app.domain.identity.tokens import Claims, Tokens
-from app.sessions import Sessions
+from app.http.sessions import Sessions
 from db.rows import UserType
 
 ACCOUNT = UUID("7b1c9a52-6f0d-4c3e-9a41-2d8e5f7a0b16")

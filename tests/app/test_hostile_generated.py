@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.server import handlers
+from app.application import handlers
 
 from .conftest import OpenAccount
 from .front import Front

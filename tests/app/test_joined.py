@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from app.joined import Joined
+from app.http.connection.write_buffer import Joined
 
 
 class Wire:

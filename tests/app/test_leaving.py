@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from app.api.leaving import ClientLeft, Live, unless_left
 from app.domain.errors import SpeechFailed
 from app.domain.speech.synchronous import Ending
+from app.http.disconnects import ClientLeft, Live, unless_left
 from db.objects import StoreError
 
 

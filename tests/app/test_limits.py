@@ -11,8 +11,8 @@ import pytest
 from litestar.types import Scope
 from redis import Redis
 
-from app.clients import Clients, networks
-from app.server import handlers
+from app.application import handlers
+from app.http.client_address import Clients, networks
 from db.settings import SettingsError
 
 from .conftest import PASSWORD, AddKey, OpenAccount, Person, Run

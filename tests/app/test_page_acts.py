@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.api.csv_cells import marked
-from app.dashboard.snippets import speech
-from app.server import handlers
+from app.application import handlers
+from app.dashboard.code_snippets import speech
 
 from .browser import Browser, words
 from .conftest import PASSWORD, End, NewBrowser, Person, Run, Say

@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from app.server import handlers
+from app.application import handlers
 from tests.clock import unhurried
 
 from .browser import Browser, token_in

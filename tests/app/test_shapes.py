@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.api.shapes import Asked, answer
+from app.application import handlers
 from app.domain.errors import (
     DomainError,
     ExpiredKey,
@@ -21,7 +21,7 @@ from app.domain.errors import (
     Unavailable,
     UnknownVoice,
 )
-from app.server import handlers
+from app.http.error_shapes import Asked, answer
 from db.log import hashed
 
 from .conftest import Person

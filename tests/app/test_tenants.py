@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from app.server import handlers
+from app.application import handlers
 
 from .browser import Browser
 from .conftest import End, Person, Run, Say, SignUp

@@ -57,7 +57,7 @@ FAULTS: dict[str, SqlFault | PythonFault] = {
     ),
     "a stream that we broke off is charged": _priced("p_code = 'broken_off'", _HOLD, "failed"),
     "a client's disconnect is our fault": PythonFault(
-        "app.api.leaving",
+        "app.http.disconnects",
         'sending.result() if sending.done() else "left"',
         'sending.result() if sending.done() else "broken"',
         ("FIN", "RST"),

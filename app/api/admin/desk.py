@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from litestar import Response
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest
 from app.domain.accounts.password_hashing import Passwords
 from app.domain.admin.operations import Act, act_by
 from app.domain.database import Record
@@ -15,6 +14,7 @@ from app.domain.identity.key_crypto import KeyRing
 from app.domain.identity.scopes import ADMIN
 from app.domain.jobs.notifications import Signals
 from app.domain.jobs.worker_wakeup import Nudger
+from app.http.bodies import AnyRequest
 from db.engine import Connection
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Meta, Struct
 
 from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
-from app.api.bodies import AnyRequest, read_json
-from app.api.openapi import takes
 from app.domain.admin import invites
 from app.domain.admin.invites import FREE_PLAN, Invited, InviteRow, NewInvitation
 from app.domain.pagination import Page
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 
 
 class InviteBody(Struct, frozen=True, kw_only=True):

@@ -7,11 +7,11 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
-from app.api.bodies import AnyRequest, read_json
-from app.api.openapi import takes
 from app.domain.admin import keys
 from app.domain.admin.keys import KeyActed, KeyRow
 from app.domain.pagination import Page
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 
 
 class MakeBody(Struct, frozen=True, kw_only=True):

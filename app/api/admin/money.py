@@ -7,11 +7,11 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from app.api.admin.desk import POST, READ, Desk, act_of, acted, shown
-from app.api.bodies import AnyRequest, read_json
-from app.api.openapi import takes
 from app.domain.admin import credits
 from app.domain.admin.credits import Moved, Transfer, micro
 from app.domain.pagination import Page
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 
 
 class AmountBody(Struct, frozen=True, kw_only=True):

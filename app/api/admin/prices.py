@@ -9,12 +9,12 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from app.api.admin.desk import POST, READ, Desk, act_of, acted, shown
-from app.api.bodies import AnyRequest, read_json
-from app.api.openapi import takes
 from app.domain.admin import prices
 from app.domain.admin.credits import micro
 from app.domain.admin.prices import NewPrice, Priced, PriceRow, Unit
 from app.domain.pagination import Page
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 
 
 class PriceBody(Struct, frozen=True, kw_only=True):

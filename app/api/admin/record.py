@@ -9,8 +9,6 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
-from app.api.bodies import AnyRequest, read_json
-from app.api.openapi import takes
 from app.domain.admin import jobs, ledger
 from app.domain.admin import plans as terms
 from app.domain.admin.jobs import JobActed, JobRow, JobShown
@@ -18,6 +16,8 @@ from app.domain.admin.ledger import Audit
 from app.domain.admin.operations import ActRow, list_acts
 from app.domain.admin.plans import PlanRow
 from app.domain.pagination import Page
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 
 _WHY = msgspec.json.Decoder(Why)
 

@@ -9,14 +9,14 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
-from app.api.bodies import AnyRequest, read_json
-from app.api.openapi import takes
 from app.domain.accounts.registration import check_password
 from app.domain.admin import plans, users
 from app.domain.admin.credits import micro
 from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.admin.users import Changed, Opened, User
 from app.domain.pagination import Page
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 
 _PASSWORD_BYTES = 12
 _OPENED = "opened by an operator"

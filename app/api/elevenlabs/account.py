@@ -9,9 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest
-from app.api.codevoice import voice_view
-from app.api.wire import VoiceView
+from app.api.codevoice.schemas import VoiceView
+from app.api.codevoice.speech import voice_view
 from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.credits import spendable
@@ -21,6 +20,7 @@ from app.domain.identity.scopes import ACCOUNT
 from app.domain.speech.samples import Samples
 from app.domain.voices.catalog import Catalogs
 from app.domain.voices.listing import VoiceFilter, list_voices
+from app.http.bodies import AnyRequest
 
 _PAGE_MAX = 100
 _UNLIMITED = 2**31 - 1  # the SDK reads an integer

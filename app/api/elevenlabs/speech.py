@@ -9,13 +9,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest, read_json
-from app.api.openapi import takes
-from app.api.sound import Sound
+from app.api.audio_response import Sound
 from app.domain.errors import UnknownFormat
 from app.domain.identity.scopes import SPEECH
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.aliases import Aliases
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 
 _OPT = {"scope": SPEECH, "limit": "post"}
 _ROUTE = "POST /v1/text-to-speech"

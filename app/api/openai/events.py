@@ -3,8 +3,8 @@
 import msgspec
 from msgspec import Struct
 
-from app.api.shapes import openai_error
 from app.domain.errors import DomainError
+from app.http.error_shapes import openai_error
 
 EVENT_STREAM = "text/event-stream"
 

@@ -7,11 +7,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest
 from app.api.elevenlabs.models import elevenlabs_models
 from app.domain.identity.scopes import SPEECH
 from app.domain.voices.aliases import Aliases, Model, unknown_model
 from app.domain.voices.catalog import Catalogs
+from app.http.bodies import AnyRequest
 
 
 class ModelView(Struct, frozen=True, kw_only=True):

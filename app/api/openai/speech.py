@@ -9,14 +9,14 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest, read_json
+from app.api.audio_response import Dress, Sound
 from app.api.openai.events import EVENT_STREAM, error_event, event
-from app.api.openapi import takes
-from app.api.sound import Dress, Sound
 from app.domain.errors import DomainError, SpeechFailed
 from app.domain.identity.scopes import SPEECH
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.aliases import Aliases
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 from db.objects import StoreError
 
 _ROUTE = "POST /v1/audio/speech"

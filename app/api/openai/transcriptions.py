@@ -7,12 +7,8 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta, Struct, field
 
-from app.api.bodies import AnyRequest
-from app.api.leaving import unless_left
+from app.api.codevoice.transcription import ENGINE_HEADER, UploadLimits
 from app.api.openai.transcripts import FORMS, as_events, rendered
-from app.api.openapi import takes
-from app.api.transcribe import ENGINE_HEADER, UploadLimits
-from app.api.uploads import FRAMING_BYTES_MAX, Form, received
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.service import (
@@ -23,6 +19,10 @@ from app.domain.transcription.service import (
     Transcriptions,
 )
 from app.domain.voices.aliases import Aliases
+from app.http.bodies import AnyRequest
+from app.http.disconnects import unless_left
+from app.http.multipart import FRAMING_BYTES_MAX, Form, received
+from app.openapi.bodies import takes
 
 _OPT = {"scope": TRANSCRIPTION, "limit": "post"}
 _GRANULARITIES = ("segment", "word")

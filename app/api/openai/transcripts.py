@@ -8,12 +8,12 @@ from typing import Any, Literal
 from litestar import Response
 from msgspec import UNSET, Struct, UnsetType
 
-from app.api.leaving import Live
+from app.api.codevoice.transcription import or_unset
 from app.api.openai.events import EVENT_STREAM, event
-from app.api.transcribe import or_unset
 from app.domain.transcription.service import Transcribed
 from app.domain.transcription.subtitles import TEXTS
 from app.domain.voices.languages import word
+from app.http.disconnects import Live
 from db.transcripts import Segment, Transcript
 
 

@@ -12,10 +12,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest
+from app.api.codevoice.account_schemas import storage_view
+from app.api.codevoice.schemas import StorageView
 from app.api.csv_cells import marked
-from app.api.views import storage_view
-from app.api.wire import StorageView
 from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.credits import spendable
@@ -23,6 +22,7 @@ from app.domain.billing.usage_summary import DAYS, KeyUse, UsageReports
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import ACCOUNT, USAGE
 from app.domain.storage_quotas import Storage
+from app.http.bodies import AnyRequest
 
 
 class CreditsView(Struct, frozen=True, kw_only=True):

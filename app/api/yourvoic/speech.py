@@ -8,15 +8,15 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.api.bodies import AnyRequest, read_json
-from app.api.later import Accepted
-from app.api.openapi import takes
-from app.api.sound import Sound
+from app.api.audio_response import Sound
+from app.api.respond_async import Accepted
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import SPEECH
 from app.domain.speech.synchronous import Answers
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalogs
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
 from db.objects import Objects
 
 _OPT = {"scope": SPEECH, "limit": "post"}

@@ -1,0 +1,1 @@
+"""CodeVoice's own dialect."""

@@ -1,0 +1,123 @@
+"""All that a dashboard shows of an account, in one answer: row 12."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from msgspec import UNSET, Struct, UnsetType
+
+from app.api.codevoice.account_schemas import credits_view, storage_view, user_view
+from app.api.codevoice.schemas import Credits, StorageView, UserView
+from app.domain.accounts.service import Accounts
+from app.domain.billing.credits import credits as in_credits
+from app.domain.billing.usage_summary import RecentJob, Usage, UsageReports
+from app.domain.identity.scopes import ACCOUNT
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.storage_quotas import Storage
+from app.http.bodies import AnyRequest
+from db.rows import State
+
+
+class DayView(Struct, frozen=True, kw_only=True):
+    """One day, UTC."""
+
+    date: date
+    requests: int
+    credits: int | float
+
+
+class KindView(Struct, frozen=True, kw_only=True):
+    """One kind of job."""
+
+    kind: str
+    requests: int
+    credits: int | float
+
+
+class UsageView(Struct, frozen=True, kw_only=True):
+    """The last thirty days. `success_rate` from 0 to 1; null where nothing has ended."""
+
+    requests: int
+    succeeded: int
+    failed: int
+    success_rate: float | None
+    by_day: list[DayView]
+    by_kind: list[KindView]
+
+
+class JobView(Struct, frozen=True, kw_only=True):
+    """A job of late; `credits`: what it cost, or holds while it goes on."""
+
+    job_id: UUID
+    kind: str
+    voice: str | None
+    status: State
+    characters: int
+    duration_ms: int | None
+    credits: int | float
+    created_at: datetime
+    audio_url: str | UnsetType = UNSET
+
+
+class DashboardView(Struct, frozen=True, kw_only=True):
+    """GET /api/user/dashboard."""
+
+    user: UserView
+    credits: Credits
+    storage: StorageView
+    usage: UsageView
+    recent: list[JobView]
+
+
+def dashboard_route(
+    accounts: Accounts, reports: UsageReports, storage: Storage, addresses: AudioAddresses
+) -> HTTPRouteHandler:
+    """Row 12."""
+
+    @get("/api/user/dashboard", opt={"scope": ACCOUNT})
+    async def dashboard(request: AnyRequest) -> Response[DashboardView]:
+        who = request.scope["user"]
+        user, balance = await accounts.me(who)
+        view = DashboardView(
+            user=user_view(user),
+            credits=credits_view(balance),
+            storage=storage_view(await storage.stored(who)),
+            usage=_usage(await reports.last_days(who)),
+            recent=[_job(job, addresses) for job in await reports.recent(who)],
+        )
+        return Response(view, headers={"Cache-Control": "no-store"})
+
+    return dashboard
+
+
+def _usage(usage: Usage) -> UsageView:
+    return UsageView(
+        requests=usage.requests,
+        succeeded=usage.succeeded,
+        failed=usage.failed,
+        success_rate=usage.success_rate,
+        by_day=[
+            DayView(date=day.date, requests=day.requests, credits=in_credits(day.spent))
+            for day in usage.by_day
+        ],
+        by_kind=[
+            KindView(kind=kind.kind, requests=kind.requests, credits=in_credits(kind.spent))
+            for kind in usage.by_kind
+        ],
+    )
+
+
+def _job(job: RecentJob, addresses: AudioAddresses) -> JobView:
+    is_kept = job.state == "completed" and job.has_audio
+    return JobView(
+        job_id=job.id,
+        kind=job.kind,
+        voice=job.voice,
+        status=job.state,
+        characters=job.characters,
+        duration_ms=job.duration_ms,
+        credits=in_credits(job.micro),
+        created_at=job.created_at,
+        audio_url=addresses.address(job.id) if is_kept else UNSET,
+    )

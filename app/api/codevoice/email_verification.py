@@ -1,0 +1,68 @@
+"""E-mail addresses verified: of row 9."""
+
+from typing import Literal
+
+import msgspec
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from app.domain.accounts.email_verification import Verification
+from app.domain.identity.scopes import ACCOUNT
+from app.http.bodies import AnyRequest, read_json
+from app.http.rate_limit import Gate
+from app.openapi.bodies import takes
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class VerifyBody(Struct, frozen=True, kw_only=True):
+    """POST /api/auth/verify."""
+
+    token: str
+
+
+class VerifiedView(Struct, frozen=True, kw_only=True):
+    """The address is its owner's."""
+
+    status: Literal["verified"] = "verified"
+
+
+class SentView(Struct, frozen=True, kw_only=True):
+    """A token is on its way."""
+
+    status: Literal["accepted"] = "accepted"
+
+
+_VERIFY = msgspec.json.Decoder(VerifyBody)
+
+
+def verification_routes(
+    verification: Verification, gate: Gate, *, body_bytes_max: int
+) -> list[HTTPRouteHandler]:
+    """Verify, and send the token again."""
+    return [_verify_route(verification, gate, body_bytes_max), _resend_route(verification, gate)]
+
+
+def _verify_route(verification: Verification, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
+    opt = {"public": True, "limit": "login"}
+
+    @post("/api/auth/verify", status_code=200, opt=opt, operation_class=takes(VerifyBody))
+    async def verify_email(request: AnyRequest) -> Response[VerifiedView]:
+        body = await read_json(request, _VERIFY, bytes_max=bytes_max)
+        async with gate.guess(request.scope):
+            await verification.confirm(body.token)
+        return Response(VerifiedView(), headers=_NO_STORE)
+
+    return verify_email
+
+
+def _resend_route(verification: Verification, gate: Gate) -> HTTPRouteHandler:
+    @post("/api/auth/verify/resend", status_code=202, opt={"scope": ACCOUNT, "limit": "reset"})
+    async def resend_verification(request: AnyRequest) -> Response[SentView]:
+        who = request.scope["user"]
+        await gate.mail(request.scope, str(who.account))
+        await verification.send_again(who)
+        return Response(SentView(), headers=_NO_STORE)
+
+    return resend_verification

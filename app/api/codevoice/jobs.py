@@ -1,0 +1,178 @@
+"""Jobs as a product: an account's own, listed, looked at, followed, cancelled (row 14)."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from litestar import Response, delete, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from msgspec import UNSET, Struct, UnsetType
+
+from app.api.codevoice.schemas import Cancelled
+from app.domain.billing.credits import credits as in_credits
+from app.domain.billing.settlement import settled_in_words
+from app.domain.errors import MissingScope, Suspended, Unauthenticated
+from app.domain.identity.principals import Principal
+from app.domain.identity.scopes import SPEECH
+from app.domain.jobs.service import OwnJobs
+from app.domain.jobs.status_polling import OwnJob
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.service import Speech
+from app.domain.stream_limits import Streams
+from app.http.authentication import Authenticator
+from app.http.bodies import AnyRequest
+from app.http.disconnects import Live
+from db.rows import State
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class OwnJobView(Struct, frozen=True, kw_only=True):
+    """GET /v1/jobs/{job_id}. `credits`: what it cost, or holds while it goes on.
+
+    `charged`: credits were spent on it, and not refunded. `settlement`: that in a sentence, once it is over.
+    `voice`: as asked for. `voice_used`, `voice_reason`: only where another one speaks, and why.
+    """
+
+    job_id: UUID
+    kind: str
+    engine: str
+    voice: str | None
+    language: str | None
+    format: str | None
+    status: State
+    characters: int
+    duration_ms: int | None
+    audio_bytes: int | None
+    credits: int | float
+    charged: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    voice_used: str | UnsetType = UNSET
+    voice_reason: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    settlement: str | UnsetType = UNSET
+    audio_url: str | UnsetType = UNSET
+    transcript_url: str | UnsetType = UNSET
+
+
+class OwnJobList(Struct, frozen=True, kw_only=True):
+    """GET /v1/jobs, the latest first."""
+
+    jobs: list[OwnJobView]
+    has_more: bool
+    next_cursor: UUID | None
+
+
+def job_routes(
+    jobs: OwnJobs, speech: Speech, addresses: AudioAddresses, authenticator: Authenticator, streams: Streams
+) -> list[HTTPRouteHandler]:
+    """Row 14 but for the audio."""
+    return [
+        _list_route(jobs, addresses),
+        _one_route(jobs, addresses),
+        _events_route(jobs, addresses, authenticator, streams),
+        _cancel_route(jobs, speech),
+    ]
+
+
+def _list_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
+    @get("/v1/jobs", opt={"scope": SPEECH})
+    async def list_jobs(
+        request: AnyRequest,
+        status: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
+        cursor: FromQuery[str | None] = None,
+    ) -> Response[OwnJobList]:
+        page = await jobs.page(request.scope["user"], state=status, limit=limit, cursor=cursor)
+        view = OwnJobList(
+            jobs=[_view(job, addresses) for job in page.jobs],
+            has_more=page.next_cursor is not None,
+            next_cursor=page.next_cursor,
+        )
+        return Response(view, headers=_NO_STORE)
+
+    return list_jobs
+
+
+def _one_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
+    @get("/v1/jobs/{job_id:str}", opt={"scope": SPEECH})
+    async def show_job(request: AnyRequest, job_id: FromPath[str]) -> Response[OwnJobView]:
+        job = await jobs.one(request.scope["user"], job_id)
+        return Response(_view(job, addresses), headers=_NO_STORE)
+
+    return show_job
+
+
+def _events_route(
+    jobs: OwnJobs, addresses: AudioAddresses, authenticator: Authenticator, streams: Streams
+) -> HTTPRouteHandler:
+    @get("/v1/jobs/{job_id:str}/events", opt={"scope": SPEECH})
+    async def job_events(request: AnyRequest, job_id: FromPath[str]) -> Response[bytes]:
+        who: Principal = request.scope["user"]
+        job = await jobs.one(who, job_id)
+        place = await streams.take(who)
+        events = _events(jobs.follow(who, job, authenticator.checking(request.scope)), addresses)
+        headers = {**_NO_STORE, "X-Accel-Buffering": "no"}
+        media_type = "text/event-stream"
+        return Live(events, headers=headers, media_type=media_type, ended=lambda _: place.close())
+
+    return job_events
+
+
+def _cancel_route(jobs: OwnJobs, speech: Speech) -> HTTPRouteHandler:
+    @delete("/v1/jobs/{job_id:str}", status_code=200, opt={"scope": SPEECH})
+    async def cancel_job(request: AnyRequest, job_id: FromPath[str]) -> Cancelled:
+        who: Principal = request.scope["user"]
+        await speech.cancel(who, job_id)
+        job = await jobs.one(who, job_id)
+        return Cancelled(
+            job_id=job_id.lower(),
+            charged=job.spent > 0,
+            credits=in_credits(job.spent),
+            settlement=settled_in_words(job),
+        )
+
+    return cancel_job
+
+
+async def _events(found: AsyncIterator[OwnJob | None], addresses: AudioAddresses) -> AsyncIterator[bytes]:
+    """What is followed, as events; the last one says why, where its caller may not follow any longer."""
+    try:
+        async for job in found:
+            if job is None:
+                yield b": still there\n\n"
+            else:
+                yield b"event: status\ndata: %s\n\n" % msgspec.json.encode(_view(job, addresses))
+    except (Unauthenticated, Suspended, MissingScope) as error:
+        refusal = {"error": error.code, "message": error.message}
+        yield b"event: refused\ndata: %s\n\n" % msgspec.json.encode(refusal)
+
+
+def _view(job: OwnJob, addresses: AudioAddresses) -> OwnJobView:
+    return OwnJobView(
+        job_id=job.id,
+        kind=job.kind,
+        engine=job.engine,
+        voice=job.voice,
+        language=job.language,
+        format=job.format,
+        status=job.state,
+        characters=job.characters,
+        duration_ms=job.duration_ms,
+        audio_bytes=job.audio_bytes,
+        credits=in_credits(job.micro),
+        charged=job.spent > 0,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        voice_used=(job.voice_reason and job.voice_used) or UNSET,
+        voice_reason=job.voice_reason or UNSET,
+        reason=job.code or UNSET,
+        settlement=settled_in_words(job) or UNSET,
+        audio_url=addresses.address(job.id) if job.has_audio else UNSET,
+        transcript_url=f"/v1/transcriptions/{job.id}" if job.has_transcript else UNSET,
+    )

@@ -1,0 +1,71 @@
+"""Live transcripts made by the browser: row 8."""
+
+from typing import Literal
+
+import msgspec
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from app.domain.billing.credits import credits
+from app.domain.identity.scopes import TRANSCRIPTION
+from app.domain.transcription.live_sessions import LiveTranscripts, Transcript
+from app.http.bodies import AnyRequest, read_json
+from app.openapi.bodies import takes
+
+_ROUTE = "POST /api/stt/live/complete"
+_SCOPE = {"scope": TRANSCRIPTION, "limit": "post"}
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class SessionView(Struct, frozen=True, kw_only=True):
+    """The answer to POST /api/stt/live/start."""
+
+    session_id: str
+
+
+class UsedCredits(Struct, frozen=True, kw_only=True):
+    """What a request cost, and what is left in all; null: unlimited."""
+
+    used: int | float
+    remaining: int | float | None
+
+
+class CompletedView(Struct, frozen=True, kw_only=True):
+    """The answer to POST /api/stt/live/complete."""
+
+    status: Literal["completed"] = "completed"
+    credits: UsedCredits
+    message: str
+
+
+_BODY = msgspec.json.Decoder(Transcript)
+
+
+def live_routes(live: LiveTranscripts, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+    """Row 8."""
+    return [_start_route(live), _complete_route(live, body_bytes_max)]
+
+
+def _start_route(live: LiveTranscripts) -> HTTPRouteHandler:
+    @post("/api/stt/live/start", status_code=200, opt=_SCOPE)
+    async def start_live_session(request: AnyRequest) -> Response[SessionView]:
+        return Response(SessionView(session_id=live.start(request.scope["user"])), headers=_NO_STORE)
+
+    return start_live_session
+
+
+def _complete_route(live: LiveTranscripts, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/stt/live/complete", status_code=200, opt=_SCOPE, operation_class=takes(Transcript))
+    async def complete_live_session(request: AnyRequest) -> Response[CompletedView]:
+        heard = await read_json(request, _BODY, bytes_max=bytes_max)
+        key = request.headers.get("idempotency-key")
+        receipt = await live.complete(request.scope["user"], heard, key, route=_ROUTE)
+        remaining = None if receipt.remaining is None else credits(receipt.remaining)
+        view = CompletedView(
+            credits=UsedCredits(used=credits(receipt.used), remaining=remaining), message=receipt.message
+        )
+        headers = {"Idempotent-Replayed": "true"} if receipt.replayed else {}
+        return Response(view, headers=_NO_STORE | headers)
+
+    return complete_live_session

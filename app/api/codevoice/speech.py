@@ -1,0 +1,199 @@
+"""CodeVoice's own dialect: queue speech, poll it, list voices."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from msgspec import UNSET
+
+from app.api.codevoice.schemas import Queued, SpeechBody, Status, VoiceList, VoiceView
+from app.api.direct import directly
+from app.domain.billing.credits import credits as in_credits
+from app.domain.errors import DomainError, MissingKey
+from app.domain.identity.principals import Principal
+from app.domain.identity.scopes import SPEECH
+from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.outcomes import gone, outcome_in_words
+from app.domain.speech.samples import Samples
+from app.domain.speech.service import Speech
+from app.domain.speech.validation import SpeechRequest
+from app.domain.voices.catalog import Catalog, Catalogs, Offer
+from app.domain.voices.listing import VoiceFilter, list_voices
+from app.http.authentication import Authenticator, Credential
+from app.http.bodies import AnyRequest, decode_json, header_of, read_body
+from app.http.json_response import NO_STORE, Encoded, Headers
+from app.http.rate_limit import Gate
+from app.openapi.bodies import takes
+from db.rows import Progress
+
+_ROUTE = "POST /v1/tts"
+_BODY = msgspec.json.Decoder(SpeechBody)
+
+
+class _KeyOnly(msgspec.Struct):
+    api_key: Any = None
+
+
+_KEY = msgspec.json.Decoder(_KeyOnly)
+_REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
+
+
+def submit_route(
+    speech: Speech, authenticator: Authenticator, gate: Gate, *, body_bytes_max: int
+) -> HTTPRouteHandler:
+    """Row 1."""
+    opt = {"body_key": True, "scope": SPEECH, "limit": "post"}
+
+    @post(
+        "/v1/tts",
+        status_code=200,
+        opt=opt,
+        operation_class=takes(SpeechBody),
+        middleware=[directly(with_request=True)],
+    )
+    async def queue_speech(request: AnyRequest) -> Encoded[Queued]:
+        body = await read_body(request, bytes_max=body_bytes_max)
+        who: Principal | None = request.scope["user"]
+        if who is None:
+            who = await _of_body(request, body, authenticator)
+            await gate.after(opt, request.scope, who)
+        asked = decode_json(body, _BODY)
+        wanted = SpeechRequest(**{field: getattr(asked, field) for field in SpeechRequest.__struct_fields__})
+        key = header_of(request.scope, "idempotency-key")
+        ticket = await speech.submit(who, wanted, key, route=_ROUTE)
+        view = Queued(job_id=ticket.job_id, user_type=who.user_type, tier=who.tier, message=ticket.message)
+        headers = (*(_REPLAYED if ticket.replayed else ()), (b"x-voice-engine", ticket.engine.encode()))
+        return Encoded(view, headers=headers)
+
+    return queue_speech
+
+
+async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticator) -> Principal:
+    """Whose key is in the body. A body that cannot be read has none: strangers learn no more."""
+    try:
+        key = decode_json(body, _KEY).api_key
+    except DomainError:
+        raise MissingKey from None
+    if not isinstance(key, str) or not key.strip():
+        raise MissingKey
+    who = await authenticator.who(Credential("key", key.strip()))
+    request.scope["user"] = who
+    who.allow(SPEECH)
+    return who
+
+
+def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
+    """Row 3."""
+
+    @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"}, middleware=[directly()])
+    async def speech_status(job_id: FromPath[str]) -> Encoded[Status]:
+        job = await speech.progress(job_id)
+        return Encoded(_status(job_id, job, addresses), headers=NO_STORE)
+
+    return speech_status
+
+
+def _status(job_id: str, job: Progress, addresses: AudioAddresses) -> Status:
+    if job.state in ("queued", "processing"):  # what nearly every poll sees
+        return Status(
+            status="queued" if job.state == "queued" and job.attempt == 0 else "processing",
+            created_at=job.created_at,
+            duration_ms=job.duration_ms,
+            position=job.position,
+            charged=False,
+            engine=job.engine,
+        )
+    view = partial(
+        Status,
+        created_at=job.created_at,
+        duration_ms=job.duration_ms,
+        position=job.position,
+        charged=job.charged,
+        credits=in_credits(job.spent),
+        engine=job.engine,
+        voice_used=job.voice_used if job.voice_reason else UNSET,
+        voice_reason=job.voice_reason or UNSET,
+    )
+    match job.state:
+        case "completed" if not job.has_audio:
+            raise gone("This audio was kept for its time and is gone. Generate it anew.")
+        case "completed":
+            return view(status="completed", audio_url=addresses.address(UUID(job_id)))
+        case state:
+            reason = state if state != "failed" else job.code or "failed"
+            words = outcome_in_words(reason, job)
+            return view(status="failed", error=words, reason=reason)
+
+
+def voices_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
+    """Row 5."""
+    whole = _WholeList(samples)
+
+    @get("/v1/voices", opt={"public": True})
+    async def voices(
+        language: FromQuery[str | None] = None,
+        gender: FromQuery[str | None] = None,
+        quality: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
+        cursor: FromQuery[str | None] = None,
+    ) -> Response[VoiceList]:
+        catalog = await catalogs.current()
+        wanted = VoiceFilter(language=language, gender=gender, quality=quality, limit=limit, cursor=cursor)
+        if wanted == VoiceFilter():
+            body: Any = whole.of(catalog)  # bytes go out as they are
+            return Response(body)
+        return Response(_page(catalog, wanted, samples))
+
+    return voices
+
+
+class _WholeList:
+    """The unfiltered list, encoded once a catalog."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._catalog: Catalog | None = None
+        self._body = b""
+
+    def of(self, catalog: Catalog) -> bytes:
+        if catalog is not self._catalog:
+            body = msgspec.json.encode(_page(catalog, VoiceFilter(), self._samples))
+            self._catalog, self._body = catalog, body
+        return self._body
+
+
+def _page(catalog: Catalog, wanted: VoiceFilter, samples: Samples) -> VoiceList:
+    page = list_voices(catalog, wanted)
+    return VoiceList(
+        voices=[voice_view(offer, samples.address(offer.voice)) for offer in page.offers],
+        has_more=page.has_more,
+        total_count=page.total,
+        next_cursor=page.offers[-1].voice.id if page.has_more else None,
+    )
+
+
+def voice_view(offer: Offer, sample_url: str) -> VoiceView:
+    """A voice, with every dialect's fields."""
+    voice = offer.voice
+    return VoiceView(
+        name=voice.name,
+        gender=voice.gender,
+        language=voice.languages[0],
+        language_name=voice.language_names[0] if voice.language_names else voice.languages[0],
+        description=voice.description,
+        quality=voice.quality,
+        id=voice.id,
+        voice_id=voice.id,
+        languages=voice.languages,
+        age=voice.age,
+        style=voice.style,
+        engine=offer.engine.engine,
+        voice_used=offer.voice_used,
+        labels={"gender": voice.gender, "age": voice.age, "language": voice.languages[0]},
+        sample_url=sample_url,
+        preview_url=sample_url,
+    )

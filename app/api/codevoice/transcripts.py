@@ -1,0 +1,76 @@
+"""Transcripts by job id, for their owner, in each of their formats (row 35)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from msgspec import UNSET, Struct, UnsetType
+
+from app.api.codevoice.transcription import ENGINE_HEADER, SegmentView, segment_view
+from app.domain.errors import Invalid
+from app.domain.identity.scopes import TRANSCRIPTION
+from app.domain.transcription.stored_transcripts import KeptTranscript, KeptTranscripts
+from app.domain.transcription.subtitles import TEXTS
+from app.http.bodies import AnyRequest
+
+FORMATS = ("json", *TEXTS)
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class KeptView(Struct, frozen=True, kw_only=True):
+    """GET /v1/transcriptions/{job_id} as json. It is deleted after `kept_until`."""
+
+    job_id: UUID
+    text: str
+    language: str
+    duration: float
+    segments: list[SegmentView]
+    engine: str
+    kept_until: datetime | None
+    warnings: tuple[str, ...] | UnsetType = UNSET
+
+
+def transcript_route(transcripts: KeptTranscripts) -> HTTPRouteHandler:
+    """Row 35."""
+
+    @get("/v1/transcriptions/{job_id:str}", opt={"scope": TRANSCRIPTION})
+    async def show_transcript(
+        request: AnyRequest, job_id: FromPath[str], format: FromQuery[str] = "json"
+    ) -> Response[Any]:
+        wanted = checked_format(format)
+        return written(await transcripts.one(request.scope["user"], job_id), wanted)
+
+    return show_transcript
+
+
+def checked_format(name: str) -> str:
+    """One of FORMATS. Raises Invalid."""
+    if name not in FORMATS:
+        raise Invalid(f"Formats are {', '.join(FORMATS)}.", field="format", limit=list(FORMATS))
+    return name
+
+
+def written(kept: KeptTranscript, form: str) -> Response[Any]:
+    """The transcript in one of FORMATS."""
+    headers = _NO_STORE | ({ENGINE_HEADER: kept.transcript.engine} if kept.transcript.engine else {})
+    if form == "json":
+        return Response(_view(kept), headers=headers)
+    write, media_type = TEXTS[form]
+    return Response(write(kept.transcript).encode(), headers=headers, media_type=media_type)
+
+
+def _view(kept: KeptTranscript) -> KeptView:
+    heard = kept.transcript
+    return KeptView(
+        job_id=kept.job_id,
+        text=heard.text,
+        language=heard.language,
+        duration=heard.duration,
+        segments=[segment_view(segment) for segment in heard.segments],
+        engine=heard.engine,
+        kept_until=kept.kept_until,
+        warnings=heard.warnings or UNSET,
+    )

@@ -1,0 +1,35 @@
+"""Tables as CSV files."""
+
+import csv
+import io
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+
+from app.api.csv_cells import marked
+from app.http.disconnects import Live
+
+_TYPE = "text/csv"  # the framework says which charset
+
+
+def sheet(name: str, head: Sequence[str], rows: AsyncIterable[Sequence[object]]) -> Live:
+    """The table as a file to be saved, sent while it is read."""
+    disposition = f'attachment; filename="{name}"'
+    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    return Live(_lines(head, rows), headers=headers, media_type=_TYPE)
+
+
+async def each(rows: Iterable[Sequence[object]]) -> AsyncIterator[Sequence[object]]:
+    """Rows that are here already."""
+    for row in rows:
+        yield row
+
+
+async def _lines(head: Sequence[str], rows: AsyncIterable[Sequence[object]]) -> AsyncIterator[bytes]:
+    yield _line(head)
+    async for row in rows:
+        yield _line(row)
+
+
+def _line(cells: Sequence[object]) -> bytes:
+    written = io.StringIO()
+    csv.writer(written).writerow([marked(cell) for cell in cells])
+    return written.getvalue().encode()

@@ -1,0 +1,261 @@
+"""Pages of administrators: accounts and what they may use, jobs, workers and queues, what was done."""
+
+import secrets
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from msgspec import Struct
+
+from app.api.admin.desk import Desk
+from app.dashboard.forms import read_form
+from app.dashboard.pages.admin_messages import ActForm, done_in_words, question
+from app.dashboard.pages.log_in import Page
+from app.dashboard.rendering import ADMIN, Pages, to
+from app.domain.admin import credits, jobs, users, worker_overview
+from app.domain.admin import plans as terms
+from app.domain.admin.credits import Moved
+from app.domain.admin.operations import Act, act_by, list_acts
+from app.domain.admin.reset_links import ResetLink, make_reset_link
+from app.domain.admin.users import Changed
+from app.domain.errors import DomainError, Invalid
+from app.domain.jobs.history import STATES
+from app.http.bodies import AnyRequest, invalid
+
+_POST = ADMIN | {"limit": "post"}
+_TYPES = ("registered", "api_only", "system")
+_ASKED = ("expire", "limit", "unlimited", "plan", "suspend")  # before they are done
+_ACTS = ("grant", "expire", "limit", "unlimited", "plan", "suspend")
+
+
+class AdminPages(Struct, frozen=True):
+    """What the pages need."""
+
+    pages: Pages
+    desk: Desk
+
+    async def user(self, request: AnyRequest, account: str, told: DomainError | None = None) -> Response[str]:
+        """One account, with the forms of what may be done to it."""
+        async with self.desk.moment() as connection:
+            found = await users.show_user(connection, account)
+            plans = await terms.list_plans(connection)
+            moved = await credits.history(connection, str(found.account), limit=15)
+        facts = {"found": found, "plans": plans, "moved": moved.items, "key": secrets.token_hex(16)}
+        return await self.pages.show(request, "admin_user.html", told=told, **facts)
+
+    async def form(self, request: AnyRequest) -> tuple[ActForm, Act]:
+        """What the administrator asked for, and the act it is. Raises Invalid."""
+        form = await read_form(request, ActForm, self.pages.sessions)
+        return form, act_by(request.scope["user"], reason=form.reason, key=form.key)
+
+
+def admin_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
+    """GET /admin and what is below it."""
+    return [
+        _users_route(admin),
+        _user_route(admin),
+        *[_act_route(admin, name) for name in _ACTS],
+        _reset_link_route(admin),
+        *[_question_route(admin, name) for name in _ASKED],
+        _jobs_route(admin),
+        *[_job_act_route(admin, name) for name in ("cancel", "retry")],
+        _room_route(admin),
+        _acts_route(admin),
+    ]
+
+
+def _users_route(admin: AdminPages) -> HTTPRouteHandler:
+    @get("/admin", opt=ADMIN, include_in_schema=False)
+    async def users_page(request: AnyRequest) -> Response[str] | Response[None]:
+        asked = request.query_params
+        kind, cursor, account = (asked.get(name) or None for name in ("type", "cursor", "account"))
+        async with admin.desk.moment() as connection:
+            if account:
+                return to(f"/admin/users/{(await users.show_user(connection, account)).account}")
+            found = await users.list_users(connection, user_type=kind, limit=25, cursor=cursor)
+        facts: dict[str, Any] = {"found": found, "kind": kind, "types": _TYPES, "cursor": cursor}
+        return await admin.pages.show(request, "admin_users.html", **facts)
+
+    return users_page
+
+
+def _user_route(admin: AdminPages) -> HTTPRouteHandler:
+    @get("/admin/users/{account:str}", opt=ADMIN, include_in_schema=False)
+    async def user_page(request: AnyRequest, account: FromPath[str]) -> Response[str]:
+        return await admin.user(request, account)
+
+    return user_page
+
+
+def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
+    path = f"/admin/users/{{account:str}}/{name}"
+
+    @get(path, opt=ADMIN, include_in_schema=False, name=f"page:ask:{name}")
+    async def ask(request: AnyRequest, account: FromPath[str]) -> Page:
+        async with admin.desk.moment() as connection:
+            found = await users.show_user(connection, account)
+        if not request.query_params:  # from the address bar, after the act
+            return to(f"/admin/users/{found.account}")
+        try:
+            asked = msgspec.convert(dict(request.query_params), ActForm, strict=False)
+            return await admin.pages.ask(request, question(name, asked, found))
+        except msgspec.ValidationError as error:
+            return await admin.user(request, account, invalid(str(error)))
+        except Invalid as refused:
+            return await admin.user(request, account, refused)
+
+    return ask
+
+
+def _act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
+    path = f"/admin/users/{{account:str}}/{name}"
+    opt = _POST | {"back": "/admin/users/{account}"}
+
+    @post(path, opt=opt, include_in_schema=False, name=f"page:{name}")
+    async def act_on_user(request: AnyRequest, account: FromPath[str]) -> Page:
+        try:
+            form, wanted = await admin.form(request)
+            done = await _act(admin.desk, name, wanted, account, form)
+            async with admin.desk.moment() as connection:
+                now = await users.show_user(connection, account)
+        except DomainError as refused:
+            if refused.status in (403, 404):
+                raise
+            return await admin.user(request, account, refused)
+        text = done_in_words(name, form, done.code, now)
+        return admin.pages.go(request, f"/admin/users/{now.account}", text)
+
+    return act_on_user
+
+
+def _reset_link_route(admin: AdminPages) -> HTTPRouteHandler:
+    path = "/admin/users/{account:str}/reset-link"
+    opt = _POST | {"back": "/admin/users/{account}"}
+
+    @post(path, opt=opt, include_in_schema=False, name="page:reset-link")
+    async def make_link(request: AnyRequest, account: FromPath[str]) -> Page:
+        try:
+            _, wanted = await admin.form(request)
+            async with admin.desk.connection() as connection:
+                url = admin.desk.public_url
+                made = await make_reset_link(connection, wanted, admin.desk.keys, account, public_url=url)
+        except DomainError as refused:
+            if refused.status in (403, 404):
+                raise
+            return await admin.user(request, account, refused)
+        return admin.pages.go(request, f"/admin/users/{made.account}", _link_in_words(made))
+
+    return make_link
+
+
+def _link_in_words(made: ResetLink) -> str:
+    if made.token is None:
+        return "That was done already; the link was shown then."
+    where = made.url or f"page /reset/confirm, token {made.token}"
+    return f"Reset link, good once and for a day, shown this once: {where}"
+
+
+async def _act(desk: Desk, name: str, wanted: Act, account: str, form: ActForm) -> Moved | Changed:
+    """Do it; how the account stands then."""
+    if name == "suspend":
+        async with desk.session() as session:
+            return await users.suspend(session, wanted, account, undo=form.undo)
+    async with desk.connection() as connection:
+        match name:
+            case "grant":
+                return await credits.grant(connection, wanted, account, credits.micro(form.amount))
+            case "expire":
+                return await credits.expire(connection, wanted, account, credits.micro(form.amount))
+            case "limit":
+                monthly = credits.micro(form.monthly, field="monthly", zero=True) if form.monthly else None
+                return await terms.set_limit(connection, wanted, account, monthly)
+            case "unlimited":
+                return await terms.set_unlimited(connection, wanted, account, undo=form.undo)
+            case _:
+                return await terms.set_plan(connection, wanted, account, form.plan)
+
+
+def _jobs_route(admin: AdminPages) -> HTTPRouteHandler:
+    @get("/admin/jobs", opt=ADMIN, include_in_schema=False)
+    async def jobs_page(request: AnyRequest) -> Response[str]:
+        return await _show_jobs(admin, request)
+
+    return jobs_page
+
+
+async def _show_jobs(
+    admin: AdminPages, request: AnyRequest, told: DomainError | None = None
+) -> Response[str]:
+    asked = request.query_params
+    state, account, cursor = (asked.get(name) or None for name in ("state", "account", "cursor"))
+    async with admin.desk.moment() as connection:
+        found = await jobs.list_jobs(connection, account=account, state=state, limit=25, cursor=cursor)
+    facts: dict[str, Any] = {"found": found, "state": state, "states": STATES, "account": account}
+    key = secrets.token_hex(16)
+    return await admin.pages.show(request, "admin_jobs.html", told=told, cursor=cursor, key=key, **facts)
+
+
+def _job_act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
+    path = f"/admin/jobs/{{job:str}}/{name}"
+    opt = _POST | {"back": "/admin/jobs"}
+
+    @post(path, opt=opt, include_in_schema=False, name=f"page:job:{name}")
+    async def act_on_job(request: AnyRequest, job: FromPath[str]) -> Page:
+        try:
+            _, wanted = await admin.form(request)
+            done = await _act_on_job(admin.desk, name, wanted, job)
+        except DomainError as refused:
+            if refused.status in (403, 404):
+                raise
+            return await _show_jobs(admin, request, refused)
+        return admin.pages.go(request, "/admin/jobs", done)
+
+    return act_on_job
+
+
+async def _act_on_job(desk: Desk, name: str, wanted: Act, job: str) -> str:
+    """Do it; what was done, in words."""
+    return await (_cancel if name == "cancel" else _retry)(desk, wanted, job)
+
+
+async def _cancel(desk: Desk, wanted: Act, job: str) -> str:
+    async with desk.connection() as connection:
+        done = await jobs.cancel_job(connection, wanted, job)
+    desk.signals.cancelled(done.job)
+    return f"The job is cancelled. {done.settlement}"
+
+
+async def _retry(desk: Desk, wanted: Act, job: str) -> str:
+    async with desk.connection() as connection:
+        done = await jobs.retry_job(
+            connection, wanted, job, queue_wait_s=desk.queue_wait_s, jobs_waiting_max=desk.jobs_waiting_max
+        )
+    if done.code == "queued":
+        desk.nudger.nudge(done.engine)
+    return "The job is queued again."
+
+
+def _room_route(admin: AdminPages) -> HTTPRouteHandler:
+    @get("/admin/workers", opt=ADMIN, include_in_schema=False)
+    async def workers_page(request: AnyRequest) -> Response[str]:
+        async with admin.desk.moment() as connection:
+            workers, queues = (
+                await worker_overview.list_workers(connection),
+                await worker_overview.list_queues(connection),
+            )
+        return await admin.pages.show(request, "admin_workers.html", workers=workers, queues=queues)
+
+    return workers_page
+
+
+def _acts_route(admin: AdminPages) -> HTTPRouteHandler:
+    @get("/admin/acts", opt=ADMIN, include_in_schema=False)
+    async def acts_page(request: AnyRequest) -> Response[str]:
+        cursor = request.query_params.get("cursor") or None
+        async with admin.desk.moment() as connection:
+            found = await list_acts(connection, limit=50, cursor=cursor)
+        return await admin.pages.show(request, "admin_acts.html", found=found, cursor=cursor)
+
+    return acts_page

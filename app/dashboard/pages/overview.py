@@ -1,0 +1,40 @@
+"""The first page: what is left, what was used, what happened last; for strangers, what this is."""
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from app.dashboard.charts import chart
+from app.dashboard.rendering import ANYBODY, Pages
+from app.domain.billing.usage_summary import UsageReports
+from app.domain.errors import Unavailable
+from app.domain.voices.catalog import Catalogs
+from app.http.bodies import AnyRequest
+
+_SHOWN = 8
+
+
+def overview_route(pages: Pages, reports: UsageReports, catalogs: Catalogs) -> HTTPRouteHandler:
+    """GET /."""
+
+    @get("/", opt=ANYBODY, include_in_schema=False)
+    async def overview(request: AnyRequest) -> Response[str]:
+        who = request.scope["user"]
+        if who is None:
+            voices, languages = await _sizes(catalogs)
+            return await pages.show(request, "welcome.html", voice_count=voices, language_count=languages)
+        usage = await reports.last_days(who)
+        recent = await reports.recent(who)
+        return await pages.show(
+            request, "overview.html", usage=usage, chart=chart(usage.by_day), recent=recent[:_SHOWN]
+        )
+
+    return overview
+
+
+async def _sizes(catalogs: Catalogs) -> tuple[int, int]:
+    """How many voices and languages there are; a stranger gets a page without a database too."""
+    try:
+        offers = (await catalogs.current()).offers
+    except Unavailable:
+        return 0, 0
+    return len(offers), len({tag.partition("-")[0] for offer in offers for tag in offer.voice.languages})

@@ -1,0 +1,37 @@
+"""The page on which recordings and microphones become text; its script asks the API."""
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from app.dashboard.pages.documentation import Facts
+from app.dashboard.rendering import PERSON, Pages
+from app.domain.billing.price_book import ANY, PriceBook, told
+from app.domain.errors import Unavailable
+from app.domain.voices.catalog import Catalogs
+from app.http.bodies import AnyRequest
+
+
+def transcribe_route(pages: Pages, catalogs: Catalogs, prices: PriceBook, facts: Facts) -> HTTPRouteHandler:
+    """GET /transcribe."""
+
+    @get("/transcribe", opt=PERSON, include_in_schema=False)
+    async def transcribe_page(request: AnyRequest) -> Response[str]:
+        engine = await _engine(catalogs)
+        return await pages.show(
+            request,
+            "transcribe.html",
+            facts=facts,
+            file_price=told(await prices.price("transcription", engine), of="A recording"),
+            talk_price=told(await prices.price("live_transcript", "browser"), of="A live talk"),
+        )
+
+    return transcribe_page
+
+
+async def _engine(catalogs: Catalogs) -> str:
+    """The one that hears where no language is asked for."""
+    try:
+        found = (await catalogs.current()).transcribers
+    except Unavailable:
+        return ANY
+    return max(found, key=lambda engine: len(engine.languages)).engine if found else ANY

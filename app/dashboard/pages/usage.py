@@ -1,0 +1,51 @@
+"""What was used: by day, by key, by kind; and as a file."""
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
+
+from app.dashboard.charts import chart
+from app.dashboard.csv_tables import each, sheet
+from app.dashboard.rendering import PERSON, Pages
+from app.domain.billing.credits import credits
+from app.domain.billing.usage_report import UsageRow, UsageRows, by_day, sums
+from app.http.bodies import AnyRequest
+from app.http.disconnects import Live
+
+_HEAD = ("day", "kind", "key", "key_prefix", "requests", "succeeded", "failed", "credits")
+_PERIODS = (7, 30, 90)
+
+
+def usage_routes(pages: Pages, usage: UsageRows) -> list[HTTPRouteHandler]:
+    """GET /usage and /usage.csv."""
+
+    @get("/usage", opt=PERSON, include_in_schema=False)
+    async def usage_page(request: AnyRequest, days: FromQuery[int] = 30) -> Response[str]:
+        rows = await usage.last(request.scope["user"], days)
+        daily = by_day(rows, days)
+        return await pages.show(
+            request,
+            "usage.html",
+            days=days,
+            periods=_PERIODS,
+            chart=chart(daily),
+            daily=[day for day in reversed(daily) if day.requests],
+            by_kind=sums(rows, lambda row: row.kind.replace("_", " ")),
+            by_key=sums(rows, _key),
+        )
+
+    @get("/usage.csv", opt=PERSON, include_in_schema=False)
+    async def usage_sheet(request: AnyRequest, days: FromQuery[int] = 30) -> Live:
+        rows = await usage.last(request.scope["user"], days)
+        return sheet("codevoice-usage.csv", _HEAD, each([_cells(row) for row in rows]))
+
+    return [usage_page, usage_sheet]
+
+
+def _key(row: UsageRow) -> str:
+    return f"{row.key} ({row.prefix}…)" if row.prefix else row.key
+
+
+def _cells(row: UsageRow) -> tuple[object, ...]:
+    counted = (row.requests, row.succeeded, row.failed, credits(row.spent))
+    return (row.day, row.kind, row.key, row.prefix or "", *counted)

@@ -1,0 +1,262 @@
+"""One page: its template filled in, the headers that confine it, and errors told to people."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import MediaType, Response, get
+from litestar.datastructures import Cookie
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from app.dashboard.flash import Flash, Flashes, ShownKey
+from app.dashboard.static_files import Statics
+from app.domain.accounts.service import Accounts, User
+from app.domain.billing.credits import in_words, spendable
+from app.domain.errors import DomainError, LoginNeeded
+from app.domain.identity.principals import Principal
+from app.http.bodies import AnyRequest
+from app.http.errors import answer_error, refusal_of
+from app.http.sessions import Sessions
+from db.rows import MICRO, Balance
+
+ANYBODY = {"page": "anybody"}
+PERSON = {"page": "person"}
+ADMIN = {"page": "admin", "scope": "admin"}
+_PROGRAMS = ("/api/", "/v1/", "/v2/", "/tts/")
+_NONCE_BYTES = 16
+_FOLDER = Path(__file__).with_name("templates")
+_CONFINED = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
+}
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What a page says of the act that led to it."""
+
+    text: str
+    is_error: bool = False
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What is asked before an act that cannot be undone; `fields` are sent with the act's form."""
+
+    title: str
+    text: str
+    button: str
+    back: str
+    fields: dict[str, str] = {}
+
+
+class Pages:
+    """Shows pages. Everything from outside is escaped by the templates; nothing is marked as safe."""
+
+    def __init__(
+        self, sessions: Sessions, flashes: Flashes, accounts: Accounts, statics: Statics, *, low_credits: int
+    ) -> None:
+        self.sessions = sessions
+        self._flashes = flashes
+        self._accounts = accounts
+        self._low_credits = low_credits
+        self._templates = Environment(
+            loader=FileSystemLoader(_FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        names: dict[str, Any] = self._templates.globals
+        names["static"] = statics.address
+        self._templates.filters |= _FILTERS
+
+    async def show(
+        self,
+        request: AnyRequest,
+        template: str,
+        *,
+        told: Told | DomainError | None = None,
+        **facts: Any,
+    ) -> Response[str]:
+        """The page, with the caller's account and credits beside it. A refusal told gives it its status.
+
+        What `go` said of the act that led here is told where nothing else is, and this once.
+        """
+        who: Principal | None = request.scope["user"]
+        user, balance = await self._accounts.me(who) if who else (None, None)
+        flash, spent = self._flash(request, who)
+        shown = Told(text=told.message, is_error=True) if isinstance(told, DomainError) else told
+        if shown is None and flash and flash.text:
+            shown = Told(text=flash.text)
+        status = told.status if isinstance(told, DomainError) else 200
+        standing = _standing(user, balance, low_credits=self._low_credits)
+        new_key = flash.key if flash else None
+        answer = self._answer(
+            request, template, status, told=shown, who=who, new_key=new_key, **standing, **facts
+        )
+        answer.cookies.extend([spent] if spent else [])
+        return answer
+
+    async def ask(self, request: AnyRequest, question: Question) -> Response[str]:
+        """The question, with a form for the same address. It needs no script."""
+        return await self.show(request, "ask.html", question=question)
+
+    def go(
+        self,
+        request: AnyRequest,
+        path: str,
+        text: str = "",
+        *,
+        key: ShownKey | None = None,
+        account: UUID | None = None,
+        cookie: str | None = None,
+    ) -> Response[None]:
+        """To the page at `path`, which says `text` and shows a new key, once. `account`: whose page it is,
+        where the act itself changed that. So a page loaded again repeats nothing.
+        """
+        who: Principal | None = request.scope["user"]
+        owner = account or (who.account if who else None)
+        return to(path, cookie=cookie, flash=self._flashes.seal(Flash(text=text, key=key), path, owner))
+
+    def _flash(self, request: AnyRequest, who: Principal | None) -> tuple[Flash | None, Cookie | None]:
+        if request.method != "GET":
+            return None, None
+        scope = request.scope
+        return self._flashes.take(scope["headers"], scope["path"], who.account if who else None)
+
+    def answer_error(self, request: AnyRequest, error: Exception) -> Response[Any]:
+        """A page for people where they asked for one, else what programs are told."""
+        asked_for: Any = request.scope.get("route_handler")  # none where the path is unknown
+        is_page = "page" in asked_for.opt if asked_for is not None else _is_persons(request)
+        return self.refuse(request, error) if is_page else answer_error(request, error)
+
+    def refuse(self, request: AnyRequest, error: Exception) -> Response[Any]:
+        """A page for an error; the log-in page where nobody is logged in."""
+        if isinstance(error, LoginNeeded):
+            return to(f"/login?next={quote(_wanted(request))}")
+        refused = refusal_of(error)
+        facts = {"who": request.scope.get("user"), "user": None, "balance": None, "left": None, "told": None}
+        answer = self._answer(request, "error.html", refused.status, error=refused, **facts)
+        answer.headers.update(refused.headers)
+        return answer
+
+    def _answer(self, request: AnyRequest, template: str, status: int, **facts: Any) -> Response[str]:
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        token, cookie = self.sessions.form_token(request.scope["headers"])
+        html = self._templates.get_template(template).render(
+            nonce=nonce, form_token=token, path=request.scope["path"], **facts
+        )
+        headers = {**_CONFINED, "Content-Security-Policy": _policy(nonce)}
+        if cookie is not None:
+            headers["Set-Cookie"] = cookie
+        return Response(html, status_code=status, headers=headers, media_type=MediaType.HTML)
+
+
+def to(path: str, *, cookie: str | None = None, flash: Cookie | None = None) -> Response[None]:
+    """Go and look at another page."""
+    headers = {"Location": path, "Cache-Control": "no-store"} | ({"Set-Cookie": cookie} if cookie else {})
+    return Response(None, status_code=303, headers=headers, cookies=[flash] if flash else [])
+
+
+def ways_back(routes: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """For each address that only forms are sent to, a GET that leads to its page: what a browser asks for
+    whose person presses Enter in the address bar. `opt["back"]` names the page.
+    """
+    gets = {path for route in routes if "GET" in route.http_methods for path in route.paths}
+    return [_way_back(path, route.opt) for route in routes for path in route.paths if path not in gets]
+
+
+def _way_back(path: str, opt: dict[str, Any]) -> HTTPRouteHandler:
+    page: str = opt["back"]
+    kept = {name: opt[name] for name in ("page", "scope", "back") if name in opt}
+
+    @get(path, opt=kept, include_in_schema=False, name=f"back:{path}")
+    async def back(request: AnyRequest) -> Response[None]:
+        return to(_filled(page, request))
+
+    return back
+
+
+def _filled(page: str, request: AnyRequest) -> str:
+    """The address of a page, with the parts of the request's own."""
+    return page.format(**{name: quote(str(part)) for name, part in request.path_params.items()})
+
+
+def _is_persons(request: AnyRequest) -> bool:
+    """Whether a person typed this address, which is none: programs ask for no HTML, and below other paths."""
+    takes_html = "text/html" in request.headers.get("accept", "")
+    return takes_html and not request.scope["path"].startswith(_PROGRAMS)
+
+
+def _wanted(request: AnyRequest) -> str:
+    """The page that somebody who has to log in first wanted: of a form, the page it is on."""
+    if request.method != "GET":
+        opt = request.scope["route_handler"].opt
+        return _filled(opt["back"], request) if "back" in opt else request.scope["path"]
+    query = request.scope["query_string"].decode("latin-1")
+    return request.scope["path"] + (f"?{query}" if query else "")
+
+
+def _policy(nonce: str) -> str:
+    return (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self';"
+        " media-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+def _standing(user: User | None, balance: Balance | None, *, low_credits: int) -> dict[str, Any]:
+    left = spendable(balance) if balance else None
+    is_low = left is not None and left <= low_credits * MICRO
+    return {"user": user, "balance": balance, "left": left, "is_low": is_low}
+
+
+def _moment(at: datetime | None) -> str:
+    return at.astimezone(UTC).strftime("%d %b %Y, %H:%M") if at else "never"
+
+
+def _day(at: date | datetime) -> str:
+    return at.strftime("%d %b %Y").lstrip("0")
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _length(ms: int | None) -> str:
+    return "–" if ms is None else f"{ms // 60_000}:{ms % 60_000 / 1000:04.1f}"
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}"
+
+
+def _facts(found: object) -> str:
+    """As a script reads them, from an attribute."""
+    return msgspec.json.encode(found).decode()
+
+
+def _signed(micro: int) -> str:
+    return in_words(micro) if micro >= 0 else f"−{in_words(-micro)}"
+
+
+_FILTERS = {
+    "signed": _signed,
+    "facts": _facts,
+    "credits": in_words,
+    "moment": _moment,
+    "day": _day,
+    "iso": _iso,
+    "length_ms": _length,
+    "thousands": _thousands,
+}

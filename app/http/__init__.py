@@ -1,0 +1,1 @@
+"""What every HTTP request passes: server, middleware, authentication, limits, bodies, errors."""

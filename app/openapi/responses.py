@@ -1,0 +1,170 @@
+"""What a route may answer besides what its types say: refusals, and content that is no JSON."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from app.api.codevoice.schemas import Health
+from app.api.elevenlabs.models import ModelView
+from app.api.openai.models import ModelList
+from app.api.openai.transcripts import JsonView, VerboseView
+from app.api.respond_async import Accepted
+from app.api.yourvoic.account import UsageAnswer
+from app.api.yourvoic.lists import HealthAnswer
+from app.api.yourvoic.speech import YourVoicAccepted
+from app.domain import errors as e
+from app.openapi.bodies import schema_of
+from app.openapi.errors import Json, Kind
+from db.formats import FORMATS
+
+Content = Mapping[str, Json]
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """Of one route. `content` stands in place of what the types say; `headers` are the request's."""
+
+    refusals: tuple[Kind, ...] = ()
+    content: Mapping[int, Content] = {}
+    headers: tuple[str, ...] = ()
+
+
+def told_of(method: str, path: str) -> Told:
+    """What is written down here of the route."""
+    return _TOLD.get(f"{method} {path}", Told())
+
+
+def refusals_of(path: str, opt: Mapping[str, Any], operation: Json, told: Told) -> set[Kind]:
+    """Every refusal the route may answer with: by what it is and takes, and what is told of it."""
+    places = {parameter["in"] for parameter in operation.get("parameters", ())}
+    found: set[Kind] = {e.BadRequest, e.TooSlow, e.HeadersTooLarge, *told.refusals}
+    found |= set(_CREDENTIALS) if "public" not in opt else set()
+    found |= {e.RateLimited} if "limit" in opt else set()
+    found |= set(_BODY) if "requestBody" in operation else set()
+    found |= {e.NotFound} if "path" in places else set()
+    found |= {e.Invalid} if "query" in places or told.headers else set()
+    found |= {e.KeyReused} if IDEMPOTENCY_KEY in told.headers else set()
+    return found if path == "/health/live" or 503 in told.content else found | {e.Unavailable}
+
+
+def _json(*kinds: Any) -> Content:
+    found = [schema_of(kind) for kind in kinds]
+    return {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}
+
+
+def _bytes(*content_types: str) -> Content:
+    return {content_type: {} for content_type in content_types}
+
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_AUDIO = _bytes(*sorted({form.content_type for form in FORMATS.values()}))
+_EVENTS = _bytes("text/event-stream")
+_CREDENTIALS = (
+    *(e.MissingKey, e.InvalidKey, e.ExpiredKey, e.RevokedKey, e.InvalidToken, e.ExpiredToken),
+    *(e.Suspended, e.MissingScope, e.StaleForm),
+)
+_BODY = (e.MalformedJson, e.BodyTooLarge, e.UnsupportedMediaType, e.Invalid)
+_SPENDING = (e.InsufficientCredits, e.Closed, e.TooManyWaiting)
+_STORING = (e.StorageQuotaExceeded, e.StoreFull)
+_SPEECH = (
+    *(e.MissingText, e.TextTooLong, e.UnknownVoice, e.UnknownLanguage, e.UnknownFormat, e.Invalid),
+    *(*_SPENDING, *_STORING),
+)
+_STREAMED = (e.SpeechFailed, e.UnspeakableText, e.UnsupportedScript, e.MissingText, e.TextTooLong)
+_SOUND = (*_SPEECH, *_STREAMED, e.InFlight, e.Gone, e.TooManyStreams, e.TooManyRefunds)
+_HEARING = (
+    *(e.UnsupportedAudio, e.BrokenAudio, e.UnknownLanguage, e.AudioTooLong, e.InFlight, e.Cancelled),
+    *(*_SPENDING, *_STORING),
+)
+_BY_ID = (e.MissingKey, e.SignatureRequired, e.NotReady, e.Gone, e.RangeNotSatisfiable)
+_KEYED = (IDEMPOTENCY_KEY,)
+_SOUNDING = (IDEMPOTENCY_KEY, "Prefer")
+_LATER = {202: _json(Accepted)}
+_GENERATED = Told(refusals=_SOUND, headers=_SOUNDING, content={200: _AUDIO, 202: _json(YourVoicAccepted)})
+_ELEVENLABS = Told(refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: _AUDIO, **_LATER})
+_TRANSCRIPTS = Told(
+    refusals=(*_HEARING, e.UnknownModel),
+    headers=_KEYED,
+    content={200: {**_json(JsonView, VerboseView), **_bytes("text/plain", "text/vtt"), **_EVENTS}},
+)
+_FILE = Told(refusals=_BY_ID, content={200: _AUDIO, 206: _AUDIO, 304: {}})
+_HEAD = Told(refusals=_BY_ID, content={200: {}, 304: {}})
+_SAMPLE: Content = _bytes(FORMATS["mp3"].content_type)
+
+
+def _act(*refusals: Kind) -> Told:
+    return Told(refusals=refusals, headers=_KEYED)
+
+
+_TOLD: Mapping[str, Told] = {
+    "POST /v1/tts": Told(refusals=_SPEECH, headers=_KEYED),
+    "GET /tts/status/{job_id}": Told(refusals=(e.Gone,)),
+    "GET /tts/audio/{job_id}": _FILE,
+    "HEAD /tts/audio/{job_id}": _HEAD,
+    "GET /tts/stream/{job_id}": Told(refusals=(*_BY_ID, *_STREAMED, e.TooManyStreams), content=_FILE.content),
+    "GET /v1/jobs/{job_id}/events": Told(refusals=(e.TooManyStreams,), content={200: _EVENTS}),
+    "DELETE /v1/jobs/{job_id}": Told(refusals=(e.TooLate,)),
+    "GET /samples/{file}": Told(
+        refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: _SAMPLE, 304: {}}
+    ),
+    "HEAD /samples/{file}": Told(refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: {}, 304: {}}),
+    "POST /transcribe": Told(refusals=_HEARING, headers=_KEYED),
+    "POST /v1/audio/transcriptions": _TRANSCRIPTS,
+    "POST /v1/audio/translations": _TRANSCRIPTS,
+    "POST /api/stt/live/complete": Told(
+        refusals=(e.MissingText, e.TextTooLong, e.NotFound, *_SPENDING), headers=_KEYED
+    ),
+    "POST /api/auth/register": Told(
+        refusals=(e.EmailTaken, e.RegistrationClosed, e.InviteRequired, e.InvalidInvite)
+    ),
+    "POST /api/auth/login": Told(refusals=(e.WrongLogin, e.Suspended)),
+    "POST /api/auth/refresh": Told(refusals=(e.InvalidToken, e.ExpiredToken, e.Suspended)),
+    "POST /api/auth/password/change": Told(refusals=(e.WrongLogin,)),
+    "POST /api/auth/password/reset": Told(refusals=(e.MailNotSetUp,)),
+    "POST /api/auth/password/reset/confirm": Told(refusals=(e.InvalidReset, e.Suspended)),
+    "POST /api/auth/verify": Told(refusals=(e.InvalidVerification,)),
+    "POST /api/auth/verify/resend": Told(refusals=(e.NothingToVerify, e.MailNotSetUp)),
+    "POST /api/keys": Told(refusals=(e.TooManyKeys, e.ScopeTooWide)),
+    "POST /api/keys/{key_id}/rotate": Told(refusals=(e.TooManyKeys, e.ScopeTooWide, e.TooLate)),
+    "DELETE /api/keys/{key_id}": Told(refusals=(e.ScopeTooWide,)),
+    "GET /api/keys/{key_id}": Told(refusals=(e.ScopeTooWide,)),
+    "POST /api/v1/tts/generate": _GENERATED,
+    "POST /api/v1/tts/generate/stream": _GENERATED,
+    "POST /api/v1/tts/stream": _GENERATED,
+    "GET /api/v1/usage": Told(content={200: {**_json(UsageAnswer), **_bytes("text/csv")}}),
+    "GET /api/v1/health": Told(content={200: _json(HealthAnswer), 503: _json(HealthAnswer)}),
+    "GET /health/ready": Told(content={200: _json(Health), 503: _json(Health)}),
+    "POST /v1/audio/speech": Told(
+        refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: {**_AUDIO, **_EVENTS}, **_LATER}
+    ),
+    "GET /v1/models": Told(content={200: _json(ModelList, list[ModelView])}),
+    "GET /v1/models/{model_id}": Told(refusals=(e.UnknownModel,)),
+    "POST /v1/text-to-speech/{voice_id}": _ELEVENLABS,
+    "POST /v1/text-to-speech/{voice_id}/stream": _ELEVENLABS,
+    "POST /api/admin/users": _act(e.EmailTaken),
+    "POST /api/admin/accounts": _act(e.EmailTaken),
+    "POST /api/admin/users/{account}/suspend": _act(),
+    "POST /api/admin/users/{account}/plan": _act(e.Closed),
+    "POST /api/admin/users/{account}/reset-link": _act(),
+    "POST /api/admin/invites": _act(e.NotFound),
+    "POST /api/admin/invites/{invite}/revoke": _act(),
+    "POST /api/admin/accounts/{account}/limit": _act(e.Closed),
+    "POST /api/admin/accounts/{account}/unlimited": _act(e.Closed),
+    "POST /api/admin/accounts/{account}/close": _act(e.Closed),
+    "POST /api/admin/accounts/{account}/keys": _act(e.TooManyKeys, e.ScopeTooWide),
+    "POST /api/admin/keys/{key}/rotate": _act(e.TooLate, e.TooManyKeys),
+    "POST /api/admin/keys/{key}/revoke": _act(),
+    "POST /api/admin/grants": _act(e.NotFound, e.Closed),
+    "POST /api/admin/expiries": _act(e.NotFound, e.NotEnough),
+    "POST /api/admin/refunds": _act(e.NotFound, e.NotCharged),
+    "POST /api/admin/prices": _act(),
+    "POST /api/admin/jobs/{job}/retry": _act(e.NotFailed, *_SPENDING),
+    "POST /api/admin/jobs/{job}/cancel": _act(e.TooLate),
+    "GET /api/admin/jobs": Told(refusals=(e.NotFound,)),
+    "GET /api/admin/acts": Told(refusals=(e.NotFound,)),
+}
+
+
+def routes_told() -> Iterable[str]:
+    """The routes something is written down of here."""
+    return _TOLD.keys()
