@@ -12,7 +12,7 @@ from ops.cli import failing_on
 
 if TYPE_CHECKING:
     from workers.engines.transcriber import Transcriber
-    from workers.engines.xtts import XttsEngine
+    from workers.engines.xtts.engine import XttsEngine
 
 _SENTENCES = (
     "The quick brown fox jumps over a lazy dog.",
@@ -37,7 +37,7 @@ def xtts(weights: Path, recogniser: str, voice: str | None, seconds: float, as_j
     import os
 
     from db.settings import SettingsError
-    from workers import licence
+    from workers.process import licence
     from workers.xtts.weights import NoWeights
 
     with failing_on(NoWeights, SettingsError):
@@ -71,7 +71,7 @@ def _word_error_rate(weights: Path, recogniser: str, voice: str | None) -> float
 
     from db.settings import read
     from workers.engines.transcriber import TRANSCRIBERS
-    from workers.engines.xtts import XttsEngine
+    from workers.engines.xtts.engine import XttsEngine
     from workers.settings import WorkerSettings
 
     settings = read(WorkerSettings, {**os.environ, "CODEVOICE_ENGINE": recogniser})

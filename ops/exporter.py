@@ -21,7 +21,7 @@ from db.log import configure
 from db.metrics import MetricsSettings, serve
 from db.settings import DbSettings, SettingsError, read
 from ops import looks
-from workers.connections import Link
+from workers.jobs.connection import Link
 
 log = structlog.get_logger()
 _STUCK_TIMES = 5  # a look that takes so many times its interval sees nothing, as one that fails

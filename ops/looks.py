@@ -17,7 +17,7 @@ from db.queries import query
 from db.rows import MICRO
 from db.settings import DbSettings
 from db.work import Way
-from workers.connections import Link
+from workers.jobs.connection import Link
 
 __all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis", "refunds"]
 

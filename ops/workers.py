@@ -17,9 +17,9 @@ from db.settings import DbSettings, SettingsError, read
 from ops.program import Program
 from ops.signals import Signals, Stop
 from ops.supervisor import Supervisor
-from workers import devices
 from workers.engines import CPU_ONLY
-from workers.exits import Exit
+from workers.process import devices
+from workers.process.exit_codes import Exit
 from workers.settings import WorkerSettings
 
 LEAVE_S = 620.0  # for what a renewed process still has to do; it ends by itself before that

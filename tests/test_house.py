@@ -80,7 +80,7 @@ def test_the_import_law_holds() -> None:
 def test_nothing_but_the_engines_server_loads_the_gpl_library() -> None:
     assert [name(path) for path in FILES if "espeakng_loader" in imports(path)] == []
     callers = [name(path) for path in FILES if "espeak_Initialize(" in path.read_text(encoding="utf-8")]
-    assert sorted(callers) == ["tests/test_house.py", "workers/engines/espeak_server.py"]
+    assert sorted(callers) == ["tests/test_house.py", "workers/engines/espeak/espeak_server.py"]
 
 
 def test_the_front_doors_common_threads_do_what_ends_at_once() -> None:

@@ -15,17 +15,16 @@ from db.log import configure
 from db.metrics import MetricsSettings, serve
 from db.ready import tell_ready
 from db.settings import DbSettings, SettingsError, read
-from workers import devices, licence
-from workers.ending import Asked, Memory, wait
 from workers.engines import LOADED_LATER, DeviceLost, Engine, load
 from workers.engines.transcriber import TRANSCRIBERS, Transcriber
-from workers.exits import Exit
 from workers.models.needed import needed
 from workers.models.store import models_folder, wait_for
-from workers.process import launcher
-from workers.processor_shares import share_processor
+from workers.process import devices, launcher, licence
+from workers.process.exit_codes import Exit
+from workers.process.processor_shares import share_processor
+from workers.process.shutdown import Asked, Memory, wait
+from workers.process.warmup import warm_up
 from workers.settings import WorkerSettings
-from workers.warmup import warm_up
 
 _GRACE_S = 3.0  # beyond the drain
 _LOST_GRACE_S = 8.0  # nobody waits for it, and handing back must not fail for want of time
@@ -97,15 +96,17 @@ def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSetti
     from db import chunks
     from db.disk import floor_of
     from db.objects import open_store
-    from workers import actors, metrics, wake
-    from workers.airing import Airing
-    from workers.calls import Calls
-    from workers.connections import Link
-    from workers.craft import open_craft
-    from workers.keeper import Keeper
-    from workers.orphans import Orphans
-    from workers.runner import Runner
-    from workers.timer import Timer
+    from workers import metrics
+    from workers.jobs import actors
+    from workers.jobs import broker as wake
+    from workers.jobs.connection import Link
+    from workers.jobs.control_channel import Calls
+    from workers.jobs.lease_renewer import Keeper
+    from workers.jobs.maintenance import Timer
+    from workers.jobs.orphaned_audio import Orphans
+    from workers.jobs.runner import Runner
+    from workers.pipelines.live_publisher import Airing
+    from workers.pipelines.protocol import open_craft
 
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     links = partial(Link, places.database_url)

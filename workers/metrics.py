@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from db.metrics import JOB_ENDS, JOBS, LATENCY_S, STORE_FAILURES
 from db.rows import Finished
-from workers.rows import Row
+from workers.jobs.held import Row
 
 _QUEUE_WAIT = Histogram(
     "codevoice_job_queue_wait_seconds",

@@ -22,7 +22,7 @@ from ops.bench.paced import SLOTS, VOICE, PacedEngine
 from ops.bench.posting import Poster, ready
 from ops.stack import Stack
 from workers.engines import Engine, Utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 
 _TEXT = "The quick brown fox jumps over the lazy dog, and then it sleeps in the sun."
 _VOICE = "espeak-ryan"

@@ -20,11 +20,11 @@ from ops.bench.own_stack import own_stack
 from ops.say import Door
 from ops.stack import Stack
 from ops.transcribe import TranscribeError, transcribe
-from workers.decoding import DecodeCall, DecodeLimits, Decoder
-from workers.encode import wav_header
+from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder
+from workers.audio.encoder import wav_header
 from workers.engines import Utterance
-from workers.engines.espeak import SAMPLE_RATE_HZ, EspeakEngine
-from workers.engines.pocketsphinx import PocketsphinxTranscriber
+from workers.engines.espeak.engine import SAMPLE_RATE_HZ, EspeakEngine
+from workers.engines.pocketsphinx.engine import PocketsphinxTranscriber
 from workers.engines.transcriber import Wish
 
 _SENTENCES = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from db.rows import SpeechParams
 from ops.bench.paced import VOICE, PacedEngine
-from workers.encode import Encoder
+from workers.audio.encoder import Encoder
 from workers.engines import Interrupted, Speech, Utterance
 
 ENGINE = "ops.bench.telling:engine"

@@ -17,8 +17,8 @@ from db.objects import Objects
 from db.rows import TranscriptionParams
 from db.uploads import upload_key
 from db.work import WorkerConnection
-from workers.connections import Link
-from workers.leftovers import sweep_uploads
+from workers.jobs.connection import Link
+from workers.jobs.orphaned_uploads import sweep_uploads
 
 from .conftest import OpenAccount, Person
 from .front import Front
@@ -271,7 +271,7 @@ def test_uploads_nobody_needs_are_swept(
 
     sweep_uploads(store, link, keep_s=0)
     early = [key for key, _ in store.found("uploads")]
-    monkeypatch.setattr("workers.leftovers._UNKNOWN_S", -1.0)
+    monkeypatch.setattr("workers.jobs.orphaned_uploads._UNKNOWN_S", -1.0)
     sweep_uploads(store, link, keep_s=0)
     late = [key for key, _ in store.found("uploads")]
     link.close()

@@ -9,9 +9,9 @@ from contextlib import closing
 
 from ops.bench.duplicates import duplicates_in
 from ops.stack import running_stack
-from workers.encode import wav_header
+from workers.audio.encoder import wav_header
 from workers.engines import Utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 
 from .clients import download, poll
 from .conftest import Stack

@@ -8,9 +8,9 @@ from typing import Any
 
 from db.rows import SpeechParams
 from db.uploads import CONTAINERS, container_of
-from workers import decode_server
-from workers.encode import SAMPLE_BYTES, Encoder, wav_header
-from workers.split import split
+from workers.audio import decode_server
+from workers.audio.encoder import SAMPLE_BYTES, Encoder, wav_header
+from workers.text.split import split
 
 Target = Callable[[bytes], None]
 _RATES_HZ = (8000, 11025, 16000, 22050, 44100, 48000)
@@ -100,7 +100,7 @@ def _first(data: bytes) -> int:
 
 def _is_one_letter(piece: str) -> bool:
     """A letter and what combines with it: the splitter knows no place to cut."""
-    from workers.split import _may_end
+    from workers.text.split import _may_end
 
     return not any(_may_end(piece, end) for end in range(1, len(piece)))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 
 from .cases import case
 from .speaking import Outcome, Speaker, outcomes

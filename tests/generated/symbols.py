@@ -8,7 +8,7 @@ from contextlib import closing
 from uuid import UUID
 
 from workers.engines import Interrupted, Refused, Utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 from workers.text.shapes import prepare
 
 _PLACES = ("{}", "a {}", "{}-a")  # alone, at a paragraph's end, before a hyphen

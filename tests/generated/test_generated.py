@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 
 from .cases import LENGTH_MAX, case
 from .shapes import SHAPES

@@ -17,7 +17,7 @@ from db.settings import DbSettings
 from db.work import WorkerConnection
 from ops import looks
 from ops.exporter import Exporter, Look, pause_s
-from workers.connections import Link
+from workers.jobs.connection import Link
 
 from .conftest import Job, Owner, Told
 

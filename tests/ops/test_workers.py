@@ -18,7 +18,7 @@ from db.settings import SettingsError
 from ops.workers import Post, posts
 from tests.records import Submit, Wallet, new_job, submit, wallet
 from tests.workers import scripted
-from workers.licence import NON_COMMERCIAL
+from workers.process.licence import NON_COMMERCIAL
 
 __all__ = ["submit", "wallet"]
 

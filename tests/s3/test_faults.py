@@ -26,8 +26,8 @@ from tests.e2e.conftest import Stack
 from tests.records import Submit, Wallet
 from tests.workers.conftest import Room
 from tests.workers.test_runner import order, spent, until
-from workers.connections import Link
-from workers.orphans import Orphans
+from workers.jobs.connection import Link
+from workers.jobs.orphaned_audio import Orphans
 from workers.settings import WorkerSettings
 
 from .conftest import NewBucket

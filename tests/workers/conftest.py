@@ -17,15 +17,15 @@ from db.formats import FORMATS
 from db.objects import Objects, open_store
 from db.rows import Capabilities, Voice
 from tests.records import submit, wallet, worker
-from workers.airing import Airing
-from workers.calls import Calls
-from workers.connections import Link
 from workers.engines import Interrupted, Refused, Speech, Utterance
-from workers.keeper import Keeper
-from workers.runner import Runner
+from workers.jobs.connection import Link
+from workers.jobs.control_channel import Calls
+from workers.jobs.lease_renewer import Keeper
+from workers.jobs.maintenance import Timer
+from workers.jobs.runner import Runner
+from workers.pipelines.live_publisher import Airing
+from workers.pipelines.synthesis import Speaking
 from workers.settings import WorkerSettings
-from workers.speaking import Speaking
-from workers.timer import Timer
 
 __all__ = ["submit", "wallet", "worker"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.engines.neural_model import Model, Piece, Unspeakable
+from workers.engines.neural.model import Model, Piece, Unspeakable
 
 SAMPLE = Piece(text="say 10", voice="v", language="en")
 PART = 100

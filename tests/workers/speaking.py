@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from workers.engines import Speech, Utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 LONG = "It was the best of times, it was the worst of times. " * 380  # 20,000 characters, 20 minutes

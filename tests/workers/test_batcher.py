@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from workers.batcher import REST, Beyond, Load, Plan, beyond, plan
+from workers.jobs.batching import REST, Beyond, Load, Plan, beyond, plan
 
 LINGER_MS, TURN_S = 5, 10
 ROW_S_MAX = 4

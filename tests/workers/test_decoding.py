@@ -16,8 +16,8 @@ import pytest
 from db.uploads import container_of
 from tests.sounds import FORMATS, clips, encoded, hostile, wav
 from tests.workers.speaking import children, command, ends
-from workers import decode_server
-from workers.decoding import DecodeCall, DecodeLimits, Decoder
+from workers.audio import decode_server
+from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder
 from workers.engines import Interrupted, Refused
 
 LIMITS = DecodeLimits(seconds_max=600)

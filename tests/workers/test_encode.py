@@ -13,8 +13,8 @@ import pytest
 
 from db.formats import FORMATS
 from db.rows import SpeechParams
-from workers.encode import Encoder, wav_header
-from workers.spool import Audio, Limits, Spool, TooLong
+from workers.audio.encoder import Encoder, wav_header
+from workers.pipelines.spool import Audio, Limits, Spool, TooLong
 
 ENGINE_HZ = 22_050
 CODED = ["mp3", "ogg", "opus", "flac", "aac"]

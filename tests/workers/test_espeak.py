@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from tests.workers.speaking import LONG, begin, children, command, ends, say, server, utterance, waiting_child
-from workers.engines import Interrupted, Refused, Speech, espeak_server
-from workers.engines.espeak import EspeakEngine
+from workers.engines import Interrupted, Refused, Speech
+from workers.engines.espeak import espeak_server
+from workers.engines.espeak.engine import EspeakEngine
 
 SECOND_BYTES = 22_050 * 2
 
@@ -275,7 +276,7 @@ import signal
 import time
 from uuid import UUID
 from workers.engines import Utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 engine = EspeakEngine()
 long = Utterance(job_id=UUID(int=1), text={LONG!r}, voice="ryan", language="en-US")
 audio = iter(engine.begin([long])[0])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.workers.speaking import LONG, begin, children, ends, say, server, utterance
 from workers.engines import Interrupted, Refused
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 from workers.process.launcher import limit_waits
 
 POISON = "a." * 250  # it overflows a buffer on the stack of eSpeak NG 1.52

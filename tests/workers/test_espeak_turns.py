@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.workers.speaking import LONG, SENTENCE, say, utterance
 from workers.engines import Interrupted, Utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 from workers.engines.fair_turns import FairTurns
 
 SECOND_BYTES = 22_050 * 2

@@ -6,7 +6,7 @@ import pytest
 
 from db.rows import Voice
 from workers.engines import Refused
-from workers.engines.espeak_voices import Catalogue, Listed, catalogue
+from workers.engines.espeak.espeak_voices import Catalogue, Listed, catalogue
 
 VARIANTS = [
     *(Listed(name, f"!v/{name}", 1, ("variant",)) for name in ("m3", "m4", "m6", "m7")),

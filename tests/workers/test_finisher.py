@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from db.rows import Finished
-from workers.finisher import Finisher
+from workers.jobs.result_writer import Finisher
 
 
 def result() -> Finished:

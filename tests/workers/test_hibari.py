@@ -15,7 +15,7 @@ from db.settings import SettingsError
 from tests.conftest import RealModel
 from tests.workers.speaking import children, command
 from workers.engines import DeviceLost, Refused, Speech, Utterance, load
-from workers.engines.neural import NeuralEngine
+from workers.engines.neural.engine import NeuralEngine
 from workers.models.store import installed
 from workers.text.shapes import prepare
 

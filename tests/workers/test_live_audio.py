@@ -23,7 +23,7 @@ from tests.clock import unhurried
 from tests.records import Submit, Wallet, new_job
 from tests.workers.conftest import SETTINGS, Room
 from tests.workers.test_runner import spent, until
-from workers.airing import Airing
+from workers.pipelines.live_publisher import Airing
 from workers.settings import WorkerSettings
 
 Client = redis.asyncio.Redis

@@ -15,10 +15,11 @@ from db.rows import Capabilities
 from db.settings import SettingsError
 from tests.workers.conftest import VOICE
 from tests.workers.speaking import children, command, ends
-from workers.engines import Interrupted, Refused, Speech, Utterance, neural
-from workers.engines.neural import NeuralEngine, live_max
-from workers.engines.neural_children import Child, Program
-from workers.engines.neural_model import Hello, Piece
+from workers.engines import Interrupted, Refused, Speech, Utterance
+from workers.engines.neural import engine as neural
+from workers.engines.neural.children import Child, Program
+from workers.engines.neural.engine import NeuralEngine, live_max
+from workers.engines.neural.model import Hello, Piece
 
 
 class Scripted:

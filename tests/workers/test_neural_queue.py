@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from workers.engines import Interrupted, Refused
-from workers.engines.neural_model import Piece
-from workers.engines.neural_queue import Job, Queue, Work
+from workers.engines.neural.model import Piece
+from workers.engines.neural.queue import Job, Queue, Work
 
 RATE_HZ = 1000
 SECOND = bytes(2 * RATE_HZ)

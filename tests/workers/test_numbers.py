@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.numbers import spell
+from workers.text.numbers import spell
 
 XTTS = [
     "en",

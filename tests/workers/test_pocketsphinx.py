@@ -13,8 +13,9 @@ import pytest
 from db.transcripts import Segment
 from tests.sounds import clips
 from tests.workers.speaking import children, command, ends
-from workers.engines import Interrupted, Refused, pocketsphinx
-from workers.engines.pocketsphinx import ITEMS_A_SECOND, ITEMS_LEAST, PocketsphinxTranscriber, _read
+from workers.engines import Interrupted, Refused
+from workers.engines.pocketsphinx import engine
+from workers.engines.pocketsphinx.engine import ITEMS_A_SECOND, ITEMS_LEAST, PocketsphinxTranscriber, _read
 from workers.engines.transcriber import Wish
 
 PAUSE = bytes(2 * 16_000)
@@ -155,7 +156,7 @@ MALFORMED = (
 
 @pytest.mark.parametrize("line", MALFORMED, ids=range(len(MALFORMED)))
 def test_a_malformed_answer_counts_as_a_childs_death(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pocketsphinx, "_read", lambda _, seconds: _read(answers(line, b""), seconds))
+    monkeypatch.setattr(engine, "_read", lambda _, seconds: _read(answers(line, b""), seconds))
     with closing(PocketsphinxTranscriber()) as transcriber:
         with pytest.raises(Refused, match="broken_audio"):
             list(segments(transcriber, recording()))

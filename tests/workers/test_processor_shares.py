@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from db.settings import SettingsError
-from workers.processor_shares import nice_value
+from workers.process.processor_shares import nice_value
 from workers.settings import WorkerSettings
 
 HOUSE = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_a_share_that_is_none_is_named(wrong: str) -> None:
 PRINTED = """
 import os, subprocess, sys
 from pathlib import Path
-from workers.processor_shares import share_processor
+from workers.process.processor_shares import share_processor
 share_processor("kokoro", "hibari=8,kokoro=2")
 group = Path("/proc/self/autogroup")
 print(os.getpriority(os.PRIO_PROCESS, 0))

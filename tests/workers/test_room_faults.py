@@ -17,7 +17,7 @@ from db.work import WorkerConnection
 from tests.records import Submit, Wallet
 from tests.workers.conftest import Room
 from tests.workers.test_runner import order, spent, until
-from workers.connections import Link
+from workers.jobs.connection import Link
 from workers.settings import WorkerSettings
 
 

@@ -22,9 +22,9 @@ from db.work import WorkerConnection
 from tests.conftest import Lack
 from tests.records import Submit, Wallet, new_job
 from tests.tmpfs import disk
-from workers import speaking
-from workers.connections import Link
-from workers.orphans import Orphans
+from workers.jobs.connection import Link
+from workers.jobs.orphaned_audio import Orphans
+from workers.pipelines import synthesis
 from workers.settings import WorkerSettings
 
 from .conftest import SETTINGS, ObedientEngine, Room
@@ -92,7 +92,7 @@ async def test_a_text_that_cannot_be_prepared_fails_alone(
             raise IndexError(language)
         return text
 
-    monkeypatch.setattr("workers.speaking.prepare", prepare)
+    monkeypatch.setattr("workers.pipelines.synthesis.prepare", prepare)
     owner = await wallet()
     sent = await submit(*(order(owner, text) for text in ("say 10", "unforeseen", "say 20")))
     room.start()
@@ -147,7 +147,7 @@ async def test_somebody_who_listens_does_not_wait_for_others_long_jobs(
     submit: Submit,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(speaking, "_MANY_SLOTS", 4)
+    monkeypatch.setattr(synthesis, "_MANY_SLOTS", 4)
     owner = await wallet()
     await submit(*(order(owner, "hang") for _ in range(6)))
     room = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)

@@ -12,8 +12,8 @@ from db.engine import Pool
 from db.objects import open_store
 from db.rows import Claimed, SpeechParams
 from tests.records import Submit, Wallet, new_job
-from workers.costs import difference_us
-from workers.rows import Row
+from workers.jobs.held import Row
+from workers.jobs.measured_costs import difference_us
 
 from .conftest import SETTINGS, ObedientEngine, ObedientSpeech, Room
 from .test_runner import order, until

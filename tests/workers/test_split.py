@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.split import split
+from workers.text.split import split
 
 SENTENCES = {  # three in each
     "en": "Dr. Smith paid $3.50. Did he? He did!",

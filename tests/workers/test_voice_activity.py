@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from workers.engines import Interrupted
-from workers.engines.voice_activity import FRAME, RATE_HZ, Window, windows
+from workers.engines.whisper.voice_activity import FRAME, RATE_HZ, Window, windows
 
 MAX_S = 12.0
 

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from db import nudge
-from workers import actors, wake
+from workers.jobs import actors
+from workers.jobs import broker as wake
 
 ENGINE = "lark"
 QUEUE = nudge.queue_name(ENGINE)

@@ -13,7 +13,7 @@ import pytest
 from db.settings import SettingsError
 from tests.sounds import clips
 from workers.engines.transcriber import TRANSCRIBERS, Wish
-from workers.engines.whisper_model import load
+from workers.engines.whisper.model import load
 from workers.settings import WorkerSettings
 
 RECIPE = Path(__file__).with_name("tiny_whisper.py")

@@ -13,10 +13,11 @@ import pytest
 
 from db.transcripts import Segment, joined
 from tests.sounds import clips
-from workers.engines import Interrupted, whisper_decoding
+from workers.engines import Interrupted
 from workers.engines.transcriber import Heard, Wish
-from workers.engines.whisper import WhisperTranscriber
-from workers.engines.whisper_decoding import WindowDecoder
+from workers.engines.whisper import decoding
+from workers.engines.whisper.decoding import WindowDecoder
+from workers.engines.whisper.engine import WhisperTranscriber
 from workers.settings import WorkerSettings
 
 RATE_HZ = 16_000
@@ -135,8 +136,8 @@ def test_where_nobody_speaks_there_are_no_words(transcriber: WhisperTranscriber,
 def test_what_is_heard_as_a_loop_is_heard_again(
     transcriber: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(whisper_decoding, "_PAD_FRAMES", 100)  # with little silence after it Whisper loops
-    monkeypatch.setattr(whisper_decoding, "_FRAMES_MIN", 0)
+    monkeypatch.setattr(decoding, "_PAD_FRAMES", 100)  # with little silence after it Whisper loops
+    monkeypatch.setattr(decoding, "_FRAMES_MIN", 0)
     looping = [file[44:] for file, _ in clips().values()]
     prompt = "I am fine. I am fine."
     tries = list[int]()

@@ -137,25 +137,25 @@ def load(name: str) -> Engine:
 
 
 def _espeak() -> Engine:
-    from workers.engines.espeak import EspeakEngine
+    from workers.engines.espeak.engine import EspeakEngine
 
     return EspeakEngine()
 
 
 def _hibari() -> Engine:
-    from workers.engines.hibari import from_environment
+    from workers.engines.hibari.engine import from_environment
 
     return from_environment()
 
 
 def _kokoro() -> Engine:
-    from workers.engines.kokoro import from_environment
+    from workers.engines.kokoro.engine import from_environment
 
     return from_environment()
 
 
 def _xtts() -> Engine:
-    from workers.engines.xtts import from_environment
+    from workers.engines.xtts.engine import from_environment
 
     return from_environment()
 

@@ -58,13 +58,13 @@ class Transcriber(Protocol):
 
 
 def _pocketsphinx(_settings: WorkerSettings) -> Transcriber:
-    from workers.engines.pocketsphinx import PocketsphinxTranscriber
+    from workers.engines.pocketsphinx.engine import PocketsphinxTranscriber
 
     return PocketsphinxTranscriber()
 
 
 def _whisper(settings: WorkerSettings) -> Transcriber:
-    from workers.engines.whisper import WhisperTranscriber
+    from workers.engines.whisper.engine import WhisperTranscriber
 
     return WhisperTranscriber(settings)
 

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workers.numbers import spell
-from workers.split import split
+from workers.text.numbers import spell
+from workers.text.split import split
 from workers.xtts.script import Piece
 
 # BCP-47 → the model's own names for the languages it was trained on.

@@ -28,7 +28,9 @@ from ops.bench.posting import Poster, engines_ready
 from ops.bench.speech import finished_at
 from ops.bench.voices.speaking import speak
 from ops.stack import Stack
-from workers.engines import espeak, hibari, kokoro
+from workers.engines.espeak import engine as espeak
+from workers.engines.hibari import engine as hibari
+from workers.engines.kokoro import engine as kokoro
 
 CHARACTERS = 19_200
 _DIGITS = "99999999999 " * (CHARACTERS // 12)

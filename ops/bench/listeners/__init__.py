@@ -47,7 +47,7 @@ from ops.bench.voices.speaking import BYTES_PER_S, RATE_HZ, speak, speech_reques
 from ops.say import Door
 from ops.stack import Stack
 from ops.transcribe import TranscribeError, transcribe
-from workers.encode import wav_header
+from workers.audio.encoder import wav_header
 
 _ENGINES = "hibari,espeak,whisper,kokoro"
 _VOICE, _SLOW_VOICE = "Emma", "ryan"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.workers.speaking import children
 from workers.engines import Refused
-from workers.engines.espeak_phonemes import Phonemizer
+from workers.engines.espeak.espeak_phonemes import Phonemizer
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from workers.engines.espeak_phonemes import Phonemizer
-from workers.engines.kokoro import Kokoro, cuda_device
-from workers.engines.kokoro_marks import Clause, clauses
-from workers.engines.kokoro_pieces import FIRST_S, LONGEST_S, in_pieces
-from workers.engines.kokoro_symbols import IDS, PHONEMES_MAX, calls, from_ipa
-from workers.engines.kokoro_voices import BY_TAG, LANGUAGES, Language, lacking, voices
+from workers.engines.espeak.espeak_phonemes import Phonemizer
+from workers.engines.kokoro.engine import Kokoro, cuda_device
+from workers.engines.kokoro.kokoro_voices import BY_TAG, LANGUAGES, Language, lacking, voices
+from workers.engines.kokoro.pieces import FIRST_S, LONGEST_S, in_pieces
+from workers.engines.kokoro.punctuation import Clause, clauses
+from workers.engines.kokoro.symbols import IDS, PHONEMES_MAX, calls, from_ipa
 from workers.text.native import is_written_in
 
 LETTERS = {
@@ -190,7 +190,7 @@ def test_the_gpu_has_one_child_without_forking_and_its_own_profile(tmp_path: Pat
 
 
 def test_onnxruntimes_providers_follow_the_device() -> None:
-    from workers.engines.kokoro_model import providers  # late: it loads onnxruntime
+    from workers.engines.kokoro.kokoro_model import providers  # late: it loads onnxruntime
 
     both = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     assert providers(both, None) == ["CPUExecutionProvider"]

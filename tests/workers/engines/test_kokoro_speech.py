@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import RealModel
 from tests.workers.speaking import children, command
 from workers.engines import Refused, Speech, Utterance
-from workers.engines.kokoro import Kokoro
-from workers.engines.neural import NeuralEngine
+from workers.engines.kokoro.engine import Kokoro
+from workers.engines.neural.engine import NeuralEngine
 
 SECOND_BYTES = 24_000 * 2
 IDLE_S = 3.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.exits import Exit
 from workers.models.needed import needed
+from workers.process.exit_codes import Exit
 from workers.settings import WorkerSettings
 
 

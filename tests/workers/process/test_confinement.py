@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import Lack, Need
 from tests.workers.speaking import LONG, begin, children, server, utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 from workers.process import confinement, landlock, seccomp
 from workers.process import trial as trial_of_kinds
 from workers.process.profiles import PROFILES
@@ -152,7 +152,7 @@ from importlib.util import find_spec
 import msgspec
 from tests.conftest import Lack, Need
 from tests.workers.speaking import say, utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 from workers.process.confinement import missing
 from workers.process.trial import KINDS, tried
 with closing(EspeakEngine()) as engine:

@@ -115,9 +115,9 @@ def test_what_runs_in_a_confined_child_imports_the_standard_library_alone(name: 
 @pytest.mark.parametrize(
     "program",
     [
-        "workers/engines/espeak_server.py",
-        "workers/engines/pocketsphinx_server.py",
-        "workers/decode_server.py",
+        "workers/engines/espeak/espeak_server.py",
+        "workers/engines/pocketsphinx/pocketsphinx_server.py",
+        "workers/audio/decode_server.py",
     ],
 )
 def test_a_program_confines_itself_before_it_says_that_it_is_ready(program: str) -> None:

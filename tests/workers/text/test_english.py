@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engines.neural_text import in_pieces, unwrapped
+from workers.engines.neural.text import in_pieces, unwrapped
 from workers.text.english import is_english_script, readable_english
 
 

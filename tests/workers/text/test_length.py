@@ -7,7 +7,7 @@ import pytest
 from app.domain.speech.sample_texts import sample_text
 from db.speech_length import estimated_seconds
 from tests.workers.speaking import say, utterance
-from workers.engines.espeak import SAMPLE_RATE_HZ, EspeakEngine
+from workers.engines.espeak.engine import SAMPLE_RATE_HZ, EspeakEngine
 from workers.text.shapes import prepare
 
 LANGUAGES = ("en", "de", "fr", "ru", "es", "ar", "hi", "zh", "ja", "ko", "el", "tr", "vi")

@@ -8,7 +8,7 @@ import pytest
 
 from db.speech_length import estimated_seconds
 from workers.engines import Utterance
-from workers.engines.espeak import EspeakEngine
+from workers.engines.espeak.engine import EspeakEngine
 from workers.text.shapes import prepare
 
 from .corpus import PROSE

@@ -13,7 +13,7 @@ import torch
 
 from db.settings import SettingsError
 from workers.engines import DeviceLost, Interrupted, Refused, Utterance, load
-from workers.engines.xtts import XttsEngine
+from workers.engines.xtts.engine import XttsEngine
 from workers.xtts.decode import Decoder, Row
 from workers.xtts.loop import Loop
 from workers.xtts.prefix import Voice
@@ -273,7 +273,7 @@ def test_a_fault_breaks_what_it_touched_and_the_loop_goes_on(loop: Starts) -> No
 
 
 def test_the_engine_tells_a_lost_device(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.engines.xtts.Decoder", LostDecoder)
+    monkeypatch.setattr("workers.engines.xtts.engine.Decoder", LostDecoder)
     lost = XttsEngine(checkpoint, rows=2)
     with pytest.raises(DeviceLost):
         say(lost, "One two three four five six seven.")

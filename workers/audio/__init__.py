@@ -1,0 +1,1 @@
+"""Audio formats: encoded as it is spoken, decoded in confined children."""

@@ -1,0 +1,1 @@
+"""The eSpeak NG engine."""

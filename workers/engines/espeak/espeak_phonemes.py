@@ -1,0 +1,101 @@
+"""Phonemes by eSpeak NG, from its own process: its licence (GPL-3) and its faults stay there."""
+
+import socket
+import threading
+from collections.abc import Sequence
+
+import msgspec
+
+from workers.engines import Interrupted, Refused
+from workers.engines.espeak.engine import Server
+
+STALL_S_MAX = 10.0
+_DEATHS_MAX = 2
+_LOSSES_MAX = 2
+_ANSWER_BYTES_MAX = 1 << 20
+
+
+class _Request(msgspec.Struct, frozen=True):
+    ipa: Sequence[str]
+
+
+class Phonemizer:
+    """Says how texts are pronounced, from any thread. Its process starts at the first question."""
+
+    def __init__(self, stall_s_max: float = STALL_S_MAX) -> None:
+        self._stall_s_max = stall_s_max
+        self._lock = threading.Lock()
+        self._server: Server | None = None
+
+    def ipa(self, voice: str, texts: Sequence[str]) -> list[str]:
+        """The IPA of each text, "^" between the letters of one sound, without punctuation.
+
+        `voice`: espeak's identifier ("roa/es"). Raises Refused where two children died of it; Interrupted.
+        """
+        request = msgspec.json.encode(_Request(texts))
+        deaths = losses = 0
+        while deaths < _DEATHS_MAX:
+            server = self._started()
+            try:
+                return _answer(server.ask(voice, request), len(texts))
+            except (OSError, EOFError) as error:
+                if isinstance(error, EOFError) and not server.is_lost():
+                    deaths += 1
+                    server.log_death(deaths)
+                    continue
+                self._drop(server)  # it hangs or is gone, perhaps because another thread has closed us
+                losses += 1
+                if losses >= _LOSSES_MAX:
+                    raise Interrupted("espeak server") from error
+        raise Refused("unspeakable_text")
+
+    def close(self) -> None:
+        """End its process; the next question starts another."""
+        with self._lock:
+            if self._server is not None:
+                self._server.stop()
+            self._server = None
+
+    def _started(self) -> Server:
+        with self._lock:
+            if self._server is not None and self._server.is_lost():
+                self._server.stop()
+                self._server = None
+            if self._server is None:
+                try:
+                    self._server = Server(self._stall_s_max)
+                except OSError as error:
+                    raise Interrupted("espeak server") from error
+            return self._server
+
+    def _drop(self, server: Server) -> None:
+        """The next question asks another server."""
+        with self._lock:
+            server.stop()
+            if self._server is server:
+                self._server = None
+
+
+def _answer(stream: socket.socket, count: int) -> list[str]:
+    """Raises EOFError where the child ended before its answer did, or gave one that is none."""
+    with stream:
+        length = int.from_bytes(_received(stream, 4), "little")
+        if length > _ANSWER_BYTES_MAX:
+            raise EOFError
+        try:
+            found = msgspec.json.decode(_received(stream, length), type=list[str])
+        except msgspec.DecodeError as error:
+            raise EOFError from error
+    if len(found) != count:
+        raise EOFError
+    return found
+
+
+def _received(stream: socket.socket, count: int) -> bytes:
+    received = b""
+    while len(received) < count:
+        part = stream.recv(count - len(received), socket.MSG_WAITALL)
+        if not part:
+            raise EOFError
+        received += part
+    return received

@@ -1,0 +1,136 @@
+"""The hibari engine: natural English voices, about a hundred times quicker than real time on one core.
+
+The model and its code are catalogue files, loaded only in the confined server (`hibari_model.py`). Here: its
+voices, and its texts in pieces it can speak. How it runs: `neural.py`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from msgspec import Struct
+
+from db.formats import FORMATS
+from db.rows import Capabilities, Voice
+from db.settings import SettingsError
+from workers.engines import Refused, Utterance
+from workers.engines.neural.children import Program
+from workers.engines.neural.engine import NeuralEngine
+from workers.engines.neural.model import Piece
+from workers.engines.neural.text import in_pieces, unwrapped
+from workers.models.store import ModelError, installed, models_folder, verified
+from workers.text.english import is_english_script, readable_english
+
+SAMPLE_RATE_HZ = 24_000
+CHARACTERS_MAX = 100_000
+COST_US_PER_CHARACTER = 600  # measured: 500 to 900 of processor time
+PIECE_CHARACTERS_MAX = 300
+FIRST_CHARACTERS_MAX = 150
+JOINED_CHARACTERS_MAX = 120  # a newcomer waits no longer than for so many
+SLOTS = 200
+_OTHERS = "hibari-voices"  # in the catalogue
+_ACCENTS = {"en-US": "American", "en-GB": "British"}
+
+
+class _Known(Struct, frozen=True):
+    """A voice of hibari's: its id here, its name in the wheel, its file where that is not in the wheel."""
+
+    id: str
+    name: str
+    model: str
+    gender: Literal["male", "female"]
+    language: str
+    file: str = ""
+
+
+_KNOWN = (
+    _Known("heart", "Heart", "heart", "female", "en-US"),
+    _Known("fenrir", "Fenrir", "fenrir", "male", "en-US", "am_fenrir_v2.int8.onnx"),
+    _Known("emma-gb", "Emma (British)", "emma", "female", "en-GB", "bf_emma.int8.onnx"),
+    _Known("fable", "Fable", "fable", "male", "en-GB", "bm_fable.int8.onnx"),
+    _Known("kore", "Kore", "kore", "female", "en-US", "af_kore.int8.onnx"),
+)
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> NeuralEngine:
+    """The engine with the models that are there. Raises SettingsError; OSError where it does not start."""
+    try:
+        return NeuralEngine(Hibari(models_folder(environ)))
+    except ModelError as error:
+        raise SettingsError(str(error)) from None
+
+
+class Hibari:
+    """hibari's voices, as the worker sees them."""
+
+    idle_s = None  # 170 MB, and the first voice everybody meets: it stays
+    slots = SLOTS
+
+    def __init__(self, models: Path) -> None:
+        self._models = models
+        self._has_others = _has_others(models)
+        known = [voice for voice in _KNOWN if self._has_others or not voice.file]
+        self._names = {voice.id: voice.model for voice in known}
+        self.children = self.files_at_once = len(os.sched_getaffinity(0))
+        self.program = Program(
+            kind="hibari", module="workers.engines.hibari.hibari_model", folders=self._folders, stall_s=30.0
+        )
+        self.capabilities = Capabilities(
+            engine="hibari",
+            kind="speech",
+            voices=tuple(map(_voice, known)),
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            formats=tuple(FORMATS),
+            characters_max=CHARACTERS_MAX,
+            cost_us_per_character=COST_US_PER_CHARACTER,
+            speed_min=0.5,  # as its maker promises; 0.25 to 4 are possible, and worse
+            speed_max=2.0,
+            texts_broken_up=True,
+        )
+
+    def pieces(self, utterance: Utterance) -> Iterator[Piece]:
+        """Sentences. Raises Refused: `unsupported_script`."""
+        if not is_english_script(utterance.text):
+            raise Refused("unsupported_script")
+        parts = in_pieces(
+            unwrapped(readable_english(utterance.text)),
+            utterance.language,
+            characters_max=PIECE_CHARACTERS_MAX,
+            first_max=PIECE_CHARACTERS_MAX,
+            joined_max=JOINED_CHARACTERS_MAX,
+            first_joined_max=FIRST_CHARACTERS_MAX,  # its first sentence is heard before the second is made
+        )
+        for text in parts:
+            yield Piece(
+                text=text,
+                voice=self._names[utterance.voice],
+                language=utterance.language,
+                speed=utterance.speed,
+            )
+
+    def _folders(self) -> Mapping[str, str]:
+        names = {"hibari": "hibari"} | ({"voices": _OTHERS} if self._has_others else {})
+        return {use: str(verified(name, self._models)) for use, name in names.items()}
+
+
+def _has_others(models: Path) -> bool:
+    """Whether hibari's further voices are there, as they should be; without them there is still the one."""
+    try:
+        return installed(_OTHERS, models) and bool(verified(_OTHERS, models))
+    except ModelError as error:
+        structlog.get_logger().warning("voices_left_out", reason=str(error))
+        return False
+
+
+def _voice(known: _Known) -> Voice:
+    return Voice(
+        id=known.id,
+        name=known.name,
+        gender=known.gender,
+        languages=(known.language,),
+        language_names=("English",),
+        description=f"A natural {_ACCENTS[known.language]} voice.",
+        quality="high",
+    )

@@ -1,0 +1,1 @@
+"""The Kokoro engine."""

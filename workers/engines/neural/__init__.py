@@ -1,0 +1,1 @@
+"""What the neural engines share: confined children that speak pieces from one fair queue."""

@@ -1,0 +1,1 @@
+"""The XTTS engine; its inference is in `workers/xtts`."""

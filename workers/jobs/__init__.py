@@ -1,0 +1,1 @@
+"""Jobs in a worker: claimed, run, their results written; leases, maintenance, the broker."""

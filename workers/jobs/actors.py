@@ -1,0 +1,28 @@
+"""What Dramatiq runs: one actor an engine, one message: "there is work". It drains and returns.
+
+Of a message whose arrival was seen, the drain is done when it is handed over.
+"""
+
+import dramatiq
+
+from db import nudge
+from workers.jobs.broker import WakingBroker
+from workers.jobs.runner import Runner
+
+
+def declare(broker: WakingBroker, engine: str, runner: Runner) -> None:
+    """Put the engine's `drain` actor on `broker`. A message too many is harmless: it finds nothing."""
+    broker.has_room, broker.woken = runner.has_room, runner.drain
+
+    def drain(seen: bool = False) -> None:
+        if not seen:
+            runner.drain()
+
+    dramatiq.Actor(
+        drain,
+        broker=broker,
+        actor_name=nudge.actor_name(engine),
+        queue_name=nudge.queue_name(engine),
+        priority=0,
+        options={},
+    )

@@ -1,0 +1,129 @@
+"""A runner's claims: which jobs of which accounts a worker takes for its slots, and beyond them."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import psycopg
+import structlog
+
+from db import work
+from db.rows import Claimed, Shares
+from workers.jobs.batching import Beyond, Plan
+from workers.jobs.connection import Link
+from workers.pipelines.protocol import Craft
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger()
+_LOOK_S = 0.1
+_BUSY_LOOKS_MAX = 4  # of which a job's end each time spares the look: slots become free soon enough
+
+
+class Claims:
+    """Claims for one engine. Where Postgres is out of reach it finds nothing: the timer asks again."""
+
+    def __init__(self, craft: Craft, settings: WorkerSettings, link: Link, worker: str) -> None:
+        self._engine = craft.capabilities.engine
+        self._params = craft.params
+        self._lease_s = settings.lease_s
+        self._link = link
+        self._worker = worker
+        self.shares = Shares(slots=craft.slots, percent=settings.account_slots_percent)
+
+    def take(self, wanted: Plan) -> list[Claimed]:
+        """What `wanted` says, the fairest first."""
+        jobs = self._claimed(
+            wanted.limit, lane=wanted.lane, mixed=wanted.any_lane, live_only=wanted.live_only
+        )
+        if wanted.fill and 0 < len(jobs) < wanted.limit:
+            jobs += self._claimed(wanted.limit - len(jobs), lane=None, mixed=True)
+        return jobs
+
+    def take_beyond(self, wanted: Beyond) -> list[Claimed]:
+        """A job of each of so many accounts that run nothing."""
+        return self._found(
+            lambda: self._link.run(
+                work.claim_beyond,
+                engine=self._engine,
+                params=self._params,
+                limit=wanted.limit,
+                characters_max=wanted.characters_max,
+                worker=self._worker,
+                lease_s=self._lease_s,
+            )
+        )
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._link.close()
+
+    def _claimed(
+        self, limit: int, *, lane: str | None, mixed: bool, live_only: bool = False
+    ) -> list[Claimed]:
+        return self._found(
+            lambda: self._link.run(
+                work.claim,
+                engine=self._engine,
+                params=self._params,
+                lane=lane,
+                mixed=mixed,
+                live_only=live_only,
+                limit=limit,
+                worker=self._worker,
+                lease_s=self._lease_s,
+                shares=self.shares,
+            )
+        )
+
+    def _found(self, claim: Callable[[], Sequence[Claimed]]) -> list[Claimed]:
+        try:
+            return list(claim())
+        except psycopg.Error as error:
+            log.warning("claim_failed", error=type(error).__name__)
+            return []
+
+
+class Lookout:
+    """A thread that looks for accounts that run nothing, while a worker's slots are taken.
+
+    Not while jobs keep ending, for some looks: whoever waits then has a slot soon, and a busy engine of short
+    jobs is not slowed down. `is_full`: whether looking makes sense now; `ends`: a count of jobs that ended.
+    """
+
+    def __init__(
+        self, is_full: Callable[[], bool], ends: Callable[[], int], look: Callable[[], None]
+    ) -> None:
+        self._is_full = is_full
+        self._ends = ends
+        self._look = look
+        self._wanted = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+        self._thread.start()
+
+    def want(self) -> None:
+        """Begin to look: all slots are taken. From any thread, at once."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
+        self._wanted.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._wanted.wait() and not self._stopping.is_set():
+            self._wanted.clear()
+            try:
+                self._look_while_full()
+            except Exception:
+                log.exception("lookout_failed")
+
+    def _look_while_full(self) -> None:
+        ends, spared = self._ends(), 0
+        while not self._stopping.wait(_LOOK_S) and self._is_full():
+            before, ends = ends, self._ends()
+            if ends != before and spared < _BUSY_LOOKS_MAX:
+                spared += 1
+                continue
+            spared = 0
+            self._look()

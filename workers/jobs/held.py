@@ -1,0 +1,129 @@
+"""What this worker holds: each claimed attempt, from its claim until its finish is written."""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from db.rows import Claimed
+from workers.pipelines.protocol import Task
+
+Attempt = tuple[UUID, int]  # the job, and the number that fences it
+_REMEMBERED_S = 60
+_REMEMBERED_MAX = 10_000
+
+
+class Row(Struct, eq=False):
+    """A claimed job. `task` is there once its engine has begun it."""
+
+    job: Claimed
+    claimed_at: float
+    task: Task | None = None
+    working: bool = True
+    lost: bool = False
+    live: bool = False  # somebody listens
+    first_audio_at: float | None = None
+    done_at: float | None = None
+    busy_s: float | None = None  # the engine's work, where that is not the time since the claim
+    cost_s: float | None = None  # the same without waits for other accounts' turns, where known
+    told: bool = False  # of its end
+    made_bytes: int = 0  # what is put into the store, once it is known
+
+    @property
+    def attempt(self) -> Attempt:
+        return self.job.id, self.job.attempt
+
+    @property
+    def engine_s(self) -> float | None:
+        """What the engine has worked for it; None where it has not come so far."""
+        if self.busy_s is not None or self.done_at is None:
+            return self.busy_s
+        return self.done_at - self.claimed_at
+
+
+class Rows:
+    """The rows held, for any thread. Keyed by attempt: a worker may lose a job and claim it again."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Attempt, Row] = {}
+        self.forgotten = 0  # so many, ever
+        self._listened: dict[UUID, float] = {}  # when we heard of jobs that we do not hold; the oldest first
+        self._lock = threading.Lock()
+
+    def add(self, jobs: Sequence[Claimed]) -> list[Row]:
+        """Hold claimed jobs; their leases are renewed from now on."""
+        rows = [Row(job=job, claimed_at=time.monotonic(), live=job.live) for job in jobs]
+        with self._lock:
+            for row in rows:
+                row.live = row.live or row.job.id in self._listened
+            self._rows |= {row.attempt: row for row in rows}
+        return rows
+
+    def begun(self, row: Row, task: Task) -> None:
+        """The engine has begun the row; where it was lost meanwhile, it is stopped at once."""
+        with self._lock:
+            row.task = task
+        if row.lost:
+            task.close()
+
+    def ended(self, row: Row) -> None:
+        """The row needs its slot no longer; it is held until its finish is written."""
+        row.working = False
+
+    def working(self) -> list[Row]:
+        """The rows that have a slot."""
+        with self._lock:
+            return [row for row in self._rows.values() if row.working]
+
+    def held(self) -> list[Attempt]:
+        """Every attempt whose lease this worker must renew."""
+        with self._lock:
+            return list(self._rows)
+
+    def get(self, attempt: Attempt) -> Row | None:
+        """The row of that attempt, while it is held."""
+        with self._lock:
+            return self._rows.get(attempt)
+
+    def attempts(self, job: UUID) -> list[Attempt]:
+        """The attempts held of one job."""
+        with self._lock:
+            return [attempt for attempt in self._rows if attempt[0] == job]
+
+    def live(self) -> set[Attempt]:
+        """The attempts somebody listens to."""
+        with self._lock:
+            return {attempt for attempt, row in self._rows.items() if row.live}
+
+    def listened(self, job: UUID) -> None:
+        """Somebody listens to a job: one that is held, or that this worker is just claiming."""
+        now = time.monotonic()
+        with self._lock:
+            for attempt, row in self._rows.items():
+                row.live = row.live or attempt[0] == job
+            self._listened.pop(job, None)
+            self._listened[job] = now
+            while len(self._listened) > _REMEMBERED_MAX or now - self._oldest() > _REMEMBERED_S:
+                del self._listened[next(iter(self._listened))]
+
+    def _oldest(self) -> float:
+        return next(iter(self._listened.values()))
+
+    def lose(self, attempts: Iterable[Attempt]) -> None:
+        """Stop attempts that are no longer ours: cancelled, swept, or to be handed back."""
+        with self._lock:
+            rows = [self._rows[attempt] for attempt in attempts if attempt in self._rows]
+            for row in rows:
+                row.lost = True
+        for row in rows:
+            if row.task is not None:
+                row.task.close()
+
+    def forget(self, attempts: Iterable[Attempt]) -> None:
+        """Let go of attempts whose finish is written, or can never be."""
+        with self._lock:
+            for attempt in attempts:
+                self._rows.pop(attempt, None)
+                self.forgotten += 1

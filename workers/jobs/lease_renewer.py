@@ -1,0 +1,50 @@
+"""Renews leases, and does nothing else: nothing slow may stand between a job and its lease."""
+
+import threading
+
+import psycopg
+import structlog
+
+from db import supervised, work
+from workers.jobs.connection import Link
+from workers.jobs.held import Rows
+
+log = structlog.get_logger()
+_BEATS_A_LEASE = 4
+
+
+class Keeper:
+    """A thread with a connection of its own. Attempts it cannot renew are stopped."""
+
+    def __init__(self, rows: Rows, link: Link, *, worker: str, lease_s: float) -> None:
+        self._rows = rows
+        self._link = link
+        self._worker = worker
+        self._lease_s = lease_s
+        self._stopping = threading.Event()
+        self._thread = supervised.thread(
+            "keeper", self._beat, self._stopping, every_s=lease_s / _BEATS_A_LEASE
+        )
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew no more."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(self._lease_s)
+        self._link.close()
+
+    def _beat(self) -> None:
+        try:
+            self._renew()
+        except psycopg.Error as error:
+            log.warning("renew_failed", error=type(error).__name__)
+
+    def _renew(self) -> None:
+        held = self._rows.held()
+        if held:
+            ours = self._link.run(work.renew, held, worker=self._worker, lease_s=self._lease_s)
+            self._rows.lose(attempt for attempt in held if attempt not in ours)

@@ -1,0 +1,133 @@
+"""What happens by the clock: the engine shown, lost jobs swept, unheard ones found, old audio forgotten."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import structlog
+
+from db import supervised, work
+from db.log import hashed
+from db.objects import Objects, StoreError
+from workers import metrics
+from workers.jobs.connection import Link
+from workers.jobs.orphaned_uploads import sweep_uploads
+from workers.jobs.runner import Runner
+from workers.pipelines.live_publisher import Airing
+from workers.pipelines.protocol import Craft
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger()
+_FORGET_S_MAX = 2.0  # a beat
+_FORGET_AT_ONCE = 50
+_SWEEP_MAX = 200
+
+
+class Timer:
+    """A thread that beats each `sweep_s`. A step that fails is tried again at the next beat, alone."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        craft: Craft,
+        store: Objects,
+        settings: WorkerSettings,
+        link: Link,
+        worker: str,
+        airing: Airing,
+    ) -> None:
+        self._runner = runner
+        self._craft = craft
+        self._store = store
+        self._settings = settings
+        self._link = link
+        self._worker = worker
+        self._airing = airing
+        self._stopping = threading.Event()
+        self._uploads_due = 0.0
+        self._thread = supervised.thread("timer", self._beat, self._stopping, every_s=settings.sweep_s)
+
+    def start(self, giving_up: threading.Event) -> None:
+        """Make the engine known, waiting for Postgres until `giving_up` where need be, and begin."""
+        while not self._step(self._publish) and not giving_up.wait(0.5):
+            pass
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the beats, and take this worker off the list of those present."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._step(self._retire)
+        self._link.close()
+
+    def _beat(self) -> None:
+        for step in (
+            self._publish,
+            self._sweep,
+            self._forget_audio,
+            self._forget_texts,
+            self._forget_keys,
+            self._probe_store,
+            self._sweep_uploads,
+            self._runner.drain,  # finds what no message told of
+        ):
+            self._step(step)
+
+    def _step(self, step: Callable[[], None]) -> bool:
+        name = getattr(step, "__name__", "step").lstrip("_")
+        try:
+            step()
+        except (psycopg.Error, StoreError) as error:
+            log.warning("beat_failed", step=name, error=type(error).__name__)
+        except Exception:
+            log.exception("beat_failed", step=name)
+        else:
+            return True
+        metrics.beat_failed(name)
+        return False
+
+    def _publish(self) -> None:
+        self._link.run(work.publish, self._craft.capabilities, worker=self._worker)
+
+    def _retire(self) -> None:
+        self._link.run(work.retire, engine=self._craft.capabilities.engine, worker=self._worker)
+
+    def _sweep(self) -> None:
+        swept = self._link.run(work.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX)
+        for job, engine, result, kind in swept:
+            metrics.swept(engine, kind, result)
+            log.info("job_swept", job=hashed(job), engine=engine, result=result)
+        self._airing.done((job, result) for job, _, result, _ in swept)
+
+    def _forget_audio(self) -> None:
+        """Deletes first, then forgets: what could not be deleted is found again."""
+        deadline = time.monotonic() + _FORGET_S_MAX
+        while time.monotonic() < deadline:
+            old = self._link.run(work.old_audio, limit=_FORGET_AT_ONCE)
+            if not old:
+                return
+            self._store.delete(key for _, key in old)
+            self._link.run(work.forget_audio, [job for job, _ in old])
+
+    def _forget_texts(self) -> None:
+        self._link.run(work.forget_texts, keep_s=self._settings.audio_keep_s, limit=_SWEEP_MAX)
+
+    def _forget_keys(self) -> None:
+        self._link.run(work.forget_keys, limit=_SWEEP_MAX)
+
+    def _sweep_uploads(self) -> None:
+        """Now and then, and by who transcribes: the list of a large store is long."""
+        now = time.monotonic()
+        if self._craft.capabilities.kind == "transcription" and now >= self._uploads_due:
+            self._uploads_due = now + self._settings.upload_sweep_s
+            swept = sweep_uploads(self._store, self._link, keep_s=self._settings.upload_keep_s)
+            if swept:
+                log.info("uploads_swept", uploads=swept)
+
+    def _probe_store(self) -> None:
+        if self._runner.store_lost.is_set():
+            self._store.probe()
+            log.info("store_back")
+            self._runner.store_lost.clear()

@@ -1,0 +1,61 @@
+"""Audio that no job names: put by a worker that was killed before it could say so. Found and deleted."""
+
+import re
+import threading
+from collections.abc import Iterator
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from db import supervised, work
+from db.objects import PROBES, Objects, StoreError
+from workers.jobs.connection import Link
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger()
+_AUDIO = "jobs"
+# What an attempt made (`craft.made_key`), whole or broken off; all else is none of ours to judge.
+_KEY = re.compile(r"jobs/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})-\d+\.\w+(?:#\w+)?")
+
+
+class Orphans:
+    """A thread that looks at one page of the store each `orphan_look_s`, round and round."""
+
+    def __init__(self, store: Objects, link: Link, settings: WorkerSettings) -> None:
+        self._store = store
+        self._link = link
+        self._older_s = settings.orphan_s
+        self._pages: Iterator[list[str]] = iter(())
+        self._stopping = threading.Event()
+        self._thread = supervised.thread(
+            "orphans", self._beat, self._stopping, every_s=settings.orphan_look_s
+        )
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; a look under way is left to end by itself."""
+        self._stopping.set()
+
+    def look(self) -> int:
+        """Look at the next page; how many objects were deleted. Raises psycopg.Error, StoreError."""
+        keys = next(self._pages, None)
+        if keys is None:
+            for probes in self._store.old(PROBES, self._older_s):  # of workers killed meanwhile
+                self._store.delete(probes)
+            self._pages = self._store.old(_AUDIO, self._older_s)
+            keys = next(self._pages, [])
+        ours = [(key, UUID(found[1])) for key in keys if (found := _KEY.fullmatch(key))]
+        gone = self._link.run(work.orphans, ours) if ours else []
+        self._store.delete(gone)
+        return len(gone)
+
+    def _beat(self) -> None:
+        try:
+            if deleted := self.look():
+                log.info("orphans_deleted", objects=deleted)
+        except (psycopg.Error, StoreError) as error:
+            log.warning("orphans_not_seen", error=type(error).__name__)

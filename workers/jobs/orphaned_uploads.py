@@ -1,0 +1,34 @@
+"""Uploads nobody needs any more: of jobs cancelled or swept, of front doors that died in between."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from db import work
+from db.objects import Objects
+from db.uploads import PREFIX, job_of
+from workers.jobs.connection import Link
+
+_UNKNOWN_S = 3600.0  # an upload is there before its job is: so long it may be on its way
+_AT_ONCE = 500
+
+
+def sweep_uploads(store: Objects, link: Link, *, keep_s: int) -> int:
+    """Delete uploads whose job ended `keep_s` ago, and those of no job; how many. Raises StoreError."""
+    found = {job: (key, at) for key, at in store.found(PREFIX) if (job := job_of(key)) is not None}
+    deleted = 0
+    for batch in _batches(list(found)):
+        known = link.run(work.upload_jobs, batch, keep_s=keep_s)
+        spent = [found[job][0] for job in batch if _is_spent(known.get(job), found[job][1])]
+        store.delete(spent)
+        deleted += len(spent)
+    return deleted
+
+
+def _is_spent(needed: bool | None, put_at: datetime) -> bool:
+    if needed is None:
+        return put_at < datetime.now(UTC) - timedelta(seconds=_UNKNOWN_S)
+    return not needed
+
+
+def _batches(jobs: list[UUID]) -> list[list[UUID]]:
+    return [jobs[at : at + _AT_ONCE] for at in range(0, len(jobs), _AT_ONCE)]

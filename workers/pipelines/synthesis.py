@@ -1,0 +1,153 @@
+"""The craft of speech: text → PCM → encoded, once → spool → store, and on the way to whoever listens."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from db.chunks import Live
+from db.objects import Objects
+from db.rows import Claimed, Finished, SpeechParams
+from workers import metrics
+from workers.engines import Engine, Measured, Refused, Speech, TakesTurns, Utterance
+from workers.jobs.held import Row
+from workers.pipelines.live_publisher import Airing
+from workers.pipelines.protocol import made_key
+from workers.pipelines.spool import Audio, Limits, Spool
+from workers.settings import WorkerSettings
+from workers.text.shapes import prepare
+
+_MANY_SLOTS = 32
+
+
+class Speaking:
+    """Speaks jobs with an engine."""
+
+    params = SpeechParams
+
+    def __init__(self, engine: Engine, store: Objects, settings: WorkerSettings, airing: Airing) -> None:
+        self._engine = engine
+        self._store = store
+        self._airing = airing
+        self._limits = Limits(
+            memory_bytes=settings.spool_memory_bytes,
+            audio_bytes_max=settings.audio_bytes_max,
+            audio_s_max=settings.audio_s_max,
+        )
+        self.capabilities = replace(
+            engine.capabilities,
+            audio_s_max=settings.audio_s_max,
+            audio_bytes_max=settings.audio_bytes_max,
+        )
+        self.slots = engine.slots
+        self.extra_slots = engine.extra_slots if isinstance(engine, TakesTurns) else 0
+        # Where a job holds a slot for long, others' long ones must not keep a listener waiting for one.
+        self.live_slots = engine.slots // 4 if engine.slots >= _MANY_SLOTS else 0
+        self.mixed_lanes = engine.mixed_lanes
+        self.batched = engine.batched
+        self.keep_s = settings.audio_keep_s
+
+    def begin(self, jobs: Sequence[Claimed]) -> Sequence[Speech]:
+        """Start a batch in the engine. A text that cannot be prepared fails its own job and no other."""
+        prepared = [_prepared(job, broken_up=self.capabilities.texts_broken_up) for job in jobs]
+        utterances = [each for each in prepared if isinstance(each, Utterance)]
+        begun = iter(self._engine.begin(utterances) if utterances else [])
+        return [next(begun) if isinstance(each, Utterance) else each for each in prepared]
+
+    def work(self, row: Row, task: Speech) -> Finished:
+        """Speak the row to its end, into the store."""
+        params = row.job.params
+        assert isinstance(params, SpeechParams)
+        spool = Spool(params, engine_hz=self.capabilities.sample_rate_hz, limits=self._limits)
+        listeners = _Listeners(row, spool, self._airing)
+        try:
+            for pcm in metrics.timed(self.capabilities.engine, row, task):
+                listeners.give(spool.write(pcm))
+            if spool.silent:
+                raise Refused("nothing_to_say")
+            listeners.give(spool.end())
+            return self._stored(row, spool.finish())
+        finally:
+            row.cost_s = task.engine_s if isinstance(task, Measured) else None
+            spool.close()
+
+    def _stored(self, row: Row, audio: Audio) -> Finished:
+        job, params = row.job, row.job.params
+        assert isinstance(params, SpeechParams)
+        key = made_key(job, params.format)
+        row.made_bytes = audio.audio_bytes
+        self._store.put(key, audio.file)
+        return Finished(
+            id=job.id,
+            attempt=job.attempt,
+            outcome="done",
+            object=key,
+            content_type=audio.content_type,
+            audio_bytes=audio.audio_bytes,
+            duration_ms=audio.duration_ms,
+            sha256=audio.sha256,
+        )
+
+    def settled(self, ends: Sequence[Finished]) -> None:
+        """Nothing is left of a spoken job but its audio."""
+
+    def close(self) -> None:
+        """Stop the engine."""
+        self._engine.close()
+
+
+class _Listeners:
+    """Those who listen to one attempt, from its first byte on, whenever they come."""
+
+    def __init__(self, row: Row, spool: Spool, airing: Airing) -> None:
+        self._row = row
+        self._spool = spool
+        self._airing = airing
+        self._live = Live(*row.attempt)
+        self._begun = False
+
+    def give(self, new: bytes) -> None:
+        """Bytes that the spool has just taken."""
+        if not self._row.live or not new:
+            return
+        parts = (new,) if self._begun else self._spool.so_far()
+        given = self._spool.audio_bytes - len(new) if self._begun else 0
+        for part in parts:
+            given += len(part)
+            until_ms = round(self._spool.audio_ms * given / self._spool.audio_bytes)
+            self._airing.audio(self._live, part, until_ms=until_ms)
+        self._begun = True
+
+
+class _Unprepared:
+    """Speech of a text whose preparation failed."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing was begun."""
+
+
+def _prepared(job: Claimed, *, broken_up: bool) -> Utterance | _Unprepared:
+    try:
+        return _utterance(job, broken_up=broken_up)
+    except Exception as error:  # any at all: it is a mistake of ours, found by one text
+        return _Unprepared(error)
+
+
+def _utterance(job: Claimed, *, broken_up: bool) -> Utterance:
+    params = job.params
+    assert isinstance(params, SpeechParams)
+    return Utterance(
+        job_id=job.id,
+        text=prepare(params.text, params.language, broken_up=broken_up),
+        voice=params.voice,
+        language=params.language,
+        speed=params.speed,
+        pitch=params.pitch,
+        live=job.live,
+        owner=job.owner,
+    )

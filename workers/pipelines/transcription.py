@@ -1,0 +1,125 @@
+"""The craft of transcription: upload → PCM → segments → one JSON object in the store."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from io import BytesIO
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+import msgspec
+
+from db.objects import Objects
+from db.rows import Claimed, Finished, TranscriptionParams
+from db.transcripts import CONTENT_TYPE, Transcript, joined
+from db.uploads import upload_key
+from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder, Pcm
+from workers.engines import Interrupted, Refused
+from workers.engines.transcriber import Transcriber, Wish
+from workers.jobs.held import Row
+from workers.pipelines.protocol import made_key
+from workers.settings import WorkerSettings
+
+
+class Transcribing:
+    """Hears uploads with a recogniser; while some are heard, others are fetched and decoded."""
+
+    params = TranscriptionParams
+    extra_slots = 0
+    live_slots = 0  # nobody listens to a transcript
+    mixed_lanes = True
+    batched = False
+
+    def __init__(self, transcriber: Transcriber, store: Objects, settings: WorkerSettings) -> None:
+        self._transcriber = transcriber
+        self._store = store
+        self._settings = settings
+        self._decoder = Decoder()
+        self.slots = transcriber.slots
+        self.capabilities = transcriber.capabilities
+        self.keep_s = settings.transcript_keep_s
+
+    def begin(self, jobs: Sequence[Claimed]) -> Sequence[DecodeCall]:
+        """Nothing is done yet: rows wait for each other."""
+        return [DecodeCall() for _ in jobs]
+
+    def work(self, row: Row, task: DecodeCall) -> Finished:
+        """Write down one upload, into the store."""
+        params = row.job.params
+        assert isinstance(params, TranscriptionParams)
+        with TemporaryFile() as file:
+            self._fetch(params.object, file)
+            with self._decoder.decoded(file, self._limits(params), task) as pcm:
+                transcript = self._heard(row, pcm, params, task)
+        return self._stored(row, transcript)
+
+    def settled(self, ends: Sequence[Finished]) -> None:
+        """The uploads of jobs that have ended are deleted, unless they are to be kept for a while."""
+        if self._settings.upload_keep_s == 0:
+            self._store.delete(upload_key(end.id) for end in ends)
+
+    def close(self) -> None:
+        """Stop decoding and hearing."""
+        self._decoder.close()
+        self._transcriber.close()
+
+    def _limits(self, params: TranscriptionParams) -> DecodeLimits:
+        return DecodeLimits(
+            seconds_max=params.seconds_max,
+            cpu_s=self._settings.decode_cpu_s,
+            wall_s=self._settings.decode_wall_s,
+            memory_bytes=self._settings.decode_memory_bytes,
+        )
+
+    def _fetch(self, key: str, file: BinaryIO) -> None:
+        try:
+            self._store.fetch(key, file)
+        except FileNotFoundError:
+            raise Refused("upload_lost") from None
+        file.flush()
+
+    def _heard(self, row: Row, pcm: Pcm, params: TranscriptionParams, task: DecodeCall) -> Transcript:
+        wish = Wish(
+            language=params.language,
+            words=params.words,
+            translate=params.translate,
+            prompt=params.prompt,
+            temperature=params.temperature,
+        )
+        if task.closed.is_set():
+            raise Interrupted("closed")
+        heard = self._transcriber.transcribe(pcm.samples, wish, task.closed)
+        try:
+            segments = tuple(heard.segments)
+        finally:
+            row.busy_s = heard.busy_s
+        return Transcript(
+            text=joined(segments),
+            language=heard.language,
+            duration=round(pcm.seconds, 3),
+            segments=segments,
+            warnings=(*_warnings(pcm), *heard.warnings),
+            engine=self.capabilities.engine,
+        )
+
+    def _stored(self, row: Row, transcript: Transcript) -> Finished:
+        job, body = row.job, msgspec.json.encode(transcript)
+        key = made_key(job, "json")
+        row.made_bytes = len(body)
+        self._store.put(key, BytesIO(body))
+        return Finished(
+            id=job.id,
+            attempt=job.attempt,
+            outcome="done",
+            object=key,
+            content_type=CONTENT_TYPE,
+            audio_bytes=len(body),
+            duration_ms=round(1000 * transcript.duration),
+            sha256=sha256(body).digest(),
+        )
+
+
+def _warnings(pcm: Pcm) -> tuple[str, ...]:
+    found = ["The file ends before it should: what follows was not heard."] if pcm.truncated else []
+    if pcm.errors:
+        found.append(f"{pcm.errors} broken pieces of the file were left out.")
+    return tuple(found)
