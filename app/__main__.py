@@ -16,10 +16,10 @@ from app.application import create_app
 from app.http.connection.protocol import protocol
 from app.http.server import SHUTDOWN_S, Server
 from app.settings import AppSettings, read_settings
-from db.log import configure
+from db.logging import configure
 from db.metrics import MetricsSettings, serve
-from db.objects import StoreError
 from db.settings import DbSettings, SettingsError, read
+from db.storage.objects import StoreError
 
 _KEEP_ALIVE_S = 30
 _GC_OBJECTS = 10_000  # made and not freed, until garbage is looked for: requests under way are none

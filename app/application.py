@@ -83,9 +83,9 @@ from app.http.rate_limit import Gate
 from app.http.sessions import Sessions
 from app.openapi.document import Document, document_route
 from app.settings import AppSettings
-from db.buckets import Buckets
-from db.objects import Objects, open_store
+from db.redis.token_buckets import Buckets
 from db.settings import DbSettings
+from db.storage.objects import Objects, open_store
 
 _OPEN_S = 2.0  # Postgres is given so long at start; then we serve without
 

@@ -14,9 +14,9 @@ from app.domain.transcription.service import TranscriptionLimits
 from app.http.cors import Cors
 from app.http.rate_limit import Limits
 from app.settings import AppSettings
-from db.disk import StoreDisk
-from db.open_streams import StreamCounts
+from db.redis.open_streams import StreamCounts
 from db.settings import DbSettings
+from db.storage.disk import StoreDisk
 
 _RESERVED = 3  # connections
 

@@ -7,7 +7,7 @@ is not known is taken for short: a text is not to be refused for a guess.
 import re
 from collections import Counter
 
-from db.scripts import is_native, script_of
+from db.writing_scripts import is_native, script_of
 
 _LETTER_S = {  # by a voice of its own language
     "Latn": 0.052, "Grek": 0.054, "Cyrl": 0.052, "Armn": 0.08, "Geor": 0.07, "Hebr": 0.083, "Arab": 0.07,

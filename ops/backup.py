@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Audit, Head
-from db.migrate import SchemaError, upgrade
+from db.postgres.migrate import SchemaError, upgrade
 from db.settings import DbSettings, SettingsError
 from ops import embedded
 from ops.cli import failing_on
@@ -210,7 +210,7 @@ def _take_secrets(kept: Path, home: Home) -> None:
 
 
 def _restore_database(places: DbSettings, dump: Path) -> None:
-    from db.migrations.apply import prepare_roles  # SQLAlchemy and Alembic take a second to import
+    from db.postgres.migrations.apply import prepare_roles  # SQLAlchemy and Alembic take a second to import
 
     prepare_roles(places.database_owner_url, places.database_url)
     run("pg_restore", places.database_owner_url, "--exit-on-error", "--single-transaction", str(dump))

@@ -276,7 +276,7 @@ def migrate() -> None:
     """Bring the database to this version (as `up` does)."""
     import psycopg
 
-    from db.migrate import SchemaError, upgrade
+    from db.postgres.migrate import SchemaError, upgrade
     from ops.stack import settings_for_cli
 
     with failing_on(psycopg.OperationalError, SchemaError):

@@ -17,7 +17,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from db.log import configure
+from db.logging import configure
 from db.metrics import MetricsSettings, serve
 from db.settings import DbSettings, SettingsError, read
 from ops import looks

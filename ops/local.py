@@ -212,7 +212,7 @@ class _Run:
                 supervisor.start(program)
             if not environ.get("REDIS_URL"):
                 supervisor.start(self._valkey())
-            import_module("db.migrate")  # while they start
+            import_module("db.postgres.migrate")  # while they start
             if not environ.get("DATABASE_URL"):
                 supervisor.wait_ready("postgres", seconds=embedded.READY_S)
         if not environ.get("REDIS_URL"):

@@ -10,13 +10,13 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from redis import Redis
 
-from db.disk import StoreDisk
-from db.floor import Disk
-from db.objects import StoreError, open_store
-from db.queries import query
-from db.rows import MICRO
+from db.postgres.jobs_worker import Way
+from db.postgres.queries import query
 from db.settings import DbSettings
-from db.work import Way
+from db.storage.disk import StoreDisk
+from db.storage.disk_floor import Disk
+from db.storage.objects import StoreError, open_store
+from db.types import MICRO
 from workers.jobs.connection import Link
 
 __all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis", "refunds"]

@@ -15,7 +15,7 @@ def migrate(stack: Stack) -> None:
     """Bring the stack's database to this version; raises UpError where that cannot be."""
     import psycopg
 
-    from db.migrate import SchemaError, upgrade
+    from db.postgres.migrate import SchemaError, upgrade
 
     try:
         upgrade(stack.database_owner_url, stack.database_url)

@@ -21,15 +21,15 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from db.engine import Pool, open_pool
-from db.migrate import upgrade
+from db.postgres.migrate import upgrade
+from db.postgres.pool import Pool, open_pool
 from ops import embedded
 from tests.openai_js import openai_js as openai_js
 from tests.openai_js import openai_package as openai_package
 from workers.models.store import ModelError, verified
 
 if mutated := os.environ.get("CODEVOICE_TEST_SQL"):  # see tests/db/test_mutants.py
-    from db.migrations import scripts
+    from db.postgres.migrations import scripts
 
     scripts.SQL = Path(mutated)
 

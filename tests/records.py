@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from db import jobs, ledger
-from db.engine import Pool, transaction
-from db.rows import MICRO, NewJob, SpeechParams, Submitted
-from db.work import WorkerConnection, worker_connection
+from db.postgres import jobs_api, ledger
+from db.postgres.jobs_worker import WorkerConnection, worker_connection
+from db.postgres.pool import Pool, transaction
+from db.types import MICRO, NewJob, SpeechParams, Submitted
 
 Wallet = Callable[..., Awaitable[uuid.UUID]]
 Submit = Callable[..., Awaitable[list[Submitted]]]
@@ -55,7 +55,7 @@ def submit(pool: Pool) -> Submit:
 
     async def send(*wanted: NewJob, wait_s_max: int = 3600, open_max: int = 1000) -> list[Submitted]:
         async with transaction(pool) as connection:
-            return await jobs.submit(connection, wanted, wait_s_max=wait_s_max, open_max=open_max)
+            return await jobs_api.submit(connection, wanted, wait_s_max=wait_s_max, open_max=open_max)
 
     return send
 

@@ -11,9 +11,9 @@ from functools import partial
 
 import structlog
 
-from db.log import configure
+from db.logging import configure
 from db.metrics import MetricsSettings, serve
-from db.ready import tell_ready
+from db.readiness import tell_ready
 from db.settings import DbSettings, SettingsError, read
 from workers.engines import LOADED_LATER, DeviceLost, Engine, load
 from workers.engines.transcriber import TRANSCRIBERS, Transcriber
@@ -93,9 +93,9 @@ def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSetti
     os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
     import dramatiq
 
-    from db import chunks
-    from db.disk import floor_of
-    from db.objects import open_store
+    from db.redis import live_audio
+    from db.storage.disk import floor_of
+    from db.storage.objects import open_store
     from workers import metrics
     from workers.jobs import actors
     from workers.jobs import broker as wake
@@ -112,12 +112,14 @@ def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSetti
     links = partial(Link, places.database_url)
     store = open_store(places.objects, floor=floor_of(places))
     airing = Airing(
-        chunks.connect(places.redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
+        live_audio.connect(places.redis_url),
+        keep_s=settings.live_keep_s,
+        audio_bytes_max=settings.live_bytes_max,
     )
     craft = open_craft(engine, store, settings, airing)
     runner = Runner(craft, store, settings, links, worker, airing)
     timer = Timer(runner, craft, store, settings, links("timer"), worker, airing)
-    calls = Calls(chunks.connect(places.redis_url), runner.rows)
+    calls = Calls(live_audio.connect(places.redis_url), runner.rows)
     keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
     orphans = Orphans(store, links("orphans"), settings)
     broker = wake.broker(places.redis_url)

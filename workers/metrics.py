@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from prometheus_client import Counter, Gauge, Histogram
 
 from db.metrics import JOB_ENDS, JOBS, LATENCY_S, STORE_FAILURES
-from db.rows import Finished
+from db.types import Finished
 from workers.jobs.held import Row
 
 _QUEUE_WAIT = Histogram(

@@ -16,8 +16,8 @@ from app.domain.store_health import store_away
 from app.http.bodies import AnyRequest
 from app.http.disconnects import Live, unless_left
 from db.formats import FORMATS
-from db.objects import Objects, StoreError
-from db.rows import JobStatus
+from db.storage.objects import Objects, StoreError
+from db.types import JobStatus
 
 EXPOSED = (
     "Content-Disposition",

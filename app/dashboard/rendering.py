@@ -24,7 +24,7 @@ from app.domain.identity.principals import Principal
 from app.http.bodies import AnyRequest
 from app.http.errors import answer_error, refusal_of
 from app.http.sessions import Sessions
-from db.rows import MICRO, Balance
+from db.types import MICRO, Balance
 
 ANYBODY = {"page": "anybody"}
 PERSON = {"page": "person"}

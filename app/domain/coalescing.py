@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from app.domain.database import Record
 from app.domain.errors import ConnectionLost, Contended, Unavailable
-from db.engine import Connection
+from db.postgres.pool import Connection
 
 _BATCH_MAX = 128
 _DRAINERS_MAX = 2  # one batch is answered while the next is made; more wait for each other's rows

@@ -12,7 +12,7 @@ import structlog
 
 from app.domain.database_heartbeat import Heartbeat
 from app.domain.errors import ConnectionLost, Contended, DomainError, Unavailable
-from db.engine import Connection, Pool, connect, open_engine, open_pool, session
+from db.postgres.pool import Connection, Pool, connect, open_engine, open_pool, session
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -171,7 +171,7 @@ class Record:
     async def _cold_engine(self) -> "AsyncEngine":
         if self._engine is None:
             # It takes a second to import, during which the loop must go on.
-            await asyncio.to_thread(import_module, "db.repos")
+            await asyncio.to_thread(import_module, "db.postgres.repositories")
             self._engine = self._engine or self._made_engine()
         return self._engine
 

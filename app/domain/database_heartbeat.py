@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 
 from db import supervised
-from db.engine import Connection
+from db.postgres.pool import Connection
 
 _EVERY_S = 0.5
 

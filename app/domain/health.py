@@ -10,7 +10,7 @@ from app.domain.errors import Unavailable
 from app.domain.jobs.notifications import Signals
 from app.domain.storage_quotas import Storage
 from app.domain.store_health import StoreState
-from db.queries import query
+from db.postgres.queries import query
 
 _CHECK_S = 2.0
 

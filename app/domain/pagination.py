@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.domain.errors import Invalid
-from db.engine import Connection
+from db.postgres.pool import Connection
 
 T = TypeVar("T", bound=Struct)
 PAGE_MAX = 500

@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from app.domain.errors import Unavailable
-from db.buckets import Ask, BucketsAway, Grant
+from db.redis.token_buckets import Ask, BucketsAway, Grant
 
 _LEASE_S = 60.0  # who asks now and then spends a block within it; a process that dies keeps one so long
 _BLOCK_S = 1.0  # a block that lasted less than this was too small

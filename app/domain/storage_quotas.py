@@ -13,10 +13,10 @@ from msgspec import Struct
 from app.domain.database import Record
 from app.domain.errors import StorageQuotaExceeded, StoreFull, Unavailable
 from app.domain.identity.principals import Principal
-from db.disk import StoreDisk
-from db.floor import Disk
-from db.objects import StoreError
-from db.queries import query
+from db.postgres.queries import query
+from db.storage.disk import StoreDisk
+from db.storage.disk_floor import Disk
+from db.storage.objects import StoreError
 
 LARGE_BYTES = 8 << 20  # of one job: so much is set aside before it is taken
 _MANY = 1000  # jobs that together fill the disk are large, too: an account may have about so many waiting

@@ -2,7 +2,7 @@
 
 from app.domain.errors import Unavailable
 from app.domain.shared_value import Shared
-from db.objects import Objects, StoreError
+from db.storage.objects import Objects, StoreError
 
 _FRESH_S = 1.0  # a store may cost money a question
 _STALE_S = 10.0

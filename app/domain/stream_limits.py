@@ -16,7 +16,7 @@ from app.domain.errors import TooManyStreams
 from app.domain.identity.principals import Principal
 from app.domain.rate_limiting import Breaker
 from db import supervised
-from db.open_streams import OpenStreams, StreamsAway
+from db.redis.open_streams import OpenStreams, StreamsAway
 
 LEASE_S = 30.0
 _RENEW_S = 10.0

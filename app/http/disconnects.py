@@ -12,7 +12,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 from app.domain.errors import DomainError
 from app.domain.speech.synchronous import Ending
-from db.objects import StoreError
+from db.storage.objects import StoreError
 
 T = TypeVar("T")
 _CANCEL_AGAIN_S = 0.05

@@ -14,7 +14,7 @@ from app.domain.errors import BadRequest, DomainError, Internal
 from app.http.cors import Cors, Headers
 from app.http.errors import shaped
 from app.http.rate_limit import STATE
-from db.log import begin_request, hashed_text, request_done
+from db.logging import begin_request, hashed_text, request_done
 
 _KEPT_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ONLY_BY_TLS = b"strict-transport-security", b"max-age=31536000"

@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 
 from app.http.connection.protocol import Protocol
-from db.ready import tell_ready
+from db.readiness import tell_ready
 
 SHUTDOWN_S = 1  # what is left has so long to end by itself
 _RENEWED_S_MAX = 600.0  # for requests under way, when another process serves already

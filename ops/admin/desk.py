@@ -14,8 +14,8 @@ import rich_click as click
 from app.domain.admin import operations
 from app.domain.admin.credits import Leg, legs_so_far
 from app.domain.errors import DomainError, Invalid, Unavailable
-from db import engine
-from db.engine import Connection
+from db.postgres import pool
+from db.postgres.pool import Connection
 from db.settings import DbSettings, SettingsError
 from ops.admin import told
 from ops.admin.options import Doing
@@ -86,7 +86,7 @@ def do_in_session(
     async def run(act: operations.Act, check: Check) -> A:
         async with _session() as session:
             answer = await work(session, act)
-            await check(await engine.raw(session), answer)
+            await check(await pool.raw(session), answer)
             return answer
 
     return _do(doing, run, say)
@@ -164,9 +164,9 @@ async def _connection() -> AsyncGenerator[Connection]:
 async def _session() -> AsyncGenerator["AsyncSession"]:
     from sqlalchemy.exc import SQLAlchemyError
 
-    opened = engine.open_engine(settings_for_cli(os.environ).database_url)
+    opened = pool.open_engine(settings_for_cli(os.environ).database_url)
     try:
-        async with engine.session(opened) as session:
+        async with pool.session(opened) as session:
             yield session
     except (OSError, SQLAlchemyError) as error:
         raise RecordAway(f"the database does not answer: {error}") from error

@@ -10,9 +10,9 @@ from app.domain.admin import erasure, export
 from app.domain.admin.erasure import Places
 from app.domain.admin.operations import act
 from app.domain.admin.users import show_user
-from db.objects import StoreError, open_store
-from db.personal_data import Volatile
 from db.settings import DbSettings
+from db.storage.objects import StoreError, open_store
+from db.storage.personal_data import Volatile
 from ops.admin import told
 from ops.admin.desk import ask, look, settings, write
 from ops.admin.options import Doing, acts, json_option

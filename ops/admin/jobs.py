@@ -6,7 +6,7 @@ import msgspec
 import rich_click as click
 
 from app.domain.admin import jobs
-from db.rows import State
+from db.types import State
 from ops.admin import told
 from ops.admin.desk import ask, do, look, settings
 from ops.admin.front import job_limits
@@ -80,11 +80,11 @@ def _nudge(engine: str) -> None:
     """Wake a worker; without the message, one finds the job by itself a little later."""
     import redis
 
-    from db import nudge
+    from db.redis import worker_wakeup
 
     url = settings().redis_url
     try:
         if url:
-            nudge.send(nudge.producer(url), engine)
+            worker_wakeup.send(worker_wakeup.producer(url), engine)
     except (redis.RedisError, OSError) as error:
         click.echo(f"no worker was woken ({error}): one will look by itself", err=True)

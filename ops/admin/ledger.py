@@ -11,7 +11,7 @@ import rich_click as click
 from app.api.csv_cells import marked
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Exported, Head
-from db.engine import Connection
+from db.postgres.pool import Connection
 from ops.admin import told
 from ops.admin.desk import look, write
 from ops.admin.options import json_option

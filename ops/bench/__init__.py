@@ -96,9 +96,9 @@ def fund(stack: "Stack", *, credits: int) -> None:
     """Give the demo account what a benchmark will use, so that it can be run again and again."""
     import asyncpg
 
-    from db.ledger import grant
-    from db.queries import query
-    from db.rows import MICRO
+    from db.postgres.ledger import grant
+    from db.postgres.queries import query
+    from db.types import MICRO
     from ops.prepare import DEMO_EMAIL
 
     async def give() -> None:

@@ -16,7 +16,7 @@ from app.application import Parts, build
 from app.domain.identity.principals import Principal
 from app.http.authentication import Credential
 from app.settings import read_settings
-from db.log import configure
+from db.logging import configure
 from db.settings import DbSettings, read
 
 

@@ -13,7 +13,7 @@ from functools import partial
 
 import asyncpg
 
-from db import ledger
+from db.postgres import ledger
 from ops.bench import BenchError, Figures, fund
 from ops.bench.own_stack import own_stack
 from ops.bench.posting import Poster, ready

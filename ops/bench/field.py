@@ -21,10 +21,10 @@ import psycopg
 from msgspec import Struct
 
 from app.domain.identity.key_crypto import KeyRing, NewKey
-from db import ledger, work
-from db.migrate import upgrade
-from db.rows import SpeechParams
-from db.work import worker_connection
+from db.postgres import jobs_worker, ledger
+from db.postgres.jobs_worker import worker_connection
+from db.postgres.migrate import upgrade
+from db.types import SpeechParams
 from ops import embedded
 from ops.bench import BenchError
 from ops.bench.load import Load, Loaded
@@ -182,7 +182,7 @@ def _rows(made: Sequence[tuple[UUID, NewKey]]) -> dict[str, Sequence[tuple[objec
 def _publish(app_url: str) -> None:
     """The engine whose voice is asked for; nobody claims its jobs."""
     connection = worker_connection(app_url, application_name="bench")
-    work.publish(connection, PacedEngine.capabilities, worker="bench")
+    jobs_worker.publish(connection, PacedEngine.capabilities, worker="bench")
     connection.close()
 
 

@@ -22,7 +22,7 @@ import msgspec
 import psycopg
 from msgspec import Struct
 
-from db.rows import MICRO
+from db.types import MICRO
 from ops import embedded
 from ops.bench import BenchError, Figures, fund
 from ops.bench.network import Host, host, lacking

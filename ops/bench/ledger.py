@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from db.migrate import upgrade
+from db.postgres.migrate import upgrade
 from ops import embedded
 from ops.bench import BenchError, Figures
 from ops.bench.field import defects

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from db.formats import FORMATS
-from db.rows import Capabilities, Voice
+from db.types import Capabilities, Voice
 from workers.engines import Interrupted, Speech, Utterance
 
 SLOTS = 12

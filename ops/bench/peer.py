@@ -21,9 +21,9 @@ from sqlalchemy import BigInteger, ForeignKey, LargeBinary, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from db import jobs
-from db.engine import open_pool
-from db.rows import NewJob, SpeechParams
+from db.postgres import jobs_api
+from db.postgres.pool import open_pool
+from db.types import NewJob, SpeechParams
 
 POOL = 16
 _CREDIT = 1_000_000
@@ -126,7 +126,7 @@ def same_app(database_url: str, digest_key: bytes) -> FastAPI:
             if owner is None:
                 raise HTTPException(401, "invalid key")
             owners[digest] = owner
-            (answer,) = await jobs.submit(connection, [_job(owner, ask)], wait_s_max=3600, open_max=10**9)
+            (answer,) = await jobs_api.submit(connection, [_job(owner, ask)], wait_s_max=3600, open_max=10**9)
         if answer.code != "queued" or answer.id is None:
             raise HTTPException(402, answer.code)
         return Answer(job_id=answer.id, message=f"{answer.remaining / _CREDIT:g} remaining.")

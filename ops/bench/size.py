@@ -21,8 +21,8 @@ from pathlib import Path
 
 import psycopg
 
-from db import work
-from db.rows import Finished
+from db.postgres import jobs_worker
+from db.types import Finished
 from ops.bench import BenchError, Figures
 from ops.bench.field import ACCOUNTS, PARAMS, Field, ask, defects, field, get, post
 
@@ -133,10 +133,10 @@ def _http(place: Field, turn_s: float, requests: Sequence[str]) -> float:
 def _claims(place: Field) -> float:
     """As a worker does it: a batch claimed, and ended."""
     took: list[float] = []
-    with work.worker_connection(place.app_url, application_name="bench") as connection:
+    with jobs_worker.worker_connection(place.app_url, application_name="bench") as connection:
         for _ in range(_CLAIMS):
             began = time.perf_counter()
-            claimed = work.claim(
+            claimed = jobs_worker.claim(
                 connection, engine="paced", lane=None, mixed=False, limit=_BATCH, worker="bench", lease_s=60
             )
             ended = [
@@ -146,7 +146,7 @@ def _claims(place: Field) -> float:
                 )
                 for job in claimed
             ]  # fmt: skip
-            work.finish(connection, ended, worker="bench", tries_max=3, keep_s=86_400)
+            jobs_worker.finish(connection, ended, worker="bench", tries_max=3, keep_s=86_400)
             if len(claimed) < _BATCH:
                 raise BenchError("too few jobs were waiting")
             took.append(1000 * (time.perf_counter() - began))

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from db.rows import SpeechParams
+from db.types import SpeechParams
 from ops.bench.paced import VOICE, PacedEngine
 from workers.audio.encoder import Encoder
 from workers.engines import Interrupted, Speech, Utterance

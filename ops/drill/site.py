@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from db.migrate import upgrade
+from db.postgres.migrate import upgrade
 from ops import embedded
 from ops.bench.own_stack import own_stack
 from ops.drill.prometheus import DrillError

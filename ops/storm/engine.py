@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 
-from db.rows import Capabilities, Voice
+from db.types import Capabilities, Voice
 from workers.engines import Interrupted, Refused, Speech, Utterance
 
 NAME = "ops.storm.engine:quick"

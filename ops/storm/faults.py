@@ -9,7 +9,7 @@ from contextlib import suppress
 import psycopg
 import redis
 
-from db import nudge
+from db.redis import worker_wakeup
 from ops.storm import disks
 from ops.storm.engine import ENGINE
 from ops.storm.history import History
@@ -125,7 +125,7 @@ class Faults:
 
     def _flush_redis(self) -> bool:
         with suppress(redis.RedisError):
-            with nudge.connect(self._stack.addresses.redis_url) as client:
+            with worker_wakeup.connect(self._stack.addresses.redis_url) as client:
                 return bool(client.flushall())
         return False
 
@@ -184,9 +184,9 @@ class Faults:
 
     def _duplicate_nudges(self) -> bool:
         with suppress(redis.RedisError):
-            broker = nudge.producer(self._stack.addresses.redis_url)
+            broker = worker_wakeup.producer(self._stack.addresses.redis_url)
             for _ in range(_NUDGES):
-                nudge.send(broker, ENGINE)
+                worker_wakeup.send(broker, ENGINE)
             broker.client.close()
             return True
         return False

@@ -11,7 +11,7 @@ import asyncpg
 import psycopg
 from msgspec import Struct
 
-from db import ledger
+from db.postgres import ledger
 from ops.home import Home, held, is_held
 from ops.listener import listening
 from ops.signals import Signals

@@ -17,10 +17,11 @@ import pytest
 from msgspec import Struct
 
 from app.domain.identity.key_crypto import KeyRing
-from db import chunks, work
-from db.objects import Objects, open_store
-from db.rows import Capabilities, Finished, Outcome, Voice
-from db.work import WorkerConnection, worker_connection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection, worker_connection
+from db.redis import live_audio
+from db.storage.objects import Objects, open_store
+from db.types import Capabilities, Finished, Outcome, Voice
 
 from .browser import Browser
 from .front import PASSWORD as PASSWORD
@@ -109,7 +110,7 @@ def environ(database_url: str, redis_url: str, objects_url: str) -> dict[str, st
 def parrot(database_url: str) -> Generator[WorkerConnection]:
     """A worker's connection; its engine is known from the beginning."""
     connection = worker_connection(database_url, application_name="test-parrot")
-    work.publish(connection, ENGINE, worker="w1")
+    jobs_worker.publish(connection, ENGINE, worker="w1")
     yield connection
     connection.close()
 
@@ -326,7 +327,7 @@ def take(parrot: WorkerConnection) -> Take:
     """Claims one job, handing back whatever else was queued; its attempt."""
 
     def take(job_id: str) -> int:
-        claimed = work.claim(
+        claimed = jobs_worker.claim(
             parrot, engine="parrot", lane=None, mixed=True, limit=10_000, worker="w1", lease_s=60
         )
         others = [
@@ -334,7 +335,7 @@ def take(parrot: WorkerConnection) -> Take:
             for job in claimed
             if str(job.id) != job_id
         ]
-        work.finish(parrot, others, worker="w1", tries_max=3, keep_s=3600)
+        jobs_worker.finish(parrot, others, worker="w1", tries_max=3, keep_s=3600)
         (attempt,) = [job.attempt for job in claimed if str(job.id) == job_id]
         return attempt
 
@@ -347,7 +348,7 @@ End = Callable[..., None]
 @pytest.fixture(scope="session")
 def end(parrot: WorkerConnection, take: Take, store: Objects, redis_url: str) -> End:
     """Does a job as a worker does: with AUDIO by default, or with another outcome."""
-    redis = chunks.connect(redis_url)
+    redis = live_audio.connect(redis_url)
 
     def end(
         job_id: str,
@@ -374,8 +375,8 @@ def end(parrot: WorkerConnection, take: Take, store: Objects, redis_url: str) ->
                 duration_ms=1234,
                 sha256=sha256(audio).digest(),
             )
-        work.finish(parrot, [ended], worker="w1", tries_max=3, keep_s=keep_s)
-        redis.publish(chunks.DONE, chunks.done_message(ended.id, "completed"))
+        jobs_worker.finish(parrot, [ended], worker="w1", tries_max=3, keep_s=keep_s)
+        redis.publish(live_audio.DONE, live_audio.done_message(ended.id, "completed"))
 
     return end
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from db.rows import Capabilities, Voice
+from db.types import Capabilities, Voice
 
 from .conftest import ENGINE, voice
 

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from db import work
-from db.objects import Objects
-from db.rows import Capabilities, Claimed, Finished, TranscriptionParams
-from db.transcripts import Segment, Transcript
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.storage.objects import Objects
+from db.storage.transcripts import Segment, Transcript
+from db.types import Capabilities, Claimed, Finished, TranscriptionParams
 from tests.sounds import wav
 
 from .front import Front
@@ -57,9 +57,9 @@ HEARD = Transcript(
 @pytest.fixture
 def ear(parrot: WorkerConnection) -> Generator[None]:
     """An engine that hears is at work, and is no more when the test has ended."""
-    work.publish(parrot, EAR, worker="ear1")
+    jobs_worker.publish(parrot, EAR, worker="ear1")
     yield
-    work.retire(parrot, engine="ear", worker="ear1")
+    jobs_worker.retire(parrot, engine="ear", worker="ear1")
 
 
 Finish = Callable[..., Claimed]
@@ -79,14 +79,16 @@ def finish(parrot: WorkerConnection, store: Objects) -> Finish:
             done = msgspec.structs.replace(
                 done, object=key, audio_bytes=len(body), sha256=sha256(body).digest()
             )
-        work.finish(parrot, [done], worker="ear1", tries_max=3, keep_s=3600)
+        jobs_worker.finish(parrot, [done], worker="ear1", tries_max=3, keep_s=3600)
         return job
 
     return end
 
 
 def claimed(connection: WorkerConnection) -> Claimed:
-    claim = partial(work.claim, connection, engine="ear", params=TranscriptionParams, lane=None, mixed=True)
+    claim = partial(
+        jobs_worker.claim, connection, engine="ear", params=TranscriptionParams, lane=None, mixed=True
+    )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if found := claim(limit=1, worker="ear1", lease_s=60):

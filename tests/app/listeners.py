@@ -11,11 +11,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from db import chunks, work
-from db.chunks import End as Ending
-from db.chunks import Live
-from db.rows import Finished
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.redis import live_audio
+from db.redis.live_audio import End as Ending
+from db.redis.live_audio import Live
+from db.types import Finished
 
 from .conftest import End, Person, Take
 from .front import Front
@@ -66,7 +67,7 @@ class Mouth:
     """A worker's side of live audio, sound by sound."""
 
     def __init__(self, redis_url: str, worker: WorkerConnection, take: Take, end: End) -> None:
-        self._redis = chunks.connect(redis_url)
+        self._redis = live_audio.connect(redis_url)
         self._worker = worker
         self._take = take
         self._finish = end
@@ -79,7 +80,9 @@ class Mouth:
         with self._redis.pipeline() as pipeline:
             for n, part in enumerate(audio):
                 is_first = begins and n == 0
-                chunks.append(pipeline, self._live(job), chunks.Chunk(part, 1), keep_s=60, is_first=is_first)
+                live_audio.append(
+                    pipeline, self._live(job), live_audio.Chunk(part, 1), keep_s=60, is_first=is_first
+                )
             pipeline.execute()
 
     def drop(self, job: str) -> None:
@@ -88,13 +91,13 @@ class Mouth:
 
     def stop(self, job: str, ending: Any, **told: Any) -> None:
         with self._redis.pipeline() as pipeline:
-            chunks.end(pipeline, self._live(job), Ending(ending=ending, **told))
+            live_audio.end(pipeline, self._live(job), Ending(ending=ending, **told))
             pipeline.execute()
 
     def again(self, job: str) -> None:
         """The attempt comes to nothing; another is to follow."""
         lost = Finished(id=UUID(job), attempt=self._attempts.pop(job), outcome="hand_back")
-        work.finish(self._worker, [lost], worker="w1", tries_max=3, keep_s=60)
+        jobs_worker.finish(self._worker, [lost], worker="w1", tries_max=3, keep_s=60)
 
     def complete(self, job: str, audio: bytes) -> None:
         self._finish(job, audio=audio, attempt=self._attempts[job])

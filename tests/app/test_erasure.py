@@ -20,9 +20,9 @@ from click.testing import CliRunner, Result
 from msgspec import Struct
 from redis import Redis
 
-from db.chunks import Live
-from db.objects import Objects
-from db.personal_data import Volatile
+from db.redis.live_audio import Live
+from db.storage.objects import Objects
+from db.storage.personal_data import Volatile
 from ops import cli
 
 from .conftest import End, Person, Say, SignUp

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import work
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
 from tests.clock import unhurried
 
 from .conftest import ENGINE, AddKey, Person, Run, Say
@@ -152,7 +152,7 @@ def test_readiness_waits_for_no_request(
     front_with: Run, owner: psycopg.Connection[Any], person: Person, parrot: WorkerConnection
 ) -> None:
     front = front_with(CODEVOICE_POOL_CONNECTIONS="1", CODEVOICE_DATABASE_WAIT_S="30")
-    work.publish(parrot, ENGINE, worker="w1")
+    jobs_worker.publish(parrot, ENGINE, worker="w1")
     with ThreadPoolExecutor(1) as thread:
         with owner.transaction():
             owner.execute("LOCK TABLE cv.job")

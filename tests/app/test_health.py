@@ -14,9 +14,10 @@ import pytest
 import redis
 
 from app.settings import read_settings
-from db import nudge, work
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.redis import worker_wakeup
 from db.settings import SettingsError
-from db.work import WorkerConnection
 from tests.clock import unhurried
 
 from .conftest import ENGINE, Person, Run
@@ -27,7 +28,7 @@ HELLO = {"text": "hello", "voice": "ryan"}
 
 
 def test_all_is_there(front: Front, parrot: WorkerConnection) -> None:
-    work.publish(parrot, ENGINE, worker="w1")
+    jobs_worker.publish(parrot, ENGINE, worker="w1")
 
     answer = front.call("GET", "/health/ready")
 
@@ -41,7 +42,7 @@ def test_what_is_missing_is_named(front_with: Run, tmp_path: Path, parrot: Worke
     parrot.execute("UPDATE cv.engine SET seen_at = clock_timestamp() - interval '11 s'")
 
     answer = front.call("GET", "/health/ready")
-    work.publish(parrot, ENGINE, worker="w1")
+    jobs_worker.publish(parrot, ENGINE, worker="w1")
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.json() == {"status": "unavailable", "missing": ["redis", "objects", "workers"]}
@@ -56,8 +57,8 @@ def test_without_redis_jobs_are_taken_all_the_same(front_with: Run, person: Pers
 
 
 def test_a_job_sends_a_nudge(front: Front, person: Person, redis_url: str) -> None:
-    broker = nudge.producer(redis_url)
-    queue = f"dramatiq:{nudge.queue_name('parrot')}"
+    broker = worker_wakeup.producer(redis_url)
+    queue = f"dramatiq:{worker_wakeup.queue_name('parrot')}"
     with redis.Redis.from_url(redis_url) as client:
         client.delete(queue)
 
@@ -69,7 +70,7 @@ def test_a_job_sends_a_nudge(front: Front, person: Person, redis_url: str) -> No
 
 def test_a_store_out_of_reach_is_missing(front_with: Run, parrot: WorkerConnection) -> None:
     front = front_with(CODEVOICE_OBJECTS="s3://nowhere?endpoint=http://127.0.0.1:1")
-    work.publish(parrot, ENGINE, worker="w1")
+    jobs_worker.publish(parrot, ENGINE, worker="w1")
 
     answer = front.call("GET", "/health/ready")
 

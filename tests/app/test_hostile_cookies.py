@@ -10,7 +10,7 @@ from app.domain.accounts.service import LoggedIn, User
 from app.domain.identity.principals import Principals
 from app.domain.identity.tokens import Claims, Tokens
 from app.http.sessions import Sessions
-from db.rows import UserType
+from db.types import UserType
 
 ACCOUNT = UUID("7b1c9a52-6f0d-4c3e-9a41-2d8e5f7a0b16")
 TOKENS = Tokens(b"3" * 32, token_s=60, refresh_token_s=60, session_s=600)

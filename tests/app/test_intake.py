@@ -12,9 +12,9 @@ from app.domain.coalescing import Coalesced
 from app.domain.database import Record
 from app.domain.errors import Unavailable
 from app.domain.jobs.submission import Intake, IntakeLimits
-from db import ledger
-from db.engine import Connection, Pool
-from db.rows import NewJob, Submitted
+from db.postgres import ledger
+from db.postgres.pool import Connection, Pool
+from db.types import NewJob, Submitted
 from tests.records import MICRO, Wallet, at_once, new_job, wallet
 
 __all__ = ["wallet"]

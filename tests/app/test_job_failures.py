@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain.speech.outcomes import failure
-from db.rows import JobStatus
+from db.types import JobStatus
 
 FAILED = JobStatus(
     id=UUID(int=1),

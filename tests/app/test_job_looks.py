@@ -11,8 +11,8 @@ from app.domain.database import Record
 from app.domain.errors import Unavailable
 from app.domain.jobs.notifications import Signals
 from app.domain.jobs.status_polling import Follower, JobLooks, OwnJob
-from db.engine import Connection, Pool
-from db.queries import query
+from db.postgres.pool import Connection, Pool
+from db.postgres.queries import query
 from tests.records import Submit, Wallet, new_job, submit, wallet
 
 __all__ = ["submit", "wallet"]

@@ -10,7 +10,7 @@ import pytest
 from app.domain.errors import SpeechFailed
 from app.domain.speech.synchronous import Ending
 from app.http.disconnects import ClientLeft, Live, unless_left
-from db.objects import StoreError
+from db.storage.objects import StoreError
 
 
 class Connection:

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.errors import Unavailable
 from app.domain.rate_limiting import Breaker, Limit, Limiter, Standing
-from db.buckets import Ask, BucketsAway, Grant
+from db.redis.token_buckets import Ask, BucketsAway, Grant
 
 POSTS = Limit(name="post", per_s=10.0, burst=300)
 LOGINS = Limit(name="login", per_s=10 / 900, burst=10, exact=True)

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from app.domain.errors import Unavailable
 from app.domain.speech import live_capacity
 from app.domain.speech.live_capacity import LiveCapacity
-from db import work
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
 
 from .conftest import ENGINE, Person, voice
 from .front import Front
@@ -124,7 +124,7 @@ async def test_who_was_refused_gets_the_next_place(
 @pytest.fixture
 def narrow(parrot: WorkerConnection, owner: psycopg.Connection[Any], front: Front) -> Generator[None]:
     """One more engine, which can speak to two listeners."""
-    work.publish(parrot, TWO, worker="w2")
+    jobs_worker.publish(parrot, TWO, worker="w2")
     yield
     owner.execute("DELETE FROM cv.engine WHERE name = 'narrow'")
 

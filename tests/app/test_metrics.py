@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from db.metrics import empty
-from db.work import WorkerConnection
+from db.postgres.jobs_worker import WorkerConnection
 from ops.embedded import free_port
 
 from .conftest import Person

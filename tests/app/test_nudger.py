@@ -7,10 +7,10 @@ import pytest
 import redis
 
 from app.domain.jobs.worker_wakeup import Nudger
-from db import nudge
+from db.redis import worker_wakeup
 
 ENGINE = "owl"
-QUEUE = f"dramatiq:{nudge.queue_name(ENGINE)}"
+QUEUE = f"dramatiq:{worker_wakeup.queue_name(ENGINE)}"
 Client = redis.Redis
 
 
@@ -90,7 +90,7 @@ async def test_nudges_nobody_takes_do_not_pile_up(nudger: Nudger, client: Client
 
 
 def test_a_redis_that_does_not_answer_is_not_written_to_for_ever(redis_url: str, client: Client) -> None:
-    sender = nudge.Sender(redis_url)
+    sender = worker_wakeup.Sender(redis_url)
     sender.open()
     client.client_pause(2000)
     try:

@@ -10,9 +10,9 @@ import srt
 import webvtt
 from openai import OpenAI
 
-from db import work
-from db.rows import TranscriptionParams
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.types import TranscriptionParams
 
 from .conftest import Person, Run
 from .front import Front
@@ -27,11 +27,11 @@ def hearing(parrot: WorkerConnection, front_with: Run) -> Generator[Front]:
     """A front door that has known from its start of an engine that translates."""
     _publish(parrot)
     yield front_with(CODEVOICE_PUBLIC_URL="http://hearing.example")
-    work.retire(parrot, engine="ear", worker="ear1")
+    jobs_worker.retire(parrot, engine="ear", worker="ear1")
 
 
 def _publish(parrot: WorkerConnection) -> None:
-    work.publish(parrot, msgspec.structs.replace(EAR, translates=True), worker="ear1")
+    jobs_worker.publish(parrot, msgspec.structs.replace(EAR, translates=True), worker="ear1")
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from app.domain.accounts import provisioning
 from app.domain.errors import EmailTaken, Invalid, NotFound
-from db import engine
-from db.rows import MICRO
+from db.postgres import pool
+from db.types import MICRO
 
 from .conftest import End, Person, Say, key_ring
 from .front import Front
@@ -23,19 +23,19 @@ HELLO = {"text": "hello", "voice": "ryan"}
 
 @pytest.fixture
 async def opened(database_url: str) -> "AsyncGenerator[AsyncEngine]":
-    opened = engine.open_engine(database_url)
+    opened = pool.open_engine(database_url)
     yield opened
     await opened.dispose()
 
 
 async def create(opened: "AsyncEngine", **options: Any) -> str:
     given = {"name": "a program", "monthly": 0, "actor": "test", "reason": "test"} | options
-    async with engine.session(opened) as session:
+    async with pool.session(opened) as session:
         return (await provisioning.create_api_only(session, key_ring(), **given))[1]
 
 
 async def suspend(opened: "AsyncEngine", account: str | uuid.UUID, suspended: bool = True) -> None:
-    async with engine.session(opened) as session:
+    async with pool.session(opened) as session:
         await provisioning.suspend(session, uuid.UUID(str(account)), suspended)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from app.domain.billing.price_book import bound, in_force, told
-from db.rows import Price
+from db.types import Price
 
 Unit = Literal["request", "1000_characters", "audio_second"]
 

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from db import migrate, work
+from db.postgres import jobs_worker, migrate
 from ops import embedded
 
 from .conftest import ENGINE, PASSWORD, Person, Run
@@ -180,8 +180,8 @@ def postgres(tmp_path: Path) -> Generator[Postgres]:
 def test_postgres_killed_and_back_again(postgres: Postgres, environ: dict[str, str], tmp_path: Path) -> None:
     app_url = postgres.url.replace("codevoice:pw", "cvapp:app")
     migrate.upgrade(postgres.url, app_url)
-    with work.worker_connection(app_url, application_name="test") as connection:
-        work.publish(connection, ENGINE, worker="w1")
+    with jobs_worker.worker_connection(app_url, application_name="test") as connection:
+        jobs_worker.publish(connection, ENGINE, worker="w1")
     with running({**environ, "DATABASE_URL": app_url}, tmp_path) as front:
         body = {"email": "a@example.org", "password": PASSWORD}
         found = front.call("POST", "/api/auth/register", json=body).json()

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 
 from app.domain.identity.principal_cache import KeyUses, Remembered
-from db.queries import query
+from db.postgres.queries import query
 from tests.clock import unhurried
 
 from .conftest import PASSWORD, Person, Run

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.billing.settlement import Settlement, settled_in_words
-from db.rows import State
+from db.types import State
 
 from .browser import Browser, words
 from .conftest import End, Person, Say, Take

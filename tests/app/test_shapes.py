@@ -22,7 +22,7 @@ from app.domain.errors import (
     UnknownVoice,
 )
 from app.http.error_shapes import Asked, answer
-from db.log import hashed
+from db.logging import hashed
 
 from .conftest import Person
 from .front import Front

@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from app.domain.jobs.notifications import Signals
-from db.chunks import Live, Reader
+from db.redis.live_audio import Live, Reader
 
 LISTENERS = 150
 

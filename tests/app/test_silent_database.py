@@ -16,7 +16,7 @@ from app.domain.coalescing import Coalesced
 from app.domain.database import Record
 from app.domain.errors import Contended, Unavailable
 from app.domain.speech.live_capacity import LiveCapacity
-from db.engine import Connection
+from db.postgres.pool import Connection
 from tests.clock import unhurried
 
 from .conftest import ENGINE

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import work
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
 
 from .conftest import End, OpenAccount, Person, Run, Say, SetPrice, Take
 from .front import Front
@@ -288,7 +288,7 @@ def test_an_expired_job_has_failed(
     front = front_with(CODEVOICE_QUEUE_WAIT_S="1")
     job_id = front.call("POST", "/v1/tts", person.key, json=HELLO).json()["job_id"]
     owner.execute("UPDATE cv.job SET deadline = clock_timestamp() WHERE id = %s", [job_id])
-    work.sweep(parrot, tries_max=3, limit=1000)
+    jobs_worker.sweep(parrot, tries_max=3, limit=1000)
 
     found = status_of(front, job_id)
 

@@ -9,9 +9,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db import work
-from db.rows import Capabilities, Finished
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.types import Capabilities, Finished
 
 from .browser import Browser, words
 from .conftest import End, Person
@@ -37,11 +37,11 @@ class Engines:
     def go(self, *engines: Capabilities) -> None:
         for engine in engines:
             del self._present[engine.engine]
-            work.retire(self._worker, engine=engine.engine, worker="names")
+            jobs_worker.retire(self._worker, engine=engine.engine, worker="names")
 
     def beat(self) -> None:
         for engine in self._present.values():
-            work.publish(self._worker, engine, worker="names")
+            jobs_worker.publish(self._worker, engine, worker="names")
 
     def speak(self, name: str, *, by: str) -> None:
         """Returns once that voice speaks for the name."""
@@ -56,7 +56,7 @@ class Engines:
 @pytest.fixture
 def engines(front: Front, parrot: WorkerConnection, owner: psycopg.Connection[Any]) -> Generator[Engines]:
     """All are forgotten afterwards, by the server too."""
-    work.retire(parrot, engine="parrot", worker="w1")  # its natural man would speak for ours
+    jobs_worker.retire(parrot, engine="parrot", worker="w1")  # its natural man would speak for ours
     yield Engines(front, parrot)
     owner.execute("DELETE FROM cv.engine WHERE worker = 'names'")
     until(lambda: {one["engine"] for one in front.call("GET", "/v1/voices").json()["voices"]} == {"parrot"})
@@ -181,12 +181,12 @@ def test_a_job_that_is_over_says_which_voice_spoke_and_why(
     engines.speak("Emma", by="espeak-emma")
     identifier = job(front, person, "Emma")["job_id"]
     queued = front.call("GET", f"/tts/status/{identifier}").json()
-    claimed = work.claim(
+    claimed = jobs_worker.claim(
         parrot, engine="espeak", lane=None, mixed=True, limit=1000, worker="names", lease_s=60
     )
     (mine,) = [one for one in claimed if str(one.id) == identifier]
     ended = Finished(id=UUID(identifier), attempt=mine.attempt, outcome="refuse", code="unspeakable_text")
-    work.finish(parrot, [ended], worker="names", tries_max=1, keep_s=60)
+    jobs_worker.finish(parrot, [ended], worker="names", tries_max=1, keep_s=60)
     over = front.call("GET", f"/tts/status/{identifier}").json()
 
     assert (queued["engine"], "voice_reason" in queued) == ("espeak", False)
@@ -279,6 +279,8 @@ def test_the_pages_begin_with_emma_and_say_who_speaks(browser: Browser, engines:
 
 
 def _refuse_all(worker: WorkerConnection, engine: str) -> None:
-    claimed = work.claim(worker, engine=engine, lane=None, mixed=True, limit=1000, worker="names", lease_s=60)
+    claimed = jobs_worker.claim(
+        worker, engine=engine, lane=None, mixed=True, limit=1000, worker="names", lease_s=60
+    )
     ended = [Finished(id=one.id, attempt=one.attempt, outcome="refuse", code="no") for one in claimed]
-    work.finish(worker, ended, worker="names", tries_max=1, keep_s=60)
+    jobs_worker.finish(worker, ended, worker="names", tries_max=1, keep_s=60)

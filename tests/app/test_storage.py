@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import work
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
 from tests.conftest import Lack
 from tests.tmpfs import disk
 
@@ -51,7 +51,7 @@ def test_what_an_account_keeps_is_told_until_it_is_deleted(
     end(say(person.key))
     end(say(person.key), keep_s=0)
     both = stored(front, person)
-    work.forget_audio(parrot, [job for job, _ in work.old_audio(parrot, limit=100)])
+    jobs_worker.forget_audio(parrot, [job for job, _ in jobs_worker.old_audio(parrot, limit=100)])
     end(say(person.key), "refuse", code="unspeakable_text")
 
     assert before == {"stored_bytes": 0, "limit_bytes": 1 << 30}
@@ -136,7 +136,7 @@ def test_a_request_that_came_before_is_answered_over_the_quota_too(
 @pytest.fixture
 def full(front_with: Run, parrot: WorkerConnection) -> Front:
     """A front door whose store's disk would have to be empty."""
-    work.publish(parrot, ENGINE, worker="w1")
+    jobs_worker.publish(parrot, ENGINE, worker="w1")
     return front_with(CODEVOICE_STORE_FREE_PERCENT_MIN="100")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from db import work
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
 from tests.clock import unhurried
 from tests.conftest import Lack
 from tests.sounds import CLIPS
@@ -104,11 +104,11 @@ def publish(parrot: WorkerConnection) -> Generator[Publish]:
     """Engines are at work for the next ten seconds: one that would speak, and one that would transcribe."""
 
     def act() -> None:
-        work.publish(parrot, ENGINE, worker="w1")
-        work.publish(parrot, EAR, worker="ear1")
+        jobs_worker.publish(parrot, ENGINE, worker="w1")
+        jobs_worker.publish(parrot, EAR, worker="ear1")
 
     yield act
-    work.retire(parrot, engine=EAR.engine, worker="ear1")
+    jobs_worker.retire(parrot, engine=EAR.engine, worker="ear1")
 
 
 @pytest.mark.parametrize("state", ["gone", "frozen", "read_only", "full"])

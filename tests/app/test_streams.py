@@ -11,7 +11,7 @@ from app.domain import stream_limits as streams_module
 from app.domain.errors import TooManyStreams
 from app.domain.identity.principals import Principal
 from app.domain.stream_limits import Place, StreamLimits, Streams
-from db.open_streams import OpenStreams, StreamCounts
+from db.redis.open_streams import OpenStreams, StreamCounts
 
 LIMITS = StreamLimits(key_max=3, account_max=4, address_max=2, wait_s=5)
 Open = Callable[..., Streams]

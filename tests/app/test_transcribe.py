@@ -12,11 +12,11 @@ import msgspec
 import psycopg
 import pytest
 
-from db import work
-from db.objects import Objects
-from db.rows import TranscriptionParams
-from db.uploads import upload_key
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.storage.objects import Objects
+from db.storage.uploads import upload_key
+from db.types import TranscriptionParams
 from workers.jobs.connection import Link
 from workers.jobs.orphaned_uploads import sweep_uploads
 
@@ -66,7 +66,7 @@ def test_an_engine_that_has_just_come_up_takes_the_languages_it_knows(
     finish()
     asked.result()
     known = {"languages": ("en", "de", "fi"), "language_names": ("English", "German", "Finnish")}
-    work.publish(parrot, msgspec.structs.replace(EAR, **known), worker="ear1")
+    jobs_worker.publish(parrot, msgspec.structs.replace(EAR, **known), worker="ear1")
 
     asked = beside(send, front, person.key, language="fi")
     job = finish()
@@ -81,14 +81,14 @@ def test_the_most_accurate_engine_is_chosen_before_the_one_of_most_languages(
 ) -> None:
     known = {"languages": ("en", "de", "fr"), "language_names": ("English", "German", "French")}
     rough = msgspec.structs.replace(EAR, engine="rough", accuracy="low", **known)
-    work.publish(parrot, rough, worker="rough1")
+    jobs_worker.publish(parrot, rough, worker="rough1")
     try:
         listed = front.call("GET", "/api/stt/languages").json()
         asked = beside(send, front, person.key, language="german")
         job = finish()
         engine = asked.result().json()["engine"]
     finally:
-        work.retire(parrot, engine="rough", worker="rough1")
+        jobs_worker.retire(parrot, engine="rough", worker="rough1")
 
     assert isinstance(job.params, TranscriptionParams)
     assert (engine, job.params.language) == ("ear", "de")
@@ -99,8 +99,8 @@ def test_while_the_engine_that_can_is_away_a_request_is_to_come_again(
     front: Front, person: Person, parrot: WorkerConnection
 ) -> None:
     known = {"languages": ("en", "is"), "language_names": ("English", "Icelandic")}
-    work.publish(parrot, msgspec.structs.replace(EAR, engine="renewed", **known), worker="renewed1")
-    work.retire(parrot, engine="renewed", worker="renewed1")
+    jobs_worker.publish(parrot, msgspec.structs.replace(EAR, engine="renewed", **known), worker="renewed1")
+    jobs_worker.retire(parrot, engine="renewed", worker="renewed1")
 
     by_language = send(front, person.key, language="is")
     spoken = {"file": ("a.wav", CLIP)}, {"model": "renewed"}

@@ -10,7 +10,7 @@ from app.domain.speech.validation import SpeechRequest, plan
 from app.domain.voices.catalog import Catalog, catalog_of
 from app.domain.voices.resolution import find, listed_names, resolve
 from app.domain.voices.stock_voices import STOCK
-from db.rows import Capabilities
+from db.types import Capabilities
 
 from .engines import ESPEAK, HIBARI, HIBARI_WHOLE, KOKORO, engine, spoken_by
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from db import work
-from db.rows import Capabilities
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.types import Capabilities
 
 from .conftest import ENGINE, Person, Run, Say, voice
 from .front import Front
@@ -113,7 +113,7 @@ def test_a_voice_just_published_can_speak_at_once(
 ) -> None:
     names(front)
     newer = Capabilities(**{**_fields(ENGINE), "engine": "newer", "voices": (voice("Nova", "it-IT"),)})
-    work.publish(parrot, newer, worker="w2")
+    jobs_worker.publish(parrot, newer, worker="w2")
     time.sleep(0.2)
 
     try:
@@ -131,7 +131,7 @@ def test_without_an_engine_nothing_can_be_said_yet(
         answer = front.call("POST", "/v1/tts", person.key, json={"text": "hello", "voice": "ryan"})
         listed = names(front)
     finally:
-        work.publish(parrot, ENGINE, worker="w1")
+        jobs_worker.publish(parrot, ENGINE, worker="w1")
 
     assert (answer.status_code, answer.json()["detail"]["error"]) == (503, "service_unavailable")
     assert int(answer.headers["Retry-After"]) > 0

@@ -19,7 +19,7 @@ from app.domain.jobs.history import OwnJob
 from app.domain.speech import waveform
 from app.domain.speech.waveform import Unreadable, of_other, of_wav
 from app.domain.speech.waveform_cache import WaveformLooks
-from db.objects import Objects
+from db.storage.objects import Objects
 from tests.sounds import encoded, wav
 
 _RAMP = array(

@@ -18,13 +18,13 @@ import asyncpg
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from db import jobs, ledger, work
-from db.migrate import upgrade
-from db.rows import MICRO, Finished, NewJob, SpeechParams
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.postgres.migrate import upgrade
+from db.types import MICRO, Finished, NewJob, SpeechParams
 from ops import embedded
 
 RELEASES = Path(__file__).parents[1] / "data" / "releases"
-_QUERIES = Path(work.__file__).with_name("sql") / "queries.sql"
+_QUERIES = Path(jobs_worker.__file__).with_name("sql") / "queries.sql"
 
 
 def main(version: str) -> None:
@@ -58,10 +58,10 @@ async def _fill(url: str, app_url: str) -> None:
     await connection.execute("SELECT cv.checkpoint(NULL, 100)")
     ends = ("done", "refuse", "retry", "hand_back", "none", "cancel", "listen")
     wanted = [_job(owners[0], name) for name in ends]
-    await jobs.submit(connection, wanted, wait_s_max=10**9, open_max=100)
-    await jobs.submit(connection, [_job(owners[1], "expire")], wait_s_max=0, open_max=100)
+    await jobs_api.submit(connection, wanted, wait_s_max=10**9, open_max=100)
+    await jobs_api.submit(connection, [_job(owners[1], "expire")], wait_s_max=0, open_max=100)
     with psycopg.connect(app_url, autocommit=True, cursor_factory=psycopg.RawCursor) as worker:
-        claimed = work.claim(
+        claimed = jobs_worker.claim(
             worker, engine="espeak", lane=None, mixed=True, limit=5, worker="w1", lease_s=1e6
         )
         named = {job.params.text: job for job in claimed if isinstance(job.params, SpeechParams)}
@@ -74,11 +74,11 @@ async def _fill(url: str, app_url: str) -> None:
                 ("hand_back", "y"),
             )
         ]
-        work.finish(worker, finished, worker="w1", tries_max=3, keep_s=10**8)
-        work.sweep(worker, tries_max=3, limit=10)
-    await jobs.hear(connection, wanted[6].id)
-    await jobs.cancel(connection, wanted[5].id, owner=owners[0], actor="person")
-    await jobs.cancel(connection, wanted[6].id, owner=owners[0], actor="person")
+        jobs_worker.finish(worker, finished, worker="w1", tries_max=3, keep_s=10**8)
+        jobs_worker.sweep(worker, tries_max=3, limit=10)
+    await jobs_api.hear(connection, wanted[6].id)
+    await jobs_api.cancel(connection, wanted[5].id, owner=owners[0], actor="person")
+    await jobs_api.cancel(connection, wanted[6].id, owner=owners[0], actor="person")
     await connection.execute("SELECT cv.refund($1, 'shop', 'gift')", wanted[0].id)
     await connection.close()
     print("states:", await _states(url), file=sys.stderr)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from redis import Redis
 
-from db.buckets import Ask, Buckets, BucketsAway, Grant
+from db.redis.token_buckets import Ask, Buckets, BucketsAway, Grant
 
 Open = Callable[[], Buckets]
 

@@ -5,10 +5,10 @@ import uuid
 import asyncpg
 import pytest
 
-from db import ledger
-from db.engine import Pool, transaction
-from db.rows import MICRO, Finished
-from db.work import WorkerConnection
+from db.postgres import ledger
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool, transaction
+from db.types import MICRO, Finished
 from tests.db.test_jobs import claim, finish
 from tests.db.test_ledger import findings
 from tests.records import Submit, Wallet, new_job

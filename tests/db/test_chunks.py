@@ -7,7 +7,18 @@ from collections.abc import AsyncGenerator
 import pytest
 import redis.asyncio
 
-from db.chunks import Chunk, End, Live, Reader, append, connect, done_message, end, read_done, read_job
+from db.redis.live_audio import (
+    Chunk,
+    End,
+    Live,
+    Reader,
+    append,
+    connect,
+    done_message,
+    end,
+    read_done,
+    read_job,
+)
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator
 import asyncpg
 import pytest
 
-from db import jobs, ledger, work
-from db.engine import Pool, transaction
-from db.queries import query
-from db.rows import MICRO, Finished
-from db.work import WorkerConnection, worker_connection
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.postgres.jobs_worker import WorkerConnection, worker_connection
+from db.postgres.pool import Pool, transaction
+from db.postgres.queries import query
+from db.types import MICRO, Finished
 from tests.db.test_jobs import claim, clean, finish, status
 from tests.db.test_ledger import balance, findings, shift_clock
 from tests.records import Submit, Wallet, new_job
@@ -42,9 +42,9 @@ async def test_a_workers_own_earlier_attempt_is_fenced_too(
     [sent] = await submit(new_job(await wallet()))
     assert sent.id is not None
     claim(worker, lease_s=-1)
-    work.sweep(worker, tries_max=3, limit=10)
+    jobs_worker.sweep(worker, tries_max=3, limit=10)
     assert claim(worker) == [sent.id]
-    assert work.renew(worker, [(sent.id, 1)], worker="w", lease_s=10) == set()
+    assert jobs_worker.renew(worker, [(sent.id, 1)], worker="w", lease_s=10) == set()
     assert finish(worker, Finished(id=sent.id, attempt=1, outcome="done")) == ["fenced"]
     assert (await status(pool, sent.id)).state == "processing"
 
@@ -55,7 +55,7 @@ async def test_a_job_can_be_renewed_and_finished_only_by_its_worker(
     [sent] = await submit(new_job(await wallet()))
     assert sent.id is not None
     claim(worker, by="one")
-    assert work.renew(worker, [(sent.id, 1)], worker="two", lease_s=10) == set()
+    assert jobs_worker.renew(worker, [(sent.id, 1)], worker="two", lease_s=10) == set()
     assert finish(worker, Finished(id=sent.id, attempt=1, outcome="done"), by="two") == ["fenced"]
 
 
@@ -117,10 +117,10 @@ async def test_the_key_of_a_job_that_came_to_nothing_is_free_again(
     [first] = await submit(new_job(owner, key="k", fingerprint=b"a"), wait_s_max=0)
     assert first.id is not None
     if end == "expired":
-        work.sweep(worker, tries_max=3, limit=10)
+        jobs_worker.sweep(worker, tries_max=3, limit=10)
     else:
         async with transaction(pool) as connection:
-            await jobs.cancel(connection, first.id, owner=owner, actor="owner")
+            await jobs_api.cancel(connection, first.id, owner=owner, actor="owner")
     assert (await status(pool, first.id)).state == end
     [again] = await submit(new_job(owner, key="k", fingerprint=b"b"))
     assert again.code == "queued"
@@ -163,7 +163,7 @@ async def test_a_lease_renewed_while_the_sweep_waits_is_kept(
     sweeper = worker_connection(database[1], application_name="sweeper")
     async with owner_of_all.transaction():
         await owner_of_all.execute("SELECT cv.renew(ARRAY[$1::uuid], '{1}', 'w', interval '10 s')", sent.id)
-        swept = asyncio.create_task(asyncio.to_thread(work.sweep, sweeper, tries_max=3, limit=10))
+        swept = asyncio.create_task(asyncio.to_thread(jobs_worker.sweep, sweeper, tries_max=3, limit=10))
         await waits_for_a_lock(owner_of_all, "sweeper")
     assert await swept == []
     sweeper.close()
@@ -177,8 +177,8 @@ async def test_a_job_being_cancelled_is_left_alone_by_the_sweep(
     sweeper = worker_connection(database[1], application_name="sweeper")
     async with owner_of_all.transaction():
         await owner_of_all.execute("SELECT cv.cancel($1, $2, 'owner')", sent.id, owner)
-        assert await asyncio.to_thread(work.sweep, sweeper, tries_max=3, limit=10) == []
-    assert work.sweep(sweeper, tries_max=3, limit=10) == []
+        assert await asyncio.to_thread(jobs_worker.sweep, sweeper, tries_max=3, limit=10) == []
+    assert jobs_worker.sweep(sweeper, tries_max=3, limit=10) == []
     sweeper.close()
     assert await clean(pool)
 
@@ -245,8 +245,8 @@ async def test_audio_still_kept_is_not_forgotten(
     await submit(new_job(await wallet()))
     [job] = claim(worker)
     finish(worker, Finished(id=job, attempt=1, outcome="done", object="jobs/x/1.wav"))
-    assert work.old_audio(worker, limit=10) == []
-    work.forget_audio(worker, [job])
+    assert jobs_worker.old_audio(worker, limit=10) == []
+    jobs_worker.forget_audio(worker, [job])
     assert (await status(pool, job)).object == "jobs/x/1.wav"
 
 

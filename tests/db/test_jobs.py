@@ -4,26 +4,26 @@ import asyncio
 import threading
 import uuid
 
-from db import jobs, ledger, work
-from db.engine import Connection, Pool, transaction
-from db.rows import MICRO, Finished, JobStatus, Outcome, SpeechParams, Submitted
-from db.work import WorkerConnection, worker_connection
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.postgres.jobs_worker import WorkerConnection, worker_connection
+from db.postgres.pool import Connection, Pool, transaction
+from db.types import MICRO, Finished, JobStatus, Outcome, SpeechParams, Submitted
 from tests.records import Submit, Wallet, new_job
 
 
 def claim(worker: WorkerConnection, by: str = "w", **options: object) -> list[uuid.UUID]:
     given = {"engine": "espeak", "lane": None, "mixed": True, "limit": 100, "worker": by, "lease_s": 10}
-    return [job.id for job in work.claim(worker, **(given | options))]  # type: ignore[arg-type]
+    return [job.id for job in jobs_worker.claim(worker, **(given | options))]  # type: ignore[arg-type]
 
 
 def finish(worker: WorkerConnection, *ended: Finished, by: str = "w") -> list[str]:
-    results = work.finish(worker, ended, worker=by, tries_max=3, keep_s=60)
+    results = jobs_worker.finish(worker, ended, worker=by, tries_max=3, keep_s=60)
     return [results[end.id, end.attempt] for end in ended]
 
 
 async def status(pool: Pool, job: uuid.UUID) -> JobStatus:
     async with transaction(pool) as connection:
-        found = await jobs.status(connection, job)
+        found = await jobs_api.status(connection, job)
     assert found is not None
     return found
 
@@ -64,7 +64,7 @@ async def test_a_batch_updates_each_wallet_once(pool: Pool, wallet: Wallet) -> N
     async with pool.acquire() as connection:
         before = await wallet_updates(connection)
         batch = [new_job(owners[n % 3]) for n in range(30)]
-        await jobs.submit(connection, batch, wait_s_max=60, open_max=1000)
+        await jobs_api.submit(connection, batch, wait_s_max=60, open_max=1000)
         assert await wallet_updates(connection) - before == 3
 
 
@@ -183,9 +183,9 @@ async def test_a_worker_that_lost_its_lease_cannot_finish(
     [sent] = await submit(new_job(await wallet()))
     assert sent.id is not None
     claim(worker, by="slow", lease_s=-1)
-    assert work.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "queued", "speech")]
+    assert jobs_worker.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "queued", "speech")]
     assert claim(worker, by="quick") == [sent.id]
-    assert work.renew(worker, [(sent.id, 1)], worker="slow", lease_s=10) == set()
+    assert jobs_worker.renew(worker, [(sent.id, 1)], worker="slow", lease_s=10) == set()
     assert finish(worker, Finished(id=sent.id, attempt=1, outcome="done"), by="slow") == ["fenced"]
     assert finish(worker, Finished(id=sent.id, attempt=2, outcome="done"), by="quick") == ["completed"]
     assert await clean(pool)
@@ -199,7 +199,7 @@ async def test_a_job_whose_workers_all_die_fails_in_the_end(
     results = []
     for _ in range(3):
         claim(worker, lease_s=-1)
-        results += [result for _, _, result, _ in work.sweep(worker, tries_max=3, limit=10)]
+        results += [result for _, _, result, _ in jobs_worker.sweep(worker, tries_max=3, limit=10)]
     assert results == ["queued", "queued", "failed"]
     async with transaction(pool) as connection:
         left = await ledger.balance(connection, owner)
@@ -220,14 +220,14 @@ async def test_jobs_that_somebody_listens_to_are_claimed_alone_and_counted(
     await submit(other)
 
     def claim_live() -> list[uuid.UUID | None]:
-        claimed = work.claim(
+        claimed = jobs_worker.claim(
             worker, engine="espeak", lane=None, mixed=True, live_only=True, limit=1, worker="w", lease_s=10
         )
         return [job.id for job in claimed if job.live and job.attempt == 1]
 
     async def counted() -> int:
         async with transaction(pool) as connection:
-            return len((await jobs.live_jobs(connection, "espeak"))[0])
+            return len((await jobs_api.live_jobs(connection, "espeak"))[0])
 
     assert await counted() == 2
     assert sorted([*claim_live(), *claim_live()]) == sorted([first.id, second.id])
@@ -246,7 +246,7 @@ async def test_an_end_and_the_next_claim_are_one_commit(
     first, second, third = (answer.id for answer in sent if answer.id)
 
     def turn(job: uuid.UUID, outcome: Outcome) -> tuple[str, list[tuple[uuid.UUID, int]]]:
-        results, claimed = work.finish_and_claim(
+        results, claimed = jobs_worker.finish_and_claim(
             worker,
             [Finished(id=job, attempt=1, outcome=outcome)],
             worker="w",
@@ -274,7 +274,7 @@ async def test_a_job_nobody_claims_in_time_expires_free_of_charge(
 ) -> None:
     [sent] = await submit(new_job(await wallet()), wait_s_max=0)
     assert claim(worker) == []
-    assert work.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "expired", "speech")]
+    assert jobs_worker.sweep(worker, tries_max=3, limit=10) == [(sent.id, "espeak", "expired", "speech")]
     assert await clean(pool)
 
 
@@ -287,7 +287,7 @@ async def test_cancelling_and_finishing_race_to_one_end(
 
     async def cancel(job: uuid.UUID) -> str:
         async with transaction(pool) as connection:
-            return await jobs.cancel(connection, job, owner=owner, actor="owner")
+            return await jobs_api.cancel(connection, job, owner=owner, actor="owner")
 
     done = [Finished(id=job, attempt=1, outcome="done") for job in sent if job]
     codes, results = await asyncio.gather(
@@ -301,7 +301,7 @@ async def test_somebody_elses_job_cannot_be_cancelled(pool: Pool, wallet: Wallet
     [sent] = await submit(new_job(await wallet()))
     assert sent.id is not None
     async with transaction(pool) as connection:
-        assert await jobs.cancel(connection, sent.id, owner=await wallet(), actor="x") == "not_found"
+        assert await jobs_api.cancel(connection, sent.id, owner=await wallet(), actor="x") == "not_found"
 
 
 async def test_old_audio_is_forgotten_and_its_objects_named(
@@ -311,10 +311,10 @@ async def test_old_audio_is_forgotten_and_its_objects_named(
     assert sent.id is not None
     claim(worker)
     end = Finished(id=sent.id, attempt=1, outcome="done", object="jobs/x/1.wav")
-    work.finish(worker, [end], worker="w", tries_max=3, keep_s=-1)
-    assert work.old_audio(worker, limit=10) == [(sent.id, "jobs/x/1.wav")]
-    work.forget_audio(worker, [sent.id])
-    assert work.old_audio(worker, limit=10) == []
+    jobs_worker.finish(worker, [end], worker="w", tries_max=3, keep_s=-1)
+    assert jobs_worker.old_audio(worker, limit=10) == [(sent.id, "jobs/x/1.wav")]
+    jobs_worker.forget_audio(worker, [sent.id])
+    assert jobs_worker.old_audio(worker, limit=10) == []
     gone = await status(pool, sent.id)
     assert (gone.object, gone.audio_gone) == (None, True)
     assert await pool.fetchval("SELECT params->>'text' FROM cv.job") == ""
@@ -330,11 +330,11 @@ async def test_texts_of_jobs_that_came_to_nothing_are_forgotten_in_time(
     claim(worker, limit=2)
     finish(worker, Finished(id=failed.id, attempt=1, outcome="refuse"))
     async with transaction(pool) as connection:
-        await jobs.cancel(connection, cancelled.id, owner=owner, actor="owner")
+        await jobs_api.cancel(connection, cancelled.id, owner=owner, actor="owner")
     statement = "SELECT id FROM cv.job WHERE params ->> 'text' = ''"
-    work.forget_texts(worker, keep_s=60, limit=10)
+    jobs_worker.forget_texts(worker, keep_s=60, limit=10)
     assert await pool.fetch(statement) == []
-    work.forget_texts(worker, keep_s=-1, limit=10)
+    jobs_worker.forget_texts(worker, keep_s=-1, limit=10)
     assert {row["id"] for row in await pool.fetch(statement)} == {cancelled.id, failed.id}
     assert (await status(pool, waiting.id or owner)).state == "queued"
 

@@ -5,10 +5,10 @@ import uuid
 import asyncpg
 import pytest
 
-from db import jobs, ledger, work
-from db.engine import Pool, transaction
-from db.rows import MICRO, Finished
-from db.work import WorkerConnection
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool, transaction
+from db.types import MICRO, Finished
 from tests.records import Submit, Wallet, at_once, new_job
 
 
@@ -25,12 +25,14 @@ async def findings(pool: Pool) -> list[str]:
 
 
 def claim_all(worker: WorkerConnection, limit: int = 100) -> list[tuple[uuid.UUID, int]]:
-    claimed = work.claim(worker, engine="espeak", lane=None, mixed=True, limit=limit, worker="w", lease_s=10)
+    claimed = jobs_worker.claim(
+        worker, engine="espeak", lane=None, mixed=True, limit=limit, worker="w", lease_s=10
+    )
     return [(job.id, job.attempt) for job in claimed]
 
 
 def finish(worker: WorkerConnection, *ended: Finished) -> list[str]:
-    results = work.finish(worker, ended, worker="w", tries_max=3, keep_s=60)
+    results = jobs_worker.finish(worker, ended, worker="w", tries_max=3, keep_s=60)
     return [results[end.id, end.attempt] for end in ended]
 
 
@@ -286,5 +288,5 @@ async def test_a_refusal_in_a_new_month_leaves_the_wallet_whole(
     await shift_clock(database[0], "35 days")
     assert sent.id is not None
     async with transaction(pool) as connection:
-        assert await jobs.cancel(connection, sent.id, owner=owner, actor="owner") == "too_late"
+        assert await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner") == "too_late"
     assert await findings(pool) == []

@@ -20,8 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from db import jobs, ledger, work
-from db.rows import MICRO, Finished
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.types import MICRO, Finished
 from tests.conftest import Databases
 from tests.records import new_job
 
@@ -115,7 +115,7 @@ class Ledger(RuleBasedStateMachine):
         owner_url, app_url = type(self).new_database()
         self.app = self.run(asyncpg.connect(app_url))
         self.owner = self.run(asyncpg.connect(owner_url))
-        self.worker = work.worker_connection(app_url, application_name="machine")
+        self.worker = jobs_worker.worker_connection(app_url, application_name="machine")
 
     def run(self, todo: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(todo)
@@ -140,14 +140,14 @@ class Ledger(RuleBasedStateMachine):
     @rule(target=holds, owner=wallets, amount=st.sampled_from(PARTS))
     def hold(self, owner: uuid.UUID, amount: int) -> tuple[uuid.UUID, uuid.UUID]:
         job = new_job(owner, hold=amount)
-        [answer] = self.run(jobs.submit(self.app, [job], wait_s_max=3600, open_max=10_000))
+        [answer] = self.run(jobs_api.submit(self.app, [job], wait_s_max=3600, open_max=10_000))
         assert answer.code == self.model(owner).hold(job.id, amount)
         return owner, job.id
 
     @rule(target=holds, owners=st.lists(wallets, min_size=2, max_size=6), amount=st.sampled_from(PARTS))
     def hold_many_at_once(self, owners: list[uuid.UUID], amount: int) -> tuple[uuid.UUID, uuid.UUID]:
         batch = [new_job(owner, hold=amount) for owner in owners]
-        answers = self.run(jobs.submit(self.app, batch, wait_s_max=3600, open_max=10_000))
+        answers = self.run(jobs_api.submit(self.app, batch, wait_s_max=3600, open_max=10_000))
         for job, answer in zip(batch, answers, strict=True):
             assert answer.code == self.model(job.owner).hold(job.id, amount)
         return owners[0], batch[0].id
@@ -179,9 +179,10 @@ class Ledger(RuleBasedStateMachine):
             "worker": "m",
             "lease_s": 60,
         }
-        assert [claimed.id for claimed in work.claim(self.worker, **claim)] == [job]
+        assert [claimed.id for claimed in jobs_worker.claim(self.worker, **claim)] == [job]
         first, again = (
-            work.finish(self.worker, [end], worker="m", tries_max=3, keep_s=60)[job, 1] for _ in range(2)
+            jobs_worker.finish(self.worker, [end], worker="m", tries_max=3, keep_s=60)[job, 1]
+            for _ in range(2)
         )
         assert again == "fenced"
         return first
@@ -189,7 +190,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(held=holds)
     def cancel(self, held: tuple[uuid.UUID, uuid.UUID]) -> None:
         owner, job = held
-        code = self.run(jobs.cancel(self.app, job, owner=owner, actor="owner"))
+        code = self.run(jobs_api.cancel(self.app, job, owner=owner, actor="owner"))
         if job in self.model(owner).holds:
             self.model(owner).settle(job, 0)
             assert code == "cancelled"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from db import jobs, ledger, work
-from db.engine import Pool
-from db.queries import query
-from db.rows import MICRO, Claimed, Finished, NewJob
-from db.work import WorkerConnection
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool
+from db.postgres.queries import query
+from db.types import MICRO, Claimed, Finished, NewJob
 from tests.db.test_ledger import shift_clock
 from tests.records import Submit, Wallet, new_job
 
@@ -34,7 +34,7 @@ def balances(pool: Pool) -> Balances:
 
 
 def claim(worker: WorkerConnection) -> list[Any]:
-    return work.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w1", lease_s=60)
+    return jobs_worker.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w1", lease_s=60)
 
 
 async def test_a_worker_hears_who_is_listened_to(
@@ -44,7 +44,7 @@ async def test_a_worker_hears_who_is_listened_to(
     quiet, loud, later = (new_job(owner, live=live) for live in (False, True, False))
     await submit(quiet, loud, later)
     async with pool.acquire() as connection:
-        await jobs.listen(connection, later.id)
+        await jobs_api.listen(connection, later.id)
 
     assert {job.id: job.live for job in claim(worker)} == {quiet.id: False, loud.id: True, later.id: True}
 
@@ -76,7 +76,7 @@ Ends = Callable[[Pool, WorkerConnection, Claimed, uuid.UUID], Awaitable[str]]
 
 async def cancelled(pool: Pool, _worker: WorkerConnection, job: Claimed, owner: uuid.UUID) -> str:
     async with pool.acquire() as connection:
-        return await jobs.cancel(connection, job.id, owner=owner, actor="test")
+        return await jobs_api.cancel(connection, job.id, owner=owner, actor="test")
 
 
 async def refused(_pool: Pool, worker: WorkerConnection, job: Claimed, _owner: uuid.UUID) -> str:
@@ -89,12 +89,12 @@ async def failed_by_us(_pool: Pool, worker: WorkerConnection, job: Claimed, _own
 
 async def broken_off(pool: Pool, _worker: WorkerConnection, job: Claimed, owner: uuid.UUID) -> str:
     async with pool.acquire() as connection:
-        return await jobs.break_off(connection, job.id, owner=owner, actor="api")
+        return await jobs_api.break_off(connection, job.id, owner=owner, actor="api")
 
 
 def finish(worker: WorkerConnection, job: Claimed, outcome: Any, code: str, *, tries_max: int = 3) -> str:
     end = Finished(id=job.id, attempt=job.attempt, outcome=outcome, code=code)
-    (result,) = work.finish(worker, [end], worker="w1", tries_max=tries_max, keep_s=60).values()
+    (result,) = jobs_worker.finish(worker, [end], worker="w1", tries_max=tries_max, keep_s=60).values()
     return result
 
 
@@ -113,16 +113,16 @@ async def test_what_was_given_is_paid_however_a_job_ends_unless_we_failed(
     async with pool.acquire() as connection:
         if heard:
             for ms in (1, 10_000):
-                answer = await jobs.hear(connection, job.id, attempt=job.attempt, given_ms=ms)
+                answer = await jobs_api.hear(connection, job.id, attempt=job.attempt, given_ms=ms)
                 assert answer == ("heard" if unit == "request" else "metered")
         assert await end(pool, worker, job, owner) in ("cancelled", "failed")
         due = PRICES[unit] if heard and not is_ours else 0
-        [status] = await jobs.statuses(connection, [job.id])
-        [seen] = await jobs.progress(connection, [job.id])
+        [status] = await jobs_api.statuses(connection, [job.id])
+        [seen] = await jobs_api.progress(connection, [job.id])
         assert status is not None
         assert seen is not None
         assert (status.charged, seen.charged) == (due > 0, due > 0)
-        assert (await jobs.cancel(connection, job.id, owner=owner, actor="test")) == "too_late"
+        assert (await jobs_api.cancel(connection, job.id, owner=owner, actor="test")) == "too_late"
         found = await ledger.balance(connection, owner)
         assert found is not None
         assert (found.free, found.held, found.spent) == (60 * MICRO - due, 0, due)
@@ -136,13 +136,13 @@ async def test_what_a_lost_attempt_gave_counts_for_nothing(
     await submit(new_job(owner))
     (first,) = claim(worker)
     async with pool.acquire() as connection:
-        assert await jobs.hear(connection, first.id, attempt=1, given_ms=5) == "heard"
+        assert await jobs_api.hear(connection, first.id, attempt=1, given_ms=5) == "heard"
         assert finish(worker, first, "hand_back", "engine_interrupted") == "queued"
-        assert await jobs.hear(connection, first.id, attempt=1, given_ms=9) == "superseded"
+        assert await jobs_api.hear(connection, first.id, attempt=1, given_ms=9) == "superseded"
         (again,) = claim(worker)
-        assert await jobs.hear(connection, first.id, attempt=1, given_ms=9) == "superseded"
-        assert await jobs.cancel(connection, again.id, owner=owner, actor="test") == "cancelled"
-        assert await jobs.hear(connection, first.id, attempt=2, given_ms=9) == "cancelled"
+        assert await jobs_api.hear(connection, first.id, attempt=1, given_ms=9) == "superseded"
+        assert await jobs_api.cancel(connection, again.id, owner=owner, actor="test") == "cancelled"
+        assert await jobs_api.hear(connection, first.id, attempt=2, given_ms=9) == "cancelled"
 
     assert await balances(owner) == (60, 0, 0)
 
@@ -155,7 +155,7 @@ async def test_a_completed_job_is_paid_whoever_listened(
     (job,) = claim(worker)
     assert finish(worker, job, "done", "") == "completed"
     async with pool.acquire() as connection:
-        assert await jobs.hear(connection, job.id, attempt=1, given_ms=9) == "completed"
+        assert await jobs_api.hear(connection, job.id, attempt=1, given_ms=9) == "completed"
 
     assert await balances(owner) == (59, 0, 1)
 
@@ -168,11 +168,11 @@ async def test_what_we_broke_off_is_given_back_once(
     await submit(new_job(owner))
     (job,) = claim(worker)
     async with pool.acquire() as connection:
-        await jobs.hear(connection, job.id, attempt=1, given_ms=1)
+        await jobs_api.hear(connection, job.id, attempt=1, given_ms=1)
         if completed:
             finish(worker, job, "done", "")
-        answers = [await jobs.break_off(connection, job.id, owner=owner, actor="api") for _ in range(2)]
-        stranger = await jobs.break_off(connection, job.id, owner=await wallet(), actor="api")
+        answers = [await jobs_api.break_off(connection, job.id, owner=owner, actor="api") for _ in range(2)]
+        stranger = await jobs_api.break_off(connection, job.id, owner=await wallet(), actor="api")
         counted = await connection.fetchval("SELECT count(*) FROM cv.broken_stream WHERE owner = $1", owner)
 
     assert answers == ["refunded" if completed else "failed", "too_late"]
@@ -187,9 +187,9 @@ async def test_a_completed_jobs_broken_stream_is_not_refunded_while_its_audio_is
     await submit(new_job(owner))
     (job,) = claim(worker)
     end = Finished(id=job.id, attempt=1, outcome="done", object=f"jobs/{job.id}-1.wav")
-    work.finish(worker, [end], worker="w1", tries_max=3, keep_s=60)
+    jobs_worker.finish(worker, [end], worker="w1", tries_max=3, keep_s=60)
     async with pool.acquire() as connection:
-        assert await jobs.break_off(connection, job.id, owner=owner, actor="api") == "too_late"
+        assert await jobs_api.break_off(connection, job.id, owner=owner, actor="api") == "too_late"
 
     assert await balances(owner) == (59, 0, 1)
 
@@ -202,7 +202,7 @@ async def test_streams_that_a_failed_attempt_cut_off_are_counted(
     ends = [("retry", 3), ("retry", 1), ("hand_back", 3)]  # the last at a planned stop
     for job, (outcome, tries_max) in zip(claim(worker), ends, strict=True):
         async with pool.acquire() as connection:
-            assert await jobs.hear(connection, job.id, attempt=1, given_ms=5) == "heard"
+            assert await jobs_api.hear(connection, job.id, attempt=1, given_ms=5) == "heard"
         finish(worker, job, outcome, "engine_failed", tries_max=tries_max)
     async with pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM cv.broken_stream") == 2
@@ -215,8 +215,8 @@ async def test_a_stopping_api_is_no_reason_to_refuse_streams(
     [sent] = await submit(new_job(owner))
     async with pool.acquire() as connection:
         assert sent.id is not None
-        await jobs.break_off(connection, sent.id, owner=owner, actor="api_stopping")
-        assert not await jobs.has_too_many_refunds(connection, owner, refunds_max=0)
+        await jobs_api.break_off(connection, sent.id, owner=owner, actor="api_stopping")
+        assert not await jobs_api.has_too_many_refunds(connection, owner, refunds_max=0)
 
 
 async def test_a_stream_refused_late_is_not_refunded(
@@ -226,9 +226,9 @@ async def test_a_stream_refused_late_is_not_refunded(
     await submit(new_job(owner))
     (job,) = claim(worker)
     async with pool.acquire() as connection:
-        await jobs.hear(connection, job.id, attempt=1, given_ms=1)
+        await jobs_api.hear(connection, job.id, attempt=1, given_ms=1)
         finish(worker, job, "refuse", "audio_too_long")
-        [status] = await jobs.statuses(connection, [job.id])
+        [status] = await jobs_api.statuses(connection, [job.id])
         assert status is not None
         assert (status.state, status.code, status.charged) == ("failed", "audio_too_long", True)
 
@@ -250,11 +250,11 @@ async def test_refunds_of_a_day_are_counted_against_an_account_outside_incidents
         [sent] = await submit(new_job(of))
         async with pool.acquire() as connection:
             assert sent.id is not None
-            await jobs.break_off(connection, sent.id, owner=of, actor="api")
+            await jobs_api.break_off(connection, sent.id, owner=of, actor="api")
 
     async def is_refused(of: uuid.UUID, most: int = 2) -> bool:
         async with pool.acquire() as connection:
-            return await jobs.has_too_many_refunds(connection, of, refunds_max=most)
+            return await jobs_api.has_too_many_refunds(connection, of, refunds_max=most)
 
     to_noon = datetime.combine(datetime.now(UTC) + timedelta(days=1), time(12), UTC) - datetime.now(UTC)
 
@@ -286,12 +286,12 @@ async def test_a_lost_worker_is_an_incident(
 ) -> None:
     owner = await wallet()
     await submit(new_job(owner))
-    work.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w1", lease_s=0)
-    assert [result for _, _, result, _ in work.sweep(worker, tries_max=3, limit=9)] == ["queued"]
+    jobs_worker.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w1", lease_s=0)
+    assert [result for _, _, result, _ in jobs_worker.sweep(worker, tries_max=3, limit=9)] == ["queued"]
     async with pool.acquire() as connection:
         [job] = await connection.fetch("SELECT id FROM cv.job")
-        await jobs.break_off(connection, job["id"], owner=owner, actor="api")
-        assert not await jobs.has_too_many_refunds(connection, owner, refunds_max=0)
+        await jobs_api.break_off(connection, job["id"], owner=owner, actor="api")
+        assert not await jobs_api.has_too_many_refunds(connection, owner, refunds_max=0)
         assert await connection.fetchval("SELECT worker FROM cv.lost_worker") == "w1"
 
 
@@ -304,7 +304,7 @@ async def test_a_queued_job_whose_listeners_left_takes_no_place_unless_it_was_su
     assert job.id is not None
 
     async with pool.acquire() as connection:
-        await jobs.listen(connection, job.id)
-        assert (await jobs.live_jobs(connection, "espeak"))[0] == [owner]
-        await jobs.unlisten(connection, job.id)
-        assert len((await jobs.live_jobs(connection, "espeak"))[0]) == places
+        await jobs_api.listen(connection, job.id)
+        assert (await jobs_api.live_jobs(connection, "espeak"))[0] == [owner]
+        await jobs_api.unlisten(connection, job.id)
+        assert len((await jobs_api.live_jobs(connection, "espeak"))[0]) == places

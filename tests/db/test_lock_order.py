@@ -6,10 +6,10 @@ from uuid import UUID
 
 import asyncpg
 
-from db import work
-from db.engine import Pool
-from db.rows import Finished
-from db.work import WorkerConnection, worker_connection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection, worker_connection
+from db.postgres.pool import Pool
+from db.types import Finished
 from tests.records import Submit, Wallet, new_job
 
 from .test_jobs import claim, finish
@@ -53,7 +53,7 @@ async def _one_waits(holder: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 def _renew(other: WorkerConnection, jobs: Sequence[UUID]) -> None:
-    work.renew(other, [(job, 1) for job in dict.fromkeys(jobs)], worker="w", lease_s=10)
+    jobs_worker.renew(other, [(job, 1) for job in dict.fromkeys(jobs)], worker="w", lease_s=10)
 
 
 def _finish(other: WorkerConnection, jobs: Sequence[UUID]) -> None:
@@ -66,9 +66,9 @@ async def test_a_renewal_tells_the_last_attempt_from_an_earlier_one_at_the_same_
     [sent] = await submit(new_job(await wallet()))
     assert sent.id is not None
     claim(worker, lease_s=-1)
-    work.sweep(worker, tries_max=3, limit=10)
+    jobs_worker.sweep(worker, tries_max=3, limit=10)
     claim(worker)  # again, by the same worker, while it still holds its first attempt
 
-    renewed = work.renew(worker, [(sent.id, 2), (sent.id, 1)], worker="w", lease_s=10)
+    renewed = jobs_worker.renew(worker, [(sent.id, 2), (sent.id, 1)], worker="w", lease_s=10)
 
     assert renewed == {(sent.id, 2)}

@@ -5,7 +5,7 @@ import uuid
 import pytest
 import structlog
 
-from db.log import configure, hashed
+from db.logging import configure, hashed
 
 
 def test_a_message_is_left_out_and_an_id_in_a_field_is_hashed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,10 @@ import asyncio
 import time
 import uuid
 
-from db import jobs, ledger, work
-from db.engine import Pool, transaction
-from db.rows import MICRO, Finished
-from db.work import WorkerConnection
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool, transaction
+from db.types import MICRO, Finished
 from tests.db.test_ledger import balance, findings, shift_clock
 from tests.records import Submit, Wallet, new_job
 
@@ -43,15 +43,17 @@ async def come_and_go(pool: Pool, submit: Submit, owner: uuid.UUID) -> None:
         codes = [answer.code for answer in await submit(mine, workers)]
         assert codes == ["queued", "queued"]
         async with transaction(pool) as connection:
-            assert await jobs.cancel(connection, mine.id, owner=owner, actor="owner") == "cancelled"
+            assert await jobs_api.cancel(connection, mine.id, owner=owner, actor="owner") == "cancelled"
 
 
 def fail_all(worker: WorkerConnection, engine: str, count: int) -> None:
     """Fails so many jobs of an engine, as they come."""
     failed, deadline = 0, time.monotonic() + 60
     while failed < count and time.monotonic() < deadline:
-        taken = work.claim(worker, engine=engine, lane=None, mixed=True, limit=9, worker="w", lease_s=60)
+        taken = jobs_worker.claim(
+            worker, engine=engine, lane=None, mixed=True, limit=9, worker="w", lease_s=60
+        )
         ended = [Finished(id=job.id, attempt=job.attempt, outcome="refuse") for job in taken]
-        results = work.finish(worker, ended, worker="w", tries_max=3, keep_s=60)
+        results = jobs_worker.finish(worker, ended, worker="w", tries_max=3, keep_s=60)
         failed += list(results.values()).count("failed")
     assert failed == count

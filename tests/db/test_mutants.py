@@ -190,7 +190,7 @@ MUTANTS = [
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
 def test_a_mutant_is_killed(mutant: Mutant, servers: tuple[str, str], tmp_path: Path) -> None:
-    shutil.copytree(HOME / "db" / "migrations" / "sql", tmp_path / "sql")
+    shutil.copytree(HOME / "db" / "postgres" / "migrations" / "sql", tmp_path / "sql")
     script = tmp_path / "sql" / f"{mutant.file}.sql"
     text = script.read_text()
     assert mutant.was in text, "the SQL has changed: so must the mutant"

@@ -5,10 +5,10 @@ import uuid
 import asyncpg
 import pytest
 
-from db.engine import Pool
-from db.queries import query
-from db.rows import MICRO, Finished, Price
-from db.work import WorkerConnection
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool
+from db.postgres.queries import query
+from db.types import MICRO, Finished, Price
 from tests.db.test_jobs import claim, finish
 from tests.db.test_ledger import balance, findings, shift_clock
 from tests.records import Submit, Wallet, new_job

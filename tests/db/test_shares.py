@@ -7,11 +7,11 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from db import work
-from db.engine import Pool
-from db.queries import query
-from db.rows import Capabilities, Claimed, Finished, Shares, SpeechParams
-from db.work import WorkerConnection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool
+from db.postgres.queries import query
+from db.types import Capabilities, Claimed, Finished, Shares, SpeechParams
 from tests.records import Submit, Wallet, new_job
 
 HALF = Shares(slots=4, percent=50)
@@ -22,11 +22,11 @@ def claim(
     worker: WorkerConnection, limit: int = 4, shares: Shares = HALF, by: str = "w", **more: object
 ) -> list[Claimed]:
     given = {"engine": "espeak", "lane": None, "mixed": True, "worker": by, "lease_s": 60}
-    return work.claim(worker, limit=limit, shares=shares, **(given | more))  # type: ignore[arg-type]
+    return jobs_worker.claim(worker, limit=limit, shares=shares, **(given | more))  # type: ignore[arg-type]
 
 
 def beyond(worker: WorkerConnection, limit: int = 4, characters_max: int | None = None) -> list[UUID]:
-    claimed = work.claim_beyond(
+    claimed = jobs_worker.claim_beyond(
         worker,
         engine="espeak",
         params=SpeechParams,
@@ -52,7 +52,7 @@ def publish(worker: WorkerConnection, name: str) -> None:
         characters_max=1,
         cost_us_per_character=1,
     )
-    work.publish(worker, capabilities, worker=name)
+    jobs_worker.publish(worker, capabilities, worker=name)
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -125,7 +125,7 @@ async def test_an_end_makes_room_for_who_is_within_its_share(
     await submit(*(new_job(first) for _ in range(10)))
     ended, *_ = claim(worker)
     await submit(*(new_job(second, cost_us=10_000_000) for _ in range(3)))
-    _, claimed = work.finish_and_claim(
+    _, claimed = jobs_worker.finish_and_claim(
         worker,
         [Finished(id=ended.id, attempt=1, outcome="refuse", code="x")],
         worker="w",
@@ -195,7 +195,7 @@ async def test_what_a_job_took_is_what_its_accounts_later_jobs_wait_for(
     [first, _] = await submit(new_job(greedy), new_job(greedy))
     assert first.id is not None
     claim(worker, limit=1)
-    work.correct_costs(worker, {first.id: LONG_S * 1_000_000})
+    jobs_worker.correct_costs(worker, {first.id: LONG_S * 1_000_000})
     await submit(new_job(greedy))
     await submit(*(new_job(modest, cost_us=100_000_000) for _ in range(2)))
 
@@ -215,7 +215,7 @@ async def test_who_was_charged_too_much_comes_earlier(
     assert first.id is not None
     claim(worker, limit=1)
     await submit(new_job(other, cost_us=700_000_000))
-    work.correct_costs(worker, {first.id: -LONG_S * 1_000_000})
+    jobs_worker.correct_costs(worker, {first.id: -LONG_S * 1_000_000})
 
     assert owners(claim(worker, limit=1)) == {one: 1}
 
@@ -233,15 +233,15 @@ async def test_waiting_jobs_are_moved_once_a_second_by_all_that_came_meanwhile(
         return int(await pool.fetchval(sql, job))
 
     with psycopg.connect(database[0], autocommit=True) as opened:
-        work.correct_costs(worker, {first.id: 100_000_000})
+        jobs_worker.correct_costs(worker, {first.id: 100_000_000})
         assert await due_in(waiting.id) == 100
         opened.execute("UPDATE cv.correction SET done_at = 'infinity'")  # as if a moment ago
-        work.correct_costs(worker, {first.id: 200_000_000})
+        jobs_worker.correct_costs(worker, {first.id: 200_000_000})
         assert await due_in(waiting.id) == 100
         [later] = await submit(new_job(owner))
         before = await due_in(later.id)
         opened.execute("UPDATE cv.correction SET done_at = '-infinity'")
-        work.correct_costs(worker, {first.id: 300_000_000})
+        jobs_worker.correct_costs(worker, {first.id: 300_000_000})
 
     assert [await due_in(waiting.id), await due_in(later.id)] == [600, before]
     assert 290 < before <= 300
@@ -257,7 +257,7 @@ async def test_a_job_that_never_ran_holds_up_none_of_its_accounts_later_ones(
     if end == "cancel at work":
         claim(worker)
     if end == "expire":
-        assert [swept[2] for swept in work.sweep(worker, tries_max=3, limit=9)] == ["expired"]
+        assert [swept[2] for swept in jobs_worker.sweep(worker, tries_max=3, limit=9)] == ["expired"]
     else:
         await pool.execute(query("cancel"), job.id, owner, "test")
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import psycopg
 
-from db import ledger
-from db.engine import Pool, transaction
-from db.queries import query
+from db.postgres import ledger
+from db.postgres.pool import Pool, transaction
+from db.postgres.queries import query
 from tests.records import Submit, Wallet, at_once, new_job, submit, wallet
 
 __all__ = ["submit", "wallet"]

@@ -5,10 +5,10 @@ import uuid
 import asyncpg
 import pytest
 
-from db import ledger, work
-from db.engine import Pool, transaction
-from db.rows import MICRO, Finished
-from db.work import WorkerConnection
+from db.postgres import jobs_worker, ledger
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool, transaction
+from db.types import MICRO, Finished
 from tests.records import Submit, Wallet, new_job
 
 from .test_ledger import balance, findings, shift_clock
@@ -20,9 +20,9 @@ PRO = 10_000 * MICRO
 async def spend(submit: Submit, worker: WorkerConnection, owner: uuid.UUID, price: int = MICRO) -> uuid.UUID:
     """A completed job of the owner's; its id."""
     await submit(new_job(owner, hold=price))
-    [job] = work.claim(worker, engine="espeak", lane=None, mixed=True, limit=1, worker="w", lease_s=10)
+    [job] = jobs_worker.claim(worker, engine="espeak", lane=None, mixed=True, limit=1, worker="w", lease_s=10)
     end = Finished(id=job.id, attempt=job.attempt, outcome="done")
-    assert work.finish(worker, [end], worker="w", tries_max=3, keep_s=60) == {(job.id, 1): "completed"}
+    assert jobs_worker.finish(worker, [end], worker="w", tries_max=3, keep_s=60) == {(job.id, 1): "completed"}
     return job.id
 
 
@@ -135,9 +135,11 @@ async def test_a_closed_wallet_has_nothing_and_gets_nothing_back(
     assert codes == ["closed", "replayed", "closed", "refunded"]
     [refused] = await submit(new_job(owner))
     assert refused.code == "closed"
-    [open_job] = work.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w", lease_s=10)
+    [open_job] = jobs_worker.claim(
+        worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w", lease_s=10
+    )
     void = Finished(id=open_job.id, attempt=1, outcome="refuse")
-    work.finish(worker, [void], worker="w", tries_max=3, keep_s=60)
+    jobs_worker.finish(worker, [void], worker="w", tries_max=3, keep_s=60)
     await shift_clock(database[0], "35 days")
     assert await balance(pool, owner) == (0, 0, 0, 0)
     assert await findings(pool) == []

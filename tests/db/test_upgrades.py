@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from db import ledger, migrate, work
-from db.engine import open_pool
-from db.rows import MICRO, Finished, SpeechParams
+from db.postgres import jobs_worker, ledger, migrate
+from db.postgres.pool import open_pool
+from db.types import MICRO, Finished, SpeechParams
 from tests.db.dump_release import RELEASES
 from tests.records import new_job
 
@@ -79,14 +79,16 @@ async def test_a_releases_data_is_kept_and_a_job_runs_on_it(restore: Restore, ve
 
 async def _one_job(connection: Any, app_url: str) -> None:
     """A new job, and the two that were queued before, spoken and paid."""
-    from db import jobs
+    from db.postgres import jobs_api
 
-    [sent] = await jobs.submit(connection, [new_job(OWNER)], wait_s_max=60, open_max=100)
-    worker = work.worker_connection(app_url, application_name="test")
-    claimed = work.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w2", lease_s=60)
+    [sent] = await jobs_api.submit(connection, [new_job(OWNER)], wait_s_max=60, open_max=100)
+    worker = jobs_worker.worker_connection(app_url, application_name="test")
+    claimed = jobs_worker.claim(
+        worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w2", lease_s=60
+    )
     assert sent.id in {job.id for job in claimed}
     ends = [Finished(id=job.id, attempt=job.attempt, outcome="done") for job in claimed]
-    found = work.finish(worker, ends, worker="w2", tries_max=3, keep_s=60)
+    found = jobs_worker.finish(worker, ends, worker="w2", tries_max=3, keep_s=60)
     assert (set(found.values()), len(found)) == ({"completed"}, 3)
     worker.close()
 

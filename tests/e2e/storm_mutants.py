@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-SQL = Path(__file__).parents[2] / "db" / "migrations" / "sql"
+SQL = Path(__file__).parents[2] / "db" / "postgres" / "migrations" / "sql"
 _FENCE = "WHERE x.id = p_ids[n] AND x.attempt = p_attempts[n] AND x.worker = p_worker"
 _MAIN = """
 import sys
 from pathlib import Path
-from db.migrations import scripts
+from db.postgres.migrations import scripts
 from ops.cli import main
 scripts.SQL = Path(sys.argv.pop(1))
 main()

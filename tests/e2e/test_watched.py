@@ -18,7 +18,7 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from db.log import hashed
+from db.logging import hashed
 from ops.embedded import free_port
 from ops.home import home_of, secrets_of
 from tests.conftest import Need

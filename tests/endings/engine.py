@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.formats import FORMATS
-from db.rows import Capabilities, Voice
+from db.types import Capabilities, Voice
 from workers.engines import Interrupted, Refused, Speech, Utterance
 
 NAMES = f"{__name__}:scripted,{__name__}:busy"

@@ -12,9 +12,9 @@ import pytest
 from app.domain import storage_quotas
 from app.domain.accounts.mail import Mail, MailError, SmtpMailer
 from app.domain.storage_quotas import Storage
-from db import objects
-from db.disk import Disk
-from db.objects import StoreError, open_store
+from db.storage import objects
+from db.storage.disk import Disk
+from db.storage.objects import StoreError, open_store
 
 _MAIL = Mail(to="a@example.org", subject="x", text="secret")
 

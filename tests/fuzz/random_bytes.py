@@ -30,7 +30,7 @@ def main(name: str, seconds: int) -> None:
 def _guided(name: str, seconds: int) -> None:
     import atheris
 
-    with atheris.instrument_imports(include=["workers", "db.uploads"]):  # before anybody imports them
+    with atheris.instrument_imports(include=["workers", "db.storage.uploads"]):  # before anybody imports them
         from .targets import TARGETS, seeds
 
     with TemporaryDirectory() as corpus:

@@ -6,8 +6,8 @@ import wave
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from db.rows import SpeechParams
-from db.uploads import CONTAINERS, container_of
+from db.storage.uploads import CONTAINERS, container_of
+from db.types import SpeechParams
 from workers.audio import decode_server
 from workers.audio.encoder import SAMPLE_BYTES, Encoder, wav_header
 from workers.text.split import split

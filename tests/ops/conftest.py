@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 from msgspec import Struct
 
-from db import work
-from db.rows import Finished
-from db.work import WorkerConnection, worker_connection
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection, worker_connection
+from db.types import Finished
 from ops import cli
 
 SECRETS = {"CODEVOICE_KEY_PEPPER": "11" * 32, "CODEVOICE_KEY_ENCRYPTION_KEY": "22" * 32}
@@ -95,9 +95,9 @@ def job(owner: Owner, worker: WorkerConnection, ann: str) -> Job:
             [job_id, ann, '{"text": "secret", "voice": "ryan", "language": "en-US"}'],
         )
         if outcome is not None:
-            work.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w", lease_s=10)
+            jobs_worker.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w", lease_s=10)
             ended = Finished(id=job_id, attempt=1, outcome=outcome)  # type: ignore[arg-type]
-            work.finish(worker, [ended], worker="w", tries_max=3, keep_s=60)
+            jobs_worker.finish(worker, [ended], worker="w", tries_max=3, keep_s=60)
         return str(job_id)
 
     return one

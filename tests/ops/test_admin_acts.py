@@ -6,7 +6,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from db import nudge
+from db.redis import worker_wakeup
 
 from .conftest import WHY, Job, Owner, Run, Told
 
@@ -238,8 +238,8 @@ def test_a_failed_job_is_put_back_and_held_anew(
 
 
 def test_a_job_put_back_wakes_a_worker(told: Told, job: Job, redis_url: str) -> None:
-    queue = nudge.producer(redis_url)
-    key = f"dramatiq:{nudge.queue_name('espeak')}"
+    queue = worker_wakeup.producer(redis_url)
+    key = f"dramatiq:{worker_wakeup.queue_name('espeak')}"
     before = queue.client.llen(key)
     told("jobs", "retry", job("refuse"), *WHY, REDIS_URL=redis_url)
     assert queue.client.llen(key) == before + 1

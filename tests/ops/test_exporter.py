@@ -11,10 +11,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from db import work
-from db.rows import Capabilities
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
 from db.settings import DbSettings
-from db.work import WorkerConnection
+from db.types import Capabilities
 from ops import looks
 from ops.exporter import Exporter, Look, pause_s
 from workers.jobs.connection import Link
@@ -60,15 +60,15 @@ def test_queues_tell_who_waits_and_who_works(
         "codevoice_jobs_processing{espeak}": 0,
         "codevoice_workers{espeak}": 0,
     }
-    work.publish(worker, ESPEAK, worker="w")
-    work.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w", lease_s=10)
+    jobs_worker.publish(worker, ESPEAK, worker="w")
+    jobs_worker.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w", lease_s=10)
     assert values(see()) == {
         "codevoice_queue_depth_jobs{espeak}": 0,
         "codevoice_queue_oldest_job_age_seconds{espeak}": 0,
         "codevoice_jobs_processing{espeak}": 1,
         "codevoice_workers{espeak}": 1,
     }
-    work.retire(worker, engine="espeak", worker="w")
+    jobs_worker.retire(worker, engine="espeak", worker="w")
     assert values(see())["codevoice_workers{espeak}"] == 0
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from db.engine import Pool
-from db.rows import SpeechParams
+from db.postgres.pool import Pool
 from db.settings import SettingsError
+from db.types import SpeechParams
 from ops.workers import Post, posts
 from tests.records import Submit, Wallet, new_job, submit, wallet
 from tests.workers import scripted

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db.objects import Objects, StoreError, open_store
+from db.storage.objects import Objects, StoreError, open_store
 
 BIG = bytes(range(256)) * (44 << 10)  # 11 MiB: three parts
 

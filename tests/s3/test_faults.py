@@ -19,8 +19,8 @@ import psycopg
 import pytest
 import requests
 
-from db.engine import Pool
-from db.objects import StoreError, open_store
+from db.postgres.pool import Pool
+from db.storage.objects import StoreError, open_store
 from tests.e2e.clients import download, poll
 from tests.e2e.conftest import Stack
 from tests.records import Submit, Wallet

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from db.chunks import connect
 from db.formats import FORMATS
-from db.objects import Objects, open_store
-from db.rows import Capabilities, Voice
+from db.redis.live_audio import connect
+from db.storage.objects import Objects, open_store
+from db.types import Capabilities, Voice
 from tests.records import submit, wallet, worker
 from workers.engines import Interrupted, Refused, Speech, Utterance
 from workers.jobs.connection import Link

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from db.rows import Capabilities, Voice
+from db.types import Capabilities, Voice
 from workers.engines import DeviceLost, Interrupted, Speech, Utterance
 
 NAME = "tests.workers.scripted:engine"

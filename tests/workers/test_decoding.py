@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 
-from db.uploads import container_of
+from db.storage.uploads import container_of
 from tests.sounds import FORMATS, clips, encoded, hostile, wav
 from tests.workers.speaking import children, command, ends
 from workers.audio import decode_server

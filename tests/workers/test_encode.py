@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from db.formats import FORMATS
-from db.rows import SpeechParams
+from db.types import SpeechParams
 from workers.audio.encoder import Encoder, wav_header
 from workers.pipelines.spool import Audio, Limits, Spool, TooLong
 

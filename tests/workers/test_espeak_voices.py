@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from db.rows import Voice
+from db.types import Voice
 from workers.engines import Refused
 from workers.engines.espeak.espeak_voices import Catalogue, Listed, catalogue
 

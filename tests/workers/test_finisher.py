@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from db.rows import Finished
+from db.types import Finished
 from workers.jobs.result_writer import Finisher
 
 

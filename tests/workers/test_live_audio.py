@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from db import jobs
-from db.chunks import CANCEL, DONE, LISTEN, Chunk, End, Live, Reader, append, connect, read_done
-from db.engine import Pool, transaction
 from db.formats import FORMATS
-from db.objects import open_store
-from db.rows import Finished, SpeechParams, Submitted
+from db.postgres import jobs_api
+from db.postgres.pool import Pool, transaction
+from db.redis.live_audio import CANCEL, DONE, LISTEN, Chunk, End, Live, Reader, append, connect, read_done
+from db.storage.objects import open_store
+from db.types import Finished, SpeechParams, Submitted
 from ops import embedded
 from tests.clock import unhurried
 from tests.records import Submit, Wallet, new_job
@@ -186,7 +186,7 @@ async def test_a_cancelled_job_is_stopped_at_once_and_its_stream_ends(
     live = await order("hang")
     await first(client, live)
     async with transaction(pool) as connection:
-        await jobs.cancel(connection, live.job, owner=order.owner, actor="owner")
+        await jobs_api.cancel(connection, live.job, owner=order.owner, actor="owner")
     began = time.monotonic()
     await client.publish(CANCEL, live.job.hex)
     assert (await heard(client, live))[1] == End(ending="cancelled")

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from db.rows import Capabilities
 from db.settings import SettingsError
+from db.types import Capabilities
 from tests.workers.conftest import VOICE
 from tests.workers.speaking import children, command, ends
 from workers.engines import Interrupted, Refused, Speech, Utterance

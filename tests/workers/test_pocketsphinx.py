@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from db.transcripts import Segment
+from db.storage.transcripts import Segment
 from tests.sounds import clips
 from tests.workers.speaking import children, command, ends
 from workers.engines import Interrupted, Refused

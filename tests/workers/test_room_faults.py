@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from db import jobs, work
-from db.engine import Pool, transaction
-from db.log import configure
-from db.objects import open_store
-from db.work import WorkerConnection
+from db.logging import configure
+from db.postgres import jobs_api, jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool, transaction
+from db.storage.objects import open_store
 from tests.records import Submit, Wallet
 from tests.workers.conftest import Room
 from tests.workers.test_runner import order, spent, until
@@ -33,8 +33,8 @@ async def test_a_job_taken_back_after_a_lapse_is_held_by_its_new_attempt(
     assert sent.id is not None
     room.runner.drain()
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
-    assert work.renew(worker, room.runner.rows.held(), worker=room.name, lease_s=-1) == {(sent.id, 1)}
-    work.sweep(worker, tries_max=3, limit=10)
+    assert jobs_worker.renew(worker, room.runner.rows.held(), worker=room.name, lease_s=-1) == {(sent.id, 1)}
+    jobs_worker.sweep(worker, tries_max=3, limit=10)
     room.runner.rows.lose([(sent.id, 1)])  # what the next beat does: the row's thread claims the job again
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     async with asyncio.timeout(20):
@@ -56,7 +56,7 @@ async def test_what_an_end_claims_while_the_worker_is_told_to_stop_is_handed_bac
 
         def run(self, function: Any, *args: Any, **named: Any) -> Any:
             done = super().run(function, *args, **named)
-            if function is work.finish_and_claim and done[1]:
+            if function is jobs_worker.finish_and_claim and done[1]:
                 stopping.runner.rest()
                 told.set()
             return done
@@ -115,7 +115,7 @@ async def test_audio_of_a_cancelled_job_is_not_kept(
     room.runner.drain()
     await asyncio.to_thread(putting.wait, 20)
     async with transaction(pool) as connection:
-        await jobs.cancel(connection, sent.id, owner=owner, actor="owner")
+        await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner")
     go_on.set()
     async with asyncio.timeout(20):
         while room.runner.rows.held():

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from db import jobs, ledger, work
-from db.engine import Pool, transaction
-from db.floor import Floor
-from db.objects import Objects, open_store
-from db.queries import query
-from db.rows import MICRO, JobStatus, NewJob, SpeechParams
-from db.work import WorkerConnection
+from db.postgres import jobs_api, jobs_worker, ledger
+from db.postgres.jobs_worker import WorkerConnection
+from db.postgres.pool import Pool, transaction
+from db.postgres.queries import query
+from db.storage.disk_floor import Floor
+from db.storage.objects import Objects, open_store
+from db.types import MICRO, JobStatus, NewJob, SpeechParams
 from tests.conftest import Lack
 from tests.records import Submit, Wallet, new_job
 from tests.tmpfs import disk
@@ -40,7 +40,7 @@ async def until(pool: Pool, job: uuid.UUID | None, *states: str) -> JobStatus:
     async with asyncio.timeout(20):
         while True:
             async with transaction(pool) as connection:
-                found = await jobs.status(connection, job)
+                found = await jobs_api.status(connection, job)
             if found and found.state in states:
                 return found
             await asyncio.sleep(0.01)
@@ -191,7 +191,7 @@ async def test_a_cancelled_job_frees_its_slot(room: Room, pool: Pool, wallet: Wa
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     assert sent.id is not None
     async with transaction(pool) as connection:
-        assert await jobs.cancel(connection, sent.id, owner=owner, actor="owner") == "cancelled"
+        assert await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner") == "cancelled"
     async with asyncio.timeout(20):
         while room.runner.rows.held():
             await asyncio.sleep(0.01)
@@ -315,7 +315,7 @@ async def test_two_workers_with_one_expired_lease_charge_once(
     stopped.close()
     assert sent.id is not None
     async with transaction(pool) as connection:
-        await jobs.cancel(connection, sent.id, owner=owner, actor="owner")
+        await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner")
     assert await spent(pool, owner) == (0, 0)
 
 
@@ -324,11 +324,11 @@ async def test_a_worker_makes_its_engine_known_and_the_last_one_stays_known(
 ) -> None:
     room.start()
     assert await pool.fetchval("SELECT count(*) FROM cv.engine") == 1
-    work.publish(worker, room.engine.capabilities, worker="another")
+    jobs_worker.publish(worker, room.engine.capabilities, worker="another")
     room.timer.stop()
     engines = await pool.fetch(query("engines"))
     assert [row["present"] for row in engines] == [True]
-    work.retire(worker, engine="espeak", worker="another")
+    jobs_worker.retire(worker, engine="espeak", worker="another")
     engines = await pool.fetch(query("engines"))
     assert [row["present"] for row in engines] == [False]
 

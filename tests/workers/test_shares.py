@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from db.engine import Pool
-from db.objects import open_store
-from db.rows import Claimed, SpeechParams
+from db.postgres.pool import Pool
+from db.storage.objects import open_store
+from db.types import Claimed, SpeechParams
 from tests.records import Submit, Wallet, new_job
 from workers.jobs.held import Row
 from workers.jobs.measured_costs import difference_us

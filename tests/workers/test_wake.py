@@ -7,12 +7,12 @@ import dramatiq
 import pytest
 import redis
 
-from db import nudge
+from db.redis import worker_wakeup
 from workers.jobs import actors
 from workers.jobs import broker as wake
 
 ENGINE = "lark"
-QUEUE = nudge.queue_name(ENGINE)
+QUEUE = worker_wakeup.queue_name(ENGINE)
 KEYS = f"dramatiq:{QUEUE}", f"dramatiq:{QUEUE}.msgs"
 
 
@@ -61,7 +61,7 @@ def work(broker: wake.WakingBroker) -> None:
 def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
     broker: wake.WakingBroker, runner: Runner
 ) -> None:
-    nudge.send(broker, ENGINE)
+    worker_wakeup.send(broker, ENGINE)
     work(broker)
     assert runner.drains == 1
 
@@ -69,8 +69,10 @@ def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
 def test_a_nudge_that_came_after_the_look_is_heeded_for_itself(
     broker: wake.WakingBroker, runner: Runner
 ) -> None:
-    runner.first = lambda: nudge.send(broker, ENGINE)  # what it tells of, the first drain has not seen
-    nudge.send(broker, ENGINE)
+    runner.first = lambda: worker_wakeup.send(
+        broker, ENGINE
+    )  # what it tells of, the first drain has not seen
+    worker_wakeup.send(broker, ENGINE)
     work(broker)
     assert runner.drains == 2
 
@@ -79,12 +81,12 @@ def test_a_nudge_that_another_worker_took_excuses_no_other(
     broker: wake.WakingBroker, runner: Runner, redis_url: str
 ) -> None:
     def take_and_send() -> None:
-        nudge.send(broker, ENGINE)
+        worker_wakeup.send(broker, ENGINE)
         queue, messages = KEYS
         with redis.Redis.from_url(redis_url) as client:
             client.hdel(messages, client.lpop(queue))  # type: ignore[arg-type]
 
     runner.first = take_and_send
-    nudge.send(broker, ENGINE)
+    worker_wakeup.send(broker, ENGINE)
     work(broker)
     assert runner.drains == 2

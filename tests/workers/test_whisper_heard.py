@@ -11,7 +11,7 @@ import jiwer
 import numpy as np
 import pytest
 
-from db.transcripts import Segment, joined
+from db.storage.transcripts import Segment, joined
 from tests.sounds import clips
 from workers.engines import Interrupted
 from workers.engines.transcriber import Heard, Wish

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from msgspec import Meta, Struct
 
-from db.uploads import container_of
+from db.storage.uploads import container_of
 from workers.engines import Interrupted, Refused
 from workers.process.launcher import ForkServer
 

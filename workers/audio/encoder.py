@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.formats import FORMATS, Format
-from db.rows import SpeechParams
+from db.types import SpeechParams
 from workers.audio.mp3 import info_frame
 
 Samples = NDArray[np.int16]

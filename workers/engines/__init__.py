@@ -7,8 +7,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from db.rows import Capabilities
 from db.settings import SettingsError
+from db.types import Capabilities
 
 NOBODY = UUID(int=0)  # whose utterances share one turn: what nobody has queued, as a warm-up
 

@@ -6,8 +6,8 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from db.rows import Capabilities
-from db.transcripts import Segment
+from db.storage.transcripts import Segment
+from db.types import Capabilities
 from workers.settings import WorkerSettings
 
 

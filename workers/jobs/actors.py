@@ -5,7 +5,7 @@ Of a message whose arrival was seen, the drain is done when it is handed over.
 
 import dramatiq
 
-from db import nudge
+from db.redis import worker_wakeup
 from workers.jobs.broker import WakingBroker
 from workers.jobs.runner import Runner
 
@@ -21,8 +21,8 @@ def declare(broker: WakingBroker, engine: str, runner: Runner) -> None:
     dramatiq.Actor(
         drain,
         broker=broker,
-        actor_name=nudge.actor_name(engine),
-        queue_name=nudge.queue_name(engine),
+        actor_name=worker_wakeup.actor_name(engine),
+        queue_name=worker_wakeup.queue_name(engine),
         priority=0,
         options={},
     )

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import psycopg
 import structlog
 
-from db import work
-from db.rows import Claimed, Shares
+from db.postgres import jobs_worker
+from db.types import Claimed, Shares
 from workers.jobs.batching import Beyond, Plan
 from workers.jobs.connection import Link
 from workers.pipelines.protocol import Craft
@@ -42,7 +42,7 @@ class Claims:
         """A job of each of so many accounts that run nothing."""
         return self._found(
             lambda: self._link.run(
-                work.claim_beyond,
+                jobs_worker.claim_beyond,
                 engine=self._engine,
                 params=self._params,
                 limit=wanted.limit,
@@ -61,7 +61,7 @@ class Claims:
     ) -> list[Claimed]:
         return self._found(
             lambda: self._link.run(
-                work.claim,
+                jobs_worker.claim,
                 engine=self._engine,
                 params=self._params,
                 lane=lane,

@@ -5,14 +5,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 
-from db.work import Way, WorkerConnection, worker_connection
+from db.postgres.jobs_worker import Way, WorkerConnection, worker_connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Link:
-    """Runs `db.work` functions on a connection of its own. One thread at a time."""
+    """Runs `db.postgres.jobs_worker` functions on a connection of its own. One thread at a time."""
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url

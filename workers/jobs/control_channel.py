@@ -10,7 +10,7 @@ import redis
 import structlog
 
 from db import supervised
-from db.chunks import CANCEL, LISTEN, read_job
+from db.redis.live_audio import CANCEL, LISTEN, read_job
 from workers.jobs.held import Rows
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from db.rows import Claimed
+from db.types import Claimed
 from workers.pipelines.protocol import Task
 
 Attempt = tuple[UUID, int]  # the job, and the number that fences it

@@ -5,7 +5,8 @@ import threading
 import psycopg
 import structlog
 
-from db import supervised, work
+from db import supervised
+from db.postgres import jobs_worker
 from workers.jobs.connection import Link
 from workers.jobs.held import Rows
 
@@ -46,5 +47,5 @@ class Keeper:
     def _renew(self) -> None:
         held = self._rows.held()
         if held:
-            ours = self._link.run(work.renew, held, worker=self._worker, lease_s=self._lease_s)
+            ours = self._link.run(jobs_worker.renew, held, worker=self._worker, lease_s=self._lease_s)
             self._rows.lose(attempt for attempt in held if attempt not in ours)

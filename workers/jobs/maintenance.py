@@ -7,9 +7,10 @@ from collections.abc import Callable
 import psycopg
 import structlog
 
-from db import supervised, work
-from db.log import hashed
-from db.objects import Objects, StoreError
+from db import supervised
+from db.logging import hashed
+from db.postgres import jobs_worker
+from db.storage.objects import Objects, StoreError
 from workers import metrics
 from workers.jobs.connection import Link
 from workers.jobs.orphaned_uploads import sweep_uploads
@@ -89,13 +90,13 @@ class Timer:
         return False
 
     def _publish(self) -> None:
-        self._link.run(work.publish, self._craft.capabilities, worker=self._worker)
+        self._link.run(jobs_worker.publish, self._craft.capabilities, worker=self._worker)
 
     def _retire(self) -> None:
-        self._link.run(work.retire, engine=self._craft.capabilities.engine, worker=self._worker)
+        self._link.run(jobs_worker.retire, engine=self._craft.capabilities.engine, worker=self._worker)
 
     def _sweep(self) -> None:
-        swept = self._link.run(work.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX)
+        swept = self._link.run(jobs_worker.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX)
         for job, engine, result, kind in swept:
             metrics.swept(engine, kind, result)
             log.info("job_swept", job=hashed(job), engine=engine, result=result)
@@ -105,17 +106,17 @@ class Timer:
         """Deletes first, then forgets: what could not be deleted is found again."""
         deadline = time.monotonic() + _FORGET_S_MAX
         while time.monotonic() < deadline:
-            old = self._link.run(work.old_audio, limit=_FORGET_AT_ONCE)
+            old = self._link.run(jobs_worker.old_audio, limit=_FORGET_AT_ONCE)
             if not old:
                 return
             self._store.delete(key for _, key in old)
-            self._link.run(work.forget_audio, [job for job, _ in old])
+            self._link.run(jobs_worker.forget_audio, [job for job, _ in old])
 
     def _forget_texts(self) -> None:
-        self._link.run(work.forget_texts, keep_s=self._settings.audio_keep_s, limit=_SWEEP_MAX)
+        self._link.run(jobs_worker.forget_texts, keep_s=self._settings.audio_keep_s, limit=_SWEEP_MAX)
 
     def _forget_keys(self) -> None:
-        self._link.run(work.forget_keys, limit=_SWEEP_MAX)
+        self._link.run(jobs_worker.forget_keys, limit=_SWEEP_MAX)
 
     def _sweep_uploads(self) -> None:
         """Now and then, and by who transcribes: the list of a large store is long."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import psycopg
 import structlog
 
-from db import work
-from db.rows import Finished
+from db.postgres import jobs_worker
+from db.types import Finished
 from workers.jobs.connection import Link
 from workers.jobs.held import Attempt, Row, Rows
 
@@ -24,7 +24,7 @@ def correct(link: Link, ends: Sequence[Finished], results: Mapping[Attempt, str]
     more_us = {job: more for job, more in differences.items() if abs(more) >= _WORTH_US}
     if more_us:
         try:
-            link.run(work.correct_costs, more_us)
+            link.run(jobs_worker.correct_costs, more_us)
         except psycopg.Error as error:  # it stays as it was expected
             log.warning("costs_not_corrected", error=type(error).__name__)
 

@@ -8,8 +8,9 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from db import supervised, work
-from db.objects import PROBES, Objects, StoreError
+from db import supervised
+from db.postgres import jobs_worker
+from db.storage.objects import PROBES, Objects, StoreError
 from workers.jobs.connection import Link
 from workers.settings import WorkerSettings
 
@@ -49,7 +50,7 @@ class Orphans:
             self._pages = self._store.old(_AUDIO, self._older_s)
             keys = next(self._pages, [])
         ours = [(key, UUID(found[1])) for key in keys if (found := _KEY.fullmatch(key))]
-        gone = self._link.run(work.orphans, ours) if ours else []
+        gone = self._link.run(jobs_worker.orphans, ours) if ours else []
         self._store.delete(gone)
         return len(gone)
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from db import work
-from db.objects import Objects
-from db.uploads import PREFIX, job_of
+from db.postgres import jobs_worker
+from db.storage.objects import Objects
+from db.storage.uploads import PREFIX, job_of
 from workers.jobs.connection import Link
 
 _UNKNOWN_S = 3600.0  # an upload is there before its job is: so long it may be on its way
@@ -17,7 +17,7 @@ def sweep_uploads(store: Objects, link: Link, *, keep_s: int) -> int:
     found = {job: (key, at) for key, at in store.found(PREFIX) if (job := job_of(key)) is not None}
     deleted = 0
     for batch in _batches(list(found)):
-        known = link.run(work.upload_jobs, batch, keep_s=keep_s)
+        known = link.run(jobs_worker.upload_jobs, batch, keep_s=keep_s)
         spent = [found[job][0] for job in batch if _is_spent(known.get(job), found[job][1])]
         store.delete(spent)
         deleted += len(spent)

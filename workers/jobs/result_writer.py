@@ -9,7 +9,7 @@ import psycopg
 import structlog
 
 from db import supervised
-from db.rows import Finished
+from db.types import Finished
 
 log = structlog.get_logger()
 _BATCH_MAX = 64

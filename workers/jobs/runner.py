@@ -8,10 +8,10 @@ from typing import Protocol
 
 import structlog
 
-from db import work
-from db.log import attempt_done, hashed
-from db.objects import Objects, StoreError
-from db.rows import Claimed, Finished
+from db.logging import attempt_done, hashed
+from db.postgres import jobs_worker
+from db.storage.objects import Objects, StoreError
+from db.types import Claimed, Finished
 from workers import metrics
 from workers.engines import DeviceLost, Interrupted, Refused
 from workers.jobs.batching import Load, Plan, beyond, plan
@@ -270,9 +270,9 @@ class Runner:
         worker, tries_max, keep_s = self._worker, self._settings.tries_max, self._craft.keep_s
         if not room:
             run = self._endings.run
-            return run(work.finish, ends, worker=worker, tries_max=tries_max, keep_s=keep_s), []
+            return run(jobs_worker.finish, ends, worker=worker, tries_max=tries_max, keep_s=keep_s), []
         return self._endings.run(
-            work.finish_and_claim,
+            jobs_worker.finish_and_claim,
             ends,
             worker=worker,
             tries_max=tries_max,
@@ -312,7 +312,7 @@ class Runner:
         """Delete what a fenced attempt had put, unless the record names it: then only the answer was lost."""
         if not keys:
             return
-        named = self._endings.run(work.named_objects, keys)
+        named = self._endings.run(jobs_worker.named_objects, keys)
         self._store.delete(key for key in keys if key not in named)
 
     def stop(self, drain_s: float) -> None:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from db.objects import Objects
+from db.storage.objects import Objects
 from workers.jobs.held import Row
 
 _REMEMBERED_MAX = 1000

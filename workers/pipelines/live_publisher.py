@@ -11,8 +11,8 @@ import structlog
 from msgspec import Struct
 
 from db import supervised
-from db.chunks import DONE, Chunk, End, Live, append, done_message, end
-from db.rows import Finished
+from db.redis.live_audio import DONE, Chunk, End, Live, append, done_message, end
+from db.types import Finished
 from workers.jobs.held import Attempt
 
 log = structlog.get_logger()

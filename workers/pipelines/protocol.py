@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from db.rows import Capabilities, Claimed, Finished, Outcome, Params
+from db.types import Capabilities, Claimed, Finished, Outcome, Params
 
 if TYPE_CHECKING:
-    from db.objects import Objects
+    from db.storage.objects import Objects
     from workers.engines import Engine
     from workers.engines.transcriber import Transcriber
     from workers.jobs.held import Row

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
-from db.objects import StoreError
-from db.rows import SpeechParams
+from db.storage.objects import StoreError
+from db.types import SpeechParams
 from workers.audio.encoder import Encoder
 from workers.engines import Refused
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from db.chunks import Live
-from db.objects import Objects
-from db.rows import Claimed, Finished, SpeechParams
+from db.redis.live_audio import Live
+from db.storage.objects import Objects
+from db.types import Claimed, Finished, SpeechParams
 from workers import metrics
 from workers.engines import Engine, Measured, Refused, Speech, TakesTurns, Utterance
 from workers.jobs.held import Row

@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from db.objects import Objects
-from db.rows import Claimed, Finished, TranscriptionParams
-from db.transcripts import CONTENT_TYPE, Transcript, joined
-from db.uploads import upload_key
+from db.storage.objects import Objects
+from db.storage.transcripts import CONTENT_TYPE, Transcript, joined
+from db.storage.uploads import upload_key
+from db.types import Claimed, Finished, TranscriptionParams
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder, Pcm
 from workers.engines import Interrupted, Refused
 from workers.engines.transcriber import Transcriber, Wish

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from db.scripts import LATIN_ONLY, is_native, script_of, scripts_of
+from db.writing_scripts import LATIN_ONLY, is_native, script_of, scripts_of
 
 SILENT = (  # marks on any letter, joiners, variation selectors, directions, tags, private use
     r"\u00ad\u0300-\u036f\u0483-\u0489\u061c\u1ab0-\u1aff\u1dc0-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u206f"

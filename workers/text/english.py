@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from db.scripts import script_of
+from db.writing_scripts import script_of
 
 _WORD_MAX, _WORD_PART = 24, 20  # its net for unknown words reads so many letters of one
 _LONG_WORD = re.compile(rf"[^\W\d_]{{{_WORD_MAX + 1},}}")

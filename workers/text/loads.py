@@ -10,7 +10,7 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from db.scripts import LATIN_ONLY, script_of, scripts_of
+from db.writing_scripts import LATIN_ONLY, script_of, scripts_of
 from workers.text.characters import SILENT
 
 CLAUSE_WORDS_MAX = 250

@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from db.scripts import LATIN_ONLY, script_of, scripts_of
+from db.writing_scripts import LATIN_ONLY, script_of, scripts_of
 from workers.text.characters import SILENT
 
 _WORD = re.compile(r"[^\W\d_]{4,}")

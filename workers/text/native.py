@@ -1,6 +1,6 @@
 """Whether a text is written so that a voice of a language can read it."""
 
-from db.scripts import is_native
+from db.writing_scripts import is_native
 
 _FOREIGN_MAX = 0.2  # of a text's letters: names, a quoted word
 

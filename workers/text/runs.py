@@ -2,7 +2,7 @@
 
 import re
 
-from db.scripts import is_native
+from db.writing_scripts import is_native
 from workers.text.loads import NEVER_SPOKEN
 
 _DIGITS_MAX = 14  # beyond, most languages' rules know no name for the number

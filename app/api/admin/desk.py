@@ -15,7 +15,7 @@ from app.domain.identity.scopes import ADMIN
 from app.domain.jobs.notifications import Signals
 from app.domain.jobs.worker_wakeup import Nudger
 from app.http.bodies import AnyRequest
-from db.engine import Connection
+from db.postgres.pool import Connection
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

@@ -15,7 +15,7 @@ from app.api.codevoice.schemas import (
 from app.domain.accounts.service import LoggedIn, User
 from app.domain.billing.credits import credits, spendable
 from app.domain.storage_quotas import Stored
-from db.rows import Balance
+from db.types import Balance
 
 
 def user_view(user: User) -> UserView:

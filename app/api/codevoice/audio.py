@@ -19,8 +19,8 @@ from app.http.bodies import AnyRequest
 from app.http.disconnects import Live, unless_left
 from app.http.ranges import Part, matches, part_wanted
 from app.http.rate_limit import Gate
-from db.objects import Objects
-from db.rows import JobStatus
+from db.storage.objects import Objects
+from db.types import JobStatus
 
 
 def audio_route(

@@ -16,7 +16,7 @@ from app.domain.identity.scopes import ACCOUNT
 from app.domain.speech.audio_urls import AudioAddresses
 from app.domain.storage_quotas import Storage
 from app.http.bodies import AnyRequest
-from db.rows import State
+from db.types import State
 
 
 class DayView(Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from app.domain.stream_limits import Streams
 from app.http.authentication import Authenticator
 from app.http.bodies import AnyRequest
 from app.http.disconnects import Live
-from db.rows import State
+from db.types import State
 
 _NO_STORE = {"Cache-Control": "no-store"}
 

@@ -14,7 +14,7 @@ from app.http.bodies import AnyRequest
 from app.http.disconnects import Live
 from app.http.ranges import matches
 from db.formats import FORMATS
-from db.objects import Objects
+from db.storage.objects import Objects
 
 
 def sample_route(samples: Samples, store: Objects) -> HTTPRouteHandler:

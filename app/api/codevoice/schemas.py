@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.speech.validation import SpeechRequest
-from db.rows import UserType
+from db.types import UserType
 
 
 class SpeechBody(SpeechRequest, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from app.http.bodies import AnyRequest, decode_json, header_of, read_body
 from app.http.json_response import NO_STORE, Encoded, Headers
 from app.http.rate_limit import Gate
 from app.openapi.bodies import takes
-from db.rows import Progress
+from db.types import Progress
 
 _ROUTE = "POST /v1/tts"
 _BODY = msgspec.json.Decoder(SpeechBody)

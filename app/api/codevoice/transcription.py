@@ -15,7 +15,7 @@ from app.http.bodies import AnyRequest
 from app.http.disconnects import unless_left
 from app.http.multipart import FRAMING_BYTES_MAX, received
 from app.openapi.bodies import takes
-from db.transcripts import Segment, Word
+from db.storage.transcripts import Segment, Word
 
 _ROUTE = "POST /transcribe"
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from app.domain.voices.catalog import Catalog, Offer
-from db.rows import Capabilities
+from db.types import Capabilities
 
 
 class LanguageView(Struct, frozen=True):

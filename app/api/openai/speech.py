@@ -17,7 +17,7 @@ from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.aliases import Aliases
 from app.http.bodies import AnyRequest, read_json
 from app.openapi.bodies import takes
-from db.objects import StoreError
+from db.storage.objects import StoreError
 
 _ROUTE = "POST /v1/audio/speech"
 _PCM_RATE_HZ = 24_000  # raw samples say no rate: OpenAI's callers play them at this one

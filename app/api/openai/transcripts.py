@@ -14,7 +14,7 @@ from app.domain.transcription.service import Transcribed
 from app.domain.transcription.subtitles import TEXTS
 from app.domain.voices.languages import word
 from app.http.disconnects import Live
-from db.transcripts import Segment, Transcript
+from db.storage.transcripts import Segment, Transcript
 
 
 class Usage(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from app.domain.identity.scopes import SPEECH
 from app.domain.speech.samples import Samples
 from app.domain.voices.catalog import Catalogs, Offer
 from app.domain.voices.listing import PAGE_MAX, VoiceFilter, list_voices
-from db.rows import Capabilities
+from db.types import Capabilities
 
 
 class VoiceView(Struct, frozen=True, kw_only=True):

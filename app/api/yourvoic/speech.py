@@ -17,7 +17,7 @@ from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalogs
 from app.http.bodies import AnyRequest, read_json
 from app.openapi.bodies import takes
-from db.objects import Objects
+from db.storage.objects import Objects
 
 _OPT = {"scope": SPEECH, "limit": "post"}
 _WHOLE, _STREAM = "POST /api/v1/tts/generate", "POST /api/v1/tts/stream"

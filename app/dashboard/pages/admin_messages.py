@@ -7,7 +7,7 @@ from app.dashboard.rendering import Question
 from app.domain.admin.credits import micro
 from app.domain.admin.users import Amount, User
 from app.domain.billing.credits import in_words as micro_in_words
-from db.rows import MICRO
+from db.types import MICRO
 
 
 class ActForm(Struct, frozen=True, kw_only=True):

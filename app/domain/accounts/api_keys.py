@@ -17,7 +17,7 @@ from app.domain.speech.validation import is_one_line, is_unicode
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from db.models import ApiKey
+    from db.postgres.models import ApiKey
 
 _LISTED_MAX = 200
 _NAME_CHARACTERS_MAX = 100
@@ -74,7 +74,7 @@ class ApiKeys:
         ones within the caller's scopes.
         """
         async with self._record.session() as session:
-            from db.repos import keys_of
+            from db.postgres.repositories import keys_of
 
             rows = await keys_of(session, who.account, limit=_LISTED_MAX)
         return [_key(row) for row in rows if scopes.is_within(row.scopes, own=who.scopes)]
@@ -95,7 +95,7 @@ class ApiKeys:
         if self.reveal != "always":
             return None
         async with self._record.session() as session:
-            from db.repos import personal_key
+            from db.postgres.repositories import personal_key
 
             row = await personal_key(session, who.account)
             await check_caller(session, who)
@@ -119,7 +119,7 @@ class ApiKeys:
             limit = [0, _GRACE_S_MAX]
             raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
         async with self._record.session() as session:
-            from db.repos import revoke_key
+            from db.postgres.repositories import revoke_key
 
             await lock_caller(session, who)
             old = await _find(session, who, key_id, for_update=True)
@@ -136,7 +136,7 @@ class ApiKeys:
     async def revoke(self, who: Principal, key_id: str) -> None:
         """End a key now; one that has ended stays as it is. Raises NotFound and ScopeTooWide."""
         async with self._record.session() as session:
-            from db.repos import revoke_key
+            from db.postgres.repositories import revoke_key
 
             await lock_caller(session, who)
             key = await _find(session, who, key_id, for_update=True)
@@ -145,8 +145,8 @@ class ApiKeys:
         self._principals.forget(who.account)
 
     async def _add(self, session: "AsyncSession", account: UUID, wanted: NewKey, *, is_personal: bool) -> Key:
-        from db.models import ApiKey
-        from db.repos import add_key
+        from db.postgres.models import ApiKey
+        from db.postgres.repositories import add_key
 
         key_id = uuid4()
         made = self._ring.make(key_id)
@@ -166,7 +166,7 @@ class ApiKeys:
 
 async def check_room(session: "AsyncSession", account: UUID, keys_max: int) -> None:
     """Raise TooManyKeys where there are as many working keys as there may be; two at once never both pass."""
-    from db.repos import count_working_keys
+    from db.postgres.repositories import count_working_keys
 
     if await count_working_keys(session, account) >= keys_max:
         message = f"An account has at most {keys_max} keys that work. Revoke one you no longer need."
@@ -198,7 +198,7 @@ def _checked(wanted: NewKey) -> NewKey:
 async def _find(
     session: "AsyncSession", who: Principal, key_id: str, *, for_update: bool = False
 ) -> "ApiKey":
-    from db.repos import key_of
+    from db.postgres.repositories import key_of
 
     identifier = _uuid(key_id)
     found = identifier and await key_of(session, who.account, identifier, for_update=for_update)

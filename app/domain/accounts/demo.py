@@ -9,8 +9,8 @@ from app.domain.accounts.password_hashing import argon2id
 from app.domain.accounts.registration import add_personal_key, clean_email, open_account
 from app.domain.errors import EmailTaken
 from app.domain.identity.key_crypto import KeyRing
-from db import engine
-from db.queries import script
+from db.postgres import pool
+from db.postgres.queries import script
 
 
 def demo_account(*, database_url: str, secrets: Mapping[str, str], email: str, password: str) -> str:
@@ -30,9 +30,9 @@ async def _key_of(database_url: str, keys: KeyRing, email: str, password: str) -
     found = await _find(database_url, email)
     if found is not None and found["sealed"] is not None:
         return keys.unseal(found["sealed"], found["key"])
-    opened = engine.open_engine(database_url)
+    opened = pool.open_engine(database_url)
     try:
-        async with engine.session(opened) as session:
+        async with pool.session(opened) as session:
             if found is not None:
                 return await add_personal_key(session, keys, found["account"], keep_sealed=True)
             password_hash = argon2id().hash(password)

@@ -10,7 +10,7 @@ from app.domain.database import Record
 from app.domain.errors import ExpiredToken, InvalidToken, InvalidVerification, NothingToVerify
 from app.domain.identity.principals import Principal
 from app.domain.identity.tokens import Address, Tokens
-from db.queries import query
+from db.postgres.queries import query
 from db.settings import SettingsError
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from app.domain.errors import Invalid, InvalidInvite
 from app.domain.identity.key_crypto import KeyRing
-from db.engine import Connection
-from db.queries import query
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession

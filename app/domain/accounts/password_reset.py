@@ -15,8 +15,8 @@ from app.domain.database import Record
 from app.domain.errors import InvalidReset, Suspended, WrongLogin
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.identity.principals import Principal, Principals
-from db import engine
-from db.queries import query
+from db.postgres import pool
+from db.postgres.queries import query
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -61,7 +61,7 @@ class Resets:
         """
         check_password(new, field="new_password")
         async with self._record.session() as session:
-            from db.repos import account_by_id
+            from db.postgres.repositories import account_by_id
 
             account = await account_by_id(session, who.account)
         kept = account.password_hash if account else None
@@ -106,7 +106,7 @@ class Resets:
         self, session: "AsyncSession", account: UUID, verified_at: datetime | None
     ) -> str | None:
         """A new personal key's text, where the old one went."""
-        connection = await engine.raw(session)
+        connection = await pool.raw(session)
         revoked = await connection.fetch(query("revoke_unproven_keys"), account, verified_at)
         if not any(row["personal"] for row in revoked):
             return None
@@ -134,7 +134,7 @@ async def _use(session: "AsyncSession", digest: bytes) -> Any:
 
     Locked in the order of everybody else: wallet, account, then what belongs to the account.
     """
-    from db.repos import lock_account
+    from db.postgres.repositories import lock_account
 
     # By SQLAlchemy, with whose first statement alone the transaction begins.
     connection = await session.connection()
@@ -158,9 +158,9 @@ async def _set_password(
 
     Raises WrongLogin where the hash is no longer `before`.
     """
-    from db.repos import raise_token_epoch, set_password_hash
+    from db.postgres.repositories import raise_token_epoch, set_password_hash
 
     if not await set_password_hash(session, account, password_hash, before=before) and before is not None:
         raise WrongLogin
     await raise_token_epoch(session, account)
-    await (await engine.raw(session)).execute(query("forget_password_resets"), account)
+    await (await pool.raw(session)).execute(query("forget_password_resets"), account)

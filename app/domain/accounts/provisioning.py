@@ -6,12 +6,12 @@ from uuid import UUID, uuid4
 from app.domain.accounts.registration import FREE_TIER, add_personal_key, check_name, clean_email
 from app.domain.errors import EmailTaken, Invalid, NotFound
 from app.domain.identity.key_crypto import KeyRing
-from db import engine, ledger
+from db.postgres import ledger, pool
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from db.models import Account
+    from db.postgres.models import Account
 
 
 async def create_api_only(
@@ -31,8 +31,8 @@ async def create_api_only(
 
     Raises Invalid and EmailTaken.
     """
-    from db.models import Account
-    from db.repos import EmailTakenError, add_account
+    from db.postgres.models import Account
+    from db.postgres.repositories import EmailTakenError, add_account
 
     if not name.strip():
         raise Invalid("An account of a program has a name.", field="name")
@@ -46,7 +46,7 @@ async def create_api_only(
         account = await add_account(session, row)
     except EmailTakenError:
         raise EmailTaken("This e-mail has an account already.", field="email") from None
-    connection = await engine.raw(session)
+    connection = await pool.raw(session)
     await ledger.open_wallet(
         connection, account.id, kind="api_only", tier=FREE_TIER, monthly=monthly, unlimited=unlimited
     )
@@ -60,7 +60,7 @@ async def suspend(session: "AsyncSession", account: UUID, suspended: bool) -> No
 
     Raises NotFound.
     """
-    from db.repos import set_suspended
+    from db.postgres.repositories import set_suspended
 
     if not await set_suspended(session, account, suspended):
         raise NotFound("There is no such account.")

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 from app.domain.errors import EmailTaken, Invalid
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.speech.validation import is_one_line, is_unicode
-from db import engine, ledger
+from db.postgres import ledger, pool
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from db.models import Account
+    from db.postgres.models import Account
 
 _PERSONAL = "personal"
 FREE_TIER = 1
@@ -41,8 +41,8 @@ async def open_account(
 
     Where a verification is due there are no free credits before it.
     """
-    from db.models import Account
-    from db.repos import EmailTakenError, add_account
+    from db.postgres.models import Account
+    from db.postgres.repositories import EmailTakenError, add_account
 
     row = Account(
         id=uuid4(),
@@ -59,7 +59,7 @@ async def open_account(
     except EmailTakenError:
         raise EmailTaken("This e-mail has an account already. Log in instead.", field="email") from None
     await ledger.open_wallet(
-        await engine.raw(session),
+        await pool.raw(session),
         account.id,
         kind="registered",
         tier=tier,
@@ -72,8 +72,8 @@ async def add_personal_key(
     session: "AsyncSession", keys: KeyRing, account: UUID, *, keep_sealed: bool
 ) -> str:
     """Another key that may do everything; its text, which is kept only sealed, or not at all."""
-    from db.models import ApiKey
-    from db.repos import add_key
+    from db.postgres.models import ApiKey
+    from db.postgres.repositories import add_key
 
     key_id = uuid4()
     key = keys.make(key_id)

@@ -32,14 +32,14 @@ from app.domain.errors import (
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.identity.principals import Principal, Principals, lock_caller
 from app.domain.identity.tokens import Claims, Tokens
-from db import engine, ledger
-from db.queries import query
-from db.rows import Balance, UserType
+from db.postgres import ledger, pool
+from db.postgres.queries import query
+from db.types import Balance, UserType
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from db.models import Account
+    from db.postgres.models import Account
 
 _ENDED_SESSIONS_MAX = 1000  # of an account; beyond, ending one ends all
 
@@ -145,7 +145,7 @@ class Accounts:
         So does one whose tokens were ended while its password was looked at.
         """
         async with self._record.session() as session:
-            from db.repos import account_by_email
+            from db.postgres.repositories import account_by_email
 
             cleaned = email.strip().lower()
             account = await account_by_email(session, cleaned if is_email(cleaned) else "")
@@ -157,7 +157,7 @@ class Accounts:
         new_hash = await self._passwords.hash(password) if self._passwords.is_outdated(kept or "") else None
         async with self._record.session() as session:
             if new_hash is not None:
-                from db.repos import set_password_hash
+                from db.postgres.repositories import set_password_hash
 
                 # Unless it was changed meanwhile.
                 await set_password_hash(session, account.id, new_hash, before=kept)
@@ -175,7 +175,7 @@ class Accounts:
             if account is None or account.token_epoch != claims.epoch:
                 raise InvalidToken
             ended = query("is_session_ended")
-            if await (await engine.raw(session)).fetchval(ended, account.id, claims.session):
+            if await (await pool.raw(session)).fetchval(ended, account.id, claims.session):
                 raise InvalidToken
             balance = await _balance(session, account.id)
         if account.suspended:
@@ -213,7 +213,7 @@ class Accounts:
     async def logout_everywhere(self, who: Principal) -> None:
         """End every token of the account."""
         async with self._record.session() as session:
-            from db.repos import raise_token_epoch
+            from db.postgres.repositories import raise_token_epoch
 
             await lock_caller(session, who)
             await raise_token_epoch(session, who.account)
@@ -231,7 +231,7 @@ class Accounts:
     async def _revealed_key(self, session: "AsyncSession", account: UUID) -> str | None:
         if self._reveal != "always":
             return None
-        from db.repos import personal_key
+        from db.postgres.repositories import personal_key
 
         key = await personal_key(session, account)
         return self._keys.unseal(key.sealed, key.id) if key and key.sealed else None
@@ -250,7 +250,7 @@ class Accounts:
 
 
 async def _account(session: "AsyncSession", account: UUID) -> "Account | None":
-    from db.repos import account_by_id
+    from db.postgres.repositories import account_by_id
 
     return await account_by_id(session, account)
 
@@ -261,7 +261,7 @@ async def _epoch(session: "AsyncSession", account: UUID) -> int | None:
 
 
 async def _balance(session: "AsyncSession", account: UUID) -> Balance:
-    balance = await ledger.balance(await engine.raw(session), account)
+    balance = await ledger.balance(await pool.raw(session), account)
     if balance is None:
         raise LookupError(f"account {account} has no wallet")
     return balance

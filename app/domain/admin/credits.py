@@ -13,10 +13,10 @@ from app.domain.admin.users import Amount, user_of
 from app.domain.billing.credits import credits
 from app.domain.errors import Closed, Invalid, NotCharged, NotEnough, NotFound
 from app.domain.pagination import Page, page
-from db import ledger
-from db.engine import Connection
-from db.queries import query
-from db.rows import MICRO
+from db.postgres import ledger
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.types import MICRO
 
 _WRITTEN = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")  # no 1e3, no Infinity, no 1_000
 CREDITS_MAX = 1_000_000_000

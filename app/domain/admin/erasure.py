@@ -14,11 +14,11 @@ from msgspec import Struct
 from app.domain.accounts.mail import forget_mails
 from app.domain.admin.operations import Act, check_may_end, find, past, record
 from app.domain.errors import NotFound
-from db import ledger
-from db.engine import Connection
-from db.objects import Objects
-from db.personal_data import Volatile, delete_objects
-from db.queries import query
+from db.postgres import ledger
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.storage.objects import Objects
+from db.storage.personal_data import Volatile, delete_objects
 
 _JOBS_AT_ONCE = 200
 _SYSTEM = "system"

@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from app.domain.admin.ledger import export as transfers_of
 from app.domain.admin.operations import find
-from db import ledger
-from db.engine import Connection
-from db.objects import Objects
-from db.personal_data import objects_of
-from db.queries import query
+from db.postgres import ledger
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.storage.objects import Objects
+from db.storage.personal_data import objects_of
 
 _AT_ONCE = 500
 _JSON = ("params", "details")  # columns that hold JSON

@@ -12,8 +12,8 @@ from app.domain.admin.plans import tier_of
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.pagination import Page, page
-from db.engine import Connection
-from db.queries import query
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 FREE_PLAN = "free"
 

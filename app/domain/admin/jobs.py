@@ -24,10 +24,10 @@ from app.domain.errors import (
     TooManyWaiting,
 )
 from app.domain.pagination import Page, page
-from db import jobs
-from db.engine import Connection
-from db.queries import query
-from db.rows import NewJob, SpeechParams, State, Submitted
+from db.postgres import jobs_api
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.types import NewJob, SpeechParams, State, Submitted
 
 _STATES = get_args(State)
 _CAME_TO_NOTHING = ("failed", "expired")
@@ -102,7 +102,7 @@ async def cancel_job(connection: Connection, act: Act, job: str) -> JobActed:
     details = {"job": str(found.job)}
     if await past(connection, act, "cancel_job", found.account, details):
         return await _cancelled(connection, found, "replayed")
-    code = await jobs.cancel(connection, found.job, owner=found.account, actor=act.actor)
+    code = await jobs_api.cancel(connection, found.job, owner=found.account, actor=act.actor)
     if code != "cancelled":
         raise TooLate("This job has already ended; it cannot be cancelled any more.")
     await record(connection, act, "cancel_job", found.account, details)
@@ -124,7 +124,7 @@ async def retry_job(
     if found.state not in _CAME_TO_NOTHING:
         raise NotFailed(f"This job is {found.state}; only failed and expired ones are put back.", field="job")
     again = await _again(connection, found)
-    (answer,) = await jobs.submit(connection, [again], wait_s_max=queue_wait_s, open_max=jobs_waiting_max)
+    (answer,) = await jobs_api.submit(connection, [again], wait_s_max=queue_wait_s, open_max=jobs_waiting_max)
     if answer.code != "queued":
         raise _refusal(answer, again)
     await record(connection, act, "retry_job", found.account, {**asked, "new_job": str(again.id)})

@@ -14,8 +14,8 @@ from app.domain.errors import Invalid, NotFound, TooLate
 from app.domain.identity import scopes
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.pagination import Page, page
-from db.engine import Connection
-from db.queries import query
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -93,7 +93,7 @@ async def rotate_key(
     if not 0 <= grace_s <= _GRACE_S_MAX:
         limit = [0, _GRACE_S_MAX]
         raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
-    from db.repos import key_of, lock_account, revoke_key
+    from db.postgres.repositories import key_of, lock_account, revoke_key
 
     connection = await joined(session)
     old = await _find(connection, key)
@@ -122,14 +122,14 @@ async def rotate_key(
 
 async def revoke_key(session: "AsyncSession", act: Act, key: str) -> KeyActed:
     """End a key now; one that has ended stays as it is. Raises NotFound."""
-    from db import repos
+    from db.postgres import repositories
 
     connection = await joined(session)
     found = await _find(connection, key)
     details = {"key": str(found.id)}
     if await past(connection, act, "revoke_key", found.account, details):
         return await _acted(connection, found.id, "replayed")
-    await repos.revoke_key(session, found.account, found.id)
+    await repositories.revoke_key(session, found.account, found.id)
     await record(connection, act, "revoke_key", found.account, details)
     return await _acted(connection, found.id, "revoked")
 
@@ -152,8 +152,8 @@ async def _add(
     expires_at: datetime | None = None,
     personal: bool = False,
 ) -> tuple[UUID, str]:
-    from db.models import ApiKey
-    from db.repos import add_key
+    from db.postgres.models import ApiKey
+    from db.postgres.repositories import add_key
 
     key_id = uuid4()
     made = keys.make(key_id)

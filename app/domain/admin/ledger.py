@@ -10,10 +10,10 @@ from msgspec import Struct
 from app.domain.admin.operations import find
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
-from db import ledger
-from db.engine import Connection
-from db.queries import query
-from db.rows import Finding
+from db.postgres import ledger
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.types import Finding
 
 _AT_ONCE = 1000  # rows fetched of an export
 

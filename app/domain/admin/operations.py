@@ -13,9 +13,9 @@ from app.domain.identity.principals import Principal
 from app.domain.pagination import Page, page
 from app.domain.speech.service import check_idempotency_key
 from app.domain.speech.validation import is_unicode
-from db import engine
-from db.engine import Connection
-from db.queries import query
+from db.postgres import pool
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -143,7 +143,7 @@ async def joined(session: "AsyncSession") -> Connection:
     from sqlalchemy import text
 
     await session.execute(text("SELECT 1"))
-    return await engine.raw(session)
+    return await pool.raw(session)
 
 
 def _row(row: Any) -> ActRow:

@@ -8,9 +8,9 @@ from app.domain.admin.operations import Act, check_may_end, find, past
 from app.domain.admin.users import Amount, Changed, changed
 from app.domain.billing.credits import credits
 from app.domain.errors import Closed, NotFound
-from db import ledger
-from db.engine import Connection
-from db.queries import query
+from db.postgres import ledger
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 
 class PlanRow(Struct, frozen=True, kw_only=True):

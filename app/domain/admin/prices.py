@@ -11,8 +11,8 @@ from app.domain.billing.credits import credits
 from app.domain.billing.price_book import ANY
 from app.domain.errors import Invalid
 from app.domain.pagination import Page, page
-from db.engine import Connection
-from db.queries import query
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 Unit = Literal["request", "1000_characters", "audio_second"]
 UNITS: tuple[Unit, ...] = ("request", "1000_characters", "audio_second")

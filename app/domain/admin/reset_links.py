@@ -10,8 +10,8 @@ from app.domain.accounts.password_reset import new_reset_token
 from app.domain.admin.operations import Act, find, past, record
 from app.domain.errors import Invalid
 from app.domain.identity.key_crypto import KeyRing
-from db.engine import Connection
-from db.queries import query
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 LIFE = timedelta(days=1)
 

@@ -14,9 +14,9 @@ from app.domain.billing.credits import credits
 from app.domain.errors import Invalid, KeyReused
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.pagination import Page, page
-from db.engine import Connection
-from db.queries import query
-from db.rows import UserType
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.types import UserType
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession

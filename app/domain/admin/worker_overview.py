@@ -4,8 +4,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from db.engine import Connection
-from db.queries import query
+from db.postgres.pool import Connection
+from db.postgres.queries import query
 
 
 class WorkerRow(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Micro-credits in people's words."""
 
 from app.domain.errors import Closed, DomainError, InsufficientCredits, Internal, KeyReused
-from db.rows import MICRO, Balance, UserType
+from db.types import MICRO, Balance, UserType
 
 LIMIT_REACHED = "Monthly API credit limit reached. Please contact admin or enable unlimited access."
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 from app.domain.billing.credits import in_words
 from app.domain.database import Record
 from app.domain.shared_value import Shared
-from db.queries import query
-from db.rows import MICRO, Price
+from db.postgres.queries import query
+from db.types import MICRO, Price
 
 ANY = "*"
 _FRESH_S = 1.0

@@ -5,7 +5,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from app.domain.billing.credits import in_words
-from db.rows import MICRO, State
+from db.types import MICRO, State
 
 OPEN = ("queued", "processing")
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from app.domain.database import Record
 from app.domain.identity.principals import Principal
 from app.domain.pagination import Page, page
-from db.queries import query
+from db.postgres.queries import query
 
 _AT_ONCE = 500
 ROWS_MAX = 10_000  # of an export

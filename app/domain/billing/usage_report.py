@@ -10,7 +10,7 @@ from app.domain.billing.usage_summary import Day
 from app.domain.database import Record
 from app.domain.errors import Invalid
 from app.domain.identity.principals import Principal
-from db.queries import query
+from db.postgres.queries import query
 
 DAYS_MAX = 366
 NO_KEY = "browser or token"

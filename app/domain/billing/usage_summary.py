@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from app.domain.database import Record
 from app.domain.identity.principals import Principal
-from db.queries import query
-from db.rows import State
+from db.postgres.queries import query
+from db.types import State
 
 DAYS = 30
 _RECENT = 20

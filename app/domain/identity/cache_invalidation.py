@@ -12,7 +12,7 @@ from app.domain.database import Record
 from app.domain.errors import Unavailable
 from app.domain.identity.principal_cache import KeyUses, Remembered
 from db import supervised
-from db.queries import query
+from db.postgres.queries import query
 
 _HEAR_S = 0.4  # between looks: with the look itself, half a second
 _NOTE_S = 5.0

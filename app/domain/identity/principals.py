@@ -15,14 +15,14 @@ from app.domain.identity.key_crypto import PREFIX, KeyRing, is_well_formed
 from app.domain.identity.principal_cache import KeyUses, Remembered
 from app.domain.identity.scopes import ADMIN
 from app.domain.identity.tokens import Claims, Tokens
-from db import engine
-from db.queries import query
-from db.rows import UserType
+from db.postgres import pool
+from db.postgres.queries import query
+from db.types import UserType
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from db.models import Account
+    from db.postgres.models import Account
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -139,20 +139,20 @@ async def lock_caller(session: "AsyncSession", who: Principal) -> None:
     For what is to outlast the caller's credential, before any lock of the account's keys: a reset of the
     password comes wholly before or after. Raises InvalidToken, InvalidKey and Suspended.
     """
-    from db.repos import lock_account
+    from db.postgres.repositories import lock_account
 
     await _check(session, who, await lock_account(session, who.account))
 
 
 async def check_caller(session: "AsyncSession", who: Principal) -> None:
     """Raise as lock_caller does; for what was read of the account before, to be shown to the caller."""
-    from db.repos import account_by_id
+    from db.postgres.repositories import account_by_id
 
     await _check(session, who, await account_by_id(session, who.account))
 
 
 async def _check(session: "AsyncSession", who: Principal, account: "Account | None") -> None:
-    from db.repos import is_key_working
+    from db.postgres.repositories import is_key_working
 
     if account is None:
         raise InvalidToken
@@ -162,7 +162,7 @@ async def _check(session: "AsyncSession", who: Principal, account: "Account | No
         if not await is_key_working(session, who.account, who.key):
             raise InvalidKey
         return
-    connection = await engine.raw(session)
+    connection = await pool.raw(session)
     is_ended = await connection.fetchval(query("is_session_ended"), who.account, who.session)
     if is_ended or account.token_epoch != who.epoch:
         raise InvalidToken

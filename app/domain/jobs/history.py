@@ -10,8 +10,8 @@ from app.domain.database import Record
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity.principals import Principal
 from app.domain.pagination import Page, page
-from db.queries import query
-from db.rows import State
+from db.postgres.queries import query
+from db.types import State
 
 STATES = get_args(State)
 KINDS = ("speech", "transcription", "live_transcript")

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 
 from app.domain.errors import Unavailable
 from db import supervised
-from db.chunks import CANCEL, DONE, LISTEN, done_message, read_done
+from db.redis.live_audio import CANCEL, DONE, LISTEN, done_message, read_done
 
 T = TypeVar("T")
 _LOOK_S = 1.0

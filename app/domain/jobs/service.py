@@ -13,7 +13,7 @@ from app.domain.identity.principals import Principal, Principals
 from app.domain.jobs.notifications import Signals
 from app.domain.jobs.status_polling import JobLooks, OwnJob
 from app.domain.speech.service import read_job_id
-from db.queries import query
+from db.postgres.queries import query
 
 PAGE_MAX = 100
 _PAGE = 20

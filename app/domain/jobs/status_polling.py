@@ -12,9 +12,9 @@ from app.domain.coalescing import Coalesced
 from app.domain.database import Record
 from app.domain.errors import NotFound, Unavailable
 from app.domain.jobs.notifications import Signals
-from db.engine import Connection
-from db.queries import query
-from db.rows import State
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.types import State
 
 _LOOK_S_MIN, _LOOK_S_MAX = 0.5, 4.0  # between looks, twice as long each time nothing has changed
 _LOOKS_WAITING_MAX = 10_000

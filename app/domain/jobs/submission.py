@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from app.domain.coalescing import Coalesced
 from app.domain.database import Record
-from db import jobs
-from db.engine import Connection
-from db.rows import NewJob, Submitted
+from db.postgres import jobs_api
+from db.postgres.pool import Connection
+from db.types import NewJob, Submitted
 
 
 class IntakeLimits(Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Intake:
 
     async def _submit(self, connection: Connection, batch: Sequence[NewJob]) -> list[Submitted]:
         limits = self._limits
-        answers = await jobs.submit(
+        answers = await jobs_api.submit(
             connection, batch, wait_s_max=limits.queue_wait_s, open_max=limits.jobs_waiting_max
         )
         queued = [job.engine for job, answer in zip(batch, answers, strict=True) if answer.code == "queued"]

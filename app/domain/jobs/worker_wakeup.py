@@ -7,7 +7,7 @@ import redis
 import structlog
 from dramatiq.errors import DramatiqError
 
-from db import nudge
+from db.redis import worker_wakeup as nudge
 
 _PAUSE_S = 0.002
 _CROWDED_PAUSE_S = 0.02

@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.domain.errors import MissingKey, NotFound, SignatureRequired
 from app.domain.identity.principals import Principal
 from app.domain.speech.outcomes import gone
-from db.rows import JobStatus
+from db.types import JobStatus
 
 
 class AudioRules(Struct, frozen=True, kw_only=True):

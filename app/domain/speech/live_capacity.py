@@ -14,8 +14,8 @@ from msgspec import Struct, field
 
 from app.domain.database import Record
 from app.domain.errors import Unavailable
-from db import jobs
-from db.rows import Capabilities
+from db.postgres import jobs_api as jobs
+from db.types import Capabilities
 
 _FRESH_S = 0.5
 _FULL_FRESH_S = 0.1  # whoever asks while there is no place shall not ask the database each time

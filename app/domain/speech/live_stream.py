@@ -16,9 +16,9 @@ from app.domain.jobs.notifications import Signals
 from app.domain.speech.outcomes import failure
 from app.domain.speech.service import Speech
 from app.domain.store_health import store_away
-from db.chunks import Chunk, End, Live, Reader
-from db.objects import Objects, StoreError
-from db.rows import JobStatus
+from db.redis.live_audio import Chunk, End, Live, Reader
+from db.storage.objects import Objects, StoreError
+from db.types import JobStatus
 
 _LOOK_S = 1.0
 _AWAY_S = 3.0  # a read that takes longer is lost

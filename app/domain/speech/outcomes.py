@@ -12,7 +12,7 @@ from app.domain.errors import (
     UnspeakableText,
     UnsupportedScript,
 )
-from db.rows import JobStatus
+from db.types import JobStatus
 
 _GONE = {
     "cancelled": "This job was cancelled; it has no audio.",

@@ -19,9 +19,9 @@ from app.domain.speech.validation import SpeechRequest
 from app.domain.store_health import StoreState, store_away
 from app.domain.voices.catalog import Catalogs, Offer
 from app.domain.voices.resolution import find
-from db.objects import Objects, StoreError
-from db.queries import query
-from db.rows import JobStatus, Voice
+from db.postgres.queries import query
+from db.storage.objects import Objects, StoreError
+from db.types import JobStatus, Voice
 
 SYSTEM = UUID("00000000-0000-4000-8000-0000000000c5")
 FORMAT = "mp3"

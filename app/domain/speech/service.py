@@ -33,8 +33,8 @@ from app.domain.storage_quotas import Storage
 from app.domain.voices.catalog import Catalog, Catalogs
 from app.domain.voices.mixes import mixed, unknown
 from app.domain.voices.resolution import Match, resolve
-from db import jobs
-from db.rows import JobStatus, NewJob, Progress, Submitted
+from db.postgres import jobs_api
+from db.types import JobStatus, NewJob, Progress, Submitted
 
 _KIND = "speech"
 _KEY_CHARACTERS_MAX = 255
@@ -85,8 +85,8 @@ class Speech:
         self._limits = limits
         self._live_capacity = LiveCapacity(record)
         self._refunds_checked: dict[UUID, float] = {}  # accounts with few enough, and when that was seen
-        self._statuses = Coalesced(record, jobs.statuses, waiting_max=_LOOKS_WAITING_MAX)
-        self._polls = Coalesced(record, jobs.progress, waiting_max=_LOOKS_WAITING_MAX)
+        self._statuses = Coalesced(record, jobs_api.statuses, waiting_max=_LOOKS_WAITING_MAX)
+        self._polls = Coalesced(record, jobs_api.progress, waiting_max=_LOOKS_WAITING_MAX)
 
     async def submit(
         self,
@@ -146,7 +146,7 @@ class Speech:
         if identifier is not None:
             async with self._record.connection() as connection:
                 actor = str(who.account)
-                result = await jobs.cancel(connection, identifier, owner=who.account, actor=actor)
+                result = await jobs_api.cancel(connection, identifier, owner=who.account, actor=actor)
         if identifier is not None and result == "cancelled":
             self._signals.cancelled(identifier)
         if result == "not_found":
@@ -158,7 +158,7 @@ class Speech:
         """Give back what a job costs whose audio we could not give to its end, and stop it."""
         async with self._record.connection() as connection:
             actor = "api_stopping" if self._signals.closing else "api"
-            result = await jobs.break_off(connection, job, owner=who.account, actor=actor)
+            result = await jobs_api.break_off(connection, job, owner=who.account, actor=actor)
         if result == "failed":
             self._signals.cancelled(job)
 
@@ -171,19 +171,19 @@ class Speech:
         known = next((offer.engine for offer in offers if offer.engine.engine == engine), None)
         async with self._live_capacity.place(known, owner) if known else nullcontext():
             async with self._record.connection() as connection:
-                await jobs.listen(connection, job)
+                await jobs_api.listen(connection, job)
         self._signals.listened(job)
 
     async def unlisten(self, job: UUID) -> None:
         """Nobody listens to this job any more: it takes no place among the engine's live streams."""
         with suppress(Unavailable):  # it ends at some time, and its place with it
             async with self._record.connection() as connection:
-                await jobs.unlisten(connection, job)
+                await jobs_api.unlisten(connection, job)
 
     async def hear(self, job: UUID, *, attempt: int, given_ms: int) -> str:
         """Record that a listener is about to be given audio of an attempt, so much in all; as `jobs.hear`."""
         async with self._record.connection() as connection:
-            return await jobs.hear(connection, job, attempt=attempt, given_ms=given_ms)
+            return await jobs_api.hear(connection, job, attempt=attempt, given_ms=given_ms)
 
     async def check_refunds(self, who: Principal, *, refunds_max: int) -> None:
         """Raise TooManyRefunds where failures of ours do not explain how many streams were refunded today.
@@ -194,7 +194,7 @@ class Speech:
         if now - self._refunds_checked.get(who.account, -_REFUNDS_FRESH_S) < _REFUNDS_FRESH_S:
             return
         async with self._record.connection() as connection:
-            if not await jobs.has_too_many_refunds(connection, who.account, refunds_max=refunds_max):
+            if not await jobs_api.has_too_many_refunds(connection, who.account, refunds_max=refunds_max):
                 if len(self._refunds_checked) >= _REFUNDS_CHECKED_MAX:
                     self._refunds_checked.clear()
                 self._refunds_checked[who.account] = now

@@ -32,9 +32,9 @@ from app.domain.speech.validation import SpeechRequest
 from app.domain.store_health import StoreState
 from app.domain.stream_limits import Place, Streams
 from db.formats import FORMATS, Format
-from db.objects import Objects
-from db.queries import query
-from db.rows import JobStatus
+from db.postgres.queries import query
+from db.storage.objects import Objects
+from db.types import JobStatus
 
 _SLACK = 2  # an engine may take so many times what it expects
 _RETRY_S = 1

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from db.scripts import script_of
+from db.writing_scripts import script_of
 
 _LETTERS_MAX = 400  # of a text's beginning, that are looked at
 _FOREIGN_MAX = 0.2  # of letters: a text with so few of another script is still written in Latin letters

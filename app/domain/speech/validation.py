@@ -16,8 +16,8 @@ from app.domain.errors import (
 from app.domain.voices.catalog import Catalog, Offer
 from app.domain.voices.stock_voices import STOCK
 from db.formats import FORMATS, Format
-from db.rows import SpeechParams, Voice
 from db.speech_length import estimated_seconds, least_seconds
+from db.types import SpeechParams, Voice
 
 _SUGGESTIONS_MAX = 20
 _ECHO_CHARACTERS_MAX = 100  # of a wrong value, in the answer

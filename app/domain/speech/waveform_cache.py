@@ -9,7 +9,7 @@ from app.domain.errors import Gone, Unavailable
 from app.domain.jobs.history import OwnJob
 from app.domain.speech.waveform import Unreadable, of_other, of_wav
 from app.domain.store_health import store_away
-from db.objects import Objects, StoreError
+from db.storage.objects import Objects, StoreError
 
 _WAV_BYTES_MAX = 32 << 20
 _OTHER_BYTES_MAX = 4 << 20  # read and decoded whole

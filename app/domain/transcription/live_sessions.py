@@ -16,8 +16,8 @@ from app.domain.errors import ConnectionLost, Invalid, MissingText, NotFound, Te
 from app.domain.identity.principals import Principal
 from app.domain.speech.service import check_idempotency_key
 from app.domain.speech.validation import is_unicode
-from db import jobs
-from db.rows import Charged, NewCharge
+from db.postgres import jobs_api
+from db.types import Charged, NewCharge
 
 _KIND, _ENGINE = "live_transcript", "browser"
 _SAME_S = 600  # the same words of the same account, with nothing else to tell by, are the same session
@@ -86,7 +86,7 @@ class LiveTranscripts:
 
     async def _take(self, charge: NewCharge) -> Charged:
         async with self._record.connection() as connection:
-            return await jobs.charge(connection, charge)
+            return await jobs_api.charge(connection, charge)
 
     def _charge(
         self, who: Principal, heard: Transcript, quote: Quote, key: str | None, route: str

@@ -2,8 +2,8 @@
 
 from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import AudioTooLong, BrokenAudio, Cancelled, DomainError, Unavailable, UnsupportedAudio
-from db.rows import TranscriptionJob
-from db.uploads import CONTAINERS
+from db.storage.uploads import CONTAINERS
+from db.types import TranscriptionJob
 
 _BROKEN = {
     "broken_audio": "The file is damaged: no sound in it can be decoded.",

@@ -34,11 +34,11 @@ from app.domain.transcription.outcomes import of_transcription, unsupported
 from app.domain.transcription.stored_transcripts import read_transcript
 from app.domain.voices.catalog import Catalogs
 from app.domain.voices.languages import matching
-from db import jobs, ledger
-from db.objects import Objects, StoreError
-from db.rows import Capabilities, NewJob, Submitted, TranscriptionJob, TranscriptionParams
-from db.transcripts import Transcript
-from db.uploads import container_of, upload_key
+from db.postgres import jobs_api, ledger
+from db.storage.objects import Objects, StoreError
+from db.storage.transcripts import Transcript
+from db.storage.uploads import container_of, upload_key
+from db.types import Capabilities, NewJob, Submitted, TranscriptionJob, TranscriptionParams
 
 _KIND = "transcription"
 _WAITING_RETRY_S = 5
@@ -108,7 +108,7 @@ class Transcriptions:
         limits: TranscriptionLimits,
     ) -> None:
         self._storage = storage
-        self._looks = Coalesced(record, jobs.transcriptions, waiting_max=_LOOKS_WAITING_MAX)
+        self._looks = Coalesced(record, jobs_api.transcriptions, waiting_max=_LOOKS_WAITING_MAX)
         self._record = record
         self._catalogs = catalogs
         self._prices = prices
@@ -299,7 +299,7 @@ class Transcriptions:
 
     async def _cancel(self, who: Principal, job: UUID) -> None:
         async with self._record.connection() as connection:
-            result = await jobs.cancel(connection, job, owner=who.account, actor=str(who.account))
+            result = await jobs_api.cancel(connection, job, owner=who.account, actor=str(who.account))
         if result == "cancelled":
             self._signals.cancelled(job)
             self._signals.beside(self._drop(job))

@@ -12,10 +12,10 @@ from app.domain.errors import Gone, NotFound, NotReady
 from app.domain.identity.principals import Principal
 from app.domain.speech.service import read_job_id
 from app.domain.store_health import store_away
-from db import jobs
-from db.objects import Objects, StoreError
-from db.rows import TranscriptionJob
-from db.transcripts import Transcript
+from db.postgres import jobs_api
+from db.storage.objects import Objects, StoreError
+from db.storage.transcripts import Transcript
+from db.types import TranscriptionJob
 
 
 class KeptTranscript(Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class KeptTranscripts:
 
     async def _job(self, who: Principal, job: UUID) -> TranscriptionJob | None:
         async with self._record.connection() as connection:
-            [found] = await jobs.transcriptions(connection, [(job, who.account)])
+            [found] = await jobs_api.transcriptions(connection, [(job, who.account)])
         return found
 
 

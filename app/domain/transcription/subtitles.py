@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from db.transcripts import Segment, Transcript
+from db.storage.transcripts import Segment, Transcript
 
 _PLAIN = "text/plain"  # the framework says which charset
 

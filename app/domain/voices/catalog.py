@@ -12,8 +12,8 @@ from app.domain.database import Record
 from app.domain.errors import Unavailable
 from app.domain.shared_value import Shared
 from app.domain.voices.stock_voices import PROFILES, Profile
-from db.queries import query
-from db.rows import Capabilities, Voice
+from db.postgres.queries import query
+from db.types import Capabilities, Voice
 
 _FRESH_S = 1.0
 _RENEWED_S = 0.1  # a voice nobody has may be asked for without end

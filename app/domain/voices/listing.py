@@ -8,7 +8,7 @@ from app.domain.errors import Invalid
 from app.domain.voices.catalog import Catalog, Offer
 from app.domain.voices.resolution import listed_names
 from app.domain.voices.stock_voices import Family
-from db.rows import Voice
+from db.types import Voice
 
 PAGE_MAX = 1000
 

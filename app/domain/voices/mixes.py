@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from app.domain.errors import Invalid
 from app.domain.voices.catalog import Catalog, Offer
-from db.rows import Voice
+from db.types import Voice
 from db.voice_mix import MixError, Part, canonical, is_mix, parse
 
 _CHARACTERS_MAX = 400

@@ -10,8 +10,8 @@ import asyncpg
 import psycopg
 from msgspec import Struct
 
-from db import jobs, ledger
-from db.rows import MICRO, NewJob, SpeechParams
+from db.postgres import jobs_api, ledger
+from db.types import MICRO, NewJob, SpeechParams
 from ops.bench import BenchError
 from ops.stack import Stack
 
@@ -71,7 +71,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
             for owner in owners:
                 await ledger.open_wallet(connection, owner, kind="api_only", tier=1, unlimited=True)
             wanted = [self._job(owners[number % accounts], text, speed) for number, text in enumerate(texts)]
-            answers = await jobs.submit(connection, wanted, wait_s_max=_WAIT_S_MAX, open_max=len(texts))
+            answers = await jobs_api.submit(connection, wanted, wait_s_max=_WAIT_S_MAX, open_max=len(texts))
         finally:
             await connection.close()
         if {answer.code for answer in answers} != {"queued"}:
@@ -96,7 +96,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
         connection = await asyncpg.connect(self.stack.database_url)
         try:
             for job, owner in made.items():
-                await jobs.cancel(connection, job, owner=owner, actor="bench")
+                await jobs_api.cancel(connection, job, owner=owner, actor="bench")
         finally:
             await connection.close()
 

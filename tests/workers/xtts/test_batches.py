@@ -16,8 +16,8 @@ import requests
 import torch
 from msgspec import Struct
 
-from db.engine import Pool
-from db.rows import NewJob, SpeechParams
+from db.postgres.pool import Pool
+from db.types import NewJob, SpeechParams
 from ops.embedded import free_port
 from tests.records import Submit, Wallet, new_job, submit, wallet
 from workers.xtts.weights import Speaker

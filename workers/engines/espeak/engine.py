@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from db.formats import FORMATS
-from db.rows import Capabilities
+from db.types import Capabilities
 from workers.engines import Interrupted, Refused, Speech, Utterance
 from workers.engines.espeak.espeak_voices import Catalogue, Listed, catalogue
 from workers.engines.fair_turns import FairTurns, Turn

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from db.rows import Voice
+from db.types import Voice
 from workers.engines import Refused
 
 _DROPPED = {

@@ -13,8 +13,8 @@ import structlog
 from msgspec import Struct
 
 from db.formats import FORMATS
-from db.rows import Capabilities, Voice
 from db.settings import SettingsError
+from db.types import Capabilities, Voice
 from workers.engines import Refused, Utterance
 from workers.engines.neural.children import Program
 from workers.engines.neural.engine import NeuralEngine

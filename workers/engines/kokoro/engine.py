@@ -14,8 +14,8 @@ import structlog
 from msgspec import Struct
 
 from db.formats import FORMATS
-from db.rows import Capabilities
 from db.settings import read
+from db.types import Capabilities
 from db.voice_mix import PARTS_MAX
 from workers.engines import Refused, Utterance
 from workers.engines.espeak.espeak_phonemes import Phonemizer

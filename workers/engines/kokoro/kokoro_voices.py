@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from db.rows import Voice
+from db.types import Voice
 
 _GENDERS: Mapping[str, Literal["female", "male"]] = {"f": "female", "m": "male"}
 _CREDITS = {  # recordings under CC BY ask for their source

@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from db.scripts import script_of
 from db.speech_length import estimated_seconds
+from db.writing_scripts import script_of
 from workers.text.split import sentences, split
 
 FIRST_S, GROWTH, LONGEST_S = 2.2, 1.5, 12.0  # of speech in a piece

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from db.rows import Capabilities
 from db.settings import SettingsError
+from db.types import Capabilities
 from workers.engines import Speech, Utterance
 from workers.engines.neural.children import Program, Servers, Speaker
 from workers.engines.neural.model import Hello, Piece

@@ -18,9 +18,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from db.rows import Capabilities
 from db.settings import SettingsError
-from db.transcripts import Segment, Word
+from db.storage.transcripts import Segment, Word
+from db.types import Capabilities
 from workers.engines import Interrupted, Refused
 from workers.engines.transcriber import Heard, Wish
 from workers.engines.turns import Turns

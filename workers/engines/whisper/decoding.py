@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from db.transcripts import Segment, Word
+from db.storage.transcripts import Segment, Word
 from workers.engines.transcriber import Wish
 from workers.engines.whisper.voice_activity import RATE_HZ, Samples
 

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from db.rows import Capabilities
-from db.transcripts import Segment, Word
+from db.storage.transcripts import Segment, Word
+from db.types import Capabilities
 from workers.engines import Interrupted
 from workers.engines.transcriber import Heard, Wish
 from workers.engines.turns import Turns

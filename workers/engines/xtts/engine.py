@@ -13,8 +13,8 @@ import structlog
 import torch
 from msgspec import Struct
 
-from db.rows import Capabilities
 from db.settings import SettingsError, read
+from db.types import Capabilities
 from workers.engines import DeviceLost, Interrupted, Refused, Speech, Utterance
 from workers.engines.xtts.xtts_voices import voices
 from workers.xtts.decode import Decoder

@@ -20,7 +20,7 @@ def upgrade(owner_url: str, app_url: str) -> None:
     """
     if _is_current(owner_url, app_url):
         return
-    from db.migrations.apply import apply  # SQLAlchemy and Alembic take a second to import
+    from db.postgres.migrations.apply import apply  # SQLAlchemy and Alembic take a second to import
 
     apply(owner_url, app_url)
 

@@ -1,6 +1,6 @@
 """A job whose last listener has left counts as live no longer."""
 
-from db.migrations.scripts import run
+from db.postgres.migrations.scripts import run
 
 revision = "0005"
 down_revision = "0004"

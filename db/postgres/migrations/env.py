@@ -1,4 +1,4 @@
-"""Alembic's entry: runs versions over the connection `db.migrate` passes, in its transaction."""
+"""Alembic's entry: runs versions over the connection `db.postgres.migrate` passes, in its transaction."""
 
 from alembic import context
 

@@ -1,6 +1,6 @@
 """Accounts, keys, wallets, transfers, jobs: the tables of release 0.1.0."""
 
-from db.migrations.scripts import run
+from db.postgres.migrations.scripts import run
 
 revision = "0001"
 down_revision = None

@@ -1,6 +1,6 @@
 """Jobs that somebody listens to can be claimed alone, and counted."""
 
-from db.migrations.scripts import run
+from db.postgres.migrations.scripts import run
 
 revision = "0004"
 down_revision = "0003"

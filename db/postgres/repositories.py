@@ -10,7 +10,7 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import Account, ApiKey
+from db.postgres.models import Account, ApiKey
 
 
 class EmailTakenError(Exception):

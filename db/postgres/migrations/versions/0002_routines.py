@@ -5,7 +5,7 @@ Also takes databases made before 0.1.0 whose tables are the same: what only they
 
 from alembic import op
 
-from db.migrations.scripts import check_tables_of_0001, run
+from db.postgres.migrations.scripts import check_tables_of_0001, run
 
 revision = "0002"
 down_revision = "0001"

@@ -1,6 +1,6 @@
 """What was given is paid for, however a job ends; streams that our failures cut off are counted."""
 
-from db.migrations.scripts import run
+from db.postgres.migrations.scripts import run
 
 revision = "0003"
 down_revision = "0002"

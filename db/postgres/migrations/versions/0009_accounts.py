@@ -1,6 +1,6 @@
 """Addresses verified, sessions ended one by one, invitations that have names, people erased."""
 
-from db.migrations.scripts import run
+from db.postgres.migrations.scripts import run
 
 revision = "0009"
 down_revision = "0007"

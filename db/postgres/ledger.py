@@ -4,9 +4,9 @@ from uuid import UUID
 
 import msgspec
 
-from db.engine import Connection
-from db.queries import query
-from db.rows import Balance, Finding, UserType
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.types import Balance, Finding, UserType
 
 
 async def open_wallet(

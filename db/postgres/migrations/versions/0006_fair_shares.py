@@ -1,6 +1,6 @@
 """An account has its share of an engine's slots while others wait; its queue time is what its jobs took."""
 
-from db.migrations.scripts import run
+from db.postgres.migrations.scripts import run
 
 revision = "0006"
 down_revision = "0005"

@@ -1,6 +1,6 @@
 """Bytes that each account keeps in the store, and those that its large open jobs will add."""
 
-from db.migrations.scripts import run
+from db.postgres.migrations.scripts import run
 
 revision = "0007"
 down_revision = "0006"

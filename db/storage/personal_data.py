@@ -6,8 +6,8 @@ from uuid import UUID
 
 import redis
 
-from db import chunks
-from db.objects import Objects
+from db.redis import live_audio
+from db.storage.objects import Objects
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _OF_ANY_AGE_S = -86_400.0  # also what a store whose clock is ahead wrote just now
@@ -49,8 +49,8 @@ class Volatile:
     def say_cancelled(self, jobs: Iterable[UUID]) -> None:
         """Have workers stop these jobs, and whoever waits for them be told."""
         for job in jobs:
-            self._redis.publish(chunks.CANCEL, job.hex)
-            self._redis.publish(chunks.DONE, chunks.done_message(job, "cancelled"))
+            self._redis.publish(live_audio.CANCEL, job.hex)
+            self._redis.publish(live_audio.DONE, live_audio.done_message(job, "cancelled"))
 
     def delete(self, ids: Collection[UUID]) -> int:
         """Delete live audio and counters that carry one of these ids, of jobs, keys and accounts; how many.

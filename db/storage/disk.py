@@ -3,9 +3,9 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from db.floor import Disk, Floor
-from db.objects import StoreError
 from db.settings import DbSettings
+from db.storage.disk_floor import Disk, Floor
+from db.storage.objects import StoreError
 
 
 class StoreDisk:

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from db.queries import query
-from db.rows import UNSHARED, Capabilities, Claimed, Finished, Params, Shares, SpeechParams
+from db.postgres.queries import query
+from db.types import UNSHARED, Capabilities, Claimed, Finished, Params, Shares, SpeechParams
 
 WorkerConnection = psycopg.Connection[tuple[Any, ...]]
 Way = WorkerConnection | psycopg.Cursor[tuple[Any, ...]]  # a cursor that is kept knows the types it has met

@@ -27,9 +27,9 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from db.bucket import make_bucket, open_bucket
-from db.floor import Floor
 from db.metrics import STORE_FAILURES
+from db.storage.disk_floor import Floor
+from db.storage.s3_bucket import make_bucket, open_bucket
 
 _CHUNK_BYTES = 5 << 20  # S3's least part
 _READ_BYTES = 256 << 10

@@ -4,7 +4,7 @@ import secrets
 
 from msgspec import Struct
 
-from db.script_calls import ScriptAway, ScriptCalls
+from db.redis.script_calls import ScriptAway, ScriptCalls
 
 
 class BucketsAway(Exception):

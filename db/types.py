@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from db.log import request_id
+from db.logging import request_id
 
 State = Literal["queued", "processing", "completed", "failed", "cancelled", "expired"]
 Outcome = Literal["done", "retry", "refuse", "hand_back"]

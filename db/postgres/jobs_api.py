@@ -6,10 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from db.engine import Connection
 from db.metrics import JOBS
-from db.queries import query
-from db.rows import Charged, JobStatus, NewCharge, NewJob, Progress, Submitted, TranscriptionJob
+from db.postgres.pool import Connection
+from db.postgres.queries import query
+from db.types import Charged, JobStatus, NewCharge, NewJob, Progress, Submitted, TranscriptionJob
 
 
 async def submit(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from db.script_calls import ScriptAway, ScriptCalls
+from db.redis.script_calls import ScriptAway, ScriptCalls
 
 
 class StreamsAway(Exception):

@@ -1,0 +1,1 @@
+"""Redis: wake-ups, live audio, rate-limit tokens, open streams."""
