@@ -25,14 +25,14 @@ from app.domain.admin import ledger
 from app.domain.admin.ledger import Audit, Head
 from db.postgres.migrate import SchemaError, upgrade
 from db.settings import DbSettings, SettingsError
-from ops import embedded
 from ops.cli import failing_on
-from ops.embedded import EmbeddedError
-from ops.home import Home, held, home_of, is_held, secrets_of, write_private
 from ops.postgres_clients import ClientError, run
-from ops.prepare import APP_ROLE
 from ops.progress import say, step
-from ops.stack import settings_for_cli
+from ops.stack import embedded
+from ops.stack.embedded import EmbeddedError
+from ops.stack.home import Home, held, home_of, is_held, secrets_of, write_private
+from ops.stack.prepare import APP_ROLE
+from ops.stack.running import settings_for_cli
 
 _DUMP, _HEADS, _SECRETS, _OBJECTS, _WHOLE = (
     "database.dump",

@@ -63,7 +63,10 @@ _ELSEWHERE = {
     "storm": ("ops.storm.command:storm", "Everything breaks, over and over: is every promise kept?"),
     "backup": ("ops.backup:backup_command", "Database, secrets and audio, into a folder."),
     "restore": ("ops.backup:restore_command", "A backup into an empty home or database."),
-    "restart": ("ops.restart:restart", "New processes for the running stack, without a failed request."),
+    "restart": (
+        "ops.stack.restart:restart",
+        "New processes for the running stack, without a failed request.",
+    ),
     "voices": ("ops.voices:voices", "Every voice, and which one speaks for each name now."),
     "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
 }
@@ -206,13 +209,13 @@ def up(as_json: bool, small: bool, engines: str, devices: str, api_processes: in
     Set CODEVOICE_HOME (data folder), CODEVOICE_HOST, CODEVOICE_PORT (0: any free one). DATABASE_URL with
     CODEVOICE_DATABASE_OWNER_URL, REDIS_URL and CODEVOICE_OBJECTS replace what is built in.
     """
-    from ops.api_processes import default_count
-    from ops.embedded import EmbeddedError
-    from ops.home import HomeError
-    from ops.listener import ListenError
-    from ops.local import up as run
-    from ops.prepare import UpError
-    from ops.supervisor import Crashed
+    from ops.processes.listener import ListenError
+    from ops.processes.supervisor import Crashed
+    from ops.stack.api_processes import default_count
+    from ops.stack.embedded import EmbeddedError
+    from ops.stack.home import HomeError
+    from ops.stack.local import up as run
+    from ops.stack.prepare import UpError
 
     with failing_on(UpError, HomeError, ListenError, EmbeddedError, Crashed):
         run(
@@ -235,9 +238,9 @@ def worker(engines: str, devices: str) -> None:
     started again; exit status 2 where one cannot run as it is set.
     """
     from db.settings import SettingsError
-    from ops.stack import settings_for_cli
-    from ops.supervisor import Hopeless
-    from ops.workers import posts, run
+    from ops.processes.supervisor import Hopeless
+    from ops.stack.running import settings_for_cli
+    from ops.stack.workers import posts, run
 
     with failing_on():
         try:
@@ -258,7 +261,7 @@ def env(as_json: bool, for_shell: bool) -> None:
     --shell prints only the address and the demo account's key, as the variables that CodeVoice's commands and
     OpenAI's SDKs read: eval "$(codevoice env --shell)".
     """
-    from ops.stack import exports, public, running_stack
+    from ops.stack.running import exports, public, running_stack
 
     with failing_on():
         stack = running_stack(os.environ)
@@ -277,7 +280,7 @@ def migrate() -> None:
     import psycopg
 
     from db.postgres.migrate import SchemaError, upgrade
-    from ops.stack import settings_for_cli
+    from ops.stack.running import settings_for_cli
 
     with failing_on(psycopg.OperationalError, SchemaError):
         settings = settings_for_cli(os.environ)
@@ -342,8 +345,8 @@ def failing_on(*expected: type[Exception]) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        from ops.home import HomeError  # not before: a benchmark runs where they could not be imported
-        from ops.stack import NoStack
+        from ops.stack.home import HomeError  # not before: a benchmark runs where they could not be imported
+        from ops.stack.running import NoStack
 
         if not isinstance(error, (NoStack, HomeError, *expected)):
             raise

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from db.logging import configure
 from db.metrics import MetricsSettings, serve
 from db.settings import DbSettings, SettingsError, read
-from ops import looks
+from ops import collectors
 from workers.jobs.connection import Link
 
 log = structlog.get_logger()
@@ -110,15 +110,15 @@ def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
         return Link(places.database_url, f"exporter-{name}")
 
     found = [
-        Look("postgres", settings.look_s, looks.queues(link("queues"))),
-        Look("credits", settings.look_s, looks.credits(link("credits"))),
-        Look("refunds", settings.look_s, looks.refunds(link("refunds"))),
-        Look("ledger", settings.look_ledger_s, looks.ledger(link("ledger"))),
-        Look("imbalance", settings.look_ledger_s, looks.imbalance(link("imbalance"))),
-        Look("redis", settings.look_s, looks.redis(places.redis_url)),
-        Look("objects", settings.look_s, looks.objects(places)),
+        Look("postgres", settings.look_s, collectors.queues(link("queues"))),
+        Look("credits", settings.look_s, collectors.credits(link("credits"))),
+        Look("refunds", settings.look_s, collectors.refunds(link("refunds"))),
+        Look("ledger", settings.look_ledger_s, collectors.ledger(link("ledger"))),
+        Look("imbalance", settings.look_ledger_s, collectors.imbalance(link("imbalance"))),
+        Look("redis", settings.look_s, collectors.redis(places.redis_url)),
+        Look("objects", settings.look_s, collectors.objects(places)),
     ]
-    gpus = looks.gpus()
+    gpus = collectors.gpus()
     return [*found, Look("gpus", settings.look_s, gpus)] if gpus else found
 
 
@@ -132,7 +132,7 @@ def main() -> int:
         port = serve(shown, exporter)
         if port is None:
             raise SettingsError("CODEVOICE_METRICS_PORT is not set")
-    except (SettingsError, looks.StoreError, OSError) as error:
+    except (SettingsError, collectors.StoreError, OSError) as error:
         print(f"exporter: {error}", file=sys.stderr)
         return 2
     configure()

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ops import embedded
+from ops.stack import embedded
 
 _CONNECT_S = 10
 

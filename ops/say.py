@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 from msgspec import Struct
 
 from db.formats import FORMATS
-from ops.stack import running_stack
+from ops.stack.running import running_stack
 
 _POLL_S = 0.1
 _WAIT_S = 3600.0

@@ -7,8 +7,8 @@ import msgspec
 import rich_click as click
 from msgspec import Struct
 
-from ops.admin.told import as_json as print_json
-from ops.admin.told import table
+from ops.admin.output import as_json as print_json
+from ops.admin.output import table
 from ops.cli import failing_on
 from ops.say import SayError, ask, door
 

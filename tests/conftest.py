@@ -23,12 +23,12 @@ from psycopg.conninfo import conninfo_to_dict
 
 from db.postgres.migrate import upgrade
 from db.postgres.pool import Pool, open_pool
-from ops import embedded
+from ops.stack import embedded
 from tests.openai_js import openai_js as openai_js
 from tests.openai_js import openai_package as openai_package
 from workers.models.store import ModelError, verified
 
-if mutated := os.environ.get("CODEVOICE_TEST_SQL"):  # see tests/db/test_mutants.py
+if mutated := os.environ.get("CODEVOICE_TEST_SQL"):  # see tests/db/postgres/test_mutants.py
     from db.postgres.migrations import scripts
 
     scripts.SQL = Path(mutated)
@@ -97,8 +97,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        rank = {room: n for n, room in enumerate(_LONGEST_FIRST)}
-        items.sort(key=lambda item: rank.get(item.path.relative_to(HOME).parent.as_posix(), len(rank)))
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = f"{item.path.relative_to(HOME).parent.as_posix()}/"
+    ranks = [n for n, first in enumerate(_LONGEST_FIRST) if folder.startswith(f"{first}/")]
+    return min(ranks, default=len(_LONGEST_FIRST))
 
 
 @pytest.fixture(scope="session")

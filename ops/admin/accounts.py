@@ -5,8 +5,8 @@ import rich_click as click
 from app.domain.admin import plans, users
 from app.domain.admin.users import Changed
 from app.domain.billing.credits import in_words
-from ops.admin.desk import ask, do, do_in_session
-from ops.admin.front import key_settings
+from ops.admin.api_settings import key_settings
+from ops.admin.execution import ask, do, do_in_session
 from ops.admin.options import Credits, Doing, acts
 from ops.admin.users import opened_in_words
 

@@ -5,8 +5,8 @@ import rich_click as click
 from app.domain.admin import credits
 from app.domain.admin.credits import Moved
 from app.domain.billing.credits import in_words
-from ops.admin import told
-from ops.admin.desk import ask, do, look
+from ops.admin import output
+from ops.admin.execution import ask, do, look
 from ops.admin.options import Credits, Doing, Paging, acts, pages
 
 
@@ -47,7 +47,7 @@ def history(paging: Paging, account: str) -> None:
     found = look(
         lambda connection: credits.history(connection, account, limit=paging.limit, cursor=paging.cursor)
     )
-    told.page(found, "seq", "at", "src", "dst", "amount", "actor", "reason", in_json=paging.as_json)
+    output.page(found, "seq", "at", "src", "dst", "amount", "actor", "reason", in_json=paging.as_json)
 
 
 def _in_short(moved: Moved) -> str:

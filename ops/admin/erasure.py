@@ -13,8 +13,8 @@ from app.domain.admin.users import show_user
 from db.settings import DbSettings
 from db.storage.objects import StoreError, open_store
 from db.storage.personal_data import Volatile
-from ops.admin import told
-from ops.admin.desk import ask, look, settings, write
+from ops.admin import output
+from ops.admin.execution import ask, look, settings, write
 from ops.admin.options import Doing, acts, json_option
 from ops.cli import failing_on
 
@@ -41,9 +41,9 @@ def erase(doing: Doing, account: str) -> None:
         )
         places.volatile.close()
     if doing.as_json:
-        told.as_json(done)
+        output.as_json(done)
     else:
-        told.facts(done)
+        output.facts(done)
 
 
 def _report(line: str) -> None:
@@ -71,9 +71,9 @@ def export_(account: str, file: Path, as_json: bool) -> None:
             found = look(lambda connection: export.export(connection, store, account, opened))
         part.replace(file)
     if as_json:
-        told.as_json(found)
+        output.as_json(found)
     else:
-        told.facts(found)
+        output.facts(found)
 
 
 def _whole(found: DbSettings) -> DbSettings:

@@ -6,9 +6,9 @@ import rich_click as click
 
 from app.domain.admin import invites
 from app.domain.admin.invites import FREE_PLAN, Invited, NewInvitation
-from ops.admin import told
-from ops.admin.desk import ask, do, look
-from ops.admin.front import key_settings, public_url
+from ops.admin import output
+from ops.admin.api_settings import key_settings, public_url
+from ops.admin.execution import ask, do, look
 from ops.admin.options import Doing, Paging, acts, pages
 
 
@@ -48,7 +48,7 @@ def list_(paging: Paging) -> None:
         "revoked_at",
         "usable",
     )
-    told.page(found, *columns, in_json=paging.as_json)
+    output.page(found, *columns, in_json=paging.as_json)
 
 
 @click.command()

@@ -7,9 +7,9 @@ import rich_click as click
 
 from app.domain.admin import jobs
 from db.types import State
-from ops.admin import told
-from ops.admin.desk import ask, do, look, settings
-from ops.admin.front import job_limits
+from ops.admin import output
+from ops.admin.api_settings import job_limits
+from ops.admin.execution import ask, do, look, settings
 from ops.admin.options import Doing, Paging, acts, json_option, pages
 
 
@@ -25,7 +25,7 @@ def list_(paging: Paging, account: str | None, state: str | None) -> None:
         )
     )
     columns = ("job", "account", "kind", "engine", "voice", "state", "code", "price", "created_at")
-    told.page(found, *columns, in_json=paging.as_json)
+    output.page(found, *columns, in_json=paging.as_json)
 
 
 @click.command()
@@ -35,10 +35,10 @@ def show(job: str, as_json: bool) -> None:
     """JOB (its id), and all that was moved for it. Never its text."""
     found = look(lambda connection: jobs.show_job(connection, job))
     if as_json:
-        told.as_json(found)
+        output.as_json(found)
         return
-    told.facts(msgspec.convert(found, jobs.JobRow, from_attributes=True))
-    told.table(found.entries, "seq", "bucket", "amount", "actor", "reason")
+    output.facts(msgspec.convert(found, jobs.JobRow, from_attributes=True))
+    output.table(found.entries, "seq", "bucket", "amount", "actor", "reason")
 
 
 @click.command()

@@ -5,9 +5,9 @@ import rich_click as click
 from app.domain.admin import keys
 from app.domain.admin.keys import KeyActed
 from app.domain.identity.scopes import SCOPES
-from ops.admin import told
-from ops.admin.desk import ask, do_in_session, look
-from ops.admin.front import key_settings
+from ops.admin import output
+from ops.admin.api_settings import key_settings
+from ops.admin.execution import ask, do_in_session, look
 from ops.admin.options import Doing, Paging, acts, pages
 
 
@@ -45,7 +45,7 @@ def list_(paging: Paging, account: str) -> None:
         lambda connection: keys.list_keys(connection, account, limit=paging.limit, cursor=paging.cursor)
     )
     columns = ("id", "name", "prefix", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")
-    told.page(found, *columns, in_json=paging.as_json)
+    output.page(found, *columns, in_json=paging.as_json)
 
 
 @click.command()

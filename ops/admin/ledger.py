@@ -12,8 +12,8 @@ from app.api.csv_cells import marked
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Exported, Head
 from db.postgres.pool import Connection
-from ops.admin import told
-from ops.admin.desk import look, write
+from ops.admin import output
+from ops.admin.execution import look, write
 from ops.admin.options import json_option
 
 
@@ -35,7 +35,7 @@ def audit(kept: TextIO | None, since_checkpoint: bool, as_json: bool) -> None:
     before = _heads(kept) if kept else []
     found = look(lambda connection: ledger.audit(connection, before, since_checkpoint=since_checkpoint))
     if as_json:
-        told.as_json(found)
+        output.as_json(found)
     else:
         for finding in found.findings:
             click.echo(f"{finding.what}: {finding.id}")
@@ -56,7 +56,7 @@ def checkpoint(as_json: bool) -> None:
         raise click.ClickException("the audit since the last checkpoint finds defects: see `ledger audit`")
     written = write(ledger.checkpoint)
     if as_json:
-        told.as_json(written)
+        output.as_json(written)
     else:
         click.echo(f"{written.wallets} wallets written down")
 
@@ -66,7 +66,7 @@ def checkpoint(as_json: bool) -> None:
 def heads(as_json: bool) -> None:  # noqa: ARG001
     """The last transfer of every wallet, as JSON lines: owner, seq, hash. Keep them elsewhere."""
     for head in look(ledger.heads):
-        told.as_json(head)
+        output.as_json(head)
 
 
 @click.command()
@@ -75,7 +75,7 @@ def heads(as_json: bool) -> None:  # noqa: ARG001
 @json_option
 def export(account: str | None, form: Literal["jsonl", "csv"], as_json: bool) -> None:
     """Every transfer, of ACCOUNT (e-mail or id) or of all, in micro-credits, by owner and sequence."""
-    put = told.as_json if as_json or form == "jsonl" else _csv()
+    put = output.as_json if as_json or form == "jsonl" else _csv()
 
     async def each(connection: Connection) -> None:
         rows: AsyncGenerator[Exported] = ledger.export(connection, account)

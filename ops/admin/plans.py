@@ -3,9 +3,9 @@
 import rich_click as click
 
 from app.domain.admin import plans
-from ops.admin import told
+from ops.admin import output
 from ops.admin.accounts import in_short
-from ops.admin.desk import ask, do, look
+from ops.admin.execution import ask, do, look
 from ops.admin.options import Doing, acts, json_option
 
 
@@ -15,9 +15,9 @@ def list_(as_json: bool) -> None:
     """Every plan, with its credits a month."""
     found = look(plans.list_plans)
     if as_json:
-        told.as_json({"items": found})
+        output.as_json({"items": found})
     else:
-        told.table(found, "tier", "name", "monthly")
+        output.table(found, "tier", "name", "monthly")
 
 
 @click.command("set")

@@ -7,8 +7,8 @@ import rich_click as click
 from app.domain.admin import prices
 from app.domain.admin.prices import UNITS, NewPrice, Priced, Unit
 from app.domain.billing.credits import in_words
-from ops.admin import told
-from ops.admin.desk import ask, do, look
+from ops.admin import output
+from ops.admin.execution import ask, do, look
 from ops.admin.options import Credits, Doing, Paging, acts, pages
 
 
@@ -17,7 +17,7 @@ from ops.admin.options import Credits, Doing, Paging, acts, pages
 def list_(paging: Paging) -> None:
     """Every version of every price, the last first."""
     found = look(lambda connection: prices.list_prices(connection, limit=paging.limit, cursor=paging.cursor))
-    told.page(
+    output.page(
         found, "version", "kind", "engine", "unit", "price", "valid_from", "in_force", in_json=paging.as_json
     )
 

@@ -11,9 +11,9 @@ from app.domain.accounts.registration import check_password
 from app.domain.admin import users
 from app.domain.admin.operations import Act
 from app.domain.admin.reset_links import ResetLink, make_reset_link
-from ops.admin import told
-from ops.admin.desk import ask, do, do_in_session, failing, look
-from ops.admin.front import key_settings, public_url
+from ops.admin import output
+from ops.admin.api_settings import key_settings, public_url
+from ops.admin.execution import ask, do, do_in_session, failing, look
 from ops.admin.options import Doing, Paging, acts, json_option, pages
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def list_(paging: Paging, user_type: str | None) -> None:
         "suspended",
         "closed",
     )
-    told.page(found, *columns, in_json=paging.as_json)
+    output.page(found, *columns, in_json=paging.as_json)
 
 
 @click.command()
@@ -55,9 +55,9 @@ def show(account: str, as_json: bool) -> None:
     """ACCOUNT (e-mail or id): its rights and credits."""
     found = look(lambda connection: users.show_user(connection, account))
     if as_json:
-        told.as_json(found)
+        output.as_json(found)
     else:
-        told.facts(found)
+        output.facts(found)
 
 
 @click.command()

@@ -13,7 +13,7 @@ import rich_click as click
 from ops.cli import failing_on
 
 if TYPE_CHECKING:
-    from ops.stack import Stack
+    from ops.stack.running import Stack
 
 Figures = dict[str, float]
 _PROCESSES_MAX = 4  # more would want more connections than the benchmark's Postgres has
@@ -99,7 +99,7 @@ def fund(stack: "Stack", *, credits: int) -> None:
     from db.postgres.ledger import grant
     from db.postgres.queries import query
     from db.types import MICRO
-    from ops.prepare import DEMO_EMAIL
+    from ops.stack.prepare import DEMO_EMAIL
 
     async def give() -> None:
         connection = await asyncpg.connect(stack.database_url)
@@ -117,7 +117,7 @@ def _measure(name: str, options: Mapping[str, object]) -> Figures:
     """What a benchmark needs is imported for it alone: `xtts` runs where there is no database's driver."""
     if name == "wake":  # the one that looks at the stack that runs
         from ops.bench.wake import wake
-        from ops.stack import running_stack
+        from ops.stack.running import running_stack
 
         return wake(running_stack(os.environ))
     return getattr(import_module(f"ops.bench.{name}"), name)(**options)

@@ -21,10 +21,10 @@ import asyncpg
 from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict
 
-from ops import embedded
 from ops.bench import BenchError, Figures
-from ops.bench.cpu import family_s
-from ops.bench.field import ACCOUNTS, PARAMS, TEXT, Field, ask, defects, field, get, post
+from ops.bench.harness.cpu import family_s
+from ops.bench.harness.environment import ACCOUNTS, PARAMS, TEXT, Field, ask, defects, field, get, post
+from ops.stack import embedded
 
 CONNECTIONS = 64
 _ONE_CALL = """\\set id random(1, %d)

@@ -15,9 +15,9 @@ import asyncpg
 
 from db.postgres import ledger
 from ops.bench import BenchError, Figures, fund
-from ops.bench.own_stack import own_stack
-from ops.bench.posting import Poster, ready
-from ops.stack import Stack
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.posting import Poster, ready
+from ops.stack.running import Stack
 
 _HOLDS = "SELECT count(DISTINCT ref) FROM cv.transfer WHERE slot BETWEEN 10 AND 12"
 _KEYS, _COPIES, _CLIENTS = 100, 100, 200

@@ -23,17 +23,17 @@ import psycopg
 from msgspec import Struct
 
 from db.types import MICRO
-from ops import embedded
 from ops.bench import BenchError, Figures, fund
-from ops.bench.network import Host, host, lacking
-from ops.bench.own_stack import own_stack
-from ops.bench.paced import SLOTS, VOICE
-from ops.bench.posting import Poster
+from ops.bench.harness.network import Host, host, lacking
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.paced_engine import SLOTS, VOICE
+from ops.bench.harness.posting import Poster
 from ops.bench.speech import platform_rate
-from ops.stack import Stack
+from ops.stack import embedded
+from ops.stack.running import Stack
 from workers.settings import WorkerSettings
 
-_ENGINE = "ops.bench.paced:engine"
+_ENGINE = "ops.bench.harness.paced_engine:engine"
 _JOBS = 16 * SLOTS
 _ROUNDS = 3
 _READY_S_MAX = 60.0

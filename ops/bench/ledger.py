@@ -20,9 +20,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from db.postgres.migrate import upgrade
-from ops import embedded
 from ops.bench import BenchError, Figures
-from ops.bench.field import defects
+from ops.bench.harness.environment import defects
+from ops.stack import embedded
 
 _ROUNDS = 5
 _SECONDS = 4

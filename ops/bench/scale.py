@@ -10,12 +10,12 @@ import statistics
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from ops import api_processes
 from ops.bench import BenchError, Figures
-from ops.bench.field import Field, ask, defects, field, post
-from ops.listener import Listener, listening
-from ops.signals import Signals
-from ops.supervisor import Crashed, Supervisor
+from ops.bench.harness.environment import Field, ask, defects, field, post
+from ops.processes.listener import Listener, listening
+from ops.processes.signals import Signals
+from ops.processes.supervisor import Crashed, Supervisor
+from ops.stack import api_processes
 
 CONNECTIONS = 64
 _READY_S = 60.0

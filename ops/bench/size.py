@@ -24,7 +24,7 @@ import psycopg
 from db.postgres import jobs_worker
 from db.types import Finished
 from ops.bench import BenchError, Figures
-from ops.bench.field import ACCOUNTS, PARAMS, Field, ask, defects, field, get, post
+from ops.bench.harness.environment import ACCOUNTS, PARAMS, Field, ask, defects, field, get, post
 
 JOBS = 1_000_000
 _KNOWN = 100  # accounts with as many jobs in both

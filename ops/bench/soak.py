@@ -22,11 +22,11 @@ import numpy as np
 from msgspec import Struct
 
 from ops.bench import BenchError, Figures, fund
-from ops.bench.own_stack import own_stack
-from ops.bench.paced import VOICE
-from ops.bench.posting import ready
-from ops.bench.telling import ENGINE, file_of
-from ops.stack import Stack
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.paced_engine import VOICE
+from ops.bench.harness.pattern_engine import ENGINE, file_of
+from ops.bench.harness.posting import ready
+from ops.stack.running import Stack
 
 _LISTENERS, _SECONDS = 64, 60.0
 _PATH = "/api/v1/tts/generate/stream"

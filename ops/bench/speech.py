@@ -16,11 +16,11 @@ from uuid import uuid4
 import psycopg
 
 from ops.bench import BenchError, Figures, fund
-from ops.bench.cpu import family_s
-from ops.bench.own_stack import own_stack
-from ops.bench.paced import SLOTS, VOICE, PacedEngine
-from ops.bench.posting import Poster, ready
-from ops.stack import Stack
+from ops.bench.harness.cpu import family_s
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.paced_engine import SLOTS, VOICE, PacedEngine
+from ops.bench.harness.posting import Poster, ready
+from ops.stack.running import Stack
 from workers.engines import Engine, Utterance
 from workers.engines.espeak.engine import EspeakEngine
 
@@ -38,7 +38,7 @@ _LOOK_S = 0.2  # seldom: each look takes from what is measured
 
 def speech() -> Figures:
     """Run all; raises BenchError where a job failed."""
-    with own_stack(engines="espeak,ops.bench.paced:engine") as stack:
+    with own_stack(engines="espeak,ops.bench.harness.paced_engine:engine") as stack:
         fund(stack, credits=_SLOW_JOBS + (_ROUNDS + 1) * _QUICK_JOBS + _SINGLE_JOBS + 100)
         for voice in (VOICE, _VOICE):
             ready(stack, voice)

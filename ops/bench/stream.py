@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from ops.bench import BenchError, Figures, fund
-from ops.bench.own_stack import own_stack
-from ops.bench.paced import TRACE, VOICE
-from ops.bench.posting import ready
-from ops.stack import Stack
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.paced_engine import TRACE, VOICE
+from ops.bench.harness.posting import ready
+from ops.stack.running import Stack
 
 _PROBES = 40
 _OTHERS = 8
@@ -41,7 +41,7 @@ def stream() -> Figures:
     """Run all probes; raises BenchError where a stream failed."""
     with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
         trace = Path(folder) / "trace"
-        with own_stack(engines="ops.bench.paced:engine", **{TRACE: str(trace)}) as stack:
+        with own_stack(engines="ops.bench.harness.paced_engine:engine", **{TRACE: str(trace)}) as stack:
             fund(stack, credits=10_000)
             ready(stack, VOICE)
             _probes(stack, "warm", "wav")

@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ops.bench import BenchError, Figures, fund
-from ops.bench.own_stack import own_stack
+from ops.bench.harness.own_stack import own_stack
 from ops.say import Door
-from ops.stack import Stack
+from ops.stack.running import Stack
 from ops.transcribe import TranscribeError, transcribe
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder
 from workers.audio.encoder import wav_header

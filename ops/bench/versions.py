@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import psycopg
 
 from ops.bench import Figures, fund
-from ops.bench.field import ask
-from ops.bench.own_stack import own_stack
-from ops.bench.paced import VOICE
-from ops.bench.posting import Poster, ready
+from ops.bench.harness.environment import ask
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.paced_engine import VOICE
+from ops.bench.harness.posting import Poster, ready
 from ops.bench.speech import finished_at, platform_rate
-from ops.stack import Stack
+from ops.stack.running import Stack
 
 _ROUNDS = 11
 _CREDITS = 200_000
@@ -40,7 +40,7 @@ Measure = Callable[[Stack], float]
 
 def versions(other: Path) -> Figures:
     """Run all rounds. Raises BenchError where a request or a job failed."""
-    engines = "espeak,ops.bench.paced:engine"
+    engines = "espeak,ops.bench.harness.paced_engine:engine"
     theirs = other / ".venv" / "bin" / "codevoice"
     figures: Figures = {"rounds": _ROUNDS}
     with (

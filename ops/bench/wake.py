@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 
 from ops.bench import BenchError, Figures, fund
-from ops.bench.posting import Poster
-from ops.stack import Stack
+from ops.bench.harness.posting import Poster
+from ops.stack.running import Stack
 
 _JOBS = 40
 _GAP_S = 0.25

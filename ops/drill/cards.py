@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from ops import looks
+from ops import collectors
 from ops.exporter import Exporter, Look
 
 _LOOK_S = 0.5
@@ -48,7 +48,7 @@ class Card:
 @contextmanager
 def shown(card: Card) -> Generator[str]:
     """The address of its metrics, for the block."""
-    see = looks.gpus(card)
+    see = collectors.gpus(card)
     assert see is not None
     registry, exporter = CollectorRegistry(), Exporter([Look("gpus", _LOOK_S, see)])
     registry.register(exporter)

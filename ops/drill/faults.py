@@ -14,7 +14,7 @@ from msgspec import Struct
 from ops.bench import fund
 from ops.drill.cards import Card
 from ops.drill.site import Load, Site
-from ops.stack import running_stack
+from ops.stack.running import running_stack
 
 _FROZEN_S = 11.0  # longer than ten seconds, after which a worker counts as gone, and first audio as slow
 _SPIKE = 20_000  # credits

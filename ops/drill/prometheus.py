@@ -13,9 +13,9 @@ from signal import SIGTERM
 import msgspec
 from msgspec import Struct
 
-from ops.embedded import free_port
-from ops.listener import get
-from ops.program import die_with_us
+from ops.processes.listener import get
+from ops.processes.program import die_with_us
+from ops.stack.embedded import free_port
 
 FACTOR = 60  # by which times are shortened: a minute is a second
 _WINDOW_S_MIN = 4  # a rate needs scrapes to look at

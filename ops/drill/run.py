@@ -9,12 +9,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from ops.bench import fund
-from ops.bench.posting import ready
+from ops.bench.harness.posting import ready
 from ops.drill.cards import Card, shown
 from ops.drill.faults import Fault
 from ops.drill.prometheus import DrillError, Prometheus, await_alerts, prometheus
 from ops.drill.site import Load, Site, site
-from ops.listener import get
+from ops.processes.listener import get
 from ops.storm.engine import VOICE
 
 _CREDITS = 500_000  # more than all faults cost

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from db.postgres.migrate import upgrade
-from ops import embedded
-from ops.bench.own_stack import own_stack
+from ops.bench.harness.own_stack import own_stack
 from ops.drill.prometheus import DrillError
-from ops.program import Program, spawn
-from ops.stack import Stack
+from ops.processes.program import Program, spawn
+from ops.stack import embedded
+from ops.stack.running import Stack
 from ops.storm.engine import NAME as ENGINE
 from ops.storm.engine import VOICE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ops.home import write_private
+from ops.stack.home import write_private
 from ops.storm.client import Client
 
 _PEOPLE, _PROGRAMS = 9, 2

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ops.storm.asked import Asked, Grant, Request, micro
+from ops.storm.client_history import Asked, Grant, Request, micro
 from ops.storm.model import Book, Paid, State, Violation
 from ops.storm.record import Job, Record, Transfer
 

@@ -51,10 +51,10 @@ def storm(
     In a folder of its own, with a stack of its own. Ends when all goals are reached or the time is up. Exit
     status 1 where a promise was broken. Interrupted, it can be resumed.
     """
-    from ops.embedded import EmbeddedError
-    from ops.home import HomeError
-    from ops.prepare import UpError
-    from ops.signals import Stop
+    from ops.processes.signals import Stop
+    from ops.stack.embedded import EmbeddedError
+    from ops.stack.home import HomeError
+    from ops.stack.prepare import UpError
     from ops.storm.accounts import NoAccounts
     from ops.storm.run import Goals, StormError
     from ops.storm.run import storm as rage

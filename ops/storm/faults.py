@@ -10,11 +10,11 @@ import psycopg
 import redis
 
 from db.redis import worker_wakeup
-from ops.storm import disks
 from ops.storm.engine import ENGINE
 from ops.storm.history import History
-from ops.storm.processes import Processes
-from ops.storm.stack import APIS, LEASE_S, WORKERS, StormStack
+from ops.storm.stack import disks
+from ops.storm.stack.processes import Processes
+from ops.storm.stack.stack import APIS, LEASE_S, WORKERS, StormStack
 
 WEIGHTS = {  # how often each, among all
     "kill_api": 18,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ops.storm.history import History
-from ops.storm.stack import FIRST_AUDIO_WAIT_S
+from ops.storm.stack.stack import FIRST_AUDIO_WAIT_S
 
 T = TypeVar("T")
 PLAIN_S = 8.0  # a call that needs no engine

@@ -12,18 +12,18 @@ import psycopg
 from msgspec import Struct
 
 from db.postgres import ledger
-from ops.home import Home, held, is_held
-from ops.listener import listening
-from ops.signals import Signals
-from ops.storm import asked, checker, faults, history, record
+from ops.processes.listener import listening
+from ops.processes.signals import Signals
+from ops.stack.home import Home, held, is_held
+from ops.storm import checker, client_history, faults, history, record
 from ops.storm.accounts import accounts
 from ops.storm.faults import Faults
 from ops.storm.history import History
 from ops.storm.lateness import PLAIN_S, SPEECH_S, Lateness
 from ops.storm.load import Load
 from ops.storm.model import Violation
-from ops.storm.processes import Processes
-from ops.storm.stack import APIS, WORKERS, StormStack, bring_store_back
+from ops.storm.stack.processes import Processes
+from ops.storm.stack.stack import APIS, WORKERS, StormStack, bring_store_back
 
 _BYTES_AN_ACK = 16_000  # of disk: its rows, their indexes and log, its audio, its lines of history
 _BYTES_SPARE = 3_000_000_000
@@ -151,7 +151,7 @@ class _Life:
         urls = self._stack.addresses
         self._history.close()
         found = checker.check(
-            asked.gather(history.read(self._folder)),
+            client_history.gather(history.read(self._folder)),
             kept := record.read(urls.database_url),
             self._folder / "home" / "objects",
         )

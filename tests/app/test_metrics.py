@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from db.metrics import empty
 from db.postgres.jobs_worker import WorkerConnection
-from ops.embedded import free_port
+from ops.stack.embedded import free_port
 
 from .conftest import Person
 from .front import SECRETS, Front, running

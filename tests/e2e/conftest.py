@@ -9,10 +9,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.conftest import Need
+from tests.e2e.browser.pages import Watched, chromium
 from tests.stack import CODEVOICE as CODEVOICE
 from tests.stack import Stack as Stack
-
-from .pages import Watched, chromium
 
 Watch = Callable[..., Watched]
 Login = tuple[str, str]

@@ -8,7 +8,8 @@ import av
 import pytest
 import requests
 
-from .clients import poll
+from tests.e2e.clients.programs import poll
+
 from .conftest import Stack
 
 WHOLE, STREAM = "/api/v1/tts/generate", "/api/v1/tts/generate/stream"

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from ops.bench.duplicates import duplicates_in
-from ops.stack import running_stack
+from ops.stack.running import running_stack
+from tests.e2e.clients.programs import download, poll
 from workers.audio.encoder import wav_header
 from workers.engines import Utterance
 from workers.engines.espeak.engine import EspeakEngine
 
-from .clients import download, poll
 from .conftest import Stack
 
 VOICES = ("espeak-ryan", "espeak-peter", "espeak-emma", "espeak-james")

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tests.conftest import Need
+from tests.e2e.clients.programs import download, poll
 
-from .clients import download, poll
 from .conftest import Stack
 
 

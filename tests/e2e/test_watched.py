@@ -19,12 +19,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from db.logging import hashed
-from ops.embedded import free_port
-from ops.home import home_of, secrets_of
+from ops.stack.embedded import free_port
+from ops.stack.home import home_of, secrets_of
 from tests.conftest import Need
-from tests.ops.rules import GPU, PROMETHEUS, drawn, everything, named
+from tests.e2e.clients.programs import download, poll
+from tests.ops.monitoring.rules import GPU, PROMETHEUS, drawn, everything, named
 
-from .clients import download, poll
 from .conftest import Stack
 
 NewStack = Callable[..., Stack]

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import pytest
 
 from db.settings import DbSettings
-from ops.home import held, home_of
-from ops.stack import NoStack, Stack, settings_for_cli, write_stack
+from ops.stack.home import held, home_of
+from ops.stack.running import NoStack, Stack, settings_for_cli, write_stack
 from tests.clock import unhurried
 
 CODEVOICE = str(Path(sys.executable).with_name("codevoice"))

@@ -14,7 +14,7 @@ import pytest
 import requests
 import yaml
 
-from ops.embedded import free_port
+from ops.stack.embedded import free_port
 from tests.app.front import SECRETS
 from workers.models.catalogue import catalogue
 from workers.models.needed import NEEDED, WHISPER

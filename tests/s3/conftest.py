@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded import free_port
+from ops.stack.embedded import free_port
 from tests.conftest import Lack
 from tests.records import submit, wallet, worker
 

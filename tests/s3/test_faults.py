@@ -21,11 +21,11 @@ import requests
 
 from db.postgres.pool import Pool
 from db.storage.objects import StoreError, open_store
-from tests.e2e.clients import download, poll
+from tests.e2e.clients.programs import download, poll
 from tests.e2e.conftest import Stack
 from tests.records import Submit, Wallet
 from tests.workers.conftest import Room
-from tests.workers.test_runner import order, spent, until
+from tests.workers.jobs.test_runner import order, spent, until
 from workers.jobs.connection import Link
 from workers.jobs.orphaned_audio import Orphans
 from workers.settings import WorkerSettings

@@ -22,12 +22,12 @@ from msgspec import Struct
 
 from ops.bench import BenchError, Figures, fund
 from ops.bench.fairness.crowd import Crowd
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.posting import Poster, engines_ready
 from ops.bench.listeners.texts import long_text
-from ops.bench.own_stack import own_stack
-from ops.bench.posting import Poster, engines_ready
 from ops.bench.speech import finished_at
 from ops.bench.voices.speaking import speak
-from ops.stack import Stack
+from ops.stack.running import Stack
 from workers.engines.espeak import engine as espeak
 from workers.engines.hibari import engine as hibari
 from workers.engines.kokoro import engine as kokoro

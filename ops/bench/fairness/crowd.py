@@ -13,7 +13,7 @@ from msgspec import Struct
 from db.postgres import jobs_api, ledger
 from db.types import MICRO, NewJob, SpeechParams
 from ops.bench import BenchError
-from ops.stack import Stack
+from ops.stack.running import Stack
 
 _LANGUAGE = "en-US"
 _WAIT_S_MAX = 3600

@@ -37,15 +37,15 @@ import rich_click as click
 import soxr
 
 from ops.bench import BenchError, Figures, fund
-from ops.bench.cpu import family_s
+from ops.bench.harness.cpu import family_s
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.posting import Poster, engines_ready, ready
 from ops.bench.listeners.crowd import Crowd, Received, Wish
 from ops.bench.listeners.player import Playback, played
 from ops.bench.listeners.texts import long_text, short_text
-from ops.bench.own_stack import own_stack
-from ops.bench.posting import Poster, engines_ready, ready
 from ops.bench.voices.speaking import BYTES_PER_S, RATE_HZ, speak, speech_request
 from ops.say import Door
-from ops.stack import Stack
+from ops.stack.running import Stack
 from ops.transcribe import TranscribeError, transcribe
 from workers.audio.encoder import wav_header
 

@@ -24,16 +24,16 @@ import rich_click as click
 from msgspec import Struct
 
 from ops.bench import Figures, fund
-from ops.bench.cpu import family_s, worker_of
-from ops.bench.memory import family_pss_mib
-from ops.bench.own_stack import own_stack
-from ops.bench.posting import engines_ready, ready
+from ops.bench.harness.cpu import family_s, worker_of
+from ops.bench.harness.memory import family_pss_mib
+from ops.bench.harness.own_stack import own_stack
+from ops.bench.harness.posting import engines_ready, ready
 from ops.bench.voices.judging import Judges, Verdict
 from ops.bench.voices.sound import edges, loudness_lufs, pitch_hz
 from ops.bench.voices.speaking import RATE_HZ, Speech, speak
 from ops.bench.voices.texts import TEXTS
 from ops.bench.voices.words import word_error_rate
-from ops.stack import Stack
+from ops.stack.running import Stack
 
 _VOICES = ("Emma", "ryan", "Peter", "James", "alloy", "nova", "onyx", "echo")
 _ENGINES = "hibari,espeak,kokoro"

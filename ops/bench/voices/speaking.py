@@ -11,7 +11,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ops.bench import BenchError
-from ops.stack import Stack
+from ops.stack.running import Stack
 
 RATE_HZ = 24_000  # of `pcm` in OpenAI's dialect
 BYTES_PER_S = 2 * RATE_HZ

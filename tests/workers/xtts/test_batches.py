@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from db.postgres.pool import Pool
 from db.types import NewJob, SpeechParams
-from ops.embedded import free_port
+from ops.stack.embedded import free_port
 from tests.records import Submit, Wallet, new_job, submit, wallet
 from workers.xtts.weights import Speaker
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from tests.e2e.clients import download, poll
+from tests.e2e.clients.programs import download, poll
 from tests.e2e.conftest import Stack
 
 LOOPBACK = Path(__file__).parents[2] / "loopback"  # its sitecustomize.py watches every Python process

@@ -1,0 +1,82 @@
+"""What commands need of the front door's settings: its secrets, for making keys, and its limits."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from app.domain.identity.key_crypto import KeyRing
+from app.settings import AppSettings, Secret
+from db.settings import read
+from ops.cli import failing_on
+from ops.stack.home import home_of, secrets_of
+from ops.stack.running import NoStack, running_stack
+
+_FRONT: dict[str, Any] = {info.name: info.default for info in msgspec.structs.fields(AppSettings)}
+
+
+class KeySettings(Struct, frozen=True, kw_only=True):
+    """How keys are made."""
+
+    key_pepper: Secret
+    key_encryption_key: Secret
+    reveal: Literal["always", "once"] = _FRONT["reveal"]
+    keys_max: int = _FRONT["keys_max"]
+
+    @property
+    def ring(self) -> KeyRing:
+        return KeyRing(
+            pepper=bytes.fromhex(self.key_pepper), encryption_key=bytes.fromhex(self.key_encryption_key)
+        )
+
+    @property
+    def keep_sealed(self) -> bool:
+        return self.reveal == "always"
+
+
+class JobLimits(Struct, frozen=True, kw_only=True):
+    """How long and how many jobs may wait."""
+
+    queue_wait_s: int = _FRONT["queue_wait_s"]
+    jobs_waiting_max: int = _FRONT["jobs_waiting_max"]
+
+
+def key_settings(environ: Mapping[str, str] = os.environ) -> KeySettings:
+    """From the environment, as the front door has it; else the running stack's. Ends the program without."""
+    from db.settings import SettingsError
+
+    with failing_on(SettingsError):
+        return read(KeySettings, {**_secrets(environ), **environ})
+
+
+def public_url(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the pages are: CODEVOICE_PUBLIC_URL, else the running stack's address; empty where neither is."""
+    if given := environ.get("CODEVOICE_PUBLIC_URL", ""):
+        return given.rstrip("/")
+    try:
+        stack = running_stack(environ)
+    except NoStack:
+        return ""
+    return stack.url if environ.get("DATABASE_URL", stack.database_url) == stack.database_url else ""
+
+
+def job_limits(environ: Mapping[str, str] = os.environ) -> JobLimits:
+    """From the environment, else as the front door has them by default."""
+    return read(JobLimits, environ)
+
+
+def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The running stack's, unless DATABASE_URL leads to another record than its own."""
+    try:
+        stack = running_stack(environ)
+    except NoStack:
+        return {}
+    if environ.get("DATABASE_URL", stack.database_url) != stack.database_url:
+        return {}
+    kept = secrets_of(home_of(environ))
+    return {
+        "CODEVOICE_KEY_PEPPER": kept.key_pepper,
+        "CODEVOICE_KEY_ENCRYPTION_KEY": kept.key_encryption_key,
+    }

@@ -1,0 +1,193 @@
+"""Does operators' acts on the record: asks, opens a transaction, tells, ends with the right exit status."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+import rich_click as click
+
+from app.domain.admin import operations
+from app.domain.admin.credits import Leg, legs_so_far
+from app.domain.errors import DomainError, Invalid, Unavailable
+from db.postgres import pool
+from db.postgres.pool import Connection
+from db.settings import DbSettings, SettingsError
+from ops.admin import output
+from ops.admin.options import Doing
+from ops.cli import NOT_FOUND, REFUSED, failing_on
+from ops.stack.running import settings_for_cli
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+T = TypeVar("T")
+_CONNECT_S = 10
+
+
+class RecordAway(Exception):
+    """The database does not answer."""
+
+
+class Answer(Protocol):
+    """What every act answers."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def account(self) -> UUID | None: ...
+
+
+A = TypeVar("A", bound=Answer)
+Check = Callable[[Connection, Answer], Awaitable[None]]
+
+
+class _Undone(Exception):
+    """Thrown to roll a dry run back."""
+
+    def __init__(self, answer: Answer, entries: list[Leg]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.entries = entries
+
+
+def ask(doing: Doing, question: str) -> None:
+    """Go on only if the operator says so; where nobody can be asked, `--yes` must say it."""
+    if doing.yes or doing.dry_run:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("this asks before it acts, and here is no terminal: add --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def do(
+    doing: Doing, work: Callable[[Connection, operations.Act], Awaitable[A]], say: Callable[[A], str]
+) -> A | None:
+    """Do an act in a transaction and tell its answer; None where it was a dry run."""
+
+    async def run(act: operations.Act, check: Check) -> A:
+        async with _connection() as connection, connection.transaction():
+            answer = await work(connection, act)
+            await check(connection, answer)
+            return answer
+
+    return _do(doing, run, say)
+
+
+def do_in_session(
+    doing: Doing, work: Callable[["AsyncSession", operations.Act], Awaitable[A]], say: Callable[[A], str]
+) -> A | None:
+    """As `do`, for acts that need a session."""
+
+    async def run(act: operations.Act, check: Check) -> A:
+        async with _session() as session:
+            answer = await work(session, act)
+            await check(await pool.raw(session), answer)
+            return answer
+
+    return _do(doing, run, say)
+
+
+def look(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """What `work` reads, at one moment of all tables."""
+
+    async def run() -> T:
+        async with _connection() as connection:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                return await work(connection)
+
+    with failing():
+        return asyncio.run(run())
+
+
+def write(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """What `work` answers, which begins and commits by itself."""
+
+    async def run() -> T:
+        async with _connection() as connection:
+            return await work(connection)
+
+    with failing():
+        return asyncio.run(run())
+
+
+def settings() -> DbSettings:
+    """The record and the queue to work on. Ends the program where there are none."""
+    with failing_on():
+        return settings_for_cli(os.environ)
+
+
+def _do(
+    doing: Doing, run: Callable[[operations.Act, Check], Awaitable[A]], say: Callable[[A], str]
+) -> A | None:
+    async def check(connection: Connection, answer: Answer) -> None:
+        if doing.dry_run:
+            entries = await legs_so_far(connection, answer.account) if answer.account else []
+            raise _Undone(answer, entries)
+
+    async def act() -> A:
+        key = doing.idempotency_key
+        made = operations.act(actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=key)
+        return await run(made, check)
+
+    try:
+        with failing():
+            answer = asyncio.run(act())
+    except _Undone as undone:
+        output.dry_run(undone.answer.code, undone.answer.account, undone.entries, in_json=doing.as_json)
+        return None
+    if doing.as_json:
+        output.as_json(answer)
+    else:
+        click.echo(say(answer))
+    return answer
+
+
+@asynccontextmanager
+async def _connection() -> AsyncGenerator[Connection]:
+    url = settings_for_cli(os.environ).database_url
+    try:
+        connection = await asyncpg.connect(url, timeout=_CONNECT_S)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise RecordAway(f"the database does not answer: {error}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _session() -> AsyncGenerator["AsyncSession"]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    opened = pool.open_engine(settings_for_cli(os.environ).database_url)
+    try:
+        async with pool.session(opened) as session:
+            yield session
+    except (OSError, SQLAlchemyError) as error:
+        raise RecordAway(f"the database does not answer: {error}") from error
+    finally:
+        await opened.dispose()
+
+
+@contextmanager
+def failing() -> Generator[None]:
+    """Refusals become a message and an exit status: 2 wrong input, 4 not found, 5 refused, else 1."""
+    with failing_on(RecordAway, asyncpg.PostgresError, asyncpg.InterfaceError, SettingsError):
+        try:
+            yield
+        except Invalid as error:
+            raise click.UsageError(error.message) from None
+        except DomainError as error:
+            click.echo(f"codevoice: {error.message}", err=True)
+            raise SystemExit(_status(error)) from None
+
+
+def _status(error: DomainError) -> Any:
+    if isinstance(error, Unavailable):
+        return 1
+    return NOT_FOUND if error.status == 404 else REFUSED

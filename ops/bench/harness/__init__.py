@@ -1,0 +1,1 @@
+"""What benchmarks stand on: environment, load, engines made for them, peers."""

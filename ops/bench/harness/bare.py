@@ -1,0 +1,71 @@
+"""The product's POST /v1/tts without what surrounds it, to see what that costs.
+
+`python -m ops.bench.harness.bare`, in the API's own environment: no request id, limits, measures or log; the
+caller is looked up in a plain dict. Handler, hold, commit and server are the product's.
+"""
+
+import os
+from collections.abc import Callable
+
+import uvicorn
+from litestar import Litestar
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.api.codevoice.speech import submit_route
+from app.application import Parts, build
+from app.domain.identity.principals import Principal
+from app.http.authentication import Credential
+from app.settings import read_settings
+from db.logging import configure
+from db.settings import DbSettings, read
+
+
+def main() -> None:
+    """Serve until terminated."""
+    settings = read_settings(os.environ)
+    configure(settings.log_level)
+    parts = build(settings, read(DbSettings, os.environ))
+    route = submit_route(
+        parts.speech, parts.authenticator, parts.gate, body_bytes_max=settings.body_bytes_max
+    )
+
+    async def start() -> None:
+        await parts.record.open(within_s=10)
+
+    app = Litestar(
+        route_handlers=[route],
+        middleware=[_knowing(parts)],
+        on_startup=[start],
+        openapi_config=None,
+        logging_config=None,
+    )
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+    )
+
+
+def _knowing(parts: Parts) -> Callable[[ASGIApp], ASGIApp]:
+    known: dict[bytes, Principal] = {}
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def know(scope: Scope, receive: Receive, send: Send) -> None:
+            key = next(value for name, value in scope["headers"] if name == b"x-api-key")
+            who = known.get(key)
+            if who is None:
+                who = known[key] = await parts.authenticator.who(Credential("key", key.decode()))
+            scope["user"] = who
+            await app(scope, receive, send)
+
+        return know
+
+    return wrap
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""An engine that takes its time and no CPU, as one on a GPU does: what is left is the platform's own.
+
+Where CODEVOICE_BENCH_TRACE names a file, each utterance's text is written there with the time of its first
+sound, by the clock that all processes of a machine share.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from db.formats import FORMATS
+from db.types import Capabilities, Voice
+from workers.engines import Interrupted, Speech, Utterance
+
+SLOTS = 12
+TRACE = "CODEVOICE_BENCH_TRACE"
+CHARACTERS_A_CHUNK = 10
+_CHUNKS_MIN = 10
+_CHUNK_S = 0.05
+_RATE_HZ = 24_000
+_CHUNK = b"\x10\x00\xf0\xff" * (_RATE_HZ // 20)  # 0.1 s, twice as fast as it is heard
+VOICE = "paced"
+
+
+def engine() -> "PacedEngine":
+    """For CODEVOICE_ENGINE=ops.bench.harness.paced_engine:engine."""
+    return PacedEngine()
+
+
+class PacedEngine:
+    """Speaks ten characters each 50 ms, and half a second at the least."""
+
+    slots = SLOTS
+    mixed_lanes = True
+    batched = False
+    capabilities = Capabilities(
+        engine="paced",
+        kind="speech",
+        voices=(
+            Voice(
+                id=VOICE,
+                name=VOICE,
+                gender="neutral",
+                languages=("en-US",),
+                language_names=("English",),
+                description="A tone, for benchmarks.",
+                quality="low",
+            ),
+        ),
+        sample_rate_hz=_RATE_HZ,
+        formats=tuple(FORMATS),
+        characters_max=5000,
+        cost_us_per_character=1000,
+    )
+
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+        return [_PacedSpeech(utterance.text) for utterance in batch]
+
+    def close(self) -> None: ...
+
+
+class _PacedSpeech:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._closed = threading.Event()
+        self._begun = time.monotonic()  # the engine's clock runs whether or not it is read
+
+    def __iter__(self) -> Iterator[bytes]:
+        for n in range(max(_CHUNKS_MIN, len(self._text) // CHARACTERS_A_CHUNK)):
+            if self._closed.wait(max(0.0, self._begun + (n + 1) * _CHUNK_S - time.monotonic())):
+                raise Interrupted("closed")
+            if n == 0:
+                self._trace()
+            yield _CHUNK
+
+    def _trace(self) -> None:
+        if path := os.environ.get(TRACE):
+            with open(path, "a", encoding="utf-8") as trace:
+                trace.write(f"{self._text}\t{time.monotonic()}\n")
+
+    def close(self) -> None:
+        self._closed.set()

@@ -1,0 +1,1 @@
+"""One machine's stack: Postgres, Valkey, API and workers, prepared, started, renewed."""

@@ -1,0 +1,87 @@
+"""Which engines `codevoice up` runs, and which models they need: before it is ready, or in the background."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ops.stack.workers import Post, settings_of
+from workers.engines import speaks
+from workers.engines.transcriber import TRANSCRIBERS
+from workers.models.catalogue import ModelError
+from workers.models.fetch import add
+from workers.models.needed import needed
+from workers.models.store import installed
+
+DEFAULT_ENGINES = ("hibari", "espeak", "whisper", "kokoro", "pocketsphinx")
+_QUICK = frozenset({"hibari"})  # models that take seconds to fetch
+
+Report = Callable[[str], None]
+
+
+class Seat(Struct, frozen=True):
+    """A worker that `up` runs, and the models it needs."""
+
+    post: Post
+    models: tuple[str, ...] = ()
+    awaited: bool = True  # before `up` says ready
+    optional: bool = False  # without it the others go on
+
+
+def default_engines() -> str:
+    """Those of DEFAULT_ENGINES that there are."""
+    return ",".join(name for name in DEFAULT_ENGINES if speaks(name) or name in TRANSCRIBERS)
+
+
+def seats(posts: Sequence[Post], environ: Mapping[str, str], folder: Path, *, small: bool) -> list[Seat]:
+    """The workers at these posts; `small`: without those whose models would be fetched in the background.
+
+    Nobody waits for an engine whose models may take minutes, as long as another speaks. Raises SettingsError.
+    """
+    made = [Seat(post, needed(settings_of(post, environ))) for post in posts]
+    if not any(speaks(seat.post.engine) and _QUICK.issuperset(seat.models) for seat in made):
+        return made
+    others_speak = any(speaks(seat.post.engine) and not seat.models for seat in made)
+    made = [
+        replace(
+            seat,
+            awaited=_QUICK.issuperset(seat.models),
+            optional=bool(seat.models) and (others_speak or not speaks(seat.post.engine)),
+        )
+        for seat in made
+    ]
+    return [seat for seat in made if seat.awaited or not small or _has_models(seat, folder)]
+
+
+def _has_models(seat: Seat, folder: Path) -> bool:
+    return all(installed(name, folder) for name in seat.models)
+
+
+def with_models(wanted: Sequence[Seat], folder: Path, report: Report) -> list[Seat]:
+    """The seats, after the models of those that are awaited were brought.
+
+    Where one cannot be had a line says so, and those that need it are left out; ModelError where one of them
+    may not be.
+    """
+    lost: set[str] = set()
+    for name in _models(seat for seat in wanted if seat.awaited):
+        try:
+            add(name, folder, report)
+        except ModelError as error:
+            if any(name in seat.models and not seat.optional for seat in wanted):
+                raise
+            lost.add(name)
+            without = ", ".join(seat.post.engine for seat in wanted if name in seat.models)
+            report(f"going on without {without}: {error}")
+    return [seat for seat in wanted if not lost.intersection(seat.models)]
+
+
+def for_later(wanted: Sequence[Seat]) -> list[str]:
+    """The models to bring in the background, each once."""
+    first = _models(seat for seat in wanted if seat.awaited)
+    return [name for name in _models(wanted) if name not in first]
+
+
+def _models(of: Iterable[Seat]) -> list[str]:
+    return list(dict.fromkeys(name for seat in of for name in seat.models))

@@ -1,0 +1,153 @@
+"""`codevoice worker`: a worker process an engine and device, kept running; USR1 renews them."""
+
+import os
+import re
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from signal import SIGTERM, SIGUSR1
+from tempfile import TemporaryDirectory
+
+from msgspec import Struct
+
+from db.metrics import FOLDER
+from db.settings import DbSettings, SettingsError, read
+from ops.processes.program import Program
+from ops.processes.signals import Signals, Stop
+from ops.processes.supervisor import Supervisor
+from workers.engines import CPU_ONLY
+from workers.process import devices
+from workers.process.exit_codes import Exit
+from workers.settings import WorkerSettings
+
+LEAVE_S = 620.0  # for what a renewed process still has to do; it ends by itself before that
+_GRACE_S = 5.0  # beyond the drain
+_CORES_USED = {"espeak": 16, "whisper": 8, "pocketsphinx": 8}  # by a process; what is not named uses all
+# What only the API and migrations may see.
+NOT_FOR_WORKERS = (
+    "CODEVOICE_KEY_PEPPER",
+    "CODEVOICE_KEY_ENCRYPTION_KEY",
+    "CODEVOICE_JWT_SECRET",
+    "CODEVOICE_URL_SECRET",
+    "CODEVOICE_DATABASE_OWNER_URL",
+)
+
+
+class Post(Struct, frozen=True):
+    """Where a worker process stands: its engine, its device, and what CUDA shows it."""
+
+    engine: str
+    device: str
+    visible: str
+    number: int = 1  # of those of one engine on one device
+
+    @property
+    def name(self) -> str:
+        name = re.sub(r"[^\w-]+", "-", f"worker-{self.engine}-{self.device}")
+        return name if self.number == 1 else f"{name}-{self.number}"
+
+
+def posts(engines: str, wanted: str, environ: Mapping[str, str]) -> list[Post]:
+    """One post for each engine and device; lists are separated by commas.
+
+    Where one process of an engine cannot use all of many cores there are more. No device named: all seen, or
+    the CPU where there is none. Some engines run on the CPU in any case.
+    Raises SettingsError.
+    """
+    on = _list(wanted) or devices.seen(environ) or [devices.CPU]
+    names = _list(engines)
+    for what, given in (("engine", names), ("device", on)):
+        if not given or len(set(given)) < len(given):
+            raise SettingsError(f"name each {what} once: {', '.join(given) or 'there is none'}")
+    pairs = [pair for name in names for pair in product([name], [devices.CPU] if name in CPU_ONLY else on)]
+    return [
+        Post(engine, device, devices.visible(device, environ), number)
+        for engine, device in pairs
+        for number in range(1, _processes(engine, device) + 1)
+    ]
+
+
+def _processes(engine: str, device: str) -> int:
+    if device != devices.CPU or engine not in _CORES_USED:
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // _CORES_USED[engine])
+
+
+def settings_of(post: Post, environ: Mapping[str, str]) -> WorkerSettings:
+    """What the worker of a post is set to; raises SettingsError."""
+    return read(WorkerSettings, {**environ, **_place(post)})
+
+
+def _place(post: Post) -> dict[str, str]:
+    # The device's number is one among those visible, of which there is now one.
+    return {"CODEVOICE_ENGINE": post.engine, "CODEVOICE_DEVICE": "cuda:0" if post.visible else post.device}
+
+
+def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Program:
+    """The worker of a post. `environ`: the stores' addresses, and the settings all workers share."""
+    kept = {name: value for name, value in environ.items() if name not in NOT_FOR_WORKERS}
+    place = _place(post)
+    order = {"CUDA_VISIBLE_DEVICES": post.visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    settings = settings_of(post, kept)
+    return Program(
+        name=post.name,
+        argv=(sys.executable, "-m", "workers"),
+        env={"PYTHONSAFEPATH": "1", **kept, **order, **place},
+        log=log,
+        is_ready=lambda _: True,
+        death_signal=SIGTERM,  # it drains by itself
+        grace_s=settings.drain_s + _GRACE_S,
+        gives_up=False,
+        final=frozenset({Exit.SETTING}),
+        planned=frozenset({Exit.DRAINED, Exit.RECYCLED}),
+        tells_ready=True,
+        # Two of an engine with a model may be more than the device's memory.
+        renewed="beside" if post.engine in CPU_ONLY else "after",
+        leave_signal=SIGUSR1,
+        leave_s=LEAVE_S,
+    )
+
+
+def run(environ: Mapping[str, str], places: DbSettings, stand: Sequence[Post]) -> None:
+    """Keep a worker at each post until INT or TERM, then drain them all. Raises Hopeless, SettingsError."""
+    stores = {
+        "DATABASE_URL": places.database_url,
+        "REDIS_URL": places.redis_url,
+        "CODEVOICE_OBJECTS": places.objects,
+    }
+    with _metrics_shared(environ) as (shown, hidden), Signals() as signals:
+        # One process shows the metrics of all.
+        programs = [
+            program(post, {**environ, **stores, **(hidden if n else shown)}, log=None)
+            for n, post in enumerate(stand)
+        ]
+        supervisor = Supervisor(signals, report=_say)
+        try:
+            for post, worker in zip(stand, programs, strict=True):
+                _say(f"{post.engine} on {post.device} (CUDA_VISIBLE_DEVICES={post.visible})")
+                supervisor.start(worker)
+            supervisor.watch()
+        except Stop:
+            _say("draining")
+        finally:
+            supervisor.stop()
+
+
+@contextmanager
+def _metrics_shared(environ: Mapping[str, str]) -> Generator[tuple[dict[str, str], dict[str, str]]]:
+    """What the process that shows metrics needs, and the others, where metrics are to be shown at all."""
+    if not environ.get("CODEVOICE_METRICS_PORT") or environ.get(FOLDER):
+        yield {}, {"CODEVOICE_METRICS_PORT": ""}
+        return
+    with TemporaryDirectory(prefix="codevoice-metrics-") as folder:
+        yield {FOLDER: folder}, {FOLDER: folder, "CODEVOICE_METRICS_PORT": ""}
+
+
+def _list(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _say(line: str) -> None:
+    print(f"codevoice: {line}", file=sys.stderr, flush=True)

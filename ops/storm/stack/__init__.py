@@ -1,0 +1,1 @@
+"""The stack that a storm rages over, and its disk."""

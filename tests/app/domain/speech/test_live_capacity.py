@@ -1,0 +1,148 @@
+"""More listeners than an engine can speak to in real time are refused; nobody's audio stutters for them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from msgspec.structs import replace
+
+from app.domain.errors import Unavailable
+from app.domain.speech import live_capacity
+from app.domain.speech.live_capacity import LiveCapacity
+from db.postgres import jobs_worker
+from db.postgres.jobs_worker import WorkerConnection
+from tests.app.conftest import ENGINE, Person, voice
+from tests.app.front import Front
+from tests.app.listeners import STREAM, jobs_of, until
+
+TWO = replace(ENGINE, engine="narrow", voices=(voice("Solo", "en-US"),), live_max=2)
+MINE, OTHER = uuid4(), uuid4()
+
+
+class Numbers:
+    """In place of the record and its query: what it says, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.owners: list[UUID] = []
+        self.workers, self.asked = 1, 0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[None]:
+        yield None
+
+    async def live_jobs(self, _: object, engine: str) -> tuple[list[UUID], int]:
+        assert engine == "narrow"
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self.owners, self.workers
+
+
+@pytest.fixture
+def numbers(monkeypatch: pytest.MonkeyPatch) -> Numbers:
+    numbers = Numbers()
+    monkeypatch.setattr(live_capacity.jobs, "live_jobs", numbers.live_jobs)
+    return numbers
+
+
+async def submitted(capacity: LiveCapacity, owner: UUID = MINE) -> bool:
+    try:
+        async with capacity.place(TWO, owner):
+            await asyncio.sleep(0)
+    except Unavailable:
+        return False
+    return True
+
+
+@pytest.fixture
+def capacity(numbers: Numbers) -> LiveCapacity:
+    return LiveCapacity(numbers)  # pyright: ignore[reportArgumentType]
+
+
+async def test_at_once_come_no_more_than_there_are_places(capacity: LiveCapacity) -> None:
+    assert sorted(await asyncio.gather(*(submitted(capacity) for _ in range(5)))) == [False] * 3 + [True] * 2
+
+
+async def test_each_worker_adds_its_places(capacity: LiveCapacity, numbers: Numbers) -> None:
+    numbers.workers = 2
+    assert sum(await asyncio.gather(*(submitted(capacity) for _ in range(5)))) == 4
+
+
+async def test_a_place_that_is_free_again_is_given(
+    capacity: LiveCapacity, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_capacity, "_FULL_FRESH_S", 0.0)
+    numbers.owners = [MINE, MINE]
+    assert not await submitted(capacity)
+    numbers.owners = [MINE]
+    assert await submitted(capacity)
+
+
+async def test_a_job_that_was_not_submitted_takes_no_place(capacity: LiveCapacity) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with capacity.place(TWO, MINE):
+            raise ZeroDivisionError
+    assert [await submitted(capacity) for _ in range(3)] == [True, True, False]
+
+
+async def test_the_database_is_not_asked_for_each(capacity: LiveCapacity, numbers: Numbers) -> None:
+    for _ in range(10):
+        await submitted(capacity)
+    assert numbers.asked <= 2
+
+
+async def test_an_engine_without_a_bound_is_not_counted(capacity: LiveCapacity, numbers: Numbers) -> None:
+    async with capacity.place(ENGINE, MINE):
+        pass
+    assert numbers.asked == 0
+
+
+async def test_while_others_want_a_place_an_account_has_half(
+    capacity: LiveCapacity, numbers: Numbers
+) -> None:
+    numbers.workers = 2
+    assert [await submitted(capacity) for _ in range(2)] == [True, True]
+    assert [await submitted(capacity, OTHER), await submitted(capacity)] == [True, False]
+    assert await submitted(capacity, OTHER)
+
+
+async def test_who_was_refused_gets_the_next_place(
+    capacity: LiveCapacity, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_capacity, "_FULL_FRESH_S", 0.0)
+    numbers.owners = [MINE, MINE]
+    assert not await submitted(capacity, OTHER)
+    numbers.owners = [MINE]
+    assert [await submitted(capacity), await submitted(capacity, OTHER)] == [False, True]
+
+
+@pytest.fixture
+def narrow(parrot: WorkerConnection, owner: psycopg.Connection[Any], front: Front) -> Generator[None]:
+    """One more engine, which can speak to two listeners."""
+    jobs_worker.publish(parrot, TWO, worker="w2")
+    yield
+    owner.execute("DELETE FROM cv.engine WHERE name = 'narrow'")
+
+
+@pytest.mark.usefixtures("narrow")
+def test_one_listener_too_many_gets_503_and_when_to_come_back(front: Front, person: Person) -> None:
+    # Heard of by now: the catalog is a second old at most.
+    until(lambda: "Solo" in front.call("GET", "/api/v1/voices", person.key).text)
+    body = {"text": "hello", "voice": "Solo", "format": "wav"}
+    with ThreadPoolExecutor(2) as threads:
+        heard = [threads.submit(front.call, "POST", STREAM, person.key, json=body) for _ in range(2)]
+        until(lambda: len(jobs_of(front, person)) == 2)
+        refused = front.call("POST", STREAM, person.key, json=body)
+        later = front.call("POST", "/v1/tts", person.key, json=body)
+        joined = front.call("GET", f"/tts/stream/{later.json()['job_id']}")
+        for job in jobs_of(front, person):
+            front.call("DELETE", f"/v1/jobs/{job}", person.key)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+    assert "without stuttering" in refused.text
+    assert later.status_code == 200
+    assert (joined.status_code, joined.headers["retry-after"]) == (503, "2")
+    assert {listener.result().status_code for listener in heard} != {503}

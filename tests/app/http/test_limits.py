@@ -1,0 +1,261 @@
+"""Limits over HTTP: whom they count, what a refusal says, and that it costs nothing."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from litestar.types import Scope
+from redis import Redis
+
+from app.application import handlers
+from app.http.client_address import Clients, networks
+from db.settings import SettingsError
+from tests.app.conftest import PASSWORD, AddKey, OpenAccount, Person, Run
+from tests.app.front import Front
+from tests.app.proxy import Wire
+
+HELLO = {"text": "hello", "voice": "ryan"}
+FEW_POSTS = {"CODEVOICE_POSTS_PER_MINUTE": "1", "CODEVOICE_POSTS_BURST": "3"}
+BEHIND_PROXY = {"CODEVOICE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8"}
+
+
+def limited(answer: httpx.Response) -> list[int]:
+    """RateLimit-Limit, -Remaining, -Reset."""
+    return [int(answer.headers[f"RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset")]
+
+
+def post(front: Front, key: str, **more: object) -> httpx.Response:
+    return front.call("POST", "/v1/tts", key, json=HELLO, **more)
+
+
+def register(front: Front, **headers: str) -> httpx.Response:
+    body = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
+    return front.call("POST", "/api/auth/register", json=body, headers=headers)
+
+
+def log_in(front: Front, email: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
+    body = {"email": email, "password": password}
+    return front.call("POST", "/api/auth/login", json=body, headers=headers)
+
+
+def test_every_answer_of_a_limited_route_says_where_one_stands(front_with: Run, person: Person) -> None:
+    front = front_with(**FEW_POSTS)
+    good, bad = post(front, person.key), front.call("POST", "/v1/tts", person.key, content=b"{")
+
+    assert (good.status_code, limited(good)) == (200, [3, 2, 60])
+    assert (bad.status_code, limited(bad)) == (400, [3, 1, 120])
+
+
+def test_over_the_limit_the_answer_says_when_to_come_back(front_with: Run, person: Person) -> None:
+    front = front_with(**FEW_POSTS)
+    answers = [post(front, person.key) for _ in range(4)]
+    refused = answers[-1]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert refused.json() == {
+        "detail": {
+            "error": "rate_limited",
+            "message": f"Too many requests. Send this one again in {refused.headers['Retry-After']} s.",
+            "user_type": "registered",
+        }
+    }
+    assert 58 <= int(refused.headers["Retry-After"]) <= 60
+    assert limited(refused)[:2] == [3, 0]
+
+
+def test_nothing_refused_is_charged(front_with: Run, front: Front, person: Person) -> None:
+    for _ in range(6):
+        post(front_with(**FEW_POSTS), person.key)
+
+    credits = front.call("GET", "/api/auth/me", person.key).json()["credits"]
+    assert (credits["held"], credits["total_remaining"]) == (3, 57)
+
+
+def test_a_key_in_the_body_is_counted_too(front_with: Run, person: Person) -> None:
+    front = front_with(**FEW_POSTS)
+    answers = [front.call("POST", "/v1/tts", json={**HELLO, "api_key": person.key}) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert limited(answers[0]) == [3, 2, 60]
+
+
+def test_each_key_is_counted_apart_and_a_token_as_its_account(
+    front_with: Run, open_account: OpenAccount, person: Person
+) -> None:
+    front = front_with(**FEW_POSTS)
+    other, bearer = open_account(monthly=10_000_000), {"Authorization": f"Bearer {person.token}"}
+    statuses = [post(front, person.key).status_code for _ in range(4)]
+    by_token = [front.call("POST", "/v1/tts", json=HELLO, headers=bearer).status_code for _ in range(4)]
+
+    assert (statuses, by_token) == ([200] * 3 + [429], [200] * 3 + [429])
+    assert post(front, other).status_code == 200
+
+
+def test_an_account_is_counted_with_all_its_keys(front_with: Run, person: Person, add_key: AddKey) -> None:
+    few = {"CODEVOICE_ACCOUNT_POSTS_PER_MINUTE": "1", "CODEVOICE_ACCOUNT_POSTS_BURST": "4"}
+    front = front_with(CODEVOICE_POSTS_BURST="2", CODEVOICE_POSTS_PER_MINUTE="1", **few)
+    keys = [person.key, add_key(person.id), add_key(person.id)]
+
+    statuses = [post(front, key).status_code for key in keys for _ in range(2)]
+    refused = post(front, add_key(person.id))
+
+    assert statuses == [200] * 4 + [429] * 2
+    assert limited(refused)[:2] == [4, 0]
+
+
+def test_whoever_is_not_known_is_counted_nowhere(front_with: Run) -> None:
+    answer = post(front_with(**FEW_POSTS), "cv_live_nonsense")
+
+    assert (answer.status_code, "RateLimit-Limit" in answer.headers) == (401, False)
+
+
+def test_every_post_has_a_limit() -> None:
+    posts = {path: route for route in handlers() if "POST" in route.http_methods for path in route.paths}
+    guessed_at = ("/api/auth/", "/login", "/reset", "/password", "/verify")  # passwords and tokens
+    wanted = {path: "login" if path.startswith(guessed_at) else "post" for path in posts}
+    wanted |= {"/api/auth/register": "register", "/signup": "register"}
+    wanted |= dict.fromkeys(("/api/auth/logout", "/api/auth/logout/everywhere"), "post")
+    mailed = ("/api/auth/password/reset", "/reset", "/api/auth/verify/resend", "/verify/resend")
+    wanted |= dict.fromkeys(mailed, "reset")
+
+    assert {path: route.opt.get("limit") for path, route in posts.items()} == wanted
+
+
+def test_four_front_doors_share_one_limit(front_with: Run, open_account: OpenAccount) -> None:
+    fast = {"CODEVOICE_POSTS_PER_MINUTE": "1200", "CODEVOICE_POSTS_BURST": "40"}
+    fronts = [front_with(CODEVOICE_TOKEN_S=str(3600 + n), **fast) for n in range(4)]
+    key, other, passed = open_account(unlimited=True), open_account(unlimited=True), list[int]()
+    for front in fronts:  # awake from now on
+        front.call("POST", "/v1/tts", other, json=HELLO)
+    began = time.monotonic()
+    ending = began + 3
+
+    def hammer(front: Front) -> None:
+        with httpx.Client(base_url=front.url) as client:
+            while time.monotonic() < ending:
+                answer = client.post("/v1/tts", json=HELLO, headers={"X-API-Key": key})
+                assert answer.status_code in (200, 429)
+                passed.append(answer.status_code == 200)
+
+    threads = [threading.Thread(target=hammer, args=[front]) for front in fronts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lasted = time.monotonic() - began
+
+    assert len(passed) > 120, "the machine is too slow to ask for more than the limit"
+    assert 0.9 * (40 + 20 * 3) <= sum(passed) <= 40 + 20 * lasted
+
+
+def test_a_refused_post_does_not_reach_postgres(
+    wired: Callable[..., Front], wire: Wire, person: Person
+) -> None:
+    front = wired(**FEW_POSTS)
+    for _ in range(3):
+        post(front, person.key)
+    before = wire.round_trips
+    statuses = {post(front, person.key).status_code for _ in range(20)}
+
+    assert statuses == {429}
+    assert wire.round_trips - before <= 5  # what runs by the clock: no refusal brings one
+
+
+def test_registrations_are_counted_by_address(front_with: Run, address: str) -> None:
+    front = front_with(CODEVOICE_ADDRESS_REGISTRATIONS_PER_HOUR="2", **BEHIND_PROXY)
+    forwarded = [address, address, address, f"{address}, 10.1.2.3", "198.51.100.7"]
+    statuses = [register(front, **{"X-Forwarded-For": hops}).status_code for hops in forwarded]
+
+    assert statuses == [201, 201, 429, 429, 201]
+
+
+def test_status_polls_are_counted_by_address(front_with: Run, address: str) -> None:
+    front = front_with(CODEVOICE_STATUS_POLLS_PER_S="2", **BEHIND_PROXY)
+    path, at = "/tts/status/00000000-0000-4000-8000-000000000000", {"X-Forwarded-For": address}
+    answers = [front.call("GET", path, headers=at) for _ in range(40)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+
+    assert {answer.status_code for answer in answers} == {404, 429}
+    assert limited(answers[0]) == [2, 1, 1]
+    assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
+
+
+def test_forwarded_for_is_not_believed_of_everybody(front_with: Run) -> None:
+    front = front_with(CODEVOICE_STATUS_POLLS_PER_S="2")
+    path, statuses = "/tts/status/nothing", set[int]()
+    for n in range(40):
+        answer = front.call("GET", path, headers={"X-Forwarded-For": f"192.0.2.{n}"})
+        statuses.add(answer.status_code)
+
+    assert 429 in statuses
+
+
+def test_in_redis_there_is_neither_e_mail_nor_key(front_with: Run, person: Person, redis_url: str) -> None:
+    front = front_with(CODEVOICE_ACCOUNT_LOGINS_PER_15MIN="2")
+    log_in(front, person.email, "wrong")
+    post(front, person.key)
+    with Redis.from_url(redis_url, decode_responses=True) as redis:
+        names: list[Any] = redis.keys("codevoice:limit:*")
+        lives = [redis.pttl(name) for name in names]
+
+    assert any(name.startswith("codevoice:limit:account:") for name in names)
+    assert not [name for name in names if "@" in name or person.key[10:] in name]
+    assert all(0 < life_ms < 3_700_000 for life_ms in lives if life_ms != -2)
+
+
+def test_without_redis_a_front_door_goes_on_alone(front_with: Run, person: Person) -> None:
+    front = front_with(REDIS_URL="redis://127.0.0.1:1", **FEW_POSTS)
+
+    assert [post(front, person.key).status_code for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_without_redis_a_front_door_may_be_closed(front_with: Run, person: Person) -> None:
+    front = front_with(REDIS_URL="redis://127.0.0.1:1", CODEVOICE_LIMITS_WITHOUT_REDIS="closed")
+    answer = post(front, person.key)
+
+    assert (answer.status_code, answer.json()["detail"]["error"]) == (503, "service_unavailable")
+    assert answer.headers["Retry-After"] == "1"
+    assert front.call("GET", "/v1/voices").status_code == 200
+
+
+def scope(peer: str | None, *forwarded: str) -> Scope:
+    headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
+    return {"client": (peer, 1) if peer else None, "headers": headers}  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "counted"),
+    [
+        ("203.0.113.5", ["1.2.3.4"], "203.0.113.5"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4, 10.9.9.9"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6", "1.2.3.4", "10.9.9.9 , "], "1.2.3.4"),
+        ("10.0.0.1", ["10.2.2.2, 10.3.3.3"], "10.2.2.2"),
+        ("10.0.0.1", ["1.2.3.4, unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4, é, 10.9.9.9"], "10.9.9.9"),
+        ("10.0.0.1", ["1.2.3.4:5678"], "1.2.3.4"),
+        ("10.0.0.1", ["[2001:db8:1:2:3::4]:5678"], "2001:db8:1:2::/64"),
+        ("10.0.0.1", ["2001:db8:1:2:3::4"], "2001:db8:1:2::/64"),
+        ("10.0.0.1", [", ".join(["10.1.1.1"] * 1000)], "10.1.1.1"),
+        ("2001:db8:1:2:ffff::", [], "2001:db8:1:2::/64"),
+        ("fd00::7", ["1.2.3.4"], "1.2.3.4"),
+        ("::ffff:10.0.0.1", ["::ffff:1.2.3.4"], "1.2.3.4"),
+        (None, ["1.2.3.4"], "unknown"),
+    ],
+)
+def test_where_a_request_comes_from(peer: str | None, forwarded: list[str], counted: str) -> None:
+    clients = Clients(networks("10.0.0.0/8, fd00::/8"))
+
+    assert clients.counted_as(scope(peer, *forwarded)) == counted
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "10.0.0.0/33", "10.0.0.1,,x"])
+def test_a_wrong_proxy_is_said_so_at_start(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r"CODEVOICE_TRUSTED_PROXIES: '.*' is neither"):
+        networks(wrong)
