@@ -1,4 +1,4 @@
-"""What a runner needs of a kind of work: speaking (`speaking.py`), or transcribing (`transcribing.py`)."""
+"""What a runner needs of a kind of work: speaking (`synthesis.py`), or transcribing (`transcription.py`)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol

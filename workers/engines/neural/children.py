@@ -35,7 +35,7 @@ class Program(Struct, frozen=True, kw_only=True):
     """What a server runs, and how long it may take. `kind`: its profile's name."""
 
     kind: str
-    module: str  # with `load` and `SAMPLE`: neural_model.py
+    module: str  # with `load` and `SAMPLE`: model.py
     folders: Callable[[], Mapping[str, str]]  # asked at each start; verifies what is in them
     start_s: float = 60.0
     stall_s: float = 30.0  # without a frame

@@ -1,6 +1,6 @@
 """The common part of the neural engines: texts in pieces, spoken by confined children from one fair queue.
 
-What a family adds: `Family` here, in the worker; a module with `load` in the child (neural_model.py).
+What a family adds: `Family` here, in the worker; a module with `load` in the child (model.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -3,7 +3,7 @@
 The model is loaded once and shared by forking: a child copies only what it changes. Each child serves many
 pieces, one after the other, confined before it reads the first. Started by `workers/process/bootstrap.py`.
 
-Arguments: the number of the inherited control socket, the module with `load` and `SAMPLE` (neural_model.py),
+Arguments: the number of the inherited control socket, the module with `load` and `SAMPLE` (model.py),
 the folders it loads from as a JSON object.
 Control socket (packets): out, when ready, `Hello` as JSON; in, for each child its stream socket. Its end
 means that the worker is gone: everything here stops.
