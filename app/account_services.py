@@ -3,38 +3,38 @@
 from typing import NamedTuple
 
 from app import choices
-from app.domain.accounts.email_verification import Verification
-from app.domain.accounts.mail_queue import Outbox
-from app.domain.accounts.password_hashing import Passwords
-from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.email_verification import EmailVerification
+from app.domain.accounts.mail_queue import MailQueue
+from app.domain.accounts.password_hashing import PasswordHasher
+from app.domain.accounts.password_reset import PasswordReset
 from app.domain.accounts.service import Accounts
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.identity.principals import Principals
 from app.domain.identity.tokens import Tokens
 from app.settings import AppSettings
 
 
-class People(NamedTuple):
+class AccountServices(NamedTuple):
     """What people's accounts need."""
 
     accounts: Accounts
-    resets: Resets
-    verification: Verification
-    outbox: Outbox
+    resets: PasswordReset
+    verification: EmailVerification
+    outbox: MailQueue
 
 
-def open_people(
-    record: Record,
+def open_account_services(
+    record: Database,
     keys: KeyRing,
-    passwords: Passwords,
+    passwords: PasswordHasher,
     tokens: Tokens,
     principals: Principals,
     settings: AppSettings,
-) -> People:
+) -> AccountServices:
     """Every part once. Raises SettingsError where e-mails are to be verified and no mail can be sent."""
-    url, outbox = settings.public_url, Outbox(choices.mailer(settings))
-    verification = Verification(record, tokens, outbox, mode=settings.email_verification, public_url=url)
+    url, outbox = settings.public_url, MailQueue(choices.mailer(settings))
+    verification = EmailVerification(record, tokens, outbox, mode=settings.email_verification, public_url=url)
     accounts = Accounts(
         record,
         keys,
@@ -46,7 +46,7 @@ def open_people(
         reveal=settings.reveal,
     )
     keep_sealed = settings.reveal == "always"
-    resets = Resets(
+    resets = PasswordReset(
         record, keys, passwords, principals, accounts, outbox, public_url=url, keep_sealed=keep_sealed
     )
-    return People(accounts, resets, verification, outbox)
+    return AccountServices(accounts, resets, verification, outbox)

@@ -9,10 +9,10 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from app import choices
-from app.account_services import open_people
+from app.account_services import open_account_services
 from app.api.admin import admin_routes
-from app.api.admin.desk import Desk
-from app.api.audio_response import Sound
+from app.api.admin.desk import AdminContext
+from app.api.audio_response import AudioResponder
 from app.api.codevoice.accounts import auth_routes
 from app.api.codevoice.api_keys import key_routes
 from app.api.codevoice.audio import audio_route, stream_route
@@ -41,45 +41,45 @@ from app.dashboard.rendering import Pages
 from app.dashboard.routes import DashboardParts, page_routes
 from app.dashboard.static_files import Statics
 from app.domain.accounts.api_keys import ApiKeys
-from app.domain.accounts.email_verification import Verification
-from app.domain.accounts.mail_queue import Outbox
-from app.domain.accounts.password_hashing import Passwords, argon2id
-from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.email_verification import EmailVerification
+from app.domain.accounts.mail_queue import MailQueue
+from app.domain.accounts.password_hashing import PasswordHasher, argon2id
+from app.domain.accounts.password_reset import PasswordReset
 from app.domain.accounts.service import Accounts
 from app.domain.billing.price_book import PriceBook
-from app.domain.billing.statement import OwnLedger
-from app.domain.billing.usage_report import UsageRows
-from app.domain.billing.usage_summary import UsageReports
-from app.domain.database import Record
+from app.domain.billing.statement import Statement
+from app.domain.billing.usage_report import UsageReport
+from app.domain.billing.usage_summary import UsageSummaries
+from app.domain.database import Database
 from app.domain.health import Health
-from app.domain.identity.cache_invalidation import Watch
+from app.domain.identity.cache_invalidation import CacheInvalidation
 from app.domain.identity.key_crypto import KeyRing
-from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from app.domain.identity.principals import Principal, Principals
 from app.domain.identity.tokens import Tokens
 from app.domain.jobs.history import History
-from app.domain.jobs.notifications import Signals
-from app.domain.jobs.service import OwnJobs
-from app.domain.jobs.submission import Intake
-from app.domain.jobs.worker_wakeup import Nudger
-from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.jobs.service import Jobs
+from app.domain.jobs.submission import JobSubmitter
+from app.domain.jobs.worker_wakeup import WorkerWakeup
+from app.domain.speech.audio_urls import AudioUrls
 from app.domain.speech.samples import Samples
-from app.domain.speech.service import Speech
-from app.domain.speech.synchronous import Answers
-from app.domain.speech.waveform_cache import WaveformLooks
-from app.domain.storage_quotas import Storage
-from app.domain.store_health import StoreState
-from app.domain.stream_limits import Streams
-from app.domain.transcription.live_sessions import LiveTranscripts
-from app.domain.transcription.service import Transcriptions
-from app.domain.transcription.stored_transcripts import KeptTranscripts
+from app.domain.speech.service import SpeechService
+from app.domain.speech.synchronous import SynchronousSpeech
+from app.domain.speech.waveform_cache import WaveformCache
+from app.domain.storage_quotas import StorageQuotas
+from app.domain.store_health import StoreHealth
+from app.domain.stream_limits import ConcurrentStreams
+from app.domain.transcription.live_sessions import LiveSessions
+from app.domain.transcription.service import TranscriptionService
+from app.domain.transcription.stored_transcripts import StoredTranscripts
 from app.domain.voices.aliases import Aliases, read_choices
 from app.domain.voices.catalog import Catalogs
 from app.domain.voices.model_downloads import ModelStates
 from app.http.authentication import Authenticator, middleware
-from app.http.client_address import Clients, networks
-from app.http.middleware import Envelope
-from app.http.rate_limit import Gate
+from app.http.client_address import ClientAddresses, networks
+from app.http.middleware import RequestMiddleware
+from app.http.rate_limit import RateLimitGuard
 from app.http.sessions import Sessions
 from app.openapi.document import Document, document_route
 from app.settings import AppSettings
@@ -93,41 +93,41 @@ _OPEN_S = 2.0  # Postgres is given so long at start; then we serve without
 class Parts(NamedTuple):
     """What lives as long as the server."""
 
-    record: Record
-    reserve: Record
-    nudger: Nudger
+    record: Database
+    reserve: Database
+    nudger: WorkerWakeup
     catalogs: Catalogs
     store: Objects
-    passwords: Passwords
+    passwords: PasswordHasher
     buckets: Buckets
-    streams: Streams
-    storage: Storage
-    gate: Gate
+    streams: ConcurrentStreams
+    storage: StorageQuotas
+    gate: RateLimitGuard
     authenticator: Authenticator
     accounts: Accounts
     keys: ApiKeys
-    watch: Watch
-    resets: Resets
-    verification: Verification
-    outbox: Outbox
-    signals: Signals
+    watch: CacheInvalidation
+    resets: PasswordReset
+    verification: EmailVerification
+    outbox: MailQueue
+    signals: JobNotifications
     prices: PriceBook
-    speech: Speech
-    answers: Answers
+    speech: SpeechService
+    answers: SynchronousSpeech
     aliases: Aliases
     samples: Samples
-    jobs: OwnJobs
-    live: LiveTranscripts
-    transcriptions: Transcriptions
-    transcripts: KeptTranscripts
-    reports: UsageReports
-    addresses: AudioAddresses
+    jobs: Jobs
+    live: LiveSessions
+    transcriptions: TranscriptionService
+    transcripts: StoredTranscripts
+    reports: UsageSummaries
+    addresses: AudioUrls
     health: Health
-    desk: Desk
+    desk: AdminContext
     sessions: Sessions
 
 
-def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
+def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     """The ASGI application. Raises StoreError where the store's URL makes no sense."""
     parts = build(settings, db)
     routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=choices.upload_limits(settings))
@@ -142,7 +142,7 @@ def create_app(settings: AppSettings, db: DbSettings) -> Envelope:
         openapi_config=None,
         logging_config=None,
     )
-    return Envelope(
+    return RequestMiddleware(
         app,
         cors=choices.cors(settings),
         is_secure=settings.public_url.startswith("https:"),
@@ -156,17 +156,19 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
     keys = _key_ring(settings)
     tokens = _tokens(settings)
     passwords = _passwords(settings)
-    remembered, uses = Remembered[Principal](settings.principal_cache_s), KeyUses()
+    remembered, uses = PrincipalCache[Principal](settings.principal_cache_s), KeyUsageLog()
     principals = Principals(record, keys, tokens, remembered=remembered, uses=uses)
     sessions = _sessions(tokens, principals, settings)
     chosen = read_choices(settings.voice_aliases)
-    catalogs, nudger, store = Catalogs(record, chosen), Nudger(db.redis_url), open_store(db.objects)
-    store_state = StoreState(store)
-    buckets, signals, prices = Buckets(db.redis_url), Signals(db.redis_url), PriceBook(record)
+    catalogs, nudger, store = Catalogs(record, chosen), WorkerWakeup(db.redis_url), open_store(db.objects)
+    store_state = StoreHealth(store)
+    buckets, signals, prices = Buckets(db.redis_url), JobNotifications(db.redis_url), PriceBook(record)
     streams, storage = choices.streams(settings, db), choices.storage(settings, db, record)
-    intake = Intake(record, choices.intake_limits(settings), nudger)
-    speech = Speech(record, catalogs, prices, intake, signals, storage, choices.speech_limits(settings))
-    people = open_people(record, keys, passwords, tokens, principals, settings)
+    intake = JobSubmitter(record, choices.intake_limits(settings), nudger)
+    speech = SpeechService(
+        record, catalogs, prices, intake, signals, storage, choices.speech_limits(settings)
+    )
+    people = open_account_services(record, keys, passwords, tokens, principals, settings)
     return Parts(
         record=record,
         reserve=reserve,
@@ -184,20 +186,20 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         verification=people.verification,
         outbox=people.outbox,
         keys=ApiKeys(record, keys, principals, keys_max=settings.keys_max, reveal=settings.reveal),
-        watch=Watch(reserve, remembered, uses),
+        watch=CacheInvalidation(reserve, remembered, uses),
         signals=signals,
         prices=prices,
         speech=speech,
-        answers=Answers(
+        answers=SynchronousSpeech(
             speech, record, signals, store, streams, store_state, choices.answer_limits(settings)
         ),
         aliases=Aliases(catalogs),
         samples=Samples(
             record, catalogs, speech, signals, store, store_state, public_url=settings.public_url
         ),
-        jobs=OwnJobs(record, signals, principals),
+        jobs=Jobs(record, signals, principals),
         live=_live(record, prices, settings),
-        transcriptions=Transcriptions(
+        transcriptions=TranscriptionService(
             record,
             catalogs,
             prices,
@@ -208,18 +210,18 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
             store_state,
             choices.transcription_limits(settings),
         ),
-        transcripts=KeptTranscripts(record, store),
-        reports=UsageReports(record),
-        addresses=AudioAddresses(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),
+        transcripts=StoredTranscripts(record, store),
+        reports=UsageSummaries(record),
+        addresses=AudioUrls(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),
         health=Health(reserve, store_state, storage, signals),
         desk=_desk(record, keys, passwords, nudger, signals, settings),
         sessions=sessions,
     )
 
 
-def _live(record: Record, prices: PriceBook, settings: AppSettings) -> LiveTranscripts:
+def _live(record: Database, prices: PriceBook, settings: AppSettings) -> LiveSessions:
     secret = bytes.fromhex(settings.url_secret)
-    return LiveTranscripts(record, prices, secret, characters_max=settings.transcript_characters_max)
+    return LiveSessions(record, prices, secret, characters_max=settings.transcript_characters_max)
 
 
 def _key_ring(settings: AppSettings) -> KeyRing:
@@ -228,13 +230,15 @@ def _key_ring(settings: AppSettings) -> KeyRing:
     )
 
 
-def _passwords(settings: AppSettings) -> Passwords:
-    return Passwords(argon2id(), threads=settings.password_threads, waiting_max=settings.password_waiting_max)
+def _passwords(settings: AppSettings) -> PasswordHasher:
+    return PasswordHasher(
+        argon2id(), threads=settings.password_threads, waiting_max=settings.password_waiting_max
+    )
 
 
-def _gate(settings: AppSettings, buckets: Buckets, keys: KeyRing) -> Gate:
-    clients = Clients(networks(settings.trusted_proxies))
-    return Gate(choices.gate_limits(settings), buckets, clients, keys.digest)
+def _gate(settings: AppSettings, buckets: Buckets, keys: KeyRing) -> RateLimitGuard:
+    clients = ClientAddresses(networks(settings.trusted_proxies))
+    return RateLimitGuard(choices.gate_limits(settings), buckets, clients, keys.digest)
 
 
 def _tokens(settings: AppSettings) -> Tokens:
@@ -278,9 +282,9 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
         history=History(parts.record),
         transcripts=parts.transcripts,
         addresses=parts.addresses,
-        waveforms=WaveformLooks(parts.store),
-        ledger=OwnLedger(parts.record),
-        usage=UsageRows(parts.record),
+        waveforms=WaveformCache(parts.store),
+        ledger=Statement(parts.record),
+        usage=UsageReport(parts.record),
         desk=parts.desk,
         reference=Reference(document.text),
         facts=Facts(
@@ -297,14 +301,14 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
 
 
 def _desk(
-    record: Record,
+    record: Database,
     keys: KeyRing,
-    passwords: Passwords,
-    nudger: Nudger,
-    signals: Signals,
+    passwords: PasswordHasher,
+    nudger: WorkerWakeup,
+    signals: JobNotifications,
     settings: AppSettings,
-) -> Desk:
-    return Desk(
+) -> AdminContext:
+    return AdminContext(
         record,
         keys,
         passwords,
@@ -339,8 +343,8 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
         voices_route(parts.catalogs, parts.samples),
         sample_route(parts.samples, parts.store),
         *generate_routes(parts.answers, parts.store, parts.catalogs, body_bytes_max=size),
-        speech_route(Sound(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
-        *convert_routes(Sound(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
+        speech_route(AudioResponder(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
+        *convert_routes(AudioResponder(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
         voice_search_route(parts.catalogs, parts.samples),
         subscription_route(parts.accounts, parts.reports),
         *model_routes(parts.aliases, parts.catalogs),

@@ -3,13 +3,13 @@
 from app.api.audio_response import EXPOSED
 from app.api.codevoice.transcription import UploadLimits
 from app.domain.accounts.mail import Mailer, open_mailer
-from app.domain.database import Record
-from app.domain.jobs.submission import IntakeLimits
+from app.domain.database import Database
+from app.domain.jobs.submission import SubmissionLimits
 from app.domain.speech.audio_urls import AudioRules
 from app.domain.speech.service import SpeechLimits
-from app.domain.speech.synchronous import AnswerLimits
-from app.domain.storage_quotas import Storage, StorageLimits
-from app.domain.stream_limits import LEASE_S, StreamLimits, Streams
+from app.domain.speech.synchronous import SynchronousLimits
+from app.domain.storage_quotas import StorageLimits, StorageQuotas
+from app.domain.stream_limits import LEASE_S, ConcurrentStreams, StreamLimits
 from app.domain.transcription.service import TranscriptionLimits
 from app.http.cors import Cors
 from app.http.rate_limit import Limits
@@ -21,18 +21,18 @@ from db.storage.disk import StoreDisk
 _RESERVED = 3  # connections
 
 
-def record(settings: AppSettings, db: DbSettings) -> Record:
+def record(settings: AppSettings, db: DbSettings) -> Database:
     """For requests."""
     return _record(settings, db, db.pool_connections)
 
 
-def reserve(settings: AppSettings, db: DbSettings) -> Record:
+def reserve(settings: AppSettings, db: DbSettings) -> Database:
     """For readiness and for news of callers, which come however busy the requests' connections are."""
     return _record(settings, db, _RESERVED)
 
 
-def _record(settings: AppSettings, db: DbSettings, connections: int) -> Record:
-    return Record(
+def _record(settings: AppSettings, db: DbSettings, connections: int) -> Database:
+    return Database(
         db.database_url,
         connections_max=connections,
         statement_timeout_ms=db.statement_timeout_ms,
@@ -61,18 +61,18 @@ def speech_limits(settings: AppSettings) -> SpeechLimits:
     )
 
 
-def intake_limits(settings: AppSettings) -> IntakeLimits:
+def intake_limits(settings: AppSettings) -> SubmissionLimits:
     """For the queue before the record."""
-    return IntakeLimits(
+    return SubmissionLimits(
         queue_wait_s=settings.queue_wait_s,
         jobs_waiting_max=settings.jobs_waiting_max,
         requests_waiting_max=settings.submits_waiting_max,
     )
 
 
-def answer_limits(settings: AppSettings) -> AnswerLimits:
+def answer_limits(settings: AppSettings) -> SynchronousLimits:
     """For speech in the answer."""
-    return AnswerLimits(
+    return SynchronousLimits(
         characters_max=settings.answer_characters_max,
         first_audio_wait_s=settings.first_audio_wait_s,
         waiting_max=settings.answers_waiting_max,
@@ -80,7 +80,7 @@ def answer_limits(settings: AppSettings) -> AnswerLimits:
     )
 
 
-def streams(settings: AppSettings, db: DbSettings) -> Streams:
+def streams(settings: AppSettings, db: DbSettings) -> ConcurrentStreams:
     """Places for streams."""
     limits = StreamLimits(
         key_max=settings.streams_max,
@@ -88,13 +88,13 @@ def streams(settings: AppSettings, db: DbSettings) -> Streams:
         address_max=settings.address_streams_max,
         wait_s=settings.limits_wait_ms / 1000,
     )
-    return Streams(StreamCounts(db.redis_url, lease_s=LEASE_S), limits)
+    return ConcurrentStreams(StreamCounts(db.redis_url, lease_s=LEASE_S), limits)
 
 
-def storage(settings: AppSettings, db: DbSettings, record: Record) -> Storage:
+def storage(settings: AppSettings, db: DbSettings, record: Database) -> StorageQuotas:
     """Room for what jobs make."""
     limits = StorageLimits(free_bytes_max=settings.free_stored_bytes_max, bytes_max=settings.stored_bytes_max)
-    return Storage(record, StoreDisk(db), limits)
+    return StorageQuotas(record, StoreDisk(db), limits)
 
 
 def cors(settings: AppSettings) -> Cors | None:

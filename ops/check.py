@@ -100,12 +100,14 @@ def _heard(ear: "Transcriber", pcm: bytes) -> str:
     import numpy
     import soxr
 
-    from workers.engines.transcriber import Wish
+    from workers.engines.transcriber import TranscriptionOptions
     from workers.xtts.loop import SAMPLE_RATE_HZ
 
     at_16_khz = soxr.resample(numpy.frombuffer(pcm, "<i2"), SAMPLE_RATE_HZ, 16_000)
     language = next(tag for tag in ear.capabilities.languages if tag.startswith("en"))
-    heard = ear.transcribe(memoryview(at_16_khz.tobytes()), Wish(language=language), threading.Event())
+    heard = ear.transcribe(
+        memoryview(at_16_khz.tobytes()), TranscriptionOptions(language=language), threading.Event()
+    )
     return " ".join(segment.text for segment in heard.segments)
 
 

@@ -298,11 +298,17 @@ def say(text: str, file: Path, voice: str) -> None:
 
     Asks the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
     """
-    from ops.say import SayError, door
+    from ops.say import SayError, api_client
     from ops.say import say as speak
 
     with failing_on(SayError):
-        speak(door(os.environ), text, voice=voice, file=file, report=lambda line: click.echo(line, err=True))
+        speak(
+            api_client(os.environ),
+            text,
+            voice=voice,
+            file=file,
+            report=lambda line: click.echo(line, err=True),
+        )
 
 
 @codevoice.command()
@@ -314,7 +320,7 @@ def transcribe(file: Path, language: str | None, as_json: bool) -> None:
 
     Asks the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
     """
-    from ops.say import SayError, door
+    from ops.say import SayError, api_client
     from ops.transcribe import TranscribeError
     from ops.transcribe import transcribe as write_down
 
@@ -322,7 +328,7 @@ def transcribe(file: Path, language: str | None, as_json: bool) -> None:
         click.echo(line, err=True)
 
     with failing_on(SayError, TranscribeError):
-        found = write_down(door(os.environ), file, language=language, report=report)
+        found = write_down(api_client(os.environ), file, language=language, report=report)
     for warning in found.get("warnings", []):
         report(f"warning: {warning}")
     click.echo(json.dumps(found) if as_json else found["text"])

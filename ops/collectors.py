@@ -17,7 +17,7 @@ from db.storage.disk import StoreDisk
 from db.storage.disk_floor import Disk
 from db.storage.objects import StoreError, open_store
 from db.types import MICRO
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 
 __all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis", "refunds"]
 
@@ -25,7 +25,7 @@ _WALLETS = 1000  # a statement
 See = Callable[[], Sequence[Metric]]
 
 
-def queues(link: Link) -> See:
+def queues(link: WorkerLink) -> See:
     """Per engine: jobs waiting, the oldest one's age, jobs at work, workers present."""
 
     def see() -> Sequence[Metric]:
@@ -42,7 +42,7 @@ def queues(link: Link) -> See:
     return see
 
 
-def credits(link: Link) -> See:
+def credits(link: WorkerLink) -> See:
     """How many credits there are, and how many came and went since the first look.
 
     Net of what went back between two looks. Counted from zero at each start, as counters are: a sum that
@@ -68,7 +68,7 @@ def credits(link: Link) -> See:
     return see
 
 
-def refunds(link: Link) -> See:
+def refunds(link: WorkerLink) -> See:
     """How many streams were cut off and refunded today, of all accounts and of the one with the most."""
 
     def see() -> Sequence[Metric]:
@@ -81,7 +81,7 @@ def refunds(link: Link) -> See:
     return see
 
 
-def ledger(link: Link) -> See:
+def ledger(link: WorkerLink) -> See:
     """Whether wallets, transfers and jobs agree: page by page, from each wallet's last checkpoint on."""
 
     def see() -> Sequence[Metric]:
@@ -99,7 +99,7 @@ def ledger(link: Link) -> See:
     return see
 
 
-def imbalance(link: Link) -> See:
+def imbalance(link: WorkerLink) -> See:
     """By how much the sums differ: one look at every transfer."""
 
     def see() -> Sequence[Metric]:

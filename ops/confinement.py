@@ -17,9 +17,9 @@ def confinement(as_json: bool) -> None:
 
     from workers.process import landlock
     from workers.process.confinement import missing
-    from workers.process.trial import KINDS, tried
+    from workers.process.trial import KINDS, attempted
 
-    trials = {kind: tried(kind) for kind in KINDS}
+    trials = {kind: attempted(kind) for kind in KINDS}
     is_confined = not any(trial.faults for trial in trials.values())
     if as_json:
         report = {

@@ -21,7 +21,7 @@ from db.logging import configure
 from db.metrics import MetricsSettings, serve
 from db.settings import DbSettings, SettingsError, read
 from ops import collectors
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 
 log = structlog.get_logger()
 _STUCK_TIMES = 5  # a look that takes so many times its interval sees nothing, as one that fails
@@ -106,8 +106,8 @@ def pause_s(every_s: float, took_s: float) -> float:
 def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
     """Everything there is to look at here."""
 
-    def link(name: str) -> Link:
-        return Link(places.database_url, f"exporter-{name}")
+    def link(name: str) -> WorkerLink:
+        return WorkerLink(places.database_url, f"exporter-{name}")
 
     found = [
         Look("postgres", settings.look_s, collectors.queues(link("queues"))),

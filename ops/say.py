@@ -25,25 +25,25 @@ class SayError(Exception):
     """The text was not spoken; the message says why."""
 
 
-class Door(Struct, frozen=True, kw_only=True):
+class ApiClient(Struct, frozen=True, kw_only=True):
     """Where to speak, and as whom."""
 
     url: str
     api_key: str
 
 
-def door(environ: Mapping[str, str]) -> Door:
+def api_client(environ: Mapping[str, str]) -> ApiClient:
     """CODEVOICE_URL and CODEVOICE_API_KEY where set, else the running stack's; raises NoStack."""
     url, key = environ.get("CODEVOICE_URL", ""), environ.get("CODEVOICE_API_KEY", "")
     if url and not key:
         raise SayError("CODEVOICE_URL needs CODEVOICE_API_KEY")
     if url:
-        return Door(url=url.rstrip("/"), api_key=key)
+        return ApiClient(url=url.rstrip("/"), api_key=key)
     stack = running_stack(environ)
-    return Door(url=stack.url, api_key=key or stack.api_key)
+    return ApiClient(url=stack.url, api_key=key or stack.api_key)
 
 
-def say(door: Door, text: str, *, voice: str, file: Path, report: Callable[[str], None]) -> None:
+def say(door: ApiClient, text: str, *, voice: str, file: Path, report: Callable[[str], None]) -> None:
     """Speak `text` into `file`, in the format its ending names (else wav). Raises SayError, and then leaves
     no file.
     """
@@ -60,7 +60,7 @@ def say(door: Door, text: str, *, voice: str, file: Path, report: Callable[[str]
     report(f"wrote {file}")
 
 
-def _wait(door: Door, job: str, report: Callable[[str], None]) -> None:
+def _wait(door: ApiClient, job: str, report: Callable[[str], None]) -> None:
     deadline, seen = time.monotonic() + _WAIT_S, ""
     while time.monotonic() < deadline:
         answer = ask(door, f"/tts/status/{job}")
@@ -75,7 +75,7 @@ def _wait(door: Door, job: str, report: Callable[[str], None]) -> None:
     raise SayError(f"job {job} was not done within {_WAIT_S:.0f} s; it goes on")
 
 
-def _download(door: Door, path: str, file: Path) -> None:
+def _download(door: ApiClient, path: str, file: Path) -> None:
     part = file.with_name(f"{file.name}.part")
     try:
         with _open(door, path) as answer, part.open("wb") as to:
@@ -87,13 +87,13 @@ def _download(door: Door, path: str, file: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def ask(door: Door, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+def ask(door: ApiClient, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The JSON that answers a GET, or a POST of `body`. Raises SayError."""
     with _open(door, path, body) as answer:
         return json.load(answer)
 
 
-def _open(door: Door, path: str, body: Mapping[str, str] | None = None) -> BinaryIO:
+def _open(door: ApiClient, path: str, body: Mapping[str, str] | None = None) -> BinaryIO:
     headers = {"X-API-Key": door.api_key, "Content-Type": "application/json"}
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{door.url}{path}", data=content, headers=headers)  # noqa: S310

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ops.say import Door
+from ops.say import ApiClient
 
 _ANSWER_S = 900.0  # more than the front door itself waits
 _PIECE_BYTES = 1 << 18
@@ -20,7 +20,7 @@ class TranscribeError(Exception):
 
 
 def transcribe(
-    door: Door, file: Path, *, language: str | None, report: Callable[[str], None]
+    door: ApiClient, file: Path, *, language: str | None, report: Callable[[str], None]
 ) -> dict[str, Any]:
     """The front door's answer for `file`. Tells how much was sent, and then that it waits."""
     boundary = secrets.token_hex(16)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from ops.admin.output import as_json as print_json
 from ops.admin.output import table
 from ops.cli import failing_on
-from ops.say import SayError, ask, door
+from ops.say import SayError, api_client, ask
 
 
 class ListedVoice(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ def voices(language: str, in_json: bool) -> None:
     """
     query = f"?{urlencode({'language': language})}" if language else ""
     with failing_on(SayError):
-        answer = ask(door(os.environ), f"/v1/voices{query}")
+        answer = ask(api_client(os.environ), f"/v1/voices{query}")
     found = msgspec.convert(answer["voices"], list[ListedVoice])
     if in_json:
         print_json(found)

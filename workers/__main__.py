@@ -22,7 +22,7 @@ from workers.models.store import models_folder, wait_for
 from workers.process import devices, launcher, licence
 from workers.process.exit_codes import Exit
 from workers.process.processor_shares import share_processor
-from workers.process.shutdown import Asked, Memory, wait
+from workers.process.shutdown import Memory, ShutdownSignal, wait
 from workers.process.warmup import warm_up
 from workers.settings import WorkerSettings
 
@@ -32,7 +32,7 @@ _LOST_GRACE_S = 8.0  # nobody waits for it, and handing back must not fail for w
 
 def main() -> int:
     """Run until INT or TERM, until the device is lost or the process has grown too large."""
-    asked = Asked()
+    asked = ShutdownSignal()
     try:
         settings, places = read(WorkerSettings, os.environ), read(DbSettings, os.environ)
         share_processor(settings.engine, settings.processor_shares)
@@ -58,7 +58,7 @@ def _show_metrics() -> None:
         raise SettingsError(f"CODEVOICE_METRICS_PORT cannot be listened on: {error}") from None
 
 
-def _has_models(settings: WorkerSettings, asked: Asked) -> bool:
+def _has_models(settings: WorkerSettings, asked: ShutdownSignal) -> bool:
     """Wait for the models the engine needs, which others bring; false: asked to end meanwhile."""
     folder, log = models_folder(os.environ), structlog.get_logger()
 
@@ -89,7 +89,9 @@ def _ready_engine(settings: WorkerSettings) -> Engine | Transcriber:
     return engine
 
 
-def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSettings, asked: Asked) -> Exit:
+def _run(
+    engine: Engine | Transcriber, settings: WorkerSettings, places: DbSettings, asked: ShutdownSignal
+) -> Exit:
     os.environ.setdefault("dramatiq_restart_delay", "500")  # read when dramatiq is imported
     import dramatiq
 
@@ -99,29 +101,29 @@ def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSetti
     from workers import metrics
     from workers.jobs import actors
     from workers.jobs import broker as wake
-    from workers.jobs.connection import Link
-    from workers.jobs.control_channel import Calls
-    from workers.jobs.lease_renewer import Keeper
-    from workers.jobs.maintenance import Timer
-    from workers.jobs.orphaned_audio import Orphans
+    from workers.jobs.connection import WorkerLink
+    from workers.jobs.control_channel import ControlChannel
+    from workers.jobs.lease_renewer import LeaseRenewer
+    from workers.jobs.maintenance import Maintenance
+    from workers.jobs.orphaned_audio import OrphanedAudio
     from workers.jobs.runner import Runner
-    from workers.pipelines.live_publisher import Airing
-    from workers.pipelines.protocol import open_craft
+    from workers.pipelines.live_publisher import LiveAudioPublisher
+    from workers.pipelines.protocol import open_pipeline
 
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    links = partial(Link, places.database_url)
+    links = partial(WorkerLink, places.database_url)
     store = open_store(places.objects, floor=floor_of(places))
-    airing = Airing(
+    airing = LiveAudioPublisher(
         live_audio.connect(places.redis_url),
         keep_s=settings.live_keep_s,
         audio_bytes_max=settings.live_bytes_max,
     )
-    craft = open_craft(engine, store, settings, airing)
+    craft = open_pipeline(engine, store, settings, airing)
     runner = Runner(craft, store, settings, links, worker, airing)
-    timer = Timer(runner, craft, store, settings, links("timer"), worker, airing)
-    calls = Calls(live_audio.connect(places.redis_url), runner.rows)
-    keeper = Keeper(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
-    orphans = Orphans(store, links("orphans"), settings)
+    timer = Maintenance(runner, craft, store, settings, links("timer"), worker, airing)
+    calls = ControlChannel(live_audio.connect(places.redis_url), runner.rows)
+    keeper = LeaseRenewer(runner.rows, links("keeper"), worker=worker, lease_s=settings.lease_s)
+    orphans = OrphanedAudio(store, links("orphans"), settings)
     broker = wake.broker(places.redis_url)
     actors.declare(broker, craft.capabilities.engine, runner)
     consumer = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
@@ -146,7 +148,7 @@ def _run(engine: Engine | Transcriber, settings: WorkerSettings, places: DbSetti
     is_lost = why is Exit.DEVICE_LOST
     drain_s = 0.0 if is_lost else settings.drain_s
     _end_for_certain(_LOST_GRACE_S if is_lost else drain_s + _GRACE_S, why or Exit.FAILED)
-    runner.rest()
+    runner.stop_claiming()
     if settings.wake:
         consumer.stop(timeout=2000)
     runner.stop(drain_s)

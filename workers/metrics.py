@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from db.metrics import JOB_ENDS, JOBS, LATENCY_S, STORE_FAILURES
 from db.types import Finished
-from workers.jobs.held import Row
+from workers.jobs.held import HeldJob
 
 _QUEUE_WAIT = Histogram(
     "codevoice_job_queue_wait_seconds",
@@ -72,7 +72,7 @@ def ready(engine: str, kind: str, slots: int) -> None:
         _ATTEMPTS.labels(engine, outcome)
 
 
-def begun(engine: str, rows: Sequence[Row], batch: Sequence[Row]) -> None:
+def begun(engine: str, rows: Sequence[HeldJob], batch: Sequence[HeldJob]) -> None:
     """The engine has begun `rows`, and has `batch` at work now, these among them."""
     _BATCH.labels(engine).observe(len(batch))
     _BATCH_VOICES.labels(engine).observe(len({row.job.lane for row in batch}))
@@ -81,7 +81,7 @@ def begun(engine: str, rows: Sequence[Row], batch: Sequence[Row]) -> None:
             _QUEUE_WAIT.labels(engine).observe(row.job.waited_s)
 
 
-def timed(engine: str, row: Row, speech: Iterable[bytes]) -> Iterator[bytes]:
+def timed(engine: str, row: HeldJob, speech: Iterable[bytes]) -> Iterator[bytes]:
     """`speech` as it is, while the row hears when its audio began and ended."""
     for pcm in speech:
         if row.first_audio_at is None and pcm:
@@ -91,7 +91,7 @@ def timed(engine: str, row: Row, speech: Iterable[bytes]) -> Iterator[bytes]:
     row.done_at = time.monotonic()
 
 
-def ended(engine: str, row: Row, end: Finished, result: str) -> None:
+def ended(engine: str, row: HeldJob, end: Finished, result: str) -> None:
     """An attempt is over; `result` is what the record says: completed, failed, queued (again) or fenced."""
     _ATTEMPTS.labels(engine, "fenced" if result == "fenced" else end.outcome).inc()
     if result in ("completed", "failed"):

@@ -7,14 +7,14 @@ import structlog
 from litestar import Response
 from msgspec import Struct
 
-from app.api.respond_async import Accepted, accepted, prefers_later
+from app.api.respond_async import Accepted, accepted, prefers_async
 from app.domain.billing.credits import in_words
 from app.domain.speech.outcomes import gone
-from app.domain.speech.synchronous import Answers, Sounding, Spoken
+from app.domain.speech.synchronous import CompleteAudio, LiveAudio, SynchronousSpeech
 from app.domain.speech.validation import SpeechRequest
 from app.domain.store_health import store_away
 from app.http.bodies import AnyRequest
-from app.http.disconnects import Live, unless_left
+from app.http.disconnects import LiveResponse, cancel_on_disconnect
 from db.formats import FORMATS
 from db.storage.objects import Objects, StoreError
 from db.types import JobStatus
@@ -44,39 +44,39 @@ ENGINE = "X-Voice-Engine"  # of every answer to a request for speech: who speaks
 _BITS, _CHANNELS = 16, 1
 
 
-class Dress(Struct, frozen=True):
+class AudioHeaders(Struct, frozen=True):
     """Another form for audio on its way out: its content type, and what makes it of the audio's chunks."""
 
     content_type: str
     wrap: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 
 
-class Sound:
+class AudioResponder:
     """Answers requests for speech with its bytes; with the job, of that shape, where they prefer it."""
 
-    def __init__(self, answers: Answers, store: Objects, later: type[Accepted] = Accepted) -> None:
+    def __init__(self, answers: SynchronousSpeech, store: Objects, later: type[Accepted] = Accepted) -> None:
         self._answers = answers
         self._store = store
         self._shape = later
 
     async def whole(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
         """The finished speech. A caller who leaves meanwhile is done with it."""
-        if prefers_later(request):
+        if prefers_async(request):
             return await self._later(request, wanted, route)
         who, key = request.scope["user"], request.headers.get("idempotency-key")
-        act = self._answers.whole(who, wanted, key, route=route)
-        return await self._finished(await unless_left(request.receive, act))
+        act = self._answers.complete(who, wanted, key, route=route)
+        return await self._finished(await cancel_on_disconnect(request.receive, act))
 
     async def live(
-        self, request: AnyRequest, wanted: SpeechRequest, *, route: str, dress: Dress | None = None
+        self, request: AnyRequest, wanted: SpeechRequest, *, route: str, dress: AudioHeaders | None = None
     ) -> Response[Any]:
         """The speech from its first sound on; finished where the same request came before."""
-        if prefers_later(request):
+        if prefers_async(request):
             return await self._later(request, wanted, route)
         who, key = request.scope["user"], request.headers.get("idempotency-key")
-        act = self._answers.live(who, wanted, key, route=route)
-        found = await unless_left(request.receive, act)
-        if isinstance(found, Spoken):
+        act = self._answers.stream(who, wanted, key, route=route)
+        found = await cancel_on_disconnect(request.receive, act)
+        if isinstance(found, CompleteAudio):
             return await self._finished(found, dress)
         headers = {
             "X-Sample-Rate": str(found.rate_hz),
@@ -85,13 +85,13 @@ class Sound:
         }
         if "x-request-id" not in request.headers:  # by which GET /v1/jobs/{id} tells the totals later
             headers["X-Request-ID"] = str(found.job_id)
-        return while_made(found, headers, dress)
+        return stream_live(found, headers, dress)
 
     async def _later(self, request: AnyRequest, wanted: SpeechRequest, route: str) -> Response[Any]:
         who, key = request.scope["user"], request.headers.get("idempotency-key")
-        return accepted(await self._answers.later(who, wanted, key, route=f"{route} later"), self._shape)
+        return accepted(await self._answers.enqueue(who, wanted, key, route=f"{route} later"), self._shape)
 
-    async def _finished(self, spoken: Spoken, dress: Dress | None = None) -> Response[Any]:
+    async def _finished(self, spoken: CompleteAudio, dress: AudioHeaders | None = None) -> Response[Any]:
         job, left = spoken.job, spoken.spendable
         headers = {
             "Cache-Control": "no-store",
@@ -105,10 +105,10 @@ class Sound:
             headers["Idempotent-Replayed"] = "true"
         chunks = await read_object(self._store, job.object, 0, job.audio_bytes or 0)
         if dress is not None:
-            return Live(dress.wrap(chunks), headers=headers, media_type=dress.content_type)
+            return LiveResponse(dress.wrap(chunks), headers=headers, media_type=dress.content_type)
         headers["Content-Length"] = str(job.audio_bytes or 0)
         headers["Content-Disposition"] = disposition("attachment", job)
-        return Live(chunks, headers=headers, media_type=job.content_type or "audio/wav")
+        return LiveResponse(chunks, headers=headers, media_type=job.content_type or "audio/wav")
 
 
 def disposition(how: str, job: JobStatus) -> str:
@@ -142,10 +142,12 @@ async def _checked(first: bytes, rest: AsyncIterator[bytes], size: int) -> Async
         raise StoreError("The object is not as long as its row says.")
 
 
-def while_made(sounding: Sounding, headers: dict[str, str], dress: Dress | None = None) -> Response[Any]:
+def stream_live(
+    sounding: LiveAudio, headers: dict[str, str], dress: AudioHeaders | None = None
+) -> Response[Any]:
     """Live audio, with these headers besides its own."""
     chunks = sounding.chunks()
-    return Live(
+    return LiveResponse(
         chunks if dress is None else dress.wrap(chunks),
         headers={
             "Cache-Control": "no-store",

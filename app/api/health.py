@@ -5,7 +5,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.api.codevoice import schemas
 from app.domain.health import Health
-from app.http.json_response import Encoded
+from app.http.json_response import JsonResponse
 
 
 def health_routes(health: Health) -> list[HTTPRouteHandler]:
@@ -15,8 +15,8 @@ def health_routes(health: Health) -> list[HTTPRouteHandler]:
 
 def _live_route() -> HTTPRouteHandler:
     @get("/health/live", opt={"public": True})
-    async def live() -> Encoded[schemas.Health]:
-        return Encoded(schemas.Health(status="ok"))
+    async def live() -> JsonResponse[schemas.Health]:
+        return JsonResponse(schemas.Health(status="ok"))
 
     return live
 

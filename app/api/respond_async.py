@@ -20,7 +20,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     stream_url: str
 
 
-def prefers_later(request: AnyRequest) -> bool:
+def prefers_async(request: AnyRequest) -> bool:
     """Whether the caller would rather come back for the audio."""
     asked = request.headers.get("prefer", "").casefold()
     return any(part.strip() == "respond-async" for part in asked.replace(";", ",").split(","))

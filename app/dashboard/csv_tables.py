@@ -5,16 +5,16 @@ import io
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 
 from app.api.csv_cells import marked
-from app.http.disconnects import Live
+from app.http.disconnects import LiveResponse
 
 _TYPE = "text/csv"  # the framework says which charset
 
 
-def sheet(name: str, head: Sequence[str], rows: AsyncIterable[Sequence[object]]) -> Live:
+def csv_response(name: str, head: Sequence[str], rows: AsyncIterable[Sequence[object]]) -> LiveResponse:
     """The table as a file to be saved, sent while it is read."""
     disposition = f'attachment; filename="{name}"'
     headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
-    return Live(_lines(head, rows), headers=headers, media_type=_TYPE)
+    return LiveResponse(_lines(head, rows), headers=headers, media_type=_TYPE)
 
 
 async def each(rows: Iterable[Sequence[object]]) -> AsyncIterator[Sequence[object]]:

@@ -22,7 +22,7 @@ from app.domain.billing.credits import in_words, spendable
 from app.domain.errors import DomainError, LoginNeeded
 from app.domain.identity.principals import Principal
 from app.http.bodies import AnyRequest
-from app.http.errors import answer_error, refusal_of
+from app.http.errors import answer_error, domain_error_of
 from app.http.sessions import Sessions
 from db.types import MICRO, Balance
 
@@ -41,7 +41,7 @@ _CONFINED = {
 }
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class Notice(Struct, frozen=True, kw_only=True):
     """What a page says of the act that led to it."""
 
     text: str
@@ -85,7 +85,7 @@ class Pages:
         request: AnyRequest,
         template: str,
         *,
-        told: Told | DomainError | None = None,
+        told: Notice | DomainError | None = None,
         **facts: Any,
     ) -> Response[str]:
         """The page, with the caller's account and credits beside it. A refusal told gives it its status.
@@ -95,9 +95,9 @@ class Pages:
         who: Principal | None = request.scope["user"]
         user, balance = await self._accounts.me(who) if who else (None, None)
         flash, spent = self._flash(request, who)
-        shown = Told(text=told.message, is_error=True) if isinstance(told, DomainError) else told
+        shown = Notice(text=told.message, is_error=True) if isinstance(told, DomainError) else told
         if shown is None and flash and flash.text:
-            shown = Told(text=flash.text)
+            shown = Notice(text=flash.text)
         status = told.status if isinstance(told, DomainError) else 200
         standing = _standing(user, balance, low_credits=self._low_credits)
         new_key = flash.key if flash else None
@@ -126,7 +126,7 @@ class Pages:
         """
         who: Principal | None = request.scope["user"]
         owner = account or (who.account if who else None)
-        return to(path, cookie=cookie, flash=self._flashes.seal(Flash(text=text, key=key), path, owner))
+        return redirect(path, cookie=cookie, flash=self._flashes.seal(Flash(text=text, key=key), path, owner))
 
     def _flash(self, request: AnyRequest, who: Principal | None) -> tuple[Flash | None, Cookie | None]:
         if request.method != "GET":
@@ -143,8 +143,8 @@ class Pages:
     def refuse(self, request: AnyRequest, error: Exception) -> Response[Any]:
         """A page for an error; the log-in page where nobody is logged in."""
         if isinstance(error, LoginNeeded):
-            return to(f"/login?next={quote(_wanted(request))}")
-        refused = refusal_of(error)
+            return redirect(f"/login?next={quote(_wanted(request))}")
+        refused = domain_error_of(error)
         facts = {"who": request.scope.get("user"), "user": None, "balance": None, "left": None, "told": None}
         answer = self._answer(request, "error.html", refused.status, error=refused, **facts)
         answer.headers.update(refused.headers)
@@ -162,7 +162,7 @@ class Pages:
         return Response(html, status_code=status, headers=headers, media_type=MediaType.HTML)
 
 
-def to(path: str, *, cookie: str | None = None, flash: Cookie | None = None) -> Response[None]:
+def redirect(path: str, *, cookie: str | None = None, flash: Cookie | None = None) -> Response[None]:
     """Go and look at another page."""
     headers = {"Location": path, "Cache-Control": "no-store"} | ({"Set-Cookie": cookie} if cookie else {})
     return Response(None, status_code=303, headers=headers, cookies=[flash] if flash else [])
@@ -182,7 +182,7 @@ def _way_back(path: str, opt: dict[str, Any]) -> HTTPRouteHandler:
 
     @get(path, opt=kept, include_in_schema=False, name=f"back:{path}")
     async def back(request: AnyRequest) -> Response[None]:
-        return to(_filled(page, request))
+        return redirect(_filled(page, request))
 
     return back
 

@@ -3,7 +3,7 @@
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.api.admin.desk import Desk
+from app.api.admin.desk import AdminContext
 from app.dashboard.form_token import session_route
 from app.dashboard.pages.admin import AdminPages, admin_page_routes
 from app.dashboard.pages.admin_invites import invite_page_routes
@@ -21,21 +21,21 @@ from app.dashboard.pages.voices import voices_route
 from app.dashboard.rendering import Pages, ways_back
 from app.dashboard.static_files import Statics, static_route
 from app.domain.accounts.api_keys import ApiKeys
-from app.domain.accounts.email_verification import Verification
-from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.email_verification import EmailVerification
+from app.domain.accounts.password_reset import PasswordReset
 from app.domain.accounts.service import Accounts
 from app.domain.billing.price_book import PriceBook
-from app.domain.billing.statement import OwnLedger
-from app.domain.billing.usage_report import UsageRows
-from app.domain.billing.usage_summary import UsageReports
+from app.domain.billing.statement import Statement
+from app.domain.billing.usage_report import UsageReport
+from app.domain.billing.usage_summary import UsageSummaries
 from app.domain.jobs.history import History
-from app.domain.speech.audio_urls import AudioAddresses
-from app.domain.speech.service import Speech
-from app.domain.speech.waveform_cache import WaveformLooks
-from app.domain.transcription.stored_transcripts import KeptTranscripts
+from app.domain.speech.audio_urls import AudioUrls
+from app.domain.speech.service import SpeechService
+from app.domain.speech.waveform_cache import WaveformCache
+from app.domain.transcription.stored_transcripts import StoredTranscripts
 from app.domain.voices.catalog import Catalogs
 from app.domain.voices.model_downloads import ModelStates
-from app.http.rate_limit import Gate
+from app.http.rate_limit import RateLimitGuard
 
 
 class DashboardParts(Struct, frozen=True, kw_only=True):
@@ -44,22 +44,22 @@ class DashboardParts(Struct, frozen=True, kw_only=True):
     pages: Pages
     statics: Statics
     accounts: Accounts
-    resets: Resets
-    verification: Verification
-    gate: Gate
+    resets: PasswordReset
+    verification: EmailVerification
+    gate: RateLimitGuard
     keys: ApiKeys
-    speech: Speech
+    speech: SpeechService
     catalogs: Catalogs
     models: ModelStates
     prices: PriceBook
-    reports: UsageReports
+    reports: UsageSummaries
     history: History
-    transcripts: KeptTranscripts
-    addresses: AudioAddresses
-    waveforms: WaveformLooks
-    ledger: OwnLedger
-    usage: UsageRows
-    desk: Desk
+    transcripts: StoredTranscripts
+    addresses: AudioUrls
+    waveforms: WaveformCache
+    ledger: Statement
+    usage: UsageReport
+    desk: AdminContext
     reference: Reference
     facts: Facts
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Generic, TypeVar
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import ConnectionLost, Contended, Unavailable
 from db.postgres.pool import Connection
 
@@ -17,7 +17,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class Coalesced(Generic[Q, A]):
+class Coalescer(Generic[Q, A]):
     """Asks at once while nothing is under way; what comes meanwhile goes together next.
 
     No timer: nobody waits for company. `ask_all` answers each question, in order; where it fails, each goes
@@ -26,7 +26,7 @@ class Coalesced(Generic[Q, A]):
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         ask_all: Callable[[Connection, Sequence[Q]], Awaitable[Sequence[A]]],
         *,
         waiting_max: int,
@@ -39,7 +39,7 @@ class Coalesced(Generic[Q, A]):
         self._drainers = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, question: Q) -> "asyncio.Future[A]":
+    def submit(self, question: Q) -> "asyncio.Future[A]":
         """The answer, to be awaited: it raises what `ask_all` does of this question alone.
 
         Raises Unavailable beyond the bound. A caller who is cancelled before the question is sent has not

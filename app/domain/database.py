@@ -33,7 +33,7 @@ _RELEASE_S = 0.5  # for a cancelled statement to end; then its connection is cut
 _CLOSE_S = 1.0
 
 
-class Record:
+class Database:
     """Connections for requests. Every loss is an `Unavailable`; Postgres back, so are we.
 
     Once Postgres has not answered for `silent_s`, everybody who waits for it, and everybody who comes, is

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import redis
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Unavailable
-from app.domain.jobs.notifications import Signals
-from app.domain.storage_quotas import Storage
-from app.domain.store_health import StoreState
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.storage_quotas import StorageQuotas
+from app.domain.store_health import StoreHealth
 from db.postgres.queries import query
 
 _CHECK_S = 2.0
@@ -18,7 +18,9 @@ _CHECK_S = 2.0
 class Health:
     """Asks each part; none may take longer than two seconds. No request uses the connections of `record`."""
 
-    def __init__(self, record: Record, store: StoreState, storage: Storage, signals: Signals) -> None:
+    def __init__(
+        self, record: Database, store: StoreHealth, storage: StorageQuotas, signals: JobNotifications
+    ) -> None:
         self._record = record
         self._store = store
         self._storage = storage

@@ -12,7 +12,7 @@ from app.domain.errors import Unavailable
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SharedValue(Generic[T]):
     """`current` answers at once while the value is younger than `fresh_s`; an older one is read anew.
 
     Up to `stale_s` the old value is given where the reading fails, or takes longer than `wait_s`; beyond

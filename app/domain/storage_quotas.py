@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import StorageQuotaExceeded, StoreFull, Unavailable
 from app.domain.identity.principals import Principal
 from db.postgres.queries import query
@@ -43,10 +43,10 @@ class Stored(Struct, frozen=True):
     limit_bytes: int
 
 
-class Storage:
+class StorageQuotas:
     """Lets jobs pass whose audio there is room for. Small jobs are let pass by a sum some seconds old."""
 
-    def __init__(self, record: Record, disk: StoreDisk, limits: StorageLimits) -> None:
+    def __init__(self, record: Database, disk: StoreDisk, limits: StorageLimits) -> None:
         self._record = record
         self._disk = disk
         self._limits = limits

@@ -43,7 +43,7 @@ class CountStore(Protocol):
 class Place:
     """One stream's place, until it is closed."""
 
-    def __init__(self, streams: "Streams", callers: Sequence[str]) -> None:
+    def __init__(self, streams: "ConcurrentStreams", callers: Sequence[str]) -> None:
         self._streams = streams
         self._callers = callers
 
@@ -53,7 +53,7 @@ class Place:
         self._streams.give_back(callers)
 
 
-class Streams:
+class ConcurrentStreams:
     """Gives out places. Refuses with TooManyStreams."""
 
     def __init__(self, store: CountStore, limits: StreamLimits) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from app.domain.errors import LoginNeeded, MissingKey
 from app.domain.identity.principals import Principal, Principals
 from app.http.options import answer_options
-from app.http.rate_limit import Gate
+from app.http.rate_limit import RateLimitGuard
 from app.http.sessions import Sessions
 
 
@@ -73,7 +73,7 @@ class Authenticator:
         return who
 
 
-def middleware(authenticator: Authenticator, gate: Gate) -> Callable[[ASGIApp], ASGIApp]:
+def middleware(authenticator: Authenticator, gate: RateLimitGuard) -> Callable[[ASGIApp], ASGIApp]:
     """Litestar's hook before each route: the limits, and the principal, left in `scope["user"]`."""
 
     def wrap(app: ASGIApp) -> ASGIApp:

@@ -8,7 +8,7 @@ from litestar import Request
 from litestar.types import Scope
 
 from app.domain.errors import BadRequest, BodyTooLarge, Invalid, MalformedJson, UnsupportedMediaType
-from app.http.disconnects import ClientLeft
+from app.http.disconnects import ClientDisconnected
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -51,7 +51,7 @@ async def _received(request: AnyRequest, bytes_max: int) -> bytes:
     while more:
         message: Any = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientLeft
+            raise ClientDisconnected
         body += message["body"]
         if len(body) > bytes_max:
             raise _too_large(bytes_max)

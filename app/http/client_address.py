@@ -17,7 +17,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-class Clients:
+class ClientAddresses:
     """Tells clients apart, by address; X-Forwarded-For counts only where a trusted proxy wrote it."""
 
     def __init__(self, trusted: tuple[Network, ...]) -> None:

@@ -25,7 +25,7 @@ class Cors:
         self._origins = re.compile("|".join(re.escape(origin).replace(r"\*", ".*") for origin in origins))
         self._exposed = ", ".join(sorted(exposed)).encode()
 
-    def told(self, origin: bytes) -> Headers:
+    def response_headers(self, origin: bytes) -> Headers:
         """What any answer to a script of this origin says besides."""
         allowed = self._allowed(origin)
         return [*allowed, (b"access-control-expose-headers", self._exposed)] if allowed else []

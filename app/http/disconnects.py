@@ -19,7 +19,7 @@ _CANCEL_AGAIN_S = 0.05
 _ending: set["asyncio.Task[None]"] = set()  # the loop itself does not keep its tasks
 
 
-class ClientLeft(DomainError):
+class ClientDisconnected(DomainError):
     """The client disconnected before the answer. Nobody receives this: it is for the log and the metrics."""
 
     status, code = 499, "client_disconnected"
@@ -37,7 +37,7 @@ class Closable(Protocol):
         ...
 
 
-async def unless_left(receive: Receive, act: Coroutine[Any, Any, T]) -> T:
+async def cancel_on_disconnect(receive: Receive, act: Coroutine[Any, Any, T]) -> T:
     """What `act` returns; it is cancelled as soon as the client has disconnected. Raises ClientLeft.
 
     What it returns nevertheless is closed.
@@ -46,7 +46,7 @@ async def unless_left(receive: Receive, act: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait({acting, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not acting.done():
-            raise ClientLeft
+            raise ClientDisconnected
         await _end(leaving)
     except BaseException:
         acting.add_done_callback(_discard)  # before the wait, which may itself be cancelled
@@ -64,7 +64,7 @@ def _discard(acting: "asyncio.Task[Any]") -> None:
         result.close("left")
 
 
-class Live(Response[bytes]):
+class LiveResponse(Response[bytes]):
     """An answer sent as it is made. `ended` is called once, whatever happens.
 
     Where the chunks end in an error the connection is cut, without the end that says that all is there.

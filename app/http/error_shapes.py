@@ -12,7 +12,7 @@ from app.domain.errors import DomainError
 Body = dict[str, Any]
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class ErrorContext(Struct, frozen=True, kw_only=True):
     """What the shape of an answer depends on."""
 
     path: str
@@ -29,14 +29,14 @@ class Answer(Struct, frozen=True):
     body: bytes
 
 
-def answer(error: DomainError, asked: Asked) -> Answer:
+def answer(error: DomainError, asked: ErrorContext) -> Answer:
     """The error in the shape of the dialect its path belongs to."""
     shape = dialect(asked.path, has_xi_key=asked.has_xi_key)
     status, body = shape(error, asked)
     return Answer(status, error.headers, msgspec.json.encode(body))
 
 
-def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, Asked], tuple[int, Body]]:
+def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, ErrorContext], tuple[int, Body]]:
     """YourVoic's, OpenAI's, ElevenLabs' or CodeVoice's shape."""
     if _is_under(path, ("/api/v1",)):
         return yourvoic
@@ -53,18 +53,18 @@ def public(kind: type[DomainError], path: str) -> tuple[int, str]:
     return _in_yourvoic(kind) if is_yourvoic else (kind.status, kind.code)
 
 
-def codevoice(error: DomainError, asked: Asked) -> tuple[int, Body]:
+def codevoice(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:
     """`{"detail": {error, message, user_type, …}}`"""
     detail = {"error": error.code, "message": error.message, "user_type": asked.user_type, **error.fields}
     return error.status, {"detail": detail, **error.beside}
 
 
-def elevenlabs(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: ARG001
+def elevenlabs(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
     """`{"detail": {status, message}}`"""
     return error.status, {"detail": {"status": error.code, "message": error.message}}
 
 
-def openai(error: DomainError, asked: Asked) -> tuple[int, Body]:  # noqa: ARG001
+def openai(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
     """`{"error": {message, type, param, code}}`"""
     return error.status, openai_error(error)
 
@@ -80,7 +80,7 @@ def openai_error(error: DomainError) -> Body:
     return {"error": body}
 
 
-def yourvoic(error: DomainError, asked: Asked) -> tuple[int, Body]:
+def yourvoic(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:
     """`{"success": false, "error": {code, message, details?, category, resolution}, …}`"""
     status, code = _in_yourvoic(type(error))
     category, resolution = _YOURVOIC_ADVICE.get(status, _YOURVOIC_ADVICE[status // 100 * 100])

@@ -17,26 +17,26 @@ from app.domain.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from app.http.error_shapes import Answer, Asked, answer
+from app.http.error_shapes import Answer, ErrorContext, answer
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's handler of every exception."""
-    found = shaped(error, request.scope)
+    found = error_response(error, request.scope)
     return Response(
         found.body, status_code=found.status, headers=found.headers, media_type="application/json"
     )
 
 
-def shaped(error: Exception, scope: Scope) -> Answer:
+def error_response(error: Exception, scope: Scope) -> Answer:
     """The error in its dialect's shape; one that is not a refusal is logged, and shown as an internal one."""
-    return answer(refusal_of(error), asked(scope))
+    return answer(domain_error_of(error), error_context(scope))
 
 
-def asked(scope: Scope) -> Asked:
+def error_context(scope: Scope) -> ErrorContext:
     """What the shape depends on, of a request however far it came."""
     who = scope.get("user")
-    return Asked(
+    return ErrorContext(
         path=scope["path"],
         has_xi_key=any(name == b"xi-api-key" for name, _ in scope["headers"]),
         user_type=who.user_type if who is not None else None,
@@ -44,7 +44,7 @@ def asked(scope: Scope) -> Asked:
     )
 
 
-def refusal_of(error: Exception) -> DomainError:
+def domain_error_of(error: Exception) -> DomainError:
     """The refusal an exception stands for, counted; a bug is logged, and says nothing of itself."""
     refusal = _refusal(error)
     metrics.REFUSALS.labels(refusal.code).inc()

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from app import metrics
 from app.domain.errors import BadRequest, DomainError, Internal
 from app.http.cors import Cors, Headers
-from app.http.errors import shaped
+from app.http.errors import error_response
 from app.http.rate_limit import STATE
 from db.logging import begin_request, hashed_text, request_done
 
@@ -21,7 +21,7 @@ _ONLY_BY_TLS = b"strict-transport-security", b"max-age=31536000"
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
-class Envelope:
+class RequestMiddleware:
     """The outermost ASGI application. Only lifespan and HTTP come this far.
 
     `is_secure`: callers reach us by TLS only, and browsers are told so.
@@ -66,7 +66,7 @@ class Envelope:
         self, cors: Cors, origin: bytes, scope: Scope, receive: Receive, out: "_Outgoing"
     ) -> None:
         if scope.get("method") != "OPTIONS":
-            out.headers += cors.told(origin)
+            out.headers += cors.response_headers(origin)
             await self._app(scope, receive, out)
         elif told := cors.preflight(origin, list(scope["headers"])):
             await out({"type": "http.response.start", "status": 204, "headers": told})
@@ -151,7 +151,7 @@ async def _answer_bug(error: Exception, scope: Scope, out: _Outgoing) -> None:
 
 
 async def _refuse(error: DomainError, scope: Scope, out: _Outgoing) -> None:
-    found = shaped(error, scope)
+    found = error_response(error, scope)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(found.body)).encode())]
     await out({"type": "http.response.start", "status": found.status, "headers": headers})
     await out({"type": "http.response.body", "body": found.body, "more_body": False})

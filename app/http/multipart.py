@@ -15,7 +15,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from app.domain.errors import BadRequest, BodyTooLarge, DomainError, Invalid, UnsupportedMediaType
 from app.domain.transcription.service import Upload
 from app.http.bodies import AnyRequest
-from app.http.disconnects import ClientLeft
+from app.http.disconnects import ClientDisconnected
 
 _MEMORY_BYTES = 1 << 20  # beyond it, a file's bytes are on disk
 _FIELD_BYTES_MAX = 16_384
@@ -40,7 +40,7 @@ class Form(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def received(
+async def read_multipart(
     request: AnyRequest, *, file_field: str, file_bytes_max: int, wait_s: float
 ) -> AsyncGenerator[Form]:
     """The form of a multipart request, its file open for the block. Raises 400, 413, 415 and 422 refusals."""
@@ -71,7 +71,7 @@ async def _read(request: AnyRequest, boundary: str, parts: "_Parts") -> None:
     except RequestEntityTooLarge:
         raise parts.too_large() from None
     except InternalServerException:  # what Litestar makes of a caller who left
-        raise ClientLeft from None
+        raise ClientDisconnected from None
 
 
 class _Parts:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from app.domain.errors import InvalidReset, InvalidVerification, RateLimited, Unauthenticated
 from app.domain.identity.principals import Principal
 from app.domain.rate_limiting import Breaker, BucketStore, Limit, Limiter, Standing
-from app.http.client_address import Clients
+from app.http.client_address import ClientAddresses
 
 STATE = "rate_limit"  # in scope["state"]: the headers, for the envelope
 _QUARTER_S = 15 * 60
@@ -41,11 +41,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     wait_s: float
 
 
-class Gate:
+class RateLimitGuard:
     """Lets requests pass, or refuses them with RateLimited; nothing else is asked of a refused one."""
 
     def __init__(
-        self, limits: Limits, store: BucketStore, clients: Clients, digest: Callable[[str], bytes]
+        self, limits: Limits, store: BucketStore, clients: ClientAddresses, digest: Callable[[str], bytes]
     ) -> None:
         breaker = Breaker(time.monotonic, wait_s=limits.wait_s)
 

@@ -34,7 +34,7 @@ _FIELDS: Mapping[str, Json] = {
 }
 
 
-def takes(
+def request_body(
     body: type[msgspec.Struct], *, media_type: str = "application/json", required: bool = True
 ) -> type[Operation]:
     """For a route that decodes its own body: the operation that says what is in it."""

@@ -12,8 +12,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
-from app.openapi.errors import REQUEST_ID, Json, problems
-from app.openapi.responses import IDEMPOTENCY_KEY, Told, refusals_of, told_of
+from app.openapi.errors import REQUEST_ID, Json, error_responses
+from app.openapi.responses import IDEMPOTENCY_KEY, RouteResponses, refusals_of, responses_of
 
 _TITLE, _VERSION = "CodeVoice", "1"
 _TYPED = re.compile(r":\w+}")
@@ -80,7 +80,7 @@ def _shared(paths: Json) -> Json:
 
 def _complete(operation: Json, method: str, path: str, opt: Mapping[str, Any]) -> None:
     """What the framework cannot know: who may call, which headers count, every answer there may be."""
-    told = told_of(method, path)
+    told = responses_of(method, path)
     if "public" in opt:
         operation["security"] = [{}]
     elif "body_key" in opt:
@@ -88,12 +88,12 @@ def _complete(operation: Json, method: str, path: str, opt: Mapping[str, Any]) -
     if method == "HEAD":
         operation["operationId"] += "Head"
     operation["parameters"] = [*operation.get("parameters", ()), *map(_header, told.headers)]
-    refusals = problems(path, refusals_of(path, opt, operation, told), has_body=method != "HEAD")
+    refusals = error_responses(path, refusals_of(path, opt, operation, told), has_body=method != "HEAD")
     said = {code: one for code, one in operation["responses"].items() if code < "300"}
     operation["responses"] = _answers(said, told) | refusals
 
 
-def _answers(said: Json, told: Told) -> Json:
+def _answers(said: Json, told: RouteResponses) -> Json:
     """The answers that are no refusals."""
     for status, content in told.content.items():
         before = said.get(str(status), {"description": HTTPStatus(status).phrase})

@@ -13,7 +13,7 @@ _WITH_RETRY = (429, 503)
 _TEXT: Json = {"type": "string"}
 
 
-def problems(path: str, kinds: Iterable[Kind], *, has_body: bool) -> Json:
+def error_responses(path: str, kinds: Iterable[Kind], *, has_body: bool) -> Json:
     """The responses of these refusals, by status; a HEAD request's have no body."""
     codes: dict[int, set[str]] = {}
     for kind in kinds:

@@ -21,7 +21,7 @@ from db.formats import FORMATS
 Content = Mapping[str, Json]
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class RouteResponses(Struct, frozen=True, kw_only=True):
     """Of one route. `content` stands in place of what the types say; `headers` are the request's."""
 
     refusals: tuple[Kind, ...] = ()
@@ -29,12 +29,12 @@ class Told(Struct, frozen=True, kw_only=True):
     headers: tuple[str, ...] = ()
 
 
-def told_of(method: str, path: str) -> Told:
+def responses_of(method: str, path: str) -> RouteResponses:
     """What is written down here of the route."""
-    return _TOLD.get(f"{method} {path}", Told())
+    return _TOLD.get(f"{method} {path}", RouteResponses())
 
 
-def refusals_of(path: str, opt: Mapping[str, Any], operation: Json, told: Told) -> set[Kind]:
+def refusals_of(path: str, opt: Mapping[str, Any], operation: Json, told: RouteResponses) -> set[Kind]:
     """Every refusal the route may answer with: by what it is and takes, and what is told of it."""
     places = {parameter["in"] for parameter in operation.get("parameters", ())}
     found: set[Kind] = {e.BadRequest, e.TooSlow, e.HeadersTooLarge, *told.refusals}
@@ -80,65 +80,73 @@ _BY_ID = (e.MissingKey, e.SignatureRequired, e.NotReady, e.Gone, e.RangeNotSatis
 _KEYED = (IDEMPOTENCY_KEY,)
 _SOUNDING = (IDEMPOTENCY_KEY, "Prefer")
 _LATER = {202: _json(Accepted)}
-_GENERATED = Told(refusals=_SOUND, headers=_SOUNDING, content={200: _AUDIO, 202: _json(YourVoicAccepted)})
-_ELEVENLABS = Told(refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: _AUDIO, **_LATER})
-_TRANSCRIPTS = Told(
+_GENERATED = RouteResponses(
+    refusals=_SOUND, headers=_SOUNDING, content={200: _AUDIO, 202: _json(YourVoicAccepted)}
+)
+_ELEVENLABS = RouteResponses(
+    refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: _AUDIO, **_LATER}
+)
+_TRANSCRIPTS = RouteResponses(
     refusals=(*_HEARING, e.UnknownModel),
     headers=_KEYED,
     content={200: {**_json(JsonView, VerboseView), **_bytes("text/plain", "text/vtt"), **_EVENTS}},
 )
-_FILE = Told(refusals=_BY_ID, content={200: _AUDIO, 206: _AUDIO, 304: {}})
-_HEAD = Told(refusals=_BY_ID, content={200: {}, 304: {}})
+_FILE = RouteResponses(refusals=_BY_ID, content={200: _AUDIO, 206: _AUDIO, 304: {}})
+_HEAD = RouteResponses(refusals=_BY_ID, content={200: {}, 304: {}})
 _SAMPLE: Content = _bytes(FORMATS["mp3"].content_type)
 
 
-def _act(*refusals: Kind) -> Told:
-    return Told(refusals=refusals, headers=_KEYED)
+def _act(*refusals: Kind) -> RouteResponses:
+    return RouteResponses(refusals=refusals, headers=_KEYED)
 
 
-_TOLD: Mapping[str, Told] = {
-    "POST /v1/tts": Told(refusals=_SPEECH, headers=_KEYED),
-    "GET /tts/status/{job_id}": Told(refusals=(e.Gone,)),
+_TOLD: Mapping[str, RouteResponses] = {
+    "POST /v1/tts": RouteResponses(refusals=_SPEECH, headers=_KEYED),
+    "GET /tts/status/{job_id}": RouteResponses(refusals=(e.Gone,)),
     "GET /tts/audio/{job_id}": _FILE,
     "HEAD /tts/audio/{job_id}": _HEAD,
-    "GET /tts/stream/{job_id}": Told(refusals=(*_BY_ID, *_STREAMED, e.TooManyStreams), content=_FILE.content),
-    "GET /v1/jobs/{job_id}/events": Told(refusals=(e.TooManyStreams,), content={200: _EVENTS}),
-    "DELETE /v1/jobs/{job_id}": Told(refusals=(e.TooLate,)),
-    "GET /samples/{file}": Told(
+    "GET /tts/stream/{job_id}": RouteResponses(
+        refusals=(*_BY_ID, *_STREAMED, e.TooManyStreams), content=_FILE.content
+    ),
+    "GET /v1/jobs/{job_id}/events": RouteResponses(refusals=(e.TooManyStreams,), content={200: _EVENTS}),
+    "DELETE /v1/jobs/{job_id}": RouteResponses(refusals=(e.TooLate,)),
+    "GET /samples/{file}": RouteResponses(
         refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: _SAMPLE, 304: {}}
     ),
-    "HEAD /samples/{file}": Told(refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: {}, 304: {}}),
-    "POST /transcribe": Told(refusals=_HEARING, headers=_KEYED),
+    "HEAD /samples/{file}": RouteResponses(
+        refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: {}, 304: {}}
+    ),
+    "POST /transcribe": RouteResponses(refusals=_HEARING, headers=_KEYED),
     "POST /v1/audio/transcriptions": _TRANSCRIPTS,
     "POST /v1/audio/translations": _TRANSCRIPTS,
-    "POST /api/stt/live/complete": Told(
+    "POST /api/stt/live/complete": RouteResponses(
         refusals=(e.MissingText, e.TextTooLong, e.NotFound, *_SPENDING), headers=_KEYED
     ),
-    "POST /api/auth/register": Told(
+    "POST /api/auth/register": RouteResponses(
         refusals=(e.EmailTaken, e.RegistrationClosed, e.InviteRequired, e.InvalidInvite)
     ),
-    "POST /api/auth/login": Told(refusals=(e.WrongLogin, e.Suspended)),
-    "POST /api/auth/refresh": Told(refusals=(e.InvalidToken, e.ExpiredToken, e.Suspended)),
-    "POST /api/auth/password/change": Told(refusals=(e.WrongLogin,)),
-    "POST /api/auth/password/reset": Told(refusals=(e.MailNotSetUp,)),
-    "POST /api/auth/password/reset/confirm": Told(refusals=(e.InvalidReset, e.Suspended)),
-    "POST /api/auth/verify": Told(refusals=(e.InvalidVerification,)),
-    "POST /api/auth/verify/resend": Told(refusals=(e.NothingToVerify, e.MailNotSetUp)),
-    "POST /api/keys": Told(refusals=(e.TooManyKeys, e.ScopeTooWide)),
-    "POST /api/keys/{key_id}/rotate": Told(refusals=(e.TooManyKeys, e.ScopeTooWide, e.TooLate)),
-    "DELETE /api/keys/{key_id}": Told(refusals=(e.ScopeTooWide,)),
-    "GET /api/keys/{key_id}": Told(refusals=(e.ScopeTooWide,)),
+    "POST /api/auth/login": RouteResponses(refusals=(e.WrongLogin, e.Suspended)),
+    "POST /api/auth/refresh": RouteResponses(refusals=(e.InvalidToken, e.ExpiredToken, e.Suspended)),
+    "POST /api/auth/password/change": RouteResponses(refusals=(e.WrongLogin,)),
+    "POST /api/auth/password/reset": RouteResponses(refusals=(e.MailNotSetUp,)),
+    "POST /api/auth/password/reset/confirm": RouteResponses(refusals=(e.InvalidReset, e.Suspended)),
+    "POST /api/auth/verify": RouteResponses(refusals=(e.InvalidVerification,)),
+    "POST /api/auth/verify/resend": RouteResponses(refusals=(e.NothingToVerify, e.MailNotSetUp)),
+    "POST /api/keys": RouteResponses(refusals=(e.TooManyKeys, e.ScopeTooWide)),
+    "POST /api/keys/{key_id}/rotate": RouteResponses(refusals=(e.TooManyKeys, e.ScopeTooWide, e.TooLate)),
+    "DELETE /api/keys/{key_id}": RouteResponses(refusals=(e.ScopeTooWide,)),
+    "GET /api/keys/{key_id}": RouteResponses(refusals=(e.ScopeTooWide,)),
     "POST /api/v1/tts/generate": _GENERATED,
     "POST /api/v1/tts/generate/stream": _GENERATED,
     "POST /api/v1/tts/stream": _GENERATED,
-    "GET /api/v1/usage": Told(content={200: {**_json(UsageAnswer), **_bytes("text/csv")}}),
-    "GET /api/v1/health": Told(content={200: _json(HealthAnswer), 503: _json(HealthAnswer)}),
-    "GET /health/ready": Told(content={200: _json(Health), 503: _json(Health)}),
-    "POST /v1/audio/speech": Told(
+    "GET /api/v1/usage": RouteResponses(content={200: {**_json(UsageAnswer), **_bytes("text/csv")}}),
+    "GET /api/v1/health": RouteResponses(content={200: _json(HealthAnswer), 503: _json(HealthAnswer)}),
+    "GET /health/ready": RouteResponses(content={200: _json(Health), 503: _json(Health)}),
+    "POST /v1/audio/speech": RouteResponses(
         refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: {**_AUDIO, **_EVENTS}, **_LATER}
     ),
-    "GET /v1/models": Told(content={200: _json(ModelList, list[ModelView])}),
-    "GET /v1/models/{model_id}": Told(refusals=(e.UnknownModel,)),
+    "GET /v1/models": RouteResponses(content={200: _json(ModelList, list[ModelView])}),
+    "GET /v1/models/{model_id}": RouteResponses(refusals=(e.UnknownModel,)),
     "POST /v1/text-to-speech/{voice_id}": _ELEVENLABS,
     "POST /v1/text-to-speech/{voice_id}/stream": _ELEVENLABS,
     "POST /api/admin/users": _act(e.EmailTaken),
@@ -160,11 +168,11 @@ _TOLD: Mapping[str, Told] = {
     "POST /api/admin/prices": _act(),
     "POST /api/admin/jobs/{job}/retry": _act(e.NotFailed, *_SPENDING),
     "POST /api/admin/jobs/{job}/cancel": _act(e.TooLate),
-    "GET /api/admin/jobs": Told(refusals=(e.NotFound,)),
-    "GET /api/admin/acts": Told(refusals=(e.NotFound,)),
+    "GET /api/admin/jobs": RouteResponses(refusals=(e.NotFound,)),
+    "GET /api/admin/acts": RouteResponses(refusals=(e.NotFound,)),
 }
 
 
-def routes_told() -> Iterable[str]:
+def documented_routes() -> Iterable[str]:
     """The routes something is written down of here."""
     return _TOLD.keys()

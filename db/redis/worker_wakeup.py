@@ -48,7 +48,7 @@ def _message(engine: str) -> "Message[None]":
     )
 
 
-class Sender:
+class WakeupSender:
     """Nudges without waiting for Redis: what Dramatiq would send is made ready before its time, then written
     to one connection, and its answer looked at later. One caller at a time. What fails closes the connection.
     """

@@ -36,7 +36,7 @@ def delete_objects(store: Objects, jobs: Collection[UUID]) -> int:
     return deleted
 
 
-class Volatile:
+class RedisTraces:
     """Redis, for who erases an account there. Blocking; each method raises redis.RedisError."""
 
     def __init__(self, url: str) -> None:

@@ -7,7 +7,7 @@ from app.domain.admin.users import Changed
 from app.domain.billing.credits import in_words
 from ops.admin.api_settings import key_settings
 from ops.admin.execution import ask, do, do_in_session
-from ops.admin.options import Credits, Doing, acts
+from ops.admin.options import CommandContext, Credits, acts
 from ops.admin.users import opened_in_words
 
 
@@ -19,7 +19,7 @@ from ops.admin.users import opened_in_words
 @click.option("--unlimited", is_flag=True, help="No limit at all.")
 @acts(reason="opened by an operator")
 def create_api_only(
-    doing: Doing, name: str, email: str | None, monthly: int, extra: int, unlimited: bool
+    doing: CommandContext, name: str, email: str | None, monthly: int, extra: int, unlimited: bool
 ) -> None:
     """Open an account for a program called NAME: a key, no log-in."""
     ask(doing, f"Open an API-only account for {name}?")
@@ -45,7 +45,7 @@ def create_api_only(
 @click.argument("account")
 @click.argument("monthly", type=Credits(zero=True), metavar="CREDITS")
 @acts()
-def limit(doing: Doing, account: str, monthly: int) -> None:
+def limit(doing: CommandContext, account: str, monthly: int) -> None:
     """Give ACCOUNT (e-mail or id) CREDITS a month: more at once, fewer from next month.
 
     `plans set` gives it its plan's again.
@@ -58,7 +58,7 @@ def limit(doing: Doing, account: str, monthly: int) -> None:
 @click.argument("account")
 @click.option("--undo", is_flag=True, help="Within its credits again.")
 @acts()
-def unlimited(doing: Doing, account: str, undo: bool) -> None:
+def unlimited(doing: CommandContext, account: str, undo: bool) -> None:
     """Let ACCOUNT (e-mail or id) use all without limit."""
     ask(doing, f"Let {account} use {'its credits only' if undo else 'all without limit'}?")
     do(doing, lambda connection, act: plans.set_unlimited(connection, act, account, undo=undo), in_short)
@@ -67,7 +67,7 @@ def unlimited(doing: Doing, account: str, undo: bool) -> None:
 @click.command()
 @click.argument("account")
 @acts()
-def close(doing: Doing, account: str) -> None:
+def close(doing: CommandContext, account: str) -> None:
     """End ACCOUNT (e-mail or id) for good: its credits expire, its open jobs run on."""
     ask(doing, f"Close {account} for good? Its credits expire.")
     do(doing, lambda connection, act: plans.close(connection, act, account), in_short)

@@ -7,14 +7,14 @@ from app.domain.admin.credits import Moved
 from app.domain.billing.credits import in_words
 from ops.admin import output
 from ops.admin.execution import ask, do, look
-from ops.admin.options import Credits, Doing, Paging, acts, pages
+from ops.admin.options import CommandContext, Credits, Paging, acts, pages
 
 
 @click.command()
 @click.argument("account")
 @click.argument("amount", type=Credits())
 @acts()
-def grant(doing: Doing, account: str, amount: int) -> None:
+def grant(doing: CommandContext, account: str, amount: int) -> None:
     """Give ACCOUNT (e-mail or id) AMOUNT paid credits."""
     ask(doing, f"Give {account} {in_words(amount)} credits?")
     do(doing, lambda connection, act: credits.grant(connection, act, account, amount), _in_short)
@@ -23,7 +23,7 @@ def grant(doing: Doing, account: str, amount: int) -> None:
 @click.command()
 @click.argument("job")
 @acts()
-def refund(doing: Doing, job: str) -> None:
+def refund(doing: CommandContext, job: str) -> None:
     """Give back what JOB (its id) cost: once, whatever the key."""
     ask(doing, f"Give back what job {job} cost?")
     do(doing, lambda connection, act: credits.refund(connection, act, job), _in_short)
@@ -33,7 +33,7 @@ def refund(doing: Doing, job: str) -> None:
 @click.argument("account")
 @click.argument("amount", type=Credits())
 @acts()
-def expire(doing: Doing, account: str, amount: int) -> None:
+def expire(doing: CommandContext, account: str, amount: int) -> None:
     """Take AMOUNT paid credits away from ACCOUNT (e-mail or id), which must have them."""
     ask(doing, f"Take {in_words(amount)} credits from {account}?")
     do(doing, lambda connection, act: credits.expire(connection, act, account, amount), _in_short)

@@ -8,21 +8,21 @@ import rich_click as click
 
 from app.domain.admin import erasure, export
 from app.domain.admin.erasure import Places
-from app.domain.admin.operations import act
+from app.domain.admin.operations import record_operation
 from app.domain.admin.users import show_user
 from db.settings import DbSettings
 from db.storage.objects import StoreError, open_store
-from db.storage.personal_data import Volatile
+from db.storage.personal_data import RedisTraces
 from ops.admin import output
 from ops.admin.execution import ask, look, settings, write
-from ops.admin.options import Doing, acts, json_option
+from ops.admin.options import CommandContext, acts, json_option
 from ops.cli import failing_on
 
 
 @click.command()
 @click.argument("account")
 @acts(reason="asked by the person")
-def erase(doing: Doing, account: str) -> None:
+def erase(doing: CommandContext, account: str) -> None:
     """Erase the person of ACCOUNT (e-mail or id) for good: name, address, texts, audio, transcripts, keys.
 
     The ledger keeps what was paid, under an id alone. Stopped in the middle, the same command goes on.
@@ -33,7 +33,9 @@ def erase(doing: Doing, account: str) -> None:
         click.echo(f"would erase account {found.account}; nothing was done", err=True)
         return
     ask(doing, f"Erase {account} for good? Credits, texts, audio and keys go, and cannot be brought back.")
-    wanted = act(actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=doing.idempotency_key)
+    wanted = record_operation(
+        actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=doing.idempotency_key
+    )
     with failing_on(StoreError, redis.RedisError, OSError):
         places = _places(place)
         done = write(
@@ -89,6 +91,6 @@ def _places(found: DbSettings) -> Places:
     folder = os.environ.get("CODEVOICE_MAIL_FOLDER", "")
     return Places(
         store=open_store(found.objects),
-        volatile=Volatile(found.redis_url),
+        volatile=RedisTraces(found.redis_url),
         mail_folder=Path(folder) if folder else None,
     )

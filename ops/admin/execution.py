@@ -18,7 +18,7 @@ from db.postgres import pool
 from db.postgres.pool import Connection
 from db.settings import DbSettings, SettingsError
 from ops.admin import output
-from ops.admin.options import Doing
+from ops.admin.options import CommandContext
 from ops.cli import NOT_FOUND, REFUSED, failing_on
 from ops.stack.running import settings_for_cli
 
@@ -55,7 +55,7 @@ class _Undone(Exception):
         self.entries = entries
 
 
-def ask(doing: Doing, question: str) -> None:
+def ask(doing: CommandContext, question: str) -> None:
     """Go on only if the operator says so; where nobody can be asked, `--yes` must say it."""
     if doing.yes or doing.dry_run:
         return
@@ -65,11 +65,13 @@ def ask(doing: Doing, question: str) -> None:
 
 
 def do(
-    doing: Doing, work: Callable[[Connection, operations.Act], Awaitable[A]], say: Callable[[A], str]
+    doing: CommandContext,
+    work: Callable[[Connection, operations.AdminOperation], Awaitable[A]],
+    say: Callable[[A], str],
 ) -> A | None:
     """Do an act in a transaction and tell its answer; None where it was a dry run."""
 
-    async def run(act: operations.Act, check: Check) -> A:
+    async def run(act: operations.AdminOperation, check: Check) -> A:
         async with _connection() as connection, connection.transaction():
             answer = await work(connection, act)
             await check(connection, answer)
@@ -79,11 +81,13 @@ def do(
 
 
 def do_in_session(
-    doing: Doing, work: Callable[["AsyncSession", operations.Act], Awaitable[A]], say: Callable[[A], str]
+    doing: CommandContext,
+    work: Callable[["AsyncSession", operations.AdminOperation], Awaitable[A]],
+    say: Callable[[A], str],
 ) -> A | None:
     """As `do`, for acts that need a session."""
 
-    async def run(act: operations.Act, check: Check) -> A:
+    async def run(act: operations.AdminOperation, check: Check) -> A:
         async with _session() as session:
             answer = await work(session, act)
             await check(await pool.raw(session), answer)
@@ -122,7 +126,9 @@ def settings() -> DbSettings:
 
 
 def _do(
-    doing: Doing, run: Callable[[operations.Act, Check], Awaitable[A]], say: Callable[[A], str]
+    doing: CommandContext,
+    run: Callable[[operations.AdminOperation, Check], Awaitable[A]],
+    say: Callable[[A], str],
 ) -> A | None:
     async def check(connection: Connection, answer: Answer) -> None:
         if doing.dry_run:
@@ -131,7 +137,9 @@ def _do(
 
     async def act() -> A:
         key = doing.idempotency_key
-        made = operations.act(actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=key)
+        made = operations.record_operation(
+            actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=key
+        )
         return await run(made, check)
 
     try:

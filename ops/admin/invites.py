@@ -9,7 +9,7 @@ from app.domain.admin.invites import FREE_PLAN, Invited, NewInvitation
 from ops.admin import output
 from ops.admin.api_settings import key_settings, public_url
 from ops.admin.execution import ask, do, look
-from ops.admin.options import Doing, Paging, acts, pages
+from ops.admin.options import CommandContext, Paging, acts, pages
 
 
 @click.command()
@@ -17,7 +17,7 @@ from ops.admin.options import Doing, Paging, acts, pages
 @click.option("--uses", default=1, show_default=True, help="So many people may sign up by it.")
 @click.option("--until", "expires_at", type=click.DateTime(), help="UTC; without it: for ever.")
 @acts(reason="invited by an operator")
-def create(doing: Doing, plan: str, uses: int, expires_at: datetime | None) -> None:
+def create(doing: CommandContext, plan: str, uses: int, expires_at: datetime | None) -> None:
     """Make an invitation, for where sign-up is by invitation. Its code is shown this once."""
     ask(doing, f"Make an invitation for {uses} onto the plan {plan}?")
     keys, url = key_settings(), public_url()
@@ -54,7 +54,7 @@ def list_(paging: Paging) -> None:
 @click.command()
 @click.argument("invite")
 @acts()
-def revoke(doing: Doing, invite: str) -> None:
+def revoke(doing: CommandContext, invite: str) -> None:
     """Let nobody sign up by INVITE (its id) any more; who has, stays."""
     ask(doing, f"Revoke invitation {invite}?")
     do(doing, lambda connection, act: invites.revoke(connection, act, invite), _in_words)

@@ -10,7 +10,7 @@ from db.types import State
 from ops.admin import output
 from ops.admin.api_settings import job_limits
 from ops.admin.execution import ask, do, look, settings
-from ops.admin.options import Doing, Paging, acts, json_option, pages
+from ops.admin.options import CommandContext, Paging, acts, json_option, pages
 
 
 @click.command()
@@ -44,7 +44,7 @@ def show(job: str, as_json: bool) -> None:
 @click.command()
 @click.argument("job")
 @acts()
-def retry(doing: Doing, job: str) -> None:
+def retry(doing: CommandContext, job: str) -> None:
     """Queue failed or expired JOB (its id) anew, as another job: its price is held anew."""
     ask(doing, f"Put job {job} back? Its price is held anew.")
     limits = job_limits()
@@ -66,7 +66,7 @@ def retry(doing: Doing, job: str) -> None:
 @click.command()
 @click.argument("job")
 @acts()
-def cancel(doing: Doing, job: str) -> None:
+def cancel(doing: CommandContext, job: str) -> None:
     """Cancel JOB (its id) on its owner's behalf; the answer says what it cost."""
     ask(doing, f"Cancel job {job}?")
     do(

@@ -8,7 +8,7 @@ from app.domain.identity.scopes import SCOPES
 from ops.admin import output
 from ops.admin.api_settings import key_settings
 from ops.admin.execution import ask, do_in_session, look
-from ops.admin.options import Doing, Paging, acts, pages
+from ops.admin.options import CommandContext, Paging, acts, pages
 
 
 @click.command()
@@ -16,7 +16,7 @@ from ops.admin.options import Doing, Paging, acts, pages
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Only this; repeatable.")
 @acts()
-def create(doing: Doing, account: str, name: str, scopes: tuple[str, ...]) -> None:
+def create(doing: CommandContext, account: str, name: str, scopes: tuple[str, ...]) -> None:
     """One more key for ACCOUNT (e-mail or id), called NAME; without scopes it may do all its account may."""
     ask(doing, f"Make a key for {account}?")
     made = key_settings()
@@ -52,7 +52,7 @@ def list_(paging: Paging, account: str) -> None:
 @click.argument("key")
 @click.option("--grace", "grace_s", default=0, show_default=True, help="Seconds the old one works on.")
 @acts()
-def rotate(doing: Doing, key: str, grace_s: int) -> None:
+def rotate(doing: CommandContext, key: str, grace_s: int) -> None:
     """A new key in place of KEY (its id)."""
     ask(doing, f"Replace key {key}?")
     made = key_settings()
@@ -74,7 +74,7 @@ def rotate(doing: Doing, key: str, grace_s: int) -> None:
 @click.command()
 @click.argument("key")
 @acts()
-def revoke(doing: Doing, key: str) -> None:
+def revoke(doing: CommandContext, key: str) -> None:
     """End KEY (its id) now."""
     ask(doing, f"Revoke key {key}?")
     do_in_session(doing, lambda session, act: keys.revoke_key(session, act, key), _in_words)

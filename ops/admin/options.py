@@ -13,7 +13,7 @@ from app.domain.errors import Invalid
 F = TypeVar("F", bound=Callable[..., None])
 
 
-class Doing(Struct, frozen=True, kw_only=True):
+class CommandContext(Struct, frozen=True, kw_only=True):
     """How an act is to be done."""
 
     reason: str
@@ -55,8 +55,8 @@ def acts(*, reason: str | None = None) -> Callable[[F], F]:
     def decorate(command: F) -> F:
         @wraps(command)
         def called(**given: Any) -> None:
-            options = {name: given.pop(name) for name in Doing.__struct_fields__}
-            command(Doing(**options), **given)
+            options = {name: given.pop(name) for name in CommandContext.__struct_fields__}
+            command(CommandContext(**options), **given)
 
         return _with(called, _act_options(reason))  # type: ignore[return-value]
 

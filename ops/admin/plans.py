@@ -6,7 +6,7 @@ from app.domain.admin import plans
 from ops.admin import output
 from ops.admin.accounts import in_short
 from ops.admin.execution import ask, do, look
-from ops.admin.options import Doing, acts, json_option
+from ops.admin.options import CommandContext, acts, json_option
 
 
 @click.command()
@@ -24,7 +24,7 @@ def list_(as_json: bool) -> None:
 @click.argument("account")
 @click.argument("plan")
 @acts()
-def set_(doing: Doing, account: str, plan: str) -> None:
+def set_(doing: CommandContext, account: str, plan: str) -> None:
     """Put ACCOUNT (e-mail or id) on PLAN (name or tier): up with the difference now, down from next month."""
     ask(doing, f"Put {account} on plan {plan}?")
     do(doing, lambda connection, act: plans.set_plan(connection, act, account, plan), in_short)

@@ -9,7 +9,7 @@ from app.domain.admin.prices import UNITS, NewPrice, Priced, Unit
 from app.domain.billing.credits import in_words
 from ops.admin import output
 from ops.admin.execution import ask, do, look
-from ops.admin.options import Credits, Doing, Paging, acts, pages
+from ops.admin.options import CommandContext, Credits, Paging, acts, pages
 
 
 @click.command()
@@ -29,7 +29,9 @@ def list_(paging: Paging) -> None:
 @click.option("--engine", default="*", show_default=True, help="Of this engine alone.")
 @click.option("--from", "valid_from", type=click.DateTime(), help="UTC; without it: now.")
 @acts()
-def set_(doing: Doing, kind: str, unit: Unit, price: int, engine: str, valid_from: datetime | None) -> None:
+def set_(
+    doing: CommandContext, kind: str, unit: Unit, price: int, engine: str, valid_from: datetime | None
+) -> None:
     """From now or later, a KIND of job costs PRICE credits a UNIT; what is queued by then, as it was quoted.
 
     Kinds are speech, transcription, live_transcript and others; * is any.

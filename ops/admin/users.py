@@ -9,12 +9,12 @@ import rich_click as click
 
 from app.domain.accounts.registration import check_password
 from app.domain.admin import users
-from app.domain.admin.operations import Act
+from app.domain.admin.operations import AdminOperation
 from app.domain.admin.reset_links import ResetLink, make_reset_link
 from ops.admin import output
 from ops.admin.api_settings import key_settings, public_url
 from ops.admin.execution import ask, do, do_in_session, failing, look
-from ops.admin.options import Doing, Paging, acts, json_option, pages
+from ops.admin.options import CommandContext, Paging, acts, json_option, pages
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -68,7 +68,7 @@ def show(account: str, as_json: bool) -> None:
     "--password-stdin", is_flag=True, help="Read the password from stdin; else one is made and shown."
 )
 @acts(reason="opened by an operator")
-def create(doing: Doing, email: str, admin: bool, name: str | None, password_stdin: bool) -> None:
+def create(doing: CommandContext, email: str, admin: bool, name: str | None, password_stdin: bool) -> None:
     """Open an account for a person, with a log-in and a key."""
     password = (
         sys.stdin.readline().rstrip("\r\n") if password_stdin else secrets.token_urlsafe(_PASSWORD_BYTES)
@@ -81,7 +81,7 @@ def create(doing: Doing, email: str, admin: bool, name: str | None, password_std
 
     hashed = argon2id().hash(password)
 
-    async def work(session: "AsyncSession", act: Act) -> users.Opened:
+    async def work(session: "AsyncSession", act: AdminOperation) -> users.Opened:
         opened = await users.create_user(
             session,
             act,
@@ -102,7 +102,7 @@ def create(doing: Doing, email: str, admin: bool, name: str | None, password_std
 @click.argument("account")
 @click.option("--undo", is_flag=True, help="Let it in again.")
 @acts()
-def suspend(doing: Doing, account: str, undo: bool) -> None:
+def suspend(doing: CommandContext, account: str, undo: bool) -> None:
     """Refuse everything ACCOUNT asks for; its credits and jobs stay."""
     ask(doing, f"{'Restore' if undo else 'Suspend'} {account}?")
     do_in_session(
@@ -115,7 +115,7 @@ def suspend(doing: Doing, account: str, undo: bool) -> None:
 @click.command("reset-link")
 @click.argument("account")
 @acts(reason="asked by the person")
-def reset_link(doing: Doing, account: str) -> None:
+def reset_link(doing: CommandContext, account: str) -> None:
     """Make a link by which the person of ACCOUNT (e-mail or id) chooses a new password: once, in a day."""
     ask(doing, f"Make a link that sets a new password for {account}?")
     keys, url = key_settings(), public_url()

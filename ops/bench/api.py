@@ -23,7 +23,17 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ops.bench import BenchError, Figures
 from ops.bench.harness.cpu import family_s
-from ops.bench.harness.environment import ACCOUNTS, PARAMS, TEXT, Field, ask, defects, field, get, post
+from ops.bench.harness.environment import (
+    ACCOUNTS,
+    PARAMS,
+    TEXT,
+    Environment,
+    ask,
+    defects,
+    environment,
+    get,
+    post,
+)
 from ops.stack import embedded
 
 CONNECTIONS = 64
@@ -64,7 +74,7 @@ def api(*, rounds: int = 15, seconds: float = 1.3) -> Figures:
     missing = [name for name in ("fastapi", "sqlalchemy") if find_spec(name) is None]
     if missing:
         raise BenchError(f"{' and '.join(missing)} not installed: pip install 'codevoice[bench,embedded]'")
-    with field() as place:
+    with environment() as place:
         sides = _sides(place, seconds)
         for side in sides.values():
             side()  # caches, plans and connections are made
@@ -75,7 +85,7 @@ def api(*, rounds: int = 15, seconds: float = 1.3) -> Figures:
     return figures | {"rounds": rounds, "load_average": os.getloadavg()[0], "errors": 0}
 
 
-def _sides(place: Field, seconds: float) -> dict[str, Callable[[], Turn]]:
+def _sides(place: Environment, seconds: float) -> dict[str, Callable[[], Turn]]:
     spread = [post(key) for key in place.keys]
     polled = [get(f"/tts/status/{job}") for job in _jobs(place)]
 
@@ -132,7 +142,7 @@ def _spread(figure: str, values: Sequence[float]) -> Figures:
     return {figure: statistics.median(values), f"{figure}_min": min(values), f"{figure}_max": max(values)}
 
 
-def _http_turn(place: Field, name: str, requests: Sequence[str], seconds: float) -> Turn:
+def _http_turn(place: Environment, name: str, requests: Sequence[str], seconds: float) -> Turn:
     app, database = place.pids[name], place.pids["postgres"]
     before = family_s(app), family_s(database)
     done = ask(place.ports[name], requests, seconds=seconds, connections=CONNECTIONS)
@@ -146,7 +156,7 @@ def _http_turn(place: Field, name: str, requests: Sequence[str], seconds: float)
     )
 
 
-def _pgbench_turn(place: Field, script: str, clients: int, jobs: int, seconds: float) -> Turn:
+def _pgbench_turn(place: Environment, script: str, clients: int, jobs: int, seconds: float) -> Turn:
     """`jobs` a transaction."""
     at, path = conninfo_to_dict(place.owner_url), place.folder / "script"
     path.write_text(script)
@@ -188,7 +198,7 @@ def _batch_call() -> str:
     return f"SELECT 1 / ({asked} = {_BATCH})::int;\n"
 
 
-def _jobs(place: Field) -> Sequence[str]:
+def _jobs(place: Environment) -> Sequence[str]:
     """Some jobs to ask about."""
     some = [post(key) for key in place.keys[:_POLLED]]
     ask(place.ports["app"], some, seconds=0.2, connections=CONNECTIONS)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from ops.bench import BenchError, Figures
-from ops.bench.harness.environment import Field, ask, defects, field, post
+from ops.bench.harness.environment import Environment, ask, defects, environment, post
 from ops.processes.listener import Listener, listening
 from ops.processes.signals import Signals
 from ops.processes.supervisor import Crashed, Supervisor
@@ -23,7 +23,7 @@ _READY_S = 60.0
 
 def scale(processes: Sequence[int], *, rounds: int = 15, seconds: float = 1.3) -> Figures:
     """Rates for each number of processes, and their ratio to the first; raises BenchError."""
-    with field(()) as place, ExitStack() as groups:
+    with environment(()) as place, ExitStack() as groups:
         ports = {count: groups.enter_context(_group(place, count)) for count in processes}
         requests = [post(key) for key in place.keys]
 
@@ -54,7 +54,7 @@ def _figures(rates: dict[int, list[float]]) -> Figures:
 
 
 @contextmanager
-def _group(place: Field, count: int) -> Generator[int]:
+def _group(place: Environment, count: int) -> Generator[int]:
     """So many processes on one port, which is given, until the block ends."""
     names = api_processes.names(count)
     logs = {name: place.folder / f"{count}-{name}.log" for name in names}

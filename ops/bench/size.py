@@ -24,7 +24,7 @@ import psycopg
 from db.postgres import jobs_worker
 from db.types import Finished
 from ops.bench import BenchError, Figures
-from ops.bench.harness.environment import ACCOUNTS, PARAMS, Field, ask, defects, field, get, post
+from ops.bench.harness.environment import ACCOUNTS, PARAMS, Environment, ask, defects, environment, get, post
 
 JOBS = 1_000_000
 _KNOWN = 100  # accounts with as many jobs in both
@@ -51,7 +51,7 @@ def size(jobs: int = JOBS, *, rounds: int = 5, turn_s: float = 1.0) -> Figures:
         raise BenchError(
             f"{jobs} jobs need {jobs * _JOB_BYTES >> 20} MB in {tempfile.gettempdir()}, {free >> 20} are free"
         )
-    with field(("app",)) as empty, field(("app",)) as large:
+    with environment(("app",)) as empty, environment(("app",)) as large:
         _fill(empty, _KNOWN * _KNOWN_JOBS)
         figures = _fill(large, jobs)
         figures |= _ratios(_turns(empty, rounds, turn_s), _turns(large, rounds, turn_s), rounds)
@@ -63,7 +63,7 @@ def size(jobs: int = JOBS, *, rounds: int = 5, turn_s: float = 1.0) -> Figures:
     return figures | {"rounds": rounds, "load_average": os.getloadavg()[0]}
 
 
-def _fill(place: Field, jobs: int) -> Figures:
+def _fill(place: Environment, jobs: int) -> Figures:
     """Write so many jobs; what there is then."""
     with psycopg.connect(place.owner_url, autocommit=True) as connection:
         connection.execute(Path(__file__).with_name("size.sql").read_bytes())
@@ -93,7 +93,7 @@ def _write(url: str, plan: Sequence[tuple[int, int]]) -> None:
             connection.execute("SELECT public.fill(%s, %s)", (account, jobs))
 
 
-def _turns(place: Field, rounds: int, turn_s: float) -> Turns:
+def _turns(place: Environment, rounds: int, turn_s: float) -> Turns:
     """A turn of each kind, which answers with the median milliseconds."""
     with psycopg.connect(place.owner_url, autocommit=True) as connection:
         for _ in range(-(-_CLAIMS * (rounds + 1) * _BATCH // 32)):
@@ -126,11 +126,11 @@ def _ratios(empty: Turns, large: Turns, rounds: int) -> Figures:
     return figures
 
 
-def _http(place: Field, turn_s: float, requests: Sequence[str]) -> float:
+def _http(place: Environment, turn_s: float, requests: Sequence[str]) -> float:
     return ask(place.ports["app"], requests, seconds=turn_s, connections=1).latencies_ms[50]
 
 
-def _claims(place: Field) -> float:
+def _claims(place: Environment) -> float:
     """As a worker does it: a batch claimed, and ended."""
     took: list[float] = []
     with jobs_worker.worker_connection(place.app_url, application_name="bench") as connection:
@@ -153,7 +153,7 @@ def _claims(place: Field) -> float:
     return statistics.median(took)
 
 
-def _some_jobs(place: Field) -> Sequence[str]:
+def _some_jobs(place: Environment) -> Sequence[str]:
     with psycopg.connect(place.owner_url) as connection:
         rows = connection.execute("SELECT id::text FROM cv.job ORDER BY id LIMIT 1000").fetchall()
     return [row[0] for row in rows]

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from ops.bench import BenchError, Figures, fund
 from ops.bench.harness.own_stack import own_stack
-from ops.say import Door
+from ops.say import ApiClient
 from ops.stack.running import Stack
 from ops.transcribe import TranscribeError, transcribe
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder
@@ -25,7 +25,7 @@ from workers.audio.encoder import wav_header
 from workers.engines import Utterance
 from workers.engines.espeak.engine import SAMPLE_RATE_HZ, EspeakEngine
 from workers.engines.pocketsphinx.engine import PocketsphinxTranscriber
-from workers.engines.transcriber import Wish
+from workers.engines.transcriber import TranscriptionOptions
 
 _SENTENCES = (
     "We will meet at the station.",
@@ -99,7 +99,7 @@ def _decoded(clips: Sequence[Path]) -> list[bytes]:
 def _bare_rate(engine: PocketsphinxTranscriber, sounds: Sequence[bytes]) -> float:
     began, never = time.monotonic(), threading.Event()
     for sound in sounds:
-        for _ in engine.transcribe(memoryview(sound), Wish(), never).segments:
+        for _ in engine.transcribe(memoryview(sound), TranscriptionOptions(), never).segments:
             pass
     return len(sounds) / (time.monotonic() - began)
 
@@ -114,7 +114,7 @@ def _platform_rate(stack: Stack, clips: Sequence[Path]) -> float:
 def _seconds(stack: Stack, clip: Path) -> float:
     began = time.monotonic()
     try:
-        transcribe(Door(url=stack.url, api_key=stack.api_key), clip, language=None, report=_unheard)
+        transcribe(ApiClient(url=stack.url, api_key=stack.api_key), clip, language=None, report=_unheard)
     except TranscribeError as error:
         raise BenchError(str(error)) from None
     return time.monotonic() - began

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ops.storm.client_history import Asked, Grant, Request, micro
+from ops.storm.client_history import ClientHistory, Grant, Request, micro
 from ops.storm.model import Book, Paid, State, Violation
 from ops.storm.record import Job, Record, Transfer
 
@@ -14,7 +14,7 @@ _RANK = {"queued": 0, "processing": 1, "completed": 2, "failed": 2}
 _MICRO = 1_000_000
 
 
-def check(asked: Asked, record: Record, objects: Path | None = None) -> list[Violation]:
+def check(asked: ClientHistory, record: Record, objects: Path | None = None) -> list[Violation]:
     """Every broken promise. `objects`: the folder in which all finished audio must be."""
     books = _books(record)
     found = [violation for book in books.values() for violation in book.violations]
@@ -39,7 +39,7 @@ def _books(record: Record) -> dict[str, Book]:
     return {owner: Book(wallet).replay(entries[owner]) for owner, wallet in record.wallets.items()}
 
 
-def _jobs(asked: Asked, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
+def _jobs(asked: ClientHistory, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
     """Every job was asked for, has ended, and cost what its end says."""
     for job in record.jobs.values():
         if job.text not in asked.requests:
@@ -58,7 +58,7 @@ def _jobs(asked: Asked, record: Record, books: dict[str, Book]) -> Iterator[Viol
         )
 
 
-def _requests(asked: Asked, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
+def _requests(asked: ClientHistory, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
     """No acknowledgement is lost, nothing is done twice, and each answer was true when it was given."""
     by_text: dict[str, list[Job]] = defaultdict(list)
     by_key: dict[tuple[str, str], list[Job]] = defaultdict(list)
@@ -112,7 +112,7 @@ def _messages(paid: Paid) -> tuple[str, ...]:
     }.get(paid.bucket, ())
 
 
-def _statuses(asked: Asked, record: Record) -> Iterator[Violation]:
+def _statuses(asked: ClientHistory, record: Record) -> Iterator[Violation]:
     """Queued, processing, over: never back, whoever looks; and the last word is the record's."""
     for job_id, looks in asked.looks.items():
         job = record.jobs.get(job_id)
@@ -135,7 +135,7 @@ def _statuses(asked: Asked, record: Record) -> Iterator[Violation]:
             yield Violation("a cancellation was lost", job_id)
 
 
-def _balances(asked: Asked, books: dict[str, Book]) -> Iterator[Violation]:
+def _balances(asked: ClientHistory, books: dict[str, Book]) -> Iterator[Violation]:
     """Balances looked at were there at some moment, and not before what the caller already knew."""
     for owner, sights in asked.sights.items():
         book, known = books[owner], _known(asked, books[owner], owner)
@@ -144,7 +144,7 @@ def _balances(asked: Asked, books: dict[str, Book]) -> Iterator[Violation]:
                 yield Violation("a balance that never was, or no longer", f"{owner} line {sight.since}")
 
 
-def _known(asked: Asked, book: Book, owner: str) -> Callable[[int], int]:
+def _known(asked: ClientHistory, book: Book, owner: str) -> Callable[[int], int]:
     """The last entry that an answer received before a line had told of."""
     lines, seqs, last = list[int](), [0], 0
     for line, job in asked.told.get(owner, []):
@@ -155,7 +155,7 @@ def _known(asked: Asked, book: Book, owner: str) -> Callable[[int], int]:
     return lambda line: seqs[bisect_left(lines, line)]
 
 
-def _grants(asked: Asked, books: dict[str, Book]) -> Iterator[Violation]:
+def _grants(asked: ClientHistory, books: dict[str, Book]) -> Iterator[Violation]:
     for reason, grant in asked.grants.items():
         entries = books[grant.owner].grants.get(reason, [])
         if len(entries) > 1 or (grant.oks and not entries):

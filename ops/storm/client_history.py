@@ -42,7 +42,7 @@ class Sight(Struct, frozen=True):
     balance: tuple[int, int, int]
 
 
-class Asked(Struct):
+class ClientHistory(Struct):
     """Everything the checker needs of the histories."""
 
     requests: dict[str, Request] = field(default_factory=dict)  # by text
@@ -70,9 +70,9 @@ _PROMISED = {
 _MISUSED = 422  # a key with another request
 
 
-def gather(events: Iterable[Event]) -> Asked:
+def gather(events: Iterable[Event]) -> ClientHistory:
     """Read the histories through, once."""
-    asked = Asked()
+    asked = ClientHistory()
     invokes: dict[int, Event] = {}
     for event in events:
         if event.kind == "invoke":
@@ -87,21 +87,21 @@ def gather(events: Iterable[Event]) -> Asked:
     return asked
 
 
-def _invoked(asked: Asked, event: Event) -> None:
+def _invoked(asked: ClientHistory, event: Event) -> None:
     if event.op in ("submit", "speak"):
         asked.requests.setdefault(event.text, Request(event.owner, event.key)).sends += 1
     elif event.op == "grant":
         asked.grants.setdefault(event.text, Grant(event.owner, event.amount))
 
 
-def _saw(asked: Asked, event: Event) -> None:
+def _saw(asked: ClientHistory, event: Event) -> None:
     if event.op == "status":
         asked.looks.setdefault(event.job, []).append(Look(event.n, event.since, event.said))
     elif event.balance is not None:
         asked.sights.setdefault(event.owner, []).append(Sight(event.since, event.balance))
 
 
-def _ended(asked: Asked, invoke: Event, event: Event) -> None:
+def _ended(asked: ClientHistory, invoke: Event, event: Event) -> None:
     if event.http not in _PROMISED[invoke.op] and not (invoke.op == "submit" and _is_misuse(event)):
         asked.strange.append((invoke.op, event.http, event.said))
     match invoke.op:
@@ -126,7 +126,7 @@ def _is_misuse(event: Event) -> bool:
     return (event.http, event.said) == (_MISUSED, "idempotency_key_reused")
 
 
-def _submitted(asked: Asked, invoke: Event, event: Event) -> None:
+def _submitted(asked: ClientHistory, invoke: Event, event: Event) -> None:
     request = asked.requests[invoke.text]
     if event.kind == "ok":
         request.answers.add((event.job, event.said))

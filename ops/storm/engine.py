@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from db.types import Capabilities, Voice
-from workers.engines import Interrupted, Refused, Speech, Utterance
+from workers.engines import Interrupted, Refused, Synthesis, Utterance
 
 NAME = "ops.storm.engine:quick"
 VOICE = "storm"
@@ -48,7 +48,7 @@ class Quick:
         cost_us_per_character=10,
     )
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         """One `Speech` for each."""
         return [_Sound(utterance.text.rpartition(" ")[2]) for utterance in batch]
 

@@ -17,7 +17,7 @@ from litestar.types import Receive, Scope, Send
 from app.domain.errors import SpeechFailed
 from app.domain.speech.synchronous import Ending
 from app.http.connection.protocol import protocol
-from app.http.disconnects import ClientLeft, Live, unless_left
+from app.http.disconnects import ClientDisconnected, LiveResponse, cancel_on_disconnect
 
 HEAD_BYTES_MAX = 20_000
 WAIT_S = 20.0
@@ -68,7 +68,7 @@ class SmallServer:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> None:
         ended = cast("Any", self.endings.put)
-        answer = Live(self._chunks(), headers=headers, media_type="audio/wav", ended=ended)
+        answer = LiveResponse(self._chunks(), headers=headers, media_type="audio/wav", ended=ended)
         await answer.to_asgi_response(None, cast("Any", None))(scope, receive, send)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
@@ -80,9 +80,9 @@ class SmallServer:
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         ending: Ending = "left"
         try:
-            await unless_left(receive, self._said.get())
+            await cancel_on_disconnect(receive, self._said.get())
             ending = "whole"
-        except ClientLeft:
+        except ClientDisconnected:
             return
         finally:
             self.endings.put(ending)

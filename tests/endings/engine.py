@@ -11,7 +11,7 @@ from pathlib import Path
 
 from db.formats import FORMATS
 from db.types import Capabilities, Voice
-from workers.engines import Interrupted, Refused, Speech, Utterance
+from workers.engines import Interrupted, Refused, Synthesis, Utterance
 
 NAMES = f"{__name__}:scripted,{__name__}:busy"
 FOLDER = "ENDINGS_FOLDER"
@@ -59,7 +59,7 @@ class Scripted:
             cost_us_per_character=1,
         )
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         return [_ScriptedSpeech(self._folder, utterance) for utterance in batch]
 
     def close(self) -> None: ...

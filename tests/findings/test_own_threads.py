@@ -11,7 +11,7 @@ import pytest
 
 from app.domain import storage_quotas
 from app.domain.accounts.mail import Mail, MailError, SmtpMailer
-from app.domain.storage_quotas import Storage
+from app.domain.storage_quotas import StorageQuotas
 from db.storage import objects
 from db.storage.disk import Disk
 from db.storage.objects import StoreError, open_store
@@ -84,7 +84,7 @@ async def test_of_a_disk_that_hangs_the_last_look_counts(
     monkeypatch.setattr(storage_quotas, "_DISK_FRESH_S", 0.0)
     monkeypatch.setattr(storage_quotas, "_DISK_WAIT_S", 0.2)
     disk: Any = HangingDisk(hang)
-    room = Storage(cast("Any", None), disk, cast("Any", None))
+    room = StorageQuotas(cast("Any", None), disk, cast("Any", None))
     before = await room.is_disk_full()
 
     async with asyncio.timeout(10):

@@ -26,8 +26,8 @@ from tests.e2e.conftest import Stack
 from tests.records import Submit, Wallet
 from tests.workers.conftest import Room
 from tests.workers.jobs.test_runner import order, spent, until
-from workers.jobs.connection import Link
-from workers.jobs.orphaned_audio import Orphans
+from workers.jobs.connection import WorkerLink
+from workers.jobs.orphaned_audio import OrphanedAudio
 from workers.settings import WorkerSettings
 
 from .conftest import NewBucket
@@ -208,8 +208,10 @@ async def test_orphans_are_deleted_and_nothing_else(
             Path(store_url.removeprefix("file://"), key).write_bytes(b"broken off")
         orphans += broken_off
     await asyncio.sleep(1.1)  # S3's clock has seconds
-    link = Link(database[1], "orphans")
-    look = partial(asyncio.to_thread, Orphans(room.store, link, WorkerSettings(engine="x", orphan_s=0)).look)
+    link = WorkerLink(database[1], "orphans")
+    look = partial(
+        asyncio.to_thread, OrphanedAudio(room.store, link, WorkerSettings(engine="x", orphan_s=0)).look
+    )
     assert await look() == len(orphans)
     assert await look() == 0
     link.close()
@@ -220,8 +222,8 @@ async def test_orphans_are_deleted_and_nothing_else(
 async def test_what_is_young_is_left_alone(store_url: str, database: tuple[str, str]) -> None:
     store = open_store(store_url)
     await asyncio.to_thread(store.put, f"jobs/{uuid.uuid4()}-1.wav", io.BytesIO(b"x"))
-    link = Link(database[1], "orphans")
-    assert await asyncio.to_thread(Orphans(store, link, WorkerSettings(engine="x")).look) == 0
+    link = WorkerLink(database[1], "orphans")
+    assert await asyncio.to_thread(OrphanedAudio(store, link, WorkerSettings(engine="x")).look) == 0
     link.close()
 
 

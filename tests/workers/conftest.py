@@ -17,14 +17,14 @@ from db.redis.live_audio import connect
 from db.storage.objects import Objects, open_store
 from db.types import Capabilities, Voice
 from tests.records import submit, wallet, worker
-from workers.engines import Interrupted, Refused, Speech, Utterance
-from workers.jobs.connection import Link
-from workers.jobs.control_channel import Calls
-from workers.jobs.lease_renewer import Keeper
-from workers.jobs.maintenance import Timer
+from workers.engines import Interrupted, Refused, Synthesis, Utterance
+from workers.jobs.connection import WorkerLink
+from workers.jobs.control_channel import ControlChannel
+from workers.jobs.lease_renewer import LeaseRenewer
+from workers.jobs.maintenance import Maintenance
 from workers.jobs.runner import Runner
-from workers.pipelines.live_publisher import Airing
-from workers.pipelines.synthesis import Speaking
+from workers.pipelines.live_publisher import LiveAudioPublisher
+from workers.pipelines.synthesis import SynthesisPipeline
 from workers.settings import WorkerSettings
 
 __all__ = ["submit", "wallet", "worker"]
@@ -113,7 +113,7 @@ class ObedientEngine:
             cost_us_per_character=1,
         )
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         self.before_begin()
         self.batches.append(len(batch))
         self.asked += [utterance.text for utterance in batch]
@@ -133,21 +133,21 @@ class Room:
         redis_url: str,
         store: Objects,
         settings: WorkerSettings,
-        link: Callable[[str, str], Link] = Link,
+        link: Callable[[str, str], WorkerLink] = WorkerLink,
     ) -> None:
         self.engine = ObedientEngine()
         self.store = store
         name = f"room-{uuid.uuid4().hex[:6]}"
         links = partial(link, url)
-        self.airing = Airing(
+        self.airing = LiveAudioPublisher(
             connect(redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
         )
-        craft = Speaking(self.engine, store, settings, self.airing)
+        craft = SynthesisPipeline(self.engine, store, settings, self.airing)
         self.runner = Runner(craft, store, settings, links, name, self.airing)
         self.name = name
-        self.keeper = Keeper(self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s)
-        self.timer = Timer(self.runner, craft, store, settings, links("timer"), name, self.airing)
-        self.calls = Calls(connect(redis_url), self.runner.rows)
+        self.keeper = LeaseRenewer(self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s)
+        self.timer = Maintenance(self.runner, craft, store, settings, links("timer"), name, self.airing)
+        self.calls = ControlChannel(connect(redis_url), self.runner.rows)
 
     def start(self) -> None:
         """As the worker's main does."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.types import Capabilities, Voice
-from workers.engines import DeviceLost, Interrupted, Speech, Utterance
+from workers.engines import DeviceLost, Interrupted, Synthesis, Utterance
 
 NAME = "tests.workers.scripted:engine"
 VOICE = Voice(
@@ -51,7 +51,7 @@ class Scripted:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         (folder / f"process-{os.getpid()}").write_text(f"{seen} {'torch' in sys.modules}")
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         return [ScriptedSpeech(self, utterance.text) for utterance in batch]
 
     def close(self) -> None: ...

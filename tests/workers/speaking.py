@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from workers.engines import Speech, Utterance
+from workers.engines import Synthesis, Utterance
 from workers.engines.espeak.engine import EspeakEngine
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
@@ -25,7 +25,7 @@ def utterance(
     return Utterance(job_id=UUID(int=1), text=text, voice=voice, language=language, speed=speed, pitch=pitch)
 
 
-def begin(engine: EspeakEngine, what: Utterance) -> Speech:
+def begin(engine: EspeakEngine, what: Utterance) -> Synthesis:
     (speech,) = engine.begin([what])
     return speech
 

@@ -45,7 +45,7 @@ class DeviceLost(Interrupted):
     """
 
 
-class Speech(Protocol):
+class Synthesis(Protocol):
     """One utterance being spoken. Iterating gives PCM: signed 16-bit little-endian mono, at the engine's
     rate, as it is made; the end of the iteration means complete. Raises `Refused` or `Interrupted`.
     """
@@ -88,7 +88,7 @@ class Engine(Protocol):
         """Whether utterances begun together, best of one voice, cost less than one by one."""
         ...
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         """Start a batch; one `Speech` for each utterance, in order. Rows may join while others run."""
         ...
 

@@ -11,7 +11,7 @@ from db.types import Capabilities
 from workers.settings import WorkerSettings
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class TranscriptionOptions(Struct, frozen=True, kw_only=True):
     """What is wanted of a recording."""
 
     language: str | None = None  # one of the engine's; None: detected, or the engine's first
@@ -21,7 +21,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     temperature: float = 0.0  # 0: what is most likely; above, chance has a part in it
 
 
-class Heard(Struct, kw_only=True):
+class Recognition(Struct, kw_only=True):
     """A recording being heard. The segments come as they are made; their end means complete. What is known
     only later is filled in meanwhile.
     """
@@ -46,7 +46,9 @@ class Transcriber(Protocol):
         """Recordings that it takes at once; which of them is heard when is its own choice."""
         ...
 
-    def transcribe(self, pcm: memoryview, wish: Wish, stopped: threading.Event) -> Heard:
+    def transcribe(
+        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event
+    ) -> Recognition:
         """Hear signed 16-bit mono PCM at 16 kHz. Raises `Refused`, and `Interrupted` soon after `stopped`;
         so does the iteration.
         """

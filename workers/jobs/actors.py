@@ -6,17 +6,17 @@ Of a message whose arrival was seen, the drain is done when it is handed over.
 import dramatiq
 
 from db.redis import worker_wakeup
-from workers.jobs.broker import WakingBroker
+from workers.jobs.broker import BlockingBroker
 from workers.jobs.runner import Runner
 
 
-def declare(broker: WakingBroker, engine: str, runner: Runner) -> None:
+def declare(broker: BlockingBroker, engine: str, runner: Runner) -> None:
     """Put the engine's `drain` actor on `broker`. A message too many is harmless: it finds nothing."""
-    broker.has_room, broker.woken = runner.has_room, runner.drain
+    broker.has_room, broker.woken = runner.has_room, runner.claim_available
 
     def drain(seen: bool = False) -> None:
         if not seen:
-            runner.drain()
+            runner.claim_available()
 
     dramatiq.Actor(
         drain,

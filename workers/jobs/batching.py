@@ -18,7 +18,7 @@ class Load(Struct, frozen=True, kw_only=True):
     extra_slots: int = 0  # rows beyond the slots, which take turns with those that have one
 
 
-class Plan(Struct, frozen=True):
+class BatchPlan(Struct, frozen=True):
     """What to claim next: up to `limit` jobs of one lane, or of any.
 
     That lane is `lane`, or else the fairest job's. `fill`: what it leaves goes to any lane's fairest jobs.
@@ -40,12 +40,12 @@ class Beyond(Struct, frozen=True):
     characters_max: int | None = None
 
 
-REST = Plan(limit=0)
+REST = BatchPlan(limit=0)
 SHORT_CHARACTERS_MAX = 1_000
 AT_ONCE_MAX = 8  # to prepare a long text takes 16 ms, and a listener's job may come meanwhile
 
 
-def plan(load: Load, *, linger_ms: int, turn_s: float) -> Plan:
+def plan(load: Load, *, linger_ms: int, turn_s: float) -> BatchPlan:
     """Fill the free slots, always beginning with the fairest job, except within a lane's turn.
 
     An engine that does not batch takes any jobs, at once, a few at a time; the last `live_slots` are for live
@@ -60,15 +60,15 @@ def plan(load: Load, *, linger_ms: int, turn_s: float) -> Plan:
     if load.mixed and not load.batched:
         for_files = load.slots - load.live_slots - load.files
         if for_files <= 0:
-            return Plan(limit=min(free, AT_ONCE_MAX), any_lane=True, live_only=True)
-        return Plan(limit=min(free, for_files, AT_ONCE_MAX), any_lane=True)
+            return BatchPlan(limit=min(free, AT_ONCE_MAX), any_lane=True, live_only=True)
+        return BatchPlan(limit=min(free, for_files, AT_ONCE_MAX), any_lane=True)
     if not load.lanes:
-        return Plan(limit=free, fill=load.mixed)
+        return BatchPlan(limit=free, fill=load.mixed)
     if load.mixed:
-        return Plan(limit=free, fill=True, linger_ms=linger_ms)
+        return BatchPlan(limit=free, fill=True, linger_ms=linger_ms)
     if load.turn_s >= turn_s:
         return REST
-    return Plan(limit=free, lane=load.lanes[0], linger_ms=linger_ms)
+    return BatchPlan(limit=free, lane=load.lanes[0], linger_ms=linger_ms)
 
 
 def beyond(load: Load) -> Beyond:

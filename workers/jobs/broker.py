@@ -19,7 +19,7 @@ _FULL_S = 0.05
 def _ignore() -> None: ...
 
 
-class WakingBroker(RedisBroker):
+class BlockingBroker(RedisBroker):
     """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room.
 
     `woken` is called as soon as a message is there: to fetch it and hand it over takes a millisecond, and all
@@ -31,10 +31,10 @@ class WakingBroker(RedisBroker):
 
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
-        return _WakingConsumer
+        return _BlockingConsumer
 
 
-class _WakingConsumer(_RedisConsumer):
+class _BlockingConsumer(_RedisConsumer):
     def __next__(self) -> Any:
         if not self.message_cache and self.outstanding_message_count < self.prefetch:
             if not self.broker.has_room():  # what waits may wake another worker
@@ -59,9 +59,9 @@ class _WakingConsumer(_RedisConsumer):
             raise ConnectionClosed(error) from None
 
 
-def broker(url: str) -> WakingBroker:
+def broker(url: str) -> BlockingBroker:
     """A broker for one worker. Messages are never retried: the job row owns attempts and leases."""
     # Dramatiq itself comes again after a loss; a client that tries by itself would keep it for half a minute.
     once = Retry(NoBackoff(), 0)
     client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=once)
-    return WakingBroker(client=client, middleware=[Retries(max_retries=0)], dead_message_ttl=60_000)
+    return BlockingBroker(client=client, middleware=[Retries(max_retries=0)], dead_message_ttl=60_000)

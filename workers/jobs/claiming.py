@@ -8,9 +8,9 @@ import structlog
 
 from db.postgres import jobs_worker
 from db.types import Claimed, Shares
-from workers.jobs.batching import Beyond, Plan
-from workers.jobs.connection import Link
-from workers.pipelines.protocol import Craft
+from workers.jobs.batching import BatchPlan, Beyond
+from workers.jobs.connection import WorkerLink
+from workers.pipelines.protocol import Pipeline
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ _BUSY_LOOKS_MAX = 4  # of which a job's end each time spares the look: slots bec
 class Claims:
     """Claims for one engine. Where Postgres is out of reach it finds nothing: the timer asks again."""
 
-    def __init__(self, craft: Craft, settings: WorkerSettings, link: Link, worker: str) -> None:
+    def __init__(self, craft: Pipeline, settings: WorkerSettings, link: WorkerLink, worker: str) -> None:
         self._engine = craft.capabilities.engine
         self._params = craft.params
         self._lease_s = settings.lease_s
@@ -29,7 +29,7 @@ class Claims:
         self._worker = worker
         self.shares = Shares(slots=craft.slots, percent=settings.account_slots_percent)
 
-    def take(self, wanted: Plan) -> list[Claimed]:
+    def take(self, wanted: BatchPlan) -> list[Claimed]:
         """What `wanted` says, the fairest first."""
         jobs = self._claimed(
             wanted.limit, lane=wanted.lane, mixed=wanted.any_lane, live_only=wanted.live_only

@@ -11,7 +11,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Link:
+class WorkerLink:
     """Runs `db.postgres.jobs_worker` functions on a connection of its own. One thread at a time."""
 
     def __init__(self, url: str, name: str) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from db import supervised
 from db.redis.live_audio import CANCEL, LISTEN, read_job
-from workers.jobs.held import Rows
+from workers.jobs.held import HeldJobs
 
 log = structlog.get_logger()
 _LOOK_S = 0.5  # also how long it may take to stop
@@ -20,10 +20,10 @@ _PING_S = 1.0
 _SILENT_S = 5.0  # a subscription that brings no answer to a ping for so long is made anew
 
 
-class Calls:
+class ControlChannel:
     """A thread that hears the two channels, for as long as it takes to find Redis again."""
 
-    def __init__(self, client: redis.Redis, rows: Rows) -> None:
+    def __init__(self, client: redis.Redis, rows: HeldJobs) -> None:
         self._client = client
         self._rows = rows
         self._stopping = threading.Event()

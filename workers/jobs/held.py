@@ -15,7 +15,7 @@ _REMEMBERED_S = 60
 _REMEMBERED_MAX = 10_000
 
 
-class Row(Struct, eq=False):
+class HeldJob(Struct, eq=False):
     """A claimed job. `task` is there once its engine has begun it."""
 
     job: Claimed
@@ -43,36 +43,36 @@ class Row(Struct, eq=False):
         return self.done_at - self.claimed_at
 
 
-class Rows:
+class HeldJobs:
     """The rows held, for any thread. Keyed by attempt: a worker may lose a job and claim it again."""
 
     def __init__(self) -> None:
-        self._rows: dict[Attempt, Row] = {}
+        self._rows: dict[Attempt, HeldJob] = {}
         self.forgotten = 0  # so many, ever
         self._listened: dict[UUID, float] = {}  # when we heard of jobs that we do not hold; the oldest first
         self._lock = threading.Lock()
 
-    def add(self, jobs: Sequence[Claimed]) -> list[Row]:
+    def add(self, jobs: Sequence[Claimed]) -> list[HeldJob]:
         """Hold claimed jobs; their leases are renewed from now on."""
-        rows = [Row(job=job, claimed_at=time.monotonic(), live=job.live) for job in jobs]
+        rows = [HeldJob(job=job, claimed_at=time.monotonic(), live=job.live) for job in jobs]
         with self._lock:
             for row in rows:
                 row.live = row.live or row.job.id in self._listened
             self._rows |= {row.attempt: row for row in rows}
         return rows
 
-    def begun(self, row: Row, task: Task) -> None:
+    def begun(self, row: HeldJob, task: Task) -> None:
         """The engine has begun the row; where it was lost meanwhile, it is stopped at once."""
         with self._lock:
             row.task = task
         if row.lost:
             task.close()
 
-    def ended(self, row: Row) -> None:
+    def ended(self, row: HeldJob) -> None:
         """The row needs its slot no longer; it is held until its finish is written."""
         row.working = False
 
-    def working(self) -> list[Row]:
+    def working(self) -> list[HeldJob]:
         """The rows that have a slot."""
         with self._lock:
             return [row for row in self._rows.values() if row.working]
@@ -82,7 +82,7 @@ class Rows:
         with self._lock:
             return list(self._rows)
 
-    def get(self, attempt: Attempt) -> Row | None:
+    def get(self, attempt: Attempt) -> HeldJob | None:
         """The row of that attempt, while it is held."""
         with self._lock:
             return self._rows.get(attempt)

@@ -7,17 +7,17 @@ import structlog
 
 from db import supervised
 from db.postgres import jobs_worker
-from workers.jobs.connection import Link
-from workers.jobs.held import Rows
+from workers.jobs.connection import WorkerLink
+from workers.jobs.held import HeldJobs
 
 log = structlog.get_logger()
 _BEATS_A_LEASE = 4
 
 
-class Keeper:
+class LeaseRenewer:
     """A thread with a connection of its own. Attempts it cannot renew are stopped."""
 
-    def __init__(self, rows: Rows, link: Link, *, worker: str, lease_s: float) -> None:
+    def __init__(self, rows: HeldJobs, link: WorkerLink, *, worker: str, lease_s: float) -> None:
         self._rows = rows
         self._link = link
         self._worker = worker

@@ -12,11 +12,11 @@ from db.logging import hashed
 from db.postgres import jobs_worker
 from db.storage.objects import Objects, StoreError
 from workers import metrics
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 from workers.jobs.orphaned_uploads import sweep_uploads
 from workers.jobs.runner import Runner
-from workers.pipelines.live_publisher import Airing
-from workers.pipelines.protocol import Craft
+from workers.pipelines.live_publisher import LiveAudioPublisher
+from workers.pipelines.protocol import Pipeline
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -25,18 +25,18 @@ _FORGET_AT_ONCE = 50
 _SWEEP_MAX = 200
 
 
-class Timer:
+class Maintenance:
     """A thread that beats each `sweep_s`. A step that fails is tried again at the next beat, alone."""
 
     def __init__(
         self,
         runner: Runner,
-        craft: Craft,
+        craft: Pipeline,
         store: Objects,
         settings: WorkerSettings,
-        link: Link,
+        link: WorkerLink,
         worker: str,
-        airing: Airing,
+        airing: LiveAudioPublisher,
     ) -> None:
         self._runner = runner
         self._craft = craft
@@ -72,7 +72,7 @@ class Timer:
             self._forget_keys,
             self._probe_store,
             self._sweep_uploads,
-            self._runner.drain,  # finds what no message told of
+            self._runner.claim_available,  # finds what no message told of
         ):
             self._step(step)
 

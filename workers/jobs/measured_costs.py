@@ -7,14 +7,16 @@ import structlog
 
 from db.postgres import jobs_worker
 from db.types import Finished
-from workers.jobs.connection import Link
-from workers.jobs.held import Attempt, Row, Rows
+from workers.jobs.connection import WorkerLink
+from workers.jobs.held import Attempt, HeldJob, HeldJobs
 
 log = structlog.get_logger()
 _WORTH_US = 100_000  # less is not worth a statement: such a job is over in no time
 
 
-def correct(link: Link, ends: Sequence[Finished], results: Mapping[Attempt, str], rows: Rows) -> None:
+def correct(
+    link: WorkerLink, ends: Sequence[Finished], results: Mapping[Attempt, str], rows: HeldJobs
+) -> None:
     """Put what ended attempts took in place of what was expected, where it differs much."""
     differences = {
         end.id: difference_us(row, results[row.attempt])
@@ -29,7 +31,7 @@ def correct(link: Link, ends: Sequence[Finished], results: Mapping[Attempt, str]
             log.warning("costs_not_corrected", error=type(error).__name__)
 
 
-def difference_us(row: Row, result: str) -> int:
+def difference_us(row: HeldJob, result: str) -> int:
     """How much more engine time an attempt took than its job was expected to; 0 where that is not known."""
     took_s = row.engine_s if row.cost_s is None else row.cost_s
     if took_s is None or row.job.cost_us is None:

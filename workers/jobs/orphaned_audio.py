@@ -11,7 +11,7 @@ import structlog
 from db import supervised
 from db.postgres import jobs_worker
 from db.storage.objects import PROBES, Objects, StoreError
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -20,10 +20,10 @@ _AUDIO = "jobs"
 _KEY = re.compile(r"jobs/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})-\d+\.\w+(?:#\w+)?")
 
 
-class Orphans:
+class OrphanedAudio:
     """A thread that looks at one page of the store each `orphan_look_s`, round and round."""
 
-    def __init__(self, store: Objects, link: Link, settings: WorkerSettings) -> None:
+    def __init__(self, store: Objects, link: WorkerLink, settings: WorkerSettings) -> None:
         self._store = store
         self._link = link
         self._older_s = settings.orphan_s

@@ -6,13 +6,13 @@ from uuid import UUID
 from db.postgres import jobs_worker
 from db.storage.objects import Objects
 from db.storage.uploads import PREFIX, job_of
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 
 _UNKNOWN_S = 3600.0  # an upload is there before its job is: so long it may be on its way
 _AT_ONCE = 500
 
 
-def sweep_uploads(store: Objects, link: Link, *, keep_s: int) -> int:
+def sweep_uploads(store: Objects, link: WorkerLink, *, keep_s: int) -> int:
     """Delete uploads whose job ended `keep_s` ago, and those of no job; how many. Raises StoreError."""
     found = {job: (key, at) for key, at in store.found(PREFIX) if (job := job_of(key)) is not None}
     deleted = 0

@@ -16,7 +16,7 @@ _BATCH_MAX = 64
 _STUCK_S = 0.1
 
 
-class Finisher:
+class ResultWriter:
     """Takes results from any thread. `end` writes them, in one commit; `ended` hears of those over with.
 
     A lost connection is tried again until `give_up`; a result that cannot be written holds up no other.

@@ -14,15 +14,15 @@ from db.storage.objects import Objects, StoreError
 from db.types import Claimed, Finished
 from workers import metrics
 from workers.engines import DeviceLost, Interrupted, Refused
-from workers.jobs.batching import Load, Plan, beyond, plan
+from workers.jobs.batching import BatchPlan, Load, beyond, plan
 from workers.jobs.claiming import Claims, Lookout
-from workers.jobs.connection import Link
-from workers.jobs.held import Attempt, Row, Rows
+from workers.jobs.connection import WorkerLink
+from workers.jobs.held import Attempt, HeldJob, HeldJobs
 from workers.jobs.measured_costs import correct
-from workers.jobs.result_writer import Finisher
-from workers.jobs.storage_failures import Unstored
-from workers.pipelines.live_publisher import Airing
-from workers.pipelines.protocol import Craft, Task, ended
+from workers.jobs.result_writer import ResultWriter
+from workers.jobs.storage_failures import StorageFailures
+from workers.pipelines.live_publisher import LiveAudioPublisher
+from workers.pipelines.protocol import Pipeline, Task, ended
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ Started = dict[Attempt, Task | Finished]  # what the engine made of a claim
 class Links(Protocol):
     """Makes a way to Postgres for one thread."""
 
-    def __call__(self, name: str) -> Link: ...
+    def __call__(self, name: str) -> WorkerLink: ...
 
 
 class Runner:
@@ -47,12 +47,12 @@ class Runner:
 
     def __init__(
         self,
-        craft: Craft,
+        craft: Pipeline,
         store: Objects,
         settings: WorkerSettings,
         links: Links,
         worker: str,
-        airing: Airing,
+        airing: LiveAudioPublisher,
     ) -> None:
         self._craft = craft
         self._store = store
@@ -64,21 +64,21 @@ class Runner:
         rows = craft.slots + craft.extra_slots
         self._pool = ThreadPoolExecutor(rows + 1, thread_name_prefix="row")  # one writes ends
         self._closing = threading.Event()  # what breaks off now is handed back, not tried again
-        self._finisher = Finisher(self._end, self._ended)
+        self._finisher = ResultWriter(self._end, self._ended)
         self._turn = threading.Lock()  # who claims
         self._asked = False
         self._missed = False  # a claim found no room
-        self._unstored = Unstored()
+        self._unstored = StorageFailures()
         self._reserved = 0  # slots for what the commit under way claims
         self._turn_began = 0.0
         # Who writes an end fills the slot, too. Where a claim may linger for a batch, the ends do not wait.
         self._refills = not craft.batched
-        self.rows = Rows()
+        self.rows = HeldJobs()
         self.store_lost = threading.Event()
         self.device_lost = threading.Event()
         self._lookout = Lookout(self._is_full, lambda: self.rows.forgotten, self._claim_beyond)
 
-    def drain(self) -> None:
+    def claim_available(self) -> None:
         """Claim into the free slots until there is no work or no room.
 
         One thread claims at a time; a call that comes meanwhile makes it look once more.
@@ -95,7 +95,7 @@ class Runner:
         """Whether a claim could bring anything now."""
         return not self._closing.is_set() and self._plan().limit > 0
 
-    def rest(self) -> None:
+    def stop_claiming(self) -> None:
         """Claim no more. What runs may end; where it breaks off, it is handed back."""
         self._closing.set()
 
@@ -130,9 +130,9 @@ class Runner:
             if self._is_full() and (jobs := self._claims.take_beyond(beyond(self._load()))):
                 self._begin(self.rows.add(jobs), self._start(jobs))
         if self._asked:  # by somebody who was refused the turn meanwhile
-            self.drain()
+            self.claim_available()
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> BatchPlan:
         return plan(self._load(), linger_ms=self._settings.linger_ms, turn_s=self._settings.turn_s)
 
     def _load(self) -> Load:
@@ -167,8 +167,8 @@ class Runner:
             ends += [ended(job, "retry", "engine_failed") for job in readable]
         return begun | {(end.id, end.attempt): end for end in ends}
 
-    def _begin(self, rows: Sequence[Row], started: Started) -> None:
-        begun: list[Row] = []
+    def _begin(self, rows: Sequence[HeldJob], started: Started) -> None:
+        begun: list[HeldJob] = []
         for row in rows:
             task = started[row.attempt]
             if isinstance(task, Finished):
@@ -180,7 +180,7 @@ class Runner:
         if begun:
             metrics.begun(self._craft.capabilities.engine, begun, self.rows.working())
 
-    def _work(self, row: Row, task: Task) -> None:
+    def _work(self, row: HeldJob, task: Task) -> None:
         result = ended(row.job, "retry", "internal_error")
         try:
             result = self._result(row, task)
@@ -190,9 +190,9 @@ class Runner:
             self.rows.ended(row)
             (self._finisher.write if self._refills else self._finisher.add)(result)
         if not self._refills or self._finisher.is_stuck():
-            self.drain()
+            self.claim_available()
 
-    def _result(self, row: Row, task: Task) -> Finished:
+    def _result(self, row: HeldJob, task: Task) -> Finished:
         """Do the row's work and say how that went; one bad job fails alone."""
         try:
             self._unstored.check(row, self._store)
@@ -219,11 +219,11 @@ class Runner:
 
     def _after_loss(self, job: Claimed) -> Finished:
         """All that runs is lost with the device: handed back, unless the job was there at many losses."""
-        self.rest()
+        self.stop_claiming()
         self.device_lost.set()
         return ended(job, "hand_back" if job.attempt < _LOSSES_MAX else "retry", "device_lost")
 
-    def _finish(self, row: Row, result: Finished) -> None:
+    def _finish(self, row: HeldJob, result: Finished) -> None:
         self.rows.ended(row)
         self._finisher.add(result)
 
@@ -240,7 +240,7 @@ class Runner:
             is_due = self._missed or self._asked or len(rows) == room
             if is_due and not self._finisher.has_more():  # else the next commit claims
                 self._missed = False
-                self.drain()
+                self.claim_available()
         for end in ends:
             self._tell(end, results[end.id, end.attempt])
         correct(self._endings, ends, results, self.rows)
@@ -284,7 +284,7 @@ class Runner:
             shares=self._claims.shares,
         )
 
-    def _take(self, rows: Sequence[Row]) -> None:
+    def _take(self, rows: Sequence[HeldJob]) -> None:
         """Begin what an end brought along."""
         if self._closing.is_set():  # meanwhile
             for row in rows:
@@ -317,7 +317,7 @@ class Runner:
 
     def stop(self, drain_s: float) -> None:
         """Claim no more; let what runs end within `drain_s`, hand the rest back, write all results."""
-        self.rest()
+        self.stop_claiming()
         self._lookout.stop()
         with self._turn:  # a claim under way is begun first
             self._claims.close()
@@ -333,7 +333,7 @@ class Runner:
         giving_up.cancel()
         self._endings.close()
 
-    def _left_behind(self) -> list[Row]:
+    def _left_behind(self) -> list[HeldJob]:
         """Rows that do not even break off, handed back: a thread may hang for ever in a lost device."""
         deadline = time.monotonic() + _BREAK_OFF_S
         while self.rows.working() and time.monotonic() < deadline:
@@ -344,7 +344,7 @@ class Runner:
         return stuck
 
 
-def _told(row: Row) -> dict[str, str | int | None]:
+def _told(row: HeldJob) -> dict[str, str | int | None]:
     """What the log may have of an attempt."""
     job, engine_s = row.job, row.engine_s
     return {

@@ -39,7 +39,7 @@ class _Part(Struct, frozen=True):
     end: End | None
 
 
-class Airing:
+class LiveAudioPublisher:
     """Takes from any thread, at once. While one pipeline is under way what comes gathers for the next."""
 
     def __init__(self, client: redis.Redis, *, keep_s: int, audio_bytes_max: int) -> None:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from db.storage.objects import Objects
     from workers.engines import Engine
     from workers.engines.transcriber import Transcriber
-    from workers.jobs.held import Row
-    from workers.pipelines.live_publisher import Airing
+    from workers.jobs.held import HeldJob
+    from workers.pipelines.live_publisher import LiveAudioPublisher
     from workers.settings import WorkerSettings
 
 
@@ -22,7 +22,7 @@ class Task(Protocol):
         ...
 
 
-class Craft(Protocol):
+class Pipeline(Protocol):
     """Does jobs of one kind with one engine. One thread at a time calls `begin`; each row's own, `work`."""
 
     @property
@@ -67,7 +67,7 @@ class Craft(Protocol):
         """Start a batch; one task for each job, in order."""
         ...
 
-    def work(self, row: "Row", task: Any) -> Finished:
+    def work(self, row: "HeldJob", task: Any) -> Finished:
         """Do the job to its end; the task is one of its own. Raises `Refused`, `Interrupted`, StoreError."""
         ...
 
@@ -80,19 +80,19 @@ class Craft(Protocol):
         ...
 
 
-def open_craft(
-    engine: "Engine | Transcriber", store: "Objects", settings: "WorkerSettings", airing: "Airing"
-) -> Craft:
+def open_pipeline(
+    engine: "Engine | Transcriber", store: "Objects", settings: "WorkerSettings", airing: "LiveAudioPublisher"
+) -> Pipeline:
     """The engine at work on jobs of its kind."""
     from workers.audio import encoder
     from workers.engines.transcriber import Transcriber
-    from workers.pipelines.synthesis import Speaking
-    from workers.pipelines.transcription import Transcribing
+    from workers.pipelines.synthesis import SynthesisPipeline
+    from workers.pipelines.transcription import TranscriptionPipeline
 
     if isinstance(engine, Transcriber):
-        return Transcribing(engine, store, settings)
+        return TranscriptionPipeline(engine, store, settings)
     encoder.warm_up()
-    return Speaking(engine, store, settings, airing)
+    return SynthesisPipeline(engine, store, settings, airing)
 
 
 def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:
@@ -100,6 +100,6 @@ def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:
     return Finished(id=job.id, attempt=job.attempt, outcome=outcome, code=code)
 
 
-def made_key(job: Claimed, ending: str) -> str:
+def result_key(job: Claimed, ending: str) -> str:
     """The object of what an attempt makes. No folder for each job: to make one takes longer than the file."""
     return f"jobs/{job.id}-{job.attempt}.{ending}"

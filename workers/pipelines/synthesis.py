@@ -8,10 +8,10 @@ from db.redis.live_audio import Live
 from db.storage.objects import Objects
 from db.types import Claimed, Finished, SpeechParams
 from workers import metrics
-from workers.engines import Engine, Measured, Refused, Speech, TakesTurns, Utterance
-from workers.jobs.held import Row
-from workers.pipelines.live_publisher import Airing
-from workers.pipelines.protocol import made_key
+from workers.engines import Engine, Measured, Refused, Synthesis, TakesTurns, Utterance
+from workers.jobs.held import HeldJob
+from workers.pipelines.live_publisher import LiveAudioPublisher
+from workers.pipelines.protocol import result_key
 from workers.pipelines.spool import Audio, Limits, Spool
 from workers.settings import WorkerSettings
 from workers.text.shapes import prepare
@@ -19,12 +19,14 @@ from workers.text.shapes import prepare
 _MANY_SLOTS = 32
 
 
-class Speaking:
+class SynthesisPipeline:
     """Speaks jobs with an engine."""
 
     params = SpeechParams
 
-    def __init__(self, engine: Engine, store: Objects, settings: WorkerSettings, airing: Airing) -> None:
+    def __init__(
+        self, engine: Engine, store: Objects, settings: WorkerSettings, airing: LiveAudioPublisher
+    ) -> None:
         self._engine = engine
         self._store = store
         self._airing = airing
@@ -46,14 +48,14 @@ class Speaking:
         self.batched = engine.batched
         self.keep_s = settings.audio_keep_s
 
-    def begin(self, jobs: Sequence[Claimed]) -> Sequence[Speech]:
+    def begin(self, jobs: Sequence[Claimed]) -> Sequence[Synthesis]:
         """Start a batch in the engine. A text that cannot be prepared fails its own job and no other."""
         prepared = [_prepared(job, broken_up=self.capabilities.texts_broken_up) for job in jobs]
         utterances = [each for each in prepared if isinstance(each, Utterance)]
         begun = iter(self._engine.begin(utterances) if utterances else [])
         return [next(begun) if isinstance(each, Utterance) else each for each in prepared]
 
-    def work(self, row: Row, task: Speech) -> Finished:
+    def work(self, row: HeldJob, task: Synthesis) -> Finished:
         """Speak the row to its end, into the store."""
         params = row.job.params
         assert isinstance(params, SpeechParams)
@@ -70,10 +72,10 @@ class Speaking:
             row.cost_s = task.engine_s if isinstance(task, Measured) else None
             spool.close()
 
-    def _stored(self, row: Row, audio: Audio) -> Finished:
+    def _stored(self, row: HeldJob, audio: Audio) -> Finished:
         job, params = row.job, row.job.params
         assert isinstance(params, SpeechParams)
-        key = made_key(job, params.format)
+        key = result_key(job, params.format)
         row.made_bytes = audio.audio_bytes
         self._store.put(key, audio.file)
         return Finished(
@@ -98,7 +100,7 @@ class Speaking:
 class _Listeners:
     """Those who listen to one attempt, from its first byte on, whenever they come."""
 
-    def __init__(self, row: Row, spool: Spool, airing: Airing) -> None:
+    def __init__(self, row: HeldJob, spool: Spool, airing: LiveAudioPublisher) -> None:
         self._row = row
         self._spool = spool
         self._airing = airing

@@ -14,13 +14,13 @@ from db.storage.uploads import upload_key
 from db.types import Claimed, Finished, TranscriptionParams
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder, Pcm
 from workers.engines import Interrupted, Refused
-from workers.engines.transcriber import Transcriber, Wish
-from workers.jobs.held import Row
-from workers.pipelines.protocol import made_key
+from workers.engines.transcriber import Transcriber, TranscriptionOptions
+from workers.jobs.held import HeldJob
+from workers.pipelines.protocol import result_key
 from workers.settings import WorkerSettings
 
 
-class Transcribing:
+class TranscriptionPipeline:
     """Hears uploads with a recogniser; while some are heard, others are fetched and decoded."""
 
     params = TranscriptionParams
@@ -42,7 +42,7 @@ class Transcribing:
         """Nothing is done yet: rows wait for each other."""
         return [DecodeCall() for _ in jobs]
 
-    def work(self, row: Row, task: DecodeCall) -> Finished:
+    def work(self, row: HeldJob, task: DecodeCall) -> Finished:
         """Write down one upload, into the store."""
         params = row.job.params
         assert isinstance(params, TranscriptionParams)
@@ -77,8 +77,8 @@ class Transcribing:
             raise Refused("upload_lost") from None
         file.flush()
 
-    def _heard(self, row: Row, pcm: Pcm, params: TranscriptionParams, task: DecodeCall) -> Transcript:
-        wish = Wish(
+    def _heard(self, row: HeldJob, pcm: Pcm, params: TranscriptionParams, task: DecodeCall) -> Transcript:
+        wish = TranscriptionOptions(
             language=params.language,
             words=params.words,
             translate=params.translate,
@@ -101,9 +101,9 @@ class Transcribing:
             engine=self.capabilities.engine,
         )
 
-    def _stored(self, row: Row, transcript: Transcript) -> Finished:
+    def _stored(self, row: HeldJob, transcript: Transcript) -> Finished:
         job, body = row.job, msgspec.json.encode(transcript)
-        key = made_key(job, "json")
+        key = result_key(job, "json")
         row.made_bytes = len(body)
         self._store.put(key, BytesIO(body))
         return Finished(

@@ -39,7 +39,7 @@ class Memory:
         return ""
 
 
-class Asked:
+class ShutdownSignal:
     """What signals ask of the process: to end (TERM, INT), or to let its jobs end and be replaced (USR1)."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Asked:
         (self.to_renew if number == signal.SIGUSR1 else self.to_stop).set()
 
 
-def wait(asked: Asked, runner: Runner, memory: Memory) -> Exit:
+def wait(asked: ShutdownSignal, runner: Runner, memory: Memory) -> Exit:
     """Return when the process is to end, with nothing claimed any more, and why.
 
     One that is to be replaced first lets its jobs end.
@@ -70,7 +70,7 @@ def wait(asked: Asked, runner: Runner, memory: Memory) -> Exit:
 
 
 def _emptied(stopping: threading.Event, runner: Runner) -> Exit:
-    runner.rest()
+    runner.stop_claiming()
     for _ in range(int(_RECYCLE_S_MAX / _LOOK_S)):
         if runner.device_lost.is_set():
             return Exit.DEVICE_LOST

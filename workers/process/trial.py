@@ -47,7 +47,7 @@ class _Tried(Struct, frozen=True):
     descriptors: int
 
 
-def tried(kind: str) -> Trial:
+def attempted(kind: str) -> Trial:
     """Plant the program in a child with the profile of `kind`. Raises OSError where none can be started."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         program = Path(__file__).with_name("planted.py")

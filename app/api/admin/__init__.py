@@ -2,7 +2,7 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from app.api.admin.desk import Desk
+from app.api.admin.desk import AdminContext
 from app.api.admin.invites import invite_routes
 from app.api.admin.keys import key_routes
 from app.api.admin.money import money_routes
@@ -11,7 +11,7 @@ from app.api.admin.record import record_routes
 from app.api.admin.users import user_routes
 
 
-def admin_routes(desk: Desk, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+def admin_routes(desk: AdminContext, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
     """Every route of operators."""
     return [
         *user_routes(desk, body_bytes_max),

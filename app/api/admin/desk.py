@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from litestar import Response
 from msgspec import Struct
 
-from app.domain.accounts.password_hashing import Passwords
-from app.domain.admin.operations import Act, act_by
-from app.domain.database import Record
+from app.domain.accounts.password_hashing import PasswordHasher
+from app.domain.admin.operations import AdminOperation, operation_by
+from app.domain.database import Database
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.identity.scopes import ADMIN
-from app.domain.jobs.notifications import Signals
-from app.domain.jobs.worker_wakeup import Nudger
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.jobs.worker_wakeup import WorkerWakeup
 from app.http.bodies import AnyRequest
 from db.postgres.pool import Connection
 
@@ -28,24 +28,24 @@ _NO_STORE = {"Cache-Control": "no-store"}
 T = TypeVar("T")
 
 
-class Acted(Protocol):
+class OperationResult(Protocol):
     """What every act answers."""
 
     @property
     def code(self) -> str: ...
 
 
-A = TypeVar("A", bound=Acted)
+A = TypeVar("A", bound=OperationResult)
 
 
-class Desk(NamedTuple):
+class AdminContext(NamedTuple):
     """What operators' acts need."""
 
-    record: Record
+    record: Database
     keys: KeyRing
-    passwords: Passwords
-    nudger: Nudger
-    signals: Signals
+    passwords: PasswordHasher
+    nudger: WorkerWakeup
+    signals: JobNotifications
     keep_sealed: bool
     keys_max: int
     queue_wait_s: int
@@ -70,24 +70,24 @@ class Desk(NamedTuple):
         return self.record.session()
 
 
-class Why(Struct, frozen=True, kw_only=True):
+class Reason(Struct, frozen=True, kw_only=True):
     """The body of an act that needs nothing but a reason."""
 
     reason: str
 
 
-def act_of(request: AnyRequest, reason: str) -> Act:
+def operation_of(request: AnyRequest, reason: str) -> AdminOperation:
     """The caller's act; an Idempotency-Key is one of the caller's account. Raises Invalid."""
-    return act_by(request.scope["user"], reason=reason, key=request.headers.get("idempotency-key"))
+    return operation_by(request.scope["user"], reason=reason, key=request.headers.get("idempotency-key"))
 
 
-def acted(answer: A, status: int = 200) -> Response[A]:
+def operation_response(answer: A, status: int = 200) -> Response[A]:
     """The answer to an act."""
     replayed = {"Idempotent-Replayed": "true"} if answer.code == "replayed" else {}
     return Response(answer, status_code=status, headers={**_NO_STORE, **replayed})
 
 
-def shown(found: T) -> Response[T]:
+def json_response(found: T) -> Response[T]:
     """The answer to a question."""
     headers: dict[str, Any] = _NO_STORE
     return Response(found, headers=headers)

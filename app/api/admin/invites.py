@@ -9,12 +9,20 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Meta, Struct
 
-from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
+from app.api.admin.desk import (
+    POST,
+    READ,
+    AdminContext,
+    Reason,
+    json_response,
+    operation_of,
+    operation_response,
+)
 from app.domain.admin import invites
 from app.domain.admin.invites import FREE_PLAN, Invited, InviteRow, NewInvitation
 from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 
 class InviteBody(Struct, frozen=True, kw_only=True):
@@ -27,44 +35,49 @@ class InviteBody(Struct, frozen=True, kw_only=True):
 
 
 _INVITE = msgspec.json.Decoder(InviteBody)
-_WHY = msgspec.json.Decoder(Why)
+_WHY = msgspec.json.Decoder(Reason)
 
 
-def invite_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+def invite_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """Invitations listed, made, revoked."""
     return [_list_route(desk), _create_route(desk, bytes_max), _revoke_route(desk, bytes_max)]
 
 
-def _list_route(desk: Desk) -> HTTPRouteHandler:
+def _list_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/invites", opt=READ)
     async def list_invites(
         limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
     ) -> Response[Page[InviteRow]]:
         async with desk.moment() as connection:
-            return shown(await invites.list_invites(connection, limit=limit, cursor=cursor))
+            return json_response(await invites.list_invites(connection, limit=limit, cursor=cursor))
 
     return list_invites
 
 
-def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/invites", opt=POST, operation_class=takes(InviteBody))
+def _create_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/invites", opt=POST, operation_class=request_body(InviteBody))
     async def create_invite(request: AnyRequest) -> Response[Invited]:
         body = await read_json(request, _INVITE, bytes_max=bytes_max)
         wanted = NewInvitation(plan=body.plan, uses=body.uses, expires_at=body.expires_at)
-        act = act_of(request, body.reason)
+        act = operation_of(request, body.reason)
         async with desk.connection() as connection:
             made = await invites.create(connection, act, desk.keys, wanted, public_url=desk.public_url)
-        return acted(made, 201)
+        return operation_response(made, 201)
 
     return create_invite
 
 
-def _revoke_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/invites/{invite:str}/revoke", status_code=200, opt=POST, operation_class=takes(Why))
+def _revoke_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post(
+        "/api/admin/invites/{invite:str}/revoke",
+        status_code=200,
+        opt=POST,
+        operation_class=request_body(Reason),
+    )
     async def revoke_invite(request: AnyRequest, invite: FromPath[str]) -> Response[Invited]:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            done = await invites.revoke(connection, act_of(request, body.reason), invite)
-        return acted(done)
+            done = await invites.revoke(connection, operation_of(request, body.reason), invite)
+        return operation_response(done)
 
     return revoke_invite

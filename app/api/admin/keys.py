@@ -6,12 +6,20 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
+from app.api.admin.desk import (
+    POST,
+    READ,
+    AdminContext,
+    Reason,
+    json_response,
+    operation_of,
+    operation_response,
+)
 from app.domain.admin import keys
 from app.domain.admin.keys import KeyActed, KeyRow
 from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 
 class MakeBody(Struct, frozen=True, kw_only=True):
@@ -31,10 +39,10 @@ class ReplaceBody(Struct, frozen=True, kw_only=True):
 
 _MAKE = msgspec.json.Decoder(MakeBody)
 _REPLACE = msgspec.json.Decoder(ReplaceBody)
-_WHY = msgspec.json.Decoder(Why)
+_WHY = msgspec.json.Decoder(Reason)
 
 
-def key_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+def key_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """Keys listed, made, replaced, ended."""
     return [
         _list_route(desk),
@@ -44,25 +52,25 @@ def key_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
     ]
 
 
-def _list_route(desk: Desk) -> HTTPRouteHandler:
+def _list_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/accounts/{account:str}/keys", opt=READ)
     async def keys_of_account(
         account: FromPath[str], limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
     ) -> Response[Page[KeyRow]]:
         async with desk.moment() as connection:
-            return shown(await keys.list_keys(connection, account, limit=limit, cursor=cursor))
+            return json_response(await keys.list_keys(connection, account, limit=limit, cursor=cursor))
 
     return keys_of_account
 
 
-def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/accounts/{account:str}/keys", opt=POST, operation_class=takes(MakeBody))
+def _create_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/accounts/{account:str}/keys", opt=POST, operation_class=request_body(MakeBody))
     async def make_key(request: AnyRequest, account: FromPath[str]) -> Response[KeyActed]:
         body = await read_json(request, _MAKE, bytes_max=bytes_max)
         async with desk.session() as session:
             made = await keys.create_key(
                 session,
-                act_of(request, body.reason),
+                operation_of(request, body.reason),
                 desk.keys,
                 account,
                 name=body.name,
@@ -70,17 +78,22 @@ def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
                 keep_sealed=desk.keep_sealed,
                 keys_max=desk.keys_max,
             )
-        return acted(made, 201)
+        return operation_response(made, 201)
 
     return make_key
 
 
-def _rotate_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/keys/{key:str}/rotate", status_code=201, opt=POST, operation_class=takes(ReplaceBody))
+def _rotate_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post(
+        "/api/admin/keys/{key:str}/rotate",
+        status_code=201,
+        opt=POST,
+        operation_class=request_body(ReplaceBody),
+    )
     async def replace_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyActed]:
         body = await read_json(request, _REPLACE, bytes_max=bytes_max)
         async with desk.session() as session:
-            act = act_of(request, body.reason)
+            act = operation_of(request, body.reason)
             made = await keys.rotate_key(
                 session,
                 act,
@@ -90,17 +103,17 @@ def _rotate_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
                 keep_sealed=desk.keep_sealed,
                 keys_max=desk.keys_max,
             )
-        return acted(made, 201)
+        return operation_response(made, 201)
 
     return replace_key
 
 
-def _revoke_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/keys/{key:str}/revoke", status_code=200, opt=POST, operation_class=takes(Why))
+def _revoke_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/keys/{key:str}/revoke", status_code=200, opt=POST, operation_class=request_body(Reason))
     async def end_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyActed]:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
         async with desk.session() as session:
-            done = await keys.revoke_key(session, act_of(request, body.reason), key)
-        return acted(done)
+            done = await keys.revoke_key(session, operation_of(request, body.reason), key)
+        return operation_response(done)
 
     return end_key

@@ -6,12 +6,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.admin.desk import POST, READ, Desk, act_of, acted, shown
+from app.api.admin.desk import POST, READ, AdminContext, json_response, operation_of, operation_response
 from app.domain.admin import credits
 from app.domain.admin.credits import Moved, Transfer, micro
 from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 
 class AmountBody(Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ _AMOUNT = msgspec.json.Decoder(AmountBody)
 _REFUND = msgspec.json.Decoder(RefundBody)
 
 
-def money_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+def money_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """Credits moved, and what was moved."""
     return [
         _grant_route(desk, bytes_max),
@@ -43,47 +43,47 @@ def money_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
     ]
 
 
-def _grant_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/grants", status_code=200, opt=POST, operation_class=takes(AmountBody))
+def _grant_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/grants", status_code=200, opt=POST, operation_class=request_body(AmountBody))
     async def grant(request: AnyRequest) -> Response[Moved]:
         body = await read_json(request, _AMOUNT, bytes_max=bytes_max)
-        act, amount = act_of(request, body.reason), micro(body.amount)
+        act, amount = operation_of(request, body.reason), micro(body.amount)
         async with desk.connection() as connection:
             done = await credits.grant(connection, act, body.account, amount)
-        return acted(done)
+        return operation_response(done)
 
     return grant
 
 
-def _expire_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/expiries", status_code=200, opt=POST, operation_class=takes(AmountBody))
+def _expire_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/expiries", status_code=200, opt=POST, operation_class=request_body(AmountBody))
     async def expire(request: AnyRequest) -> Response[Moved]:
         body = await read_json(request, _AMOUNT, bytes_max=bytes_max)
-        act, amount = act_of(request, body.reason), micro(body.amount)
+        act, amount = operation_of(request, body.reason), micro(body.amount)
         async with desk.connection() as connection:
             done = await credits.expire(connection, act, body.account, amount)
-        return acted(done)
+        return operation_response(done)
 
     return expire
 
 
-def _refund_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/refunds", status_code=200, opt=POST, operation_class=takes(RefundBody))
+def _refund_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/refunds", status_code=200, opt=POST, operation_class=request_body(RefundBody))
     async def refund(request: AnyRequest) -> Response[Moved]:
         body = await read_json(request, _REFUND, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            done = await credits.refund(connection, act_of(request, body.reason), body.job)
-        return acted(done)
+            done = await credits.refund(connection, operation_of(request, body.reason), body.job)
+        return operation_response(done)
 
     return refund
 
 
-def _history_route(desk: Desk) -> HTTPRouteHandler:
+def _history_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/accounts/{account:str}/transfers", opt=READ)
     async def transfers(
         account: FromPath[str], limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
     ) -> Response[Page[Transfer]]:
         async with desk.moment() as connection:
-            return shown(await credits.history(connection, account, limit=limit, cursor=cursor))
+            return json_response(await credits.history(connection, account, limit=limit, cursor=cursor))
 
     return transfers

@@ -8,13 +8,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from app.api.admin.desk import POST, READ, Desk, act_of, acted, shown
+from app.api.admin.desk import POST, READ, AdminContext, json_response, operation_of, operation_response
 from app.domain.admin import prices
 from app.domain.admin.credits import micro
 from app.domain.admin.prices import NewPrice, Priced, PriceRow, Unit
 from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 
 class PriceBody(Struct, frozen=True, kw_only=True):
@@ -31,24 +31,24 @@ class PriceBody(Struct, frozen=True, kw_only=True):
 _PRICE = msgspec.json.Decoder(PriceBody)
 
 
-def price_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+def price_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """Prices shown, and set."""
     return [_list_route(desk), _set_route(desk, bytes_max)]
 
 
-def _list_route(desk: Desk) -> HTTPRouteHandler:
+def _list_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/prices", opt=READ)
     async def list_prices(
         limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
     ) -> Response[Page[PriceRow]]:
         async with desk.moment() as connection:
-            return shown(await prices.list_prices(connection, limit=limit, cursor=cursor))
+            return json_response(await prices.list_prices(connection, limit=limit, cursor=cursor))
 
     return list_prices
 
 
-def _set_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/prices", status_code=200, opt=POST, operation_class=takes(PriceBody))
+def _set_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/prices", status_code=200, opt=POST, operation_class=request_body(PriceBody))
     async def set_price(request: AnyRequest) -> Response[Priced]:
         body = await read_json(request, _PRICE, bytes_max=bytes_max)
         wanted = NewPrice(
@@ -59,7 +59,7 @@ def _set_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
             valid_from=body.valid_from,
         )
         async with desk.connection() as connection:
-            done = await prices.set_price(connection, act_of(request, body.reason), wanted)
-        return acted(done)
+            done = await prices.set_price(connection, operation_of(request, body.reason), wanted)
+        return operation_response(done)
 
     return set_price

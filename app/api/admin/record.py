@@ -8,18 +8,26 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
-from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
+from app.api.admin.desk import (
+    POST,
+    READ,
+    AdminContext,
+    Reason,
+    json_response,
+    operation_of,
+    operation_response,
+)
 from app.domain.admin import jobs, ledger
 from app.domain.admin import plans as terms
 from app.domain.admin.jobs import JobActed, JobRow, JobShown
 from app.domain.admin.ledger import Audit
-from app.domain.admin.operations import ActRow, list_acts
+from app.domain.admin.operations import OperationRow, list_operations
 from app.domain.admin.plans import PlanRow
 from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
-_WHY = msgspec.json.Decoder(Why)
+_WHY = msgspec.json.Decoder(Reason)
 
 
 class Plans(Struct, frozen=True, kw_only=True):
@@ -28,7 +36,7 @@ class Plans(Struct, frozen=True, kw_only=True):
     items: list[PlanRow]
 
 
-def record_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+def record_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """What is on record, and jobs put back or cancelled."""
     return [
         _plans_route(desk),
@@ -41,16 +49,16 @@ def record_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
     ]
 
 
-def _plans_route(desk: Desk) -> HTTPRouteHandler:
+def _plans_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/plans", opt=READ)
     async def plans() -> Response[Plans]:
         async with desk.moment() as connection:
-            return shown(Plans(items=await terms.list_plans(connection)))
+            return json_response(Plans(items=await terms.list_plans(connection)))
 
     return plans
 
 
-def _jobs_route(desk: Desk) -> HTTPRouteHandler:
+def _jobs_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/jobs", opt=READ)
     async def list_jobs(
         account: FromQuery[str | None] = None,
@@ -62,68 +70,70 @@ def _jobs_route(desk: Desk) -> HTTPRouteHandler:
             found = await jobs.list_jobs(
                 connection, account=account, state=in_state, limit=limit, cursor=cursor
             )
-        return shown(found)
+        return json_response(found)
 
     return list_jobs
 
 
-def _job_route(desk: Desk) -> HTTPRouteHandler:
+def _job_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/jobs/{job:str}", opt=READ)
     async def show_job(job: FromPath[str]) -> Response[JobShown]:
         async with desk.moment() as connection:
-            return shown(await jobs.show_job(connection, job))
+            return json_response(await jobs.show_job(connection, job))
 
     return show_job
 
 
-def _retry_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/jobs/{job:str}/retry", status_code=200, opt=POST, operation_class=takes(Why))
+def _retry_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/jobs/{job:str}/retry", status_code=200, opt=POST, operation_class=request_body(Reason))
     async def retry_job(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
         async with desk.connection() as connection:
             done = await jobs.retry_job(
                 connection,
-                act_of(request, body.reason),
+                operation_of(request, body.reason),
                 job,
                 queue_wait_s=desk.queue_wait_s,
                 jobs_waiting_max=desk.jobs_waiting_max,
             )
         if done.code == "queued":
-            desk.nudger.nudge(done.engine)
-        return acted(done)
+            desk.nudger.wake(done.engine)
+        return operation_response(done)
 
     return retry_job
 
 
-def _cancel_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/jobs/{job:str}/cancel", status_code=200, opt=POST, operation_class=takes(Why))
+def _cancel_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/jobs/{job:str}/cancel", status_code=200, opt=POST, operation_class=request_body(Reason))
     async def cancel(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            done = await jobs.cancel_job(connection, act_of(request, body.reason), job)
+            done = await jobs.cancel_job(connection, operation_of(request, body.reason), job)
         desk.signals.cancelled(done.job)
-        return acted(done)
+        return operation_response(done)
 
     return cancel
 
 
-def _audit_route(desk: Desk) -> HTTPRouteHandler:
+def _audit_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/audit", opt=READ)
     async def audit() -> Response[Audit]:
         async with desk.moment() as connection:
-            return shown(await ledger.audit(connection))
+            return json_response(await ledger.audit(connection))
 
     return audit
 
 
-def _acts_route(desk: Desk) -> HTTPRouteHandler:
+def _acts_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/acts", opt=READ)
     async def acts(
         account: FromQuery[str | None] = None,
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
-    ) -> Response[Page[ActRow]]:
+    ) -> Response[Page[OperationRow]]:
         async with desk.moment() as connection:
-            return shown(await list_acts(connection, account=account, limit=limit, cursor=cursor))
+            return json_response(
+                await list_operations(connection, account=account, limit=limit, cursor=cursor)
+            )
 
     return acts

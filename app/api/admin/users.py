@@ -8,7 +8,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.admin.desk import POST, READ, Desk, Why, act_of, acted, shown
+from app.api.admin.desk import (
+    POST,
+    READ,
+    AdminContext,
+    Reason,
+    json_response,
+    operation_of,
+    operation_response,
+)
 from app.domain.accounts.registration import check_password
 from app.domain.admin import plans, users
 from app.domain.admin.credits import micro
@@ -16,7 +24,7 @@ from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.admin.users import Changed, Opened, User
 from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 _PASSWORD_BYTES = 12
 _OPENED = "opened by an operator"
@@ -69,10 +77,10 @@ _ACCOUNT = msgspec.json.Decoder(AccountBody)
 _UNDO = msgspec.json.Decoder(UndoBody)
 _LIMIT = msgspec.json.Decoder(LimitBody)
 _PLAN = msgspec.json.Decoder(PlanBody)
-_WHY = msgspec.json.Decoder(Why)
+_WHY = msgspec.json.Decoder(Reason)
 
 
-def user_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
+def user_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """Accounts listed, shown, opened; what they may use."""
     return [
         _list_route(desk),
@@ -88,7 +96,7 @@ def user_routes(desk: Desk, bytes_max: int) -> list[HTTPRouteHandler]:
     ]
 
 
-def _list_route(desk: Desk) -> HTTPRouteHandler:
+def _list_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/users", opt=READ)
     async def list_users(
         type: FromQuery[str | None] = None,
@@ -96,25 +104,27 @@ def _list_route(desk: Desk) -> HTTPRouteHandler:
         cursor: FromQuery[str | None] = None,
     ) -> Response[Page[User]]:
         async with desk.moment() as connection:
-            return shown(await users.list_users(connection, user_type=type, limit=limit, cursor=cursor))
+            return json_response(
+                await users.list_users(connection, user_type=type, limit=limit, cursor=cursor)
+            )
 
     return list_users
 
 
-def _show_route(desk: Desk) -> HTTPRouteHandler:
+def _show_route(desk: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/users/{account:str}", opt=READ)
     async def show_user(account: FromPath[str]) -> Response[User]:
         async with desk.moment() as connection:
-            return shown(await users.show_user(connection, account))
+            return json_response(await users.show_user(connection, account))
 
     return show_user
 
 
-def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/users", opt=POST, operation_class=takes(UserBody))
+def _create_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/users", opt=POST, operation_class=request_body(UserBody))
     async def create_user(request: AnyRequest) -> Response[Opened]:
         body = await read_json(request, _USER, bytes_max=bytes_max)
-        act = act_of(request, body.reason)
+        act = operation_of(request, body.reason)
         password = secrets.token_urlsafe(_PASSWORD_BYTES) if body.password is None else body.password
         check_password(password)
         password_hash = await desk.passwords.hash(password)
@@ -130,19 +140,21 @@ def _create_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
                 keep_sealed=desk.keep_sealed,
             )
         is_to_show = opened.code == "created" and body.password is None
-        return acted(msgspec.structs.replace(opened, password=password) if is_to_show else opened, 201)
+        return operation_response(
+            msgspec.structs.replace(opened, password=password) if is_to_show else opened, 201
+        )
 
     return create_user
 
 
-def _create_api_only_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/accounts", opt=POST, operation_class=takes(AccountBody))
+def _create_api_only_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/admin/accounts", opt=POST, operation_class=request_body(AccountBody))
     async def create_api_only(request: AnyRequest) -> Response[Opened]:
         body = await read_json(request, _ACCOUNT, bytes_max=bytes_max)
         async with desk.session() as session:
             opened = await users.create_api_only(
                 session,
-                act_of(request, body.reason),
+                operation_of(request, body.reason),
                 desk.keys,
                 name=body.name,
                 email=body.email,
@@ -151,86 +163,102 @@ def _create_api_only_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
                 unlimited=body.unlimited,
                 keep_sealed=desk.keep_sealed,
             )
-        return acted(opened, 201)
+        return operation_response(opened, 201)
 
     return create_api_only
 
 
-def _suspend_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+def _suspend_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
-        "/api/admin/users/{account:str}/suspend", status_code=200, opt=POST, operation_class=takes(UndoBody)
+        "/api/admin/users/{account:str}/suspend",
+        status_code=200,
+        opt=POST,
+        operation_class=request_body(UndoBody),
     )
     async def suspend(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _UNDO, bytes_max=bytes_max)
         async with desk.session() as session:
-            done = await users.suspend(session, act_of(request, body.reason), account, undo=body.undo)
-        return acted(done)
+            done = await users.suspend(session, operation_of(request, body.reason), account, undo=body.undo)
+        return operation_response(done)
 
     return suspend
 
 
-def _plan_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/users/{account:str}/plan", status_code=200, opt=POST, operation_class=takes(PlanBody))
+def _plan_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post(
+        "/api/admin/users/{account:str}/plan",
+        status_code=200,
+        opt=POST,
+        operation_class=request_body(PlanBody),
+    )
     async def set_plan(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _PLAN, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            done = await plans.set_plan(connection, act_of(request, body.reason), account, body.plan)
-        return acted(done)
+            done = await plans.set_plan(connection, operation_of(request, body.reason), account, body.plan)
+        return operation_response(done)
 
     return set_plan
 
 
-def _limit_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+def _limit_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
-        "/api/admin/accounts/{account:str}/limit", status_code=200, opt=POST, operation_class=takes(LimitBody)
+        "/api/admin/accounts/{account:str}/limit",
+        status_code=200,
+        opt=POST,
+        operation_class=request_body(LimitBody),
     )
     async def set_limit(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _LIMIT, bytes_max=bytes_max)
         monthly = None if body.monthly is None else micro(body.monthly, field="monthly", zero=True)
         async with desk.connection() as connection:
-            done = await plans.set_limit(connection, act_of(request, body.reason), account, monthly)
-        return acted(done)
+            done = await plans.set_limit(connection, operation_of(request, body.reason), account, monthly)
+        return operation_response(done)
 
     return set_limit
 
 
-def _unlimited_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+def _unlimited_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
         "/api/admin/accounts/{account:str}/unlimited",
         status_code=200,
         opt=POST,
-        operation_class=takes(UndoBody),
+        operation_class=request_body(UndoBody),
     )
     async def set_unlimited(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _UNDO, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            act = act_of(request, body.reason)
+            act = operation_of(request, body.reason)
             done = await plans.set_unlimited(connection, act, account, undo=body.undo)
-        return acted(done)
+        return operation_response(done)
 
     return set_unlimited
 
 
-def _close_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/admin/accounts/{account:str}/close", status_code=200, opt=POST, operation_class=takes(Why))
+def _close_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+    @post(
+        "/api/admin/accounts/{account:str}/close",
+        status_code=200,
+        opt=POST,
+        operation_class=request_body(Reason),
+    )
     async def close(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
         async with desk.connection() as connection:
-            done = await plans.close(connection, act_of(request, body.reason), account)
-        return acted(done)
+            done = await plans.close(connection, operation_of(request, body.reason), account)
+        return operation_response(done)
 
     return close
 
 
-def _reset_link_route(desk: Desk, bytes_max: int) -> HTTPRouteHandler:
+def _reset_link_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     path = "/api/admin/users/{account:str}/reset-link"
 
-    @post(path, opt=POST, operation_class=takes(Why))
+    @post(path, opt=POST, operation_class=request_body(Reason))
     async def create_reset_link(request: AnyRequest, account: FromPath[str]) -> Response[ResetLink]:
         body = await read_json(request, _WHY, bytes_max=bytes_max)
-        act = act_of(request, body.reason)
+        act = operation_of(request, body.reason)
         async with desk.connection() as connection:
             made = await make_reset_link(connection, act, desk.keys, account, public_url=desk.public_url)
-        return acted(made, 201)
+        return operation_response(made, 201)
 
     return create_reset_link

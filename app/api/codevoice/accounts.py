@@ -10,10 +10,10 @@ from app.api.codevoice.account_schemas import credits_view, login_view, storage_
 from app.api.codevoice.schemas import LoginBody, LoginView, MeView, RefreshBody, RegisterBody
 from app.domain.accounts.service import Accounts, LoggedIn
 from app.domain.identity.scopes import ACCOUNT
-from app.domain.storage_quotas import Storage
+from app.domain.storage_quotas import StorageQuotas
 from app.http.bodies import AnyRequest, read_json
-from app.http.rate_limit import Gate
-from app.openapi.bodies import takes
+from app.http.rate_limit import RateLimitGuard
+from app.openapi.bodies import request_body
 
 T = TypeVar("T")
 _REGISTER = msgspec.json.Decoder(RegisterBody)
@@ -23,7 +23,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def auth_routes(
-    accounts: Accounts, gate: Gate, storage: Storage, *, body_bytes_max: int
+    accounts: Accounts, gate: RateLimitGuard, storage: StorageQuotas, *, body_bytes_max: int
 ) -> list[HTTPRouteHandler]:
     """Rows 9 to 11."""
     return [
@@ -39,7 +39,7 @@ def auth_routes(
 def _register_route(accounts: Accounts, bytes_max: int) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "register"}
 
-    @post("/api/auth/register", opt=opt, operation_class=takes(RegisterBody))
+    @post("/api/auth/register", opt=opt, operation_class=request_body(RegisterBody))
     async def register(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _REGISTER, bytes_max=bytes_max)
         return _fresh(await accounts.register(body.email, body.password, body.name, body.invite))
@@ -47,10 +47,10 @@ def _register_route(accounts: Accounts, bytes_max: int) -> HTTPRouteHandler:
     return register
 
 
-def _login_route(accounts: Accounts, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
+def _login_route(accounts: Accounts, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "login"}
 
-    @post("/api/auth/login", status_code=200, opt=opt, operation_class=takes(LoginBody))
+    @post("/api/auth/login", status_code=200, opt=opt, operation_class=request_body(LoginBody))
     async def login(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _LOGIN, bytes_max=bytes_max)
         async with gate.guess(request.scope, body.email):
@@ -59,10 +59,10 @@ def _login_route(accounts: Accounts, gate: Gate, bytes_max: int) -> HTTPRouteHan
     return login
 
 
-def _refresh_route(accounts: Accounts, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
+def _refresh_route(accounts: Accounts, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "login"}
 
-    @post("/api/auth/refresh", status_code=200, opt=opt, operation_class=takes(RefreshBody))
+    @post("/api/auth/refresh", status_code=200, opt=opt, operation_class=request_body(RefreshBody))
     async def refresh(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _REFRESH, bytes_max=bytes_max)
         async with gate.guess(request.scope):
@@ -87,7 +87,7 @@ def _logout_everywhere_route(accounts: Accounts) -> HTTPRouteHandler:
     return logout_everywhere
 
 
-def _me_route(accounts: Accounts, storage: Storage) -> HTTPRouteHandler:
+def _me_route(accounts: Accounts, storage: StorageQuotas) -> HTTPRouteHandler:
     @get("/api/auth/me", opt={"scope": ACCOUNT})
     async def me(request: AnyRequest) -> Response[MeView]:
         who = request.scope["user"]

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.domain.accounts.api_keys import ApiKeys, Key, NewKey
 from app.domain.identity.scopes import KEYS
 from app.http.bodies import AnyRequest, decode_json, read_body, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _SCOPE = {"scope": KEYS}
@@ -91,7 +91,7 @@ def _show_route(keys: ApiKeys) -> HTTPRouteHandler:
 
 
 def _create_route(keys: ApiKeys, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/keys", opt=_POST, operation_class=takes(KeyBody))
+    @post("/api/keys", opt=_POST, operation_class=request_body(KeyBody))
     async def create_key(request: AnyRequest) -> Response[KeyView]:
         body = await read_json(request, _CREATE, bytes_max=bytes_max)
         wanted = NewKey(name=body.name, scopes=body.scopes, expires_at=body.expires_at)
@@ -102,7 +102,9 @@ def _create_route(keys: ApiKeys, bytes_max: int) -> HTTPRouteHandler:
 
 
 def _rotate_route(keys: ApiKeys, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/keys/{key_id:str}/rotate", opt=_POST, operation_class=takes(RotateBody, required=False))
+    @post(
+        "/api/keys/{key_id:str}/rotate", opt=_POST, operation_class=request_body(RotateBody, required=False)
+    )
     async def rotate_key(request: AnyRequest, key_id: FromPath[str]) -> Response[KeyView]:
         sent = await read_body(request, bytes_max=bytes_max)
         body = decode_json(sent, _ROTATE) if sent else RotateBody()

@@ -7,24 +7,24 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
-from app.api.audio_response import ENGINE, disposition, read_object, while_made
+from app.api.audio_response import ENGINE, disposition, read_object, stream_live
 from app.domain.errors import Unauthenticated
 from app.domain.identity.principals import Principal
-from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.audio_urls import AudioUrls
 from app.domain.speech.outcomes import check_audio
-from app.domain.speech.service import Speech
-from app.domain.speech.synchronous import Answers
+from app.domain.speech.service import SpeechService
+from app.domain.speech.synchronous import SynchronousSpeech
 from app.http.authentication import Authenticator
 from app.http.bodies import AnyRequest
-from app.http.disconnects import Live, unless_left
+from app.http.disconnects import LiveResponse, cancel_on_disconnect
 from app.http.ranges import Part, matches, part_wanted
-from app.http.rate_limit import Gate
+from app.http.rate_limit import RateLimitGuard
 from db.storage.objects import Objects
 from db.types import JobStatus
 
 
 def audio_route(
-    speech: Speech, addresses: AudioAddresses, authenticator: Authenticator, store: Objects
+    speech: SpeechService, addresses: AudioUrls, authenticator: Authenticator, store: Objects
 ) -> HTTPRouteHandler:
     """Row 4."""
 
@@ -44,11 +44,11 @@ def audio_route(
 
 
 def stream_route(
-    speech: Speech,
-    answers: Answers,
-    addresses: AudioAddresses,
+    speech: SpeechService,
+    answers: SynchronousSpeech,
+    addresses: AudioUrls,
     authenticator: Authenticator,
-    gate: Gate,
+    gate: RateLimitGuard,
     store: Objects,
 ) -> HTTPRouteHandler:
     """GET /tts/stream of row 14."""
@@ -64,8 +64,8 @@ def stream_route(
         await _admit(request, job, addresses, authenticator, expires, signature)
         if job.state in ("queued", "processing"):
             who = await _who(request, authenticator)
-            listening = answers.overheard(job, who, address=gate.address(request.scope))
-            return while_made(await unless_left(request.receive, listening), {})
+            listening = answers.attach(job, who, address=gate.address(request.scope))
+            return stream_live(await cancel_on_disconnect(request.receive, listening), {})
         check_audio(job)
         return await _answer(request, job, store)
 
@@ -75,7 +75,7 @@ def stream_route(
 async def _admit(
     request: AnyRequest,
     job: JobStatus,
-    addresses: AudioAddresses,
+    addresses: AudioUrls,
     authenticator: Authenticator,
     expires: str,
     signature: str,
@@ -114,7 +114,7 @@ async def _answer(request: AnyRequest, job: JobStatus, store: Objects) -> Respon
     if request.method == "HEAD" or size == 0:
         return Response(b"", status_code=status, headers=headers, media_type=media_type)
     chunks = await read_object(store, job.object, sent.start, sent.end)
-    return Live(chunks, status_code=status, headers=headers, media_type=media_type)
+    return LiveResponse(chunks, status_code=status, headers=headers, media_type=media_type)
 
 
 def _describing(job: JobStatus, sent: Part) -> dict[str, str]:

@@ -11,10 +11,10 @@ from app.api.codevoice.account_schemas import credits_view, storage_view, user_v
 from app.api.codevoice.schemas import Credits, StorageView, UserView
 from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
-from app.domain.billing.usage_summary import RecentJob, Usage, UsageReports
+from app.domain.billing.usage_summary import RecentJob, Usage, UsageSummaries
 from app.domain.identity.scopes import ACCOUNT
-from app.domain.speech.audio_urls import AudioAddresses
-from app.domain.storage_quotas import Storage
+from app.domain.speech.audio_urls import AudioUrls
+from app.domain.storage_quotas import StorageQuotas
 from app.http.bodies import AnyRequest
 from db.types import State
 
@@ -71,7 +71,7 @@ class DashboardView(Struct, frozen=True, kw_only=True):
 
 
 def dashboard_route(
-    accounts: Accounts, reports: UsageReports, storage: Storage, addresses: AudioAddresses
+    accounts: Accounts, reports: UsageSummaries, storage: StorageQuotas, addresses: AudioUrls
 ) -> HTTPRouteHandler:
     """Row 12."""
 
@@ -108,7 +108,7 @@ def _usage(usage: Usage) -> UsageView:
     )
 
 
-def _job(job: RecentJob, addresses: AudioAddresses) -> JobView:
+def _job(job: RecentJob, addresses: AudioUrls) -> JobView:
     is_kept = job.state == "completed" and job.has_audio
     return JobView(
         job_id=job.id,

@@ -7,11 +7,11 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.email_verification import EmailVerification
 from app.domain.identity.scopes import ACCOUNT
 from app.http.bodies import AnyRequest, read_json
-from app.http.rate_limit import Gate
-from app.openapi.bodies import takes
+from app.http.rate_limit import RateLimitGuard
+from app.openapi.bodies import request_body
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -38,16 +38,16 @@ _VERIFY = msgspec.json.Decoder(VerifyBody)
 
 
 def verification_routes(
-    verification: Verification, gate: Gate, *, body_bytes_max: int
+    verification: EmailVerification, gate: RateLimitGuard, *, body_bytes_max: int
 ) -> list[HTTPRouteHandler]:
     """Verify, and send the token again."""
     return [_verify_route(verification, gate, body_bytes_max), _resend_route(verification, gate)]
 
 
-def _verify_route(verification: Verification, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
+def _verify_route(verification: EmailVerification, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "login"}
 
-    @post("/api/auth/verify", status_code=200, opt=opt, operation_class=takes(VerifyBody))
+    @post("/api/auth/verify", status_code=200, opt=opt, operation_class=request_body(VerifyBody))
     async def verify_email(request: AnyRequest) -> Response[VerifiedView]:
         body = await read_json(request, _VERIFY, bytes_max=bytes_max)
         async with gate.guess(request.scope):
@@ -57,7 +57,7 @@ def _verify_route(verification: Verification, gate: Gate, bytes_max: int) -> HTT
     return verify_email
 
 
-def _resend_route(verification: Verification, gate: Gate) -> HTTPRouteHandler:
+def _resend_route(verification: EmailVerification, gate: RateLimitGuard) -> HTTPRouteHandler:
     @post("/api/auth/verify/resend", status_code=202, opt={"scope": ACCOUNT, "limit": "reset"})
     async def resend_verification(request: AnyRequest) -> Response[SentView]:
         who = request.scope["user"]

@@ -16,14 +16,14 @@ from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import MissingScope, Suspended, Unauthenticated
 from app.domain.identity.principals import Principal
 from app.domain.identity.scopes import SPEECH
-from app.domain.jobs.service import OwnJobs
-from app.domain.jobs.status_polling import OwnJob
-from app.domain.speech.audio_urls import AudioAddresses
-from app.domain.speech.service import Speech
-from app.domain.stream_limits import Streams
+from app.domain.jobs.service import Jobs
+from app.domain.jobs.status_polling import FollowedJob
+from app.domain.speech.audio_urls import AudioUrls
+from app.domain.speech.service import SpeechService
+from app.domain.stream_limits import ConcurrentStreams
 from app.http.authentication import Authenticator
 from app.http.bodies import AnyRequest
-from app.http.disconnects import Live
+from app.http.disconnects import LiveResponse
 from db.types import State
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -68,7 +68,11 @@ class OwnJobList(Struct, frozen=True, kw_only=True):
 
 
 def job_routes(
-    jobs: OwnJobs, speech: Speech, addresses: AudioAddresses, authenticator: Authenticator, streams: Streams
+    jobs: Jobs,
+    speech: SpeechService,
+    addresses: AudioUrls,
+    authenticator: Authenticator,
+    streams: ConcurrentStreams,
 ) -> list[HTTPRouteHandler]:
     """Row 14 but for the audio."""
     return [
@@ -79,7 +83,7 @@ def job_routes(
     ]
 
 
-def _list_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
+def _list_route(jobs: Jobs, addresses: AudioUrls) -> HTTPRouteHandler:
     @get("/v1/jobs", opt={"scope": SPEECH})
     async def list_jobs(
         request: AnyRequest,
@@ -98,7 +102,7 @@ def _list_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
     return list_jobs
 
 
-def _one_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
+def _one_route(jobs: Jobs, addresses: AudioUrls) -> HTTPRouteHandler:
     @get("/v1/jobs/{job_id:str}", opt={"scope": SPEECH})
     async def show_job(request: AnyRequest, job_id: FromPath[str]) -> Response[OwnJobView]:
         job = await jobs.one(request.scope["user"], job_id)
@@ -108,7 +112,7 @@ def _one_route(jobs: OwnJobs, addresses: AudioAddresses) -> HTTPRouteHandler:
 
 
 def _events_route(
-    jobs: OwnJobs, addresses: AudioAddresses, authenticator: Authenticator, streams: Streams
+    jobs: Jobs, addresses: AudioUrls, authenticator: Authenticator, streams: ConcurrentStreams
 ) -> HTTPRouteHandler:
     @get("/v1/jobs/{job_id:str}/events", opt={"scope": SPEECH})
     async def job_events(request: AnyRequest, job_id: FromPath[str]) -> Response[bytes]:
@@ -118,12 +122,12 @@ def _events_route(
         events = _events(jobs.follow(who, job, authenticator.checking(request.scope)), addresses)
         headers = {**_NO_STORE, "X-Accel-Buffering": "no"}
         media_type = "text/event-stream"
-        return Live(events, headers=headers, media_type=media_type, ended=lambda _: place.close())
+        return LiveResponse(events, headers=headers, media_type=media_type, ended=lambda _: place.close())
 
     return job_events
 
 
-def _cancel_route(jobs: OwnJobs, speech: Speech) -> HTTPRouteHandler:
+def _cancel_route(jobs: Jobs, speech: SpeechService) -> HTTPRouteHandler:
     @delete("/v1/jobs/{job_id:str}", status_code=200, opt={"scope": SPEECH})
     async def cancel_job(request: AnyRequest, job_id: FromPath[str]) -> Cancelled:
         who: Principal = request.scope["user"]
@@ -139,7 +143,7 @@ def _cancel_route(jobs: OwnJobs, speech: Speech) -> HTTPRouteHandler:
     return cancel_job
 
 
-async def _events(found: AsyncIterator[OwnJob | None], addresses: AudioAddresses) -> AsyncIterator[bytes]:
+async def _events(found: AsyncIterator[FollowedJob | None], addresses: AudioUrls) -> AsyncIterator[bytes]:
     """What is followed, as events; the last one says why, where its caller may not follow any longer."""
     try:
         async for job in found:
@@ -152,7 +156,7 @@ async def _events(found: AsyncIterator[OwnJob | None], addresses: AudioAddresses
         yield b"event: refused\ndata: %s\n\n" % msgspec.json.encode(refusal)
 
 
-def _view(job: OwnJob, addresses: AudioAddresses) -> OwnJobView:
+def _view(job: FollowedJob, addresses: AudioUrls) -> OwnJobView:
     return OwnJobView(
         job_id=job.id,
         kind=job.kind,

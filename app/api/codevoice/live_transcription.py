@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from app.domain.billing.credits import credits
 from app.domain.identity.scopes import TRANSCRIPTION
-from app.domain.transcription.live_sessions import LiveTranscripts, Transcript
+from app.domain.transcription.live_sessions import LiveSessions, Transcript
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 _ROUTE = "POST /api/stt/live/complete"
 _SCOPE = {"scope": TRANSCRIPTION, "limit": "post"}
@@ -42,12 +42,12 @@ class CompletedView(Struct, frozen=True, kw_only=True):
 _BODY = msgspec.json.Decoder(Transcript)
 
 
-def live_routes(live: LiveTranscripts, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+def live_routes(live: LiveSessions, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
     """Row 8."""
     return [_start_route(live), _complete_route(live, body_bytes_max)]
 
 
-def _start_route(live: LiveTranscripts) -> HTTPRouteHandler:
+def _start_route(live: LiveSessions) -> HTTPRouteHandler:
     @post("/api/stt/live/start", status_code=200, opt=_SCOPE)
     async def start_live_session(request: AnyRequest) -> Response[SessionView]:
         return Response(SessionView(session_id=live.start(request.scope["user"])), headers=_NO_STORE)
@@ -55,8 +55,8 @@ def _start_route(live: LiveTranscripts) -> HTTPRouteHandler:
     return start_live_session
 
 
-def _complete_route(live: LiveTranscripts, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/stt/live/complete", status_code=200, opt=_SCOPE, operation_class=takes(Transcript))
+def _complete_route(live: LiveSessions, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/stt/live/complete", status_code=200, opt=_SCOPE, operation_class=request_body(Transcript))
     async def complete_live_session(request: AnyRequest) -> Response[CompletedView]:
         heard = await read_json(request, _BODY, bytes_max=bytes_max)
         key = request.headers.get("idempotency-key")

@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from app.api.codevoice.account_schemas import login_view
 from app.api.codevoice.schemas import LoginView
-from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.password_reset import PasswordReset
 from app.domain.identity.scopes import ACCOUNT
 from app.http.bodies import AnyRequest, read_json
-from app.http.rate_limit import Gate
-from app.openapi.bodies import takes
+from app.http.rate_limit import RateLimitGuard
+from app.openapi.bodies import request_body
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _PUBLIC = {"public": True, "limit": "login"}
@@ -55,7 +55,9 @@ _RESET = msgspec.json.Decoder(ResetBody)
 _CONFIRM = msgspec.json.Decoder(ConfirmBody)
 
 
-def password_routes(resets: Resets, gate: Gate, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+def password_routes(
+    resets: PasswordReset, gate: RateLimitGuard, *, body_bytes_max: int
+) -> list[HTTPRouteHandler]:
     """Change, reset, confirm."""
     return [
         _change_route(resets, gate, body_bytes_max),
@@ -64,10 +66,10 @@ def password_routes(resets: Resets, gate: Gate, *, body_bytes_max: int) -> list[
     ]
 
 
-def _change_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
+def _change_route(resets: PasswordReset, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     opt = {"scope": ACCOUNT, "limit": "login"}
 
-    @post("/api/auth/password/change", status_code=200, opt=opt, operation_class=takes(ChangeBody))
+    @post("/api/auth/password/change", status_code=200, opt=opt, operation_class=request_body(ChangeBody))
     async def change_password(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CHANGE, bytes_max=bytes_max)
         who = request.scope["user"]
@@ -78,8 +80,8 @@ def _change_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandle
     return change_password
 
 
-def _reset_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/auth/password/reset", status_code=202, opt=_ASK, operation_class=takes(ResetBody))
+def _reset_route(resets: PasswordReset, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/auth/password/reset", status_code=202, opt=_ASK, operation_class=request_body(ResetBody))
     async def reset_password(request: AnyRequest) -> Response[ResetView]:
         body = await read_json(request, _RESET, bytes_max=bytes_max)
         await gate.mail(request.scope, body.email)
@@ -89,10 +91,10 @@ def _reset_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandler
     return reset_password
 
 
-def _confirm_route(resets: Resets, gate: Gate, bytes_max: int) -> HTTPRouteHandler:
+def _confirm_route(resets: PasswordReset, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     path = "/api/auth/password/reset/confirm"
 
-    @post(path, status_code=200, opt=_PUBLIC, operation_class=takes(ConfirmBody))
+    @post(path, status_code=200, opt=_PUBLIC, operation_class=request_body(ConfirmBody))
     async def confirm_reset(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CONFIRM, bytes_max=bytes_max)
         async with gate.guess(request.scope):

@@ -11,7 +11,7 @@ from app.api.audio_response import ENGINE, read_object
 from app.domain.errors import NotFound
 from app.domain.speech.samples import FORMAT, Samples
 from app.http.bodies import AnyRequest
-from app.http.disconnects import Live
+from app.http.disconnects import LiveResponse
 from app.http.ranges import matches
 from db.formats import FORMATS
 from db.storage.objects import Objects
@@ -36,6 +36,6 @@ def sample_route(samples: Samples, store: Objects) -> HTTPRouteHandler:
         if request.method == "HEAD":
             return Response(b"", headers=headers, media_type=media_type)
         chunks = await read_object(store, found.object, 0, found.audio_bytes)
-        return Live(chunks, headers=headers, media_type=media_type)
+        return LiveResponse(chunks, headers=headers, media_type=media_type)
 
     return voice_sample

@@ -16,18 +16,18 @@ from app.domain.billing.credits import credits as in_credits
 from app.domain.errors import DomainError, MissingKey
 from app.domain.identity.principals import Principal
 from app.domain.identity.scopes import SPEECH
-from app.domain.speech.audio_urls import AudioAddresses
+from app.domain.speech.audio_urls import AudioUrls
 from app.domain.speech.outcomes import gone, outcome_in_words
 from app.domain.speech.samples import Samples
-from app.domain.speech.service import Speech
+from app.domain.speech.service import SpeechService
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalog, Catalogs, Offer
 from app.domain.voices.listing import VoiceFilter, list_voices
 from app.http.authentication import Authenticator, Credential
 from app.http.bodies import AnyRequest, decode_json, header_of, read_body
-from app.http.json_response import NO_STORE, Encoded, Headers
-from app.http.rate_limit import Gate
-from app.openapi.bodies import takes
+from app.http.json_response import NO_STORE, Headers, JsonResponse
+from app.http.rate_limit import RateLimitGuard
+from app.openapi.bodies import request_body
 from db.types import Progress
 
 _ROUTE = "POST /v1/tts"
@@ -43,7 +43,7 @@ _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 
 
 def submit_route(
-    speech: Speech, authenticator: Authenticator, gate: Gate, *, body_bytes_max: int
+    speech: SpeechService, authenticator: Authenticator, gate: RateLimitGuard, *, body_bytes_max: int
 ) -> HTTPRouteHandler:
     """Row 1."""
     opt = {"body_key": True, "scope": SPEECH, "limit": "post"}
@@ -52,10 +52,10 @@ def submit_route(
         "/v1/tts",
         status_code=200,
         opt=opt,
-        operation_class=takes(SpeechBody),
+        operation_class=request_body(SpeechBody),
         middleware=[directly(with_request=True)],
     )
-    async def queue_speech(request: AnyRequest) -> Encoded[Queued]:
+    async def queue_speech(request: AnyRequest) -> JsonResponse[Queued]:
         body = await read_body(request, bytes_max=body_bytes_max)
         who: Principal | None = request.scope["user"]
         if who is None:
@@ -67,7 +67,7 @@ def submit_route(
         ticket = await speech.submit(who, wanted, key, route=_ROUTE)
         view = Queued(job_id=ticket.job_id, user_type=who.user_type, tier=who.tier, message=ticket.message)
         headers = (*(_REPLAYED if ticket.replayed else ()), (b"x-voice-engine", ticket.engine.encode()))
-        return Encoded(view, headers=headers)
+        return JsonResponse(view, headers=headers)
 
     return queue_speech
 
@@ -86,18 +86,18 @@ async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticato
     return who
 
 
-def status_route(speech: Speech, addresses: AudioAddresses) -> HTTPRouteHandler:
+def status_route(speech: SpeechService, addresses: AudioUrls) -> HTTPRouteHandler:
     """Row 3."""
 
     @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"}, middleware=[directly()])
-    async def speech_status(job_id: FromPath[str]) -> Encoded[Status]:
+    async def speech_status(job_id: FromPath[str]) -> JsonResponse[Status]:
         job = await speech.progress(job_id)
-        return Encoded(_status(job_id, job, addresses), headers=NO_STORE)
+        return JsonResponse(_status(job_id, job, addresses), headers=NO_STORE)
 
     return speech_status
 
 
-def _status(job_id: str, job: Progress, addresses: AudioAddresses) -> Status:
+def _status(job_id: str, job: Progress, addresses: AudioUrls) -> Status:
     if job.state in ("queued", "processing"):  # what nearly every poll sees
         return Status(
             status="queued" if job.state == "queued" and job.attempt == 0 else "processing",

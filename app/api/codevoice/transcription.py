@@ -10,11 +10,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.api.codevoice.live_transcription import UsedCredits
 from app.domain.billing.credits import credits
 from app.domain.identity.scopes import TRANSCRIPTION
-from app.domain.transcription.service import Transcribed, TranscriptionRequest, Transcriptions
+from app.domain.transcription.service import Transcribed, TranscriptionRequest, TranscriptionService
 from app.http.bodies import AnyRequest
-from app.http.disconnects import unless_left
-from app.http.multipart import FRAMING_BYTES_MAX, received
-from app.openapi.bodies import takes
+from app.http.disconnects import cancel_on_disconnect
+from app.http.multipart import FRAMING_BYTES_MAX, read_multipart
+from app.openapi.bodies import request_body
 from db.storage.transcripts import Segment, Word
 
 _ROUTE = "POST /transcribe"
@@ -81,12 +81,14 @@ class UploadLimits(Struct, frozen=True, kw_only=True):
     wait_s: float
 
 
-def transcription_routes(transcriptions: Transcriptions, limits: UploadLimits) -> list[HTTPRouteHandler]:
+def transcription_routes(
+    transcriptions: TranscriptionService, limits: UploadLimits
+) -> list[HTTPRouteHandler]:
     """Rows 6 and 7."""
     return [_languages_route(transcriptions), _transcribe_route(transcriptions, limits)]
 
 
-def _languages_route(transcriptions: Transcriptions) -> HTTPRouteHandler:
+def _languages_route(transcriptions: TranscriptionService) -> HTTPRouteHandler:
     @get("/api/stt/languages", opt={"public": True})
     async def transcription_languages() -> LanguageList:
         engine = await transcriptions.engine(TranscriptionRequest())
@@ -101,22 +103,22 @@ def _languages_route(transcriptions: Transcriptions) -> HTTPRouteHandler:
     return transcription_languages
 
 
-def _transcribe_route(transcriptions: Transcriptions, limits: UploadLimits) -> HTTPRouteHandler:
+def _transcribe_route(transcriptions: TranscriptionService, limits: UploadLimits) -> HTTPRouteHandler:
     @post(
         "/transcribe",
         status_code=200,
         opt={"scope": TRANSCRIPTION, "limit": "post"},
-        operation_class=takes(RecordingBody, media_type="multipart/form-data"),
+        operation_class=request_body(RecordingBody, media_type="multipart/form-data"),
         request_max_body_size=limits.bytes_max + FRAMING_BYTES_MAX,
     )
     async def transcribe(request: AnyRequest) -> Response[TranscriptView]:
         key = request.headers.get("idempotency-key")
-        async with received(
+        async with read_multipart(
             request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
         ) as form:
             wanted = TranscriptionRequest(language=form.fields.get("language"))
             work = transcriptions.transcribe(request.scope["user"], form.upload, wanted, key, route=_ROUTE)
-            done = await unless_left(request.receive, work)
+            done = await cancel_on_disconnect(request.receive, work)
         headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
         return Response(_view(done), headers=_NO_STORE | {ENGINE_HEADER: done.engine} | headers)
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from app.api.codevoice.transcription import ENGINE_HEADER, SegmentView, segment_view
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import TRANSCRIPTION
-from app.domain.transcription.stored_transcripts import KeptTranscript, KeptTranscripts
+from app.domain.transcription.stored_transcripts import StoredTranscript, StoredTranscripts
 from app.domain.transcription.subtitles import TEXTS
 from app.http.bodies import AnyRequest
 
@@ -33,7 +33,7 @@ class KeptView(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] | UnsetType = UNSET
 
 
-def transcript_route(transcripts: KeptTranscripts) -> HTTPRouteHandler:
+def transcript_route(transcripts: StoredTranscripts) -> HTTPRouteHandler:
     """Row 35."""
 
     @get("/v1/transcriptions/{job_id:str}", opt={"scope": TRANSCRIPTION})
@@ -53,7 +53,7 @@ def checked_format(name: str) -> str:
     return name
 
 
-def written(kept: KeptTranscript, form: str) -> Response[Any]:
+def written(kept: StoredTranscript, form: str) -> Response[Any]:
     """The transcript in one of FORMATS."""
     headers = _NO_STORE | ({ENGINE_HEADER: kept.transcript.engine} if kept.transcript.engine else {})
     if form == "json":
@@ -62,7 +62,7 @@ def written(kept: KeptTranscript, form: str) -> Response[Any]:
     return Response(write(kept.transcript).encode(), headers=headers, media_type=media_type)
 
 
-def _view(kept: KeptTranscript) -> KeptView:
+def _view(kept: StoredTranscript) -> KeptView:
     heard = kept.transcript
     return KeptView(
         job_id=kept.job_id,

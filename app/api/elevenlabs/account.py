@@ -14,7 +14,7 @@ from app.api.codevoice.speech import voice_view
 from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.credits import spendable
-from app.domain.billing.usage_summary import UsageReports
+from app.domain.billing.usage_summary import UsageSummaries
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import ACCOUNT
 from app.domain.speech.samples import Samples
@@ -85,7 +85,7 @@ def voice_search_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler
     return search_voices
 
 
-def subscription_route(accounts: Accounts, reports: UsageReports) -> HTTPRouteHandler:
+def subscription_route(accounts: Accounts, reports: UsageSummaries) -> HTTPRouteHandler:
     """Row 30's subscription."""
 
     @get("/v1/user/subscription", opt={"scope": ACCOUNT})

@@ -9,13 +9,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.audio_response import Sound
+from app.api.audio_response import AudioResponder
 from app.domain.errors import UnknownFormat
 from app.domain.identity.scopes import SPEECH
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.aliases import Aliases
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 
 _OPT = {"scope": SPEECH, "limit": "post"}
 _ROUTE = "POST /v1/text-to-speech"
@@ -41,7 +41,7 @@ class ConvertBody(Struct, frozen=True, kw_only=True):
 _BODY = msgspec.json.Decoder(ConvertBody)
 
 
-def convert_routes(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+def convert_routes(sound: AudioResponder, aliases: Aliases, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
     """Row 29."""
 
     async def asked(request: AnyRequest, voice: str, output_format: str) -> SpeechRequest:
@@ -49,7 +49,12 @@ def convert_routes(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> li
         await aliases.engine(body.model_id, "speech")
         return _wanted(body, voice, output_format)
 
-    @post("/v1/text-to-speech/{voice_id:str}", status_code=200, opt=_OPT, operation_class=takes(ConvertBody))
+    @post(
+        "/v1/text-to-speech/{voice_id:str}",
+        status_code=200,
+        opt=_OPT,
+        operation_class=request_body(ConvertBody),
+    )
     async def convert(
         request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT
     ) -> Response[Any]:
@@ -60,7 +65,7 @@ def convert_routes(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> li
         "/v1/text-to-speech/{voice_id:str}/stream",
         status_code=200,
         opt=_OPT,
-        operation_class=takes(ConvertBody),
+        operation_class=request_body(ConvertBody),
     )
     async def convert_stream(
         request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT

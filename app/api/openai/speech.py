@@ -9,14 +9,14 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.api.audio_response import Dress, Sound
+from app.api.audio_response import AudioHeaders, AudioResponder
 from app.api.openai.events import EVENT_STREAM, error_event, event
 from app.domain.errors import DomainError, SpeechFailed
 from app.domain.identity.scopes import SPEECH
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.aliases import Aliases
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 from db.storage.objects import StoreError
 
 _ROUTE = "POST /v1/audio/speech"
@@ -64,14 +64,14 @@ class Done(Struct, frozen=True, tag_field="type", tag="speech.audio.done"):
 _BODY = msgspec.json.Decoder(SpeechBody)
 
 
-def speech_route(sound: Sound, aliases: Aliases, *, body_bytes_max: int) -> HTTPRouteHandler:
+def speech_route(sound: AudioResponder, aliases: Aliases, *, body_bytes_max: int) -> HTTPRouteHandler:
     """Row 24."""
 
     @post(
         "/v1/audio/speech",
         status_code=200,
         opt={"scope": SPEECH, "limit": "post"},
-        operation_class=takes(SpeechBody),
+        operation_class=request_body(SpeechBody),
     )
     async def openai_speech(request: AnyRequest) -> Response[Any]:
         body = await read_json(request, _BODY, bytes_max=body_bytes_max)
@@ -104,4 +104,4 @@ async def _as_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield event(Done(Usage()))
 
 
-_EVENTS = Dress(EVENT_STREAM, _as_events)
+_EVENTS = AudioHeaders(EVENT_STREAM, _as_events)

@@ -16,13 +16,13 @@ from app.domain.transcription.service import (
     TEMPERATURE_MAX,
     Transcribed,
     TranscriptionRequest,
-    Transcriptions,
+    TranscriptionService,
 )
 from app.domain.voices.aliases import Aliases
 from app.http.bodies import AnyRequest
-from app.http.disconnects import unless_left
-from app.http.multipart import FRAMING_BYTES_MAX, Form, received
-from app.openapi.bodies import takes
+from app.http.disconnects import cancel_on_disconnect
+from app.http.multipart import FRAMING_BYTES_MAX, Form, read_multipart
+from app.openapi.bodies import request_body
 
 _OPT = {"scope": TRANSCRIPTION, "limit": "post"}
 _GRANULARITIES = ("segment", "word")
@@ -51,28 +51,28 @@ class _Wanted(Struct, frozen=True, kw_only=True):
 
 
 def openai_transcription_routes(
-    transcriptions: Transcriptions, aliases: Aliases, limits: UploadLimits
+    transcriptions: TranscriptionService, aliases: Aliases, limits: UploadLimits
 ) -> list[HTTPRouteHandler]:
     """Rows 25 and 26."""
     size = limits.bytes_max + FRAMING_BYTES_MAX
 
     async def hear(request: AnyRequest, route: str, *, translate: bool) -> Response[Any]:
         key = request.headers.get("idempotency-key")
-        async with received(
+        async with read_multipart(
             request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
         ) as form:
             engine = await aliases.engine(form.fields.get("model"), "transcription")
             wanted = _wanted(form, engine, translate=translate)
             who = request.scope["user"]
             work = transcriptions.transcribe(who, form.upload, wanted.request, key, route=route)
-            done = await unless_left(request.receive, work)
+            done = await cancel_on_disconnect(request.receive, work)
         answer = _answer(wanted, done)
         answer.headers |= {"Cache-Control": "no-store", ENGINE_HEADER: done.engine}
         if done.replayed:
             answer.headers["Idempotent-Replayed"] = "true"
         return answer
 
-    takes_form = takes(RecordingBody, media_type="multipart/form-data")
+    takes_form = request_body(RecordingBody, media_type="multipart/form-data")
 
     @post(
         "/v1/audio/transcriptions",

@@ -13,7 +13,7 @@ from app.api.openai.events import EVENT_STREAM, event
 from app.domain.transcription.service import Transcribed
 from app.domain.transcription.subtitles import TEXTS
 from app.domain.voices.languages import word
-from app.http.disconnects import Live
+from app.http.disconnects import LiveResponse
 from db.storage.transcripts import Segment, Transcript
 
 
@@ -100,7 +100,7 @@ def as_events(heard: Transcript) -> Response[Any]:
             yield event(Delta(f" {text}" if number else text))
         yield event(Done(text=heard.text))
 
-    return Live(events(), headers={}, media_type=EVENT_STREAM)
+    return LiveResponse(events(), headers={}, media_type=EVENT_STREAM)
 
 
 def _usage(heard: Transcript) -> Usage:

@@ -18,10 +18,10 @@ from app.api.csv_cells import marked
 from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.credits import spendable
-from app.domain.billing.usage_summary import DAYS, KeyUse, UsageReports
+from app.domain.billing.usage_summary import DAYS, KeyUse, UsageSummaries
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import ACCOUNT, USAGE
-from app.domain.storage_quotas import Storage
+from app.domain.storage_quotas import StorageQuotas
 from app.http.bodies import AnyRequest
 
 
@@ -78,7 +78,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _DAYS_MAX = 366
 
 
-def credits_route(accounts: Accounts, reports: UsageReports) -> HTTPRouteHandler:
+def credits_route(accounts: Accounts, reports: UsageSummaries) -> HTTPRouteHandler:
     """Row 22, under both of its paths."""
 
     @get(["/api/v1/credits", "/api/v1/user/credits"], opt={"scope": ACCOUNT})
@@ -97,7 +97,7 @@ def credits_route(accounts: Accounts, reports: UsageReports) -> HTTPRouteHandler
     return credits_left
 
 
-def usage_route(reports: UsageReports, storage: Storage) -> HTTPRouteHandler:
+def usage_route(reports: UsageSummaries, storage: StorageQuotas) -> HTTPRouteHandler:
     """Row 23's usage."""
 
     @get("/api/v1/usage", opt={"scope": USAGE})

@@ -8,15 +8,15 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.api.audio_response import Sound
+from app.api.audio_response import AudioResponder
 from app.api.respond_async import Accepted
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import SPEECH
-from app.domain.speech.synchronous import Answers
+from app.domain.speech.synchronous import SynchronousSpeech
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalogs
 from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import takes
+from app.openapi.bodies import request_body
 from db.storage.objects import Objects
 
 _OPT = {"scope": SPEECH, "limit": "post"}
@@ -46,10 +46,10 @@ _BODY = msgspec.json.Decoder(GenerateBody)
 
 
 def generate_routes(
-    answers: Answers, store: Objects, catalogs: Catalogs, *, body_bytes_max: int
+    answers: SynchronousSpeech, store: Objects, catalogs: Catalogs, *, body_bytes_max: int
 ) -> list[HTTPRouteHandler]:
     """Rows 16 to 18."""
-    sound = Sound(answers, store, later=YourVoicAccepted)
+    sound = AudioResponder(answers, store, later=YourVoicAccepted)
 
     async def asked(request: AnyRequest, default_format: str) -> SpeechRequest:
         body = await read_json(request, _BODY, bytes_max=body_bytes_max)
@@ -57,18 +57,20 @@ def generate_routes(
             await _check_model(body.model, catalogs)
         return _wanted(body, default_format)
 
-    @post("/api/v1/tts/generate", status_code=200, opt=_OPT, operation_class=takes(GenerateBody))
+    @post("/api/v1/tts/generate", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody))
     async def generate(request: AnyRequest) -> Response[Any]:
         began = time.perf_counter()
         answer = await sound.whole(request, await asked(request, "mp3"), route=_WHOLE)
         answer.headers["X-Processing-Time-Ms"] = str(round((time.perf_counter() - began) * 1000))
         return answer
 
-    @post("/api/v1/tts/generate/stream", status_code=200, opt=_OPT, operation_class=takes(GenerateBody))
+    @post(
+        "/api/v1/tts/generate/stream", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody)
+    )
     async def generate_stream(request: AnyRequest) -> Response[Any]:
         return await sound.live(request, await asked(request, "mp3"), route=_STREAM)
 
-    @post("/api/v1/tts/stream", status_code=200, opt=_OPT, operation_class=takes(GenerateBody))
+    @post("/api/v1/tts/stream", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody))
     async def stream(request: AnyRequest) -> Response[Any]:
         return await sound.live(request, await asked(request, "pcm"), route=_STREAM)
 

@@ -9,15 +9,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
-from app.api.admin.desk import Desk
+from app.api.admin.desk import AdminContext
 from app.dashboard.forms import read_form
 from app.dashboard.pages.admin_messages import ActForm, done_in_words, question
 from app.dashboard.pages.log_in import Page
-from app.dashboard.rendering import ADMIN, Pages, to
+from app.dashboard.rendering import ADMIN, Pages, redirect
 from app.domain.admin import credits, jobs, users, worker_overview
 from app.domain.admin import plans as terms
 from app.domain.admin.credits import Moved
-from app.domain.admin.operations import Act, act_by, list_acts
+from app.domain.admin.operations import AdminOperation, list_operations, operation_by
 from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.admin.users import Changed
 from app.domain.errors import DomainError, Invalid
@@ -34,7 +34,7 @@ class AdminPages(Struct, frozen=True):
     """What the pages need."""
 
     pages: Pages
-    desk: Desk
+    desk: AdminContext
 
     async def user(self, request: AnyRequest, account: str, told: DomainError | None = None) -> Response[str]:
         """One account, with the forms of what may be done to it."""
@@ -45,10 +45,10 @@ class AdminPages(Struct, frozen=True):
         facts = {"found": found, "plans": plans, "moved": moved.items, "key": secrets.token_hex(16)}
         return await self.pages.show(request, "admin_user.html", told=told, **facts)
 
-    async def form(self, request: AnyRequest) -> tuple[ActForm, Act]:
+    async def form(self, request: AnyRequest) -> tuple[ActForm, AdminOperation]:
         """What the administrator asked for, and the act it is. Raises Invalid."""
         form = await read_form(request, ActForm, self.pages.sessions)
-        return form, act_by(request.scope["user"], reason=form.reason, key=form.key)
+        return form, operation_by(request.scope["user"], reason=form.reason, key=form.key)
 
 
 def admin_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
@@ -73,7 +73,7 @@ def _users_route(admin: AdminPages) -> HTTPRouteHandler:
         kind, cursor, account = (asked.get(name) or None for name in ("type", "cursor", "account"))
         async with admin.desk.moment() as connection:
             if account:
-                return to(f"/admin/users/{(await users.show_user(connection, account)).account}")
+                return redirect(f"/admin/users/{(await users.show_user(connection, account)).account}")
             found = await users.list_users(connection, user_type=kind, limit=25, cursor=cursor)
         facts: dict[str, Any] = {"found": found, "kind": kind, "types": _TYPES, "cursor": cursor}
         return await admin.pages.show(request, "admin_users.html", **facts)
@@ -97,7 +97,7 @@ def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
         async with admin.desk.moment() as connection:
             found = await users.show_user(connection, account)
         if not request.query_params:  # from the address bar, after the act
-            return to(f"/admin/users/{found.account}")
+            return redirect(f"/admin/users/{found.account}")
         try:
             asked = msgspec.convert(dict(request.query_params), ActForm, strict=False)
             return await admin.pages.ask(request, question(name, asked, found))
@@ -157,7 +157,9 @@ def _link_in_words(made: ResetLink) -> str:
     return f"Reset link, good once and for a day, shown this once: {where}"
 
 
-async def _act(desk: Desk, name: str, wanted: Act, account: str, form: ActForm) -> Moved | Changed:
+async def _act(
+    desk: AdminContext, name: str, wanted: AdminOperation, account: str, form: ActForm
+) -> Moved | Changed:
     """Do it; how the account stands then."""
     if name == "suspend":
         async with desk.session() as session:
@@ -215,25 +217,25 @@ def _job_act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     return act_on_job
 
 
-async def _act_on_job(desk: Desk, name: str, wanted: Act, job: str) -> str:
+async def _act_on_job(desk: AdminContext, name: str, wanted: AdminOperation, job: str) -> str:
     """Do it; what was done, in words."""
     return await (_cancel if name == "cancel" else _retry)(desk, wanted, job)
 
 
-async def _cancel(desk: Desk, wanted: Act, job: str) -> str:
+async def _cancel(desk: AdminContext, wanted: AdminOperation, job: str) -> str:
     async with desk.connection() as connection:
         done = await jobs.cancel_job(connection, wanted, job)
     desk.signals.cancelled(done.job)
     return f"The job is cancelled. {done.settlement}"
 
 
-async def _retry(desk: Desk, wanted: Act, job: str) -> str:
+async def _retry(desk: AdminContext, wanted: AdminOperation, job: str) -> str:
     async with desk.connection() as connection:
         done = await jobs.retry_job(
             connection, wanted, job, queue_wait_s=desk.queue_wait_s, jobs_waiting_max=desk.jobs_waiting_max
         )
     if done.code == "queued":
-        desk.nudger.nudge(done.engine)
+        desk.nudger.wake(done.engine)
     return "The job is queued again."
 
 
@@ -255,7 +257,7 @@ def _acts_route(admin: AdminPages) -> HTTPRouteHandler:
     async def acts_page(request: AnyRequest) -> Response[str]:
         cursor = request.query_params.get("cursor") or None
         async with admin.desk.moment() as connection:
-            found = await list_acts(connection, limit=50, cursor=cursor)
+            found = await list_operations(connection, limit=50, cursor=cursor)
         return await admin.pages.show(request, "admin_acts.html", found=found, cursor=cursor)
 
     return acts_page

@@ -15,7 +15,7 @@ from app.dashboard.rendering import ADMIN
 from app.domain.admin import invites
 from app.domain.admin import plans as terms
 from app.domain.admin.invites import FREE_PLAN, NewInvitation
-from app.domain.admin.operations import Act, act_by
+from app.domain.admin.operations import AdminOperation, operation_by
 from app.domain.errors import DomainError
 from app.domain.identity.principals import Principal
 from app.http.bodies import AnyRequest
@@ -35,9 +35,9 @@ class InviteForm(Struct, frozen=True, kw_only=True):
     uses: int = 1
     days: int | None = None
 
-    def act(self, caller: Principal) -> Act:
+    def act(self, caller: Principal) -> AdminOperation:
         """The act it is. Raises Invalid."""
-        return act_by(caller, reason=self.reason, key=self.key)
+        return operation_by(caller, reason=self.reason, key=self.key)
 
     def wanted(self) -> NewInvitation:
         end = datetime.now(UTC) + timedelta(days=min(self.days, _DAYS_MAX)) if self.days else None

@@ -12,15 +12,15 @@ from msgspec import Struct
 from app.api.codevoice.transcripts import checked_format, written
 from app.dashboard.forms import read_form
 from app.dashboard.pages.log_in import NoForm
-from app.dashboard.rendering import PERSON, Pages, to
+from app.dashboard.rendering import PERSON, Pages, redirect
 from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import Gone, NotFound, TooLate, Unavailable
 from app.domain.identity.principals import Principal
 from app.domain.jobs.history import KINDS, STATES, History, OwnJob
-from app.domain.speech.audio_urls import AudioAddresses
-from app.domain.speech.service import Speech
-from app.domain.speech.waveform_cache import WaveformLooks
-from app.domain.transcription.stored_transcripts import KeptTranscript, KeptTranscripts
+from app.domain.speech.audio_urls import AudioUrls
+from app.domain.speech.service import SpeechService
+from app.domain.speech.waveform_cache import WaveformCache
+from app.domain.transcription.stored_transcripts import StoredTranscript, StoredTranscripts
 from app.http.bodies import AnyRequest
 
 _PAGE = 25
@@ -39,10 +39,10 @@ class HistoryPages(Struct, frozen=True):
 
     pages: Pages
     history: History
-    speech: Speech
-    addresses: AudioAddresses
-    waveforms: WaveformLooks
-    transcripts: KeptTranscripts
+    speech: SpeechService
+    addresses: AudioUrls
+    waveforms: WaveformCache
+    transcripts: StoredTranscripts
 
     async def job(self, request: AnyRequest, job_id: str) -> Response[str]:
         """A job's own page, with its audio or its transcript while they are kept."""
@@ -59,7 +59,7 @@ class HistoryPages(Struct, frozen=True):
             formats=_SUFFIXES,
         )
 
-    async def _transcript(self, who: Principal, job: OwnJob) -> tuple[KeptTranscript | None, str]:
+    async def _transcript(self, who: Principal, job: OwnJob) -> tuple[StoredTranscript | None, str]:
         """The transcript of a job that has one; or why it cannot be shown."""
         if job.kind != "transcription" or job.state != "completed":
             return None, ""
@@ -141,7 +141,7 @@ def _cancel_route(page: HistoryPages) -> HTTPRouteHandler:
         await read_form(request, NoForm, page.pages.sessions)
         with suppress(TooLate):  # its page says how it ended
             await page.speech.cancel(request.scope["user"], job_id)
-        return to(f"/history/{_identifier(job_id)}")
+        return redirect(f"/history/{_identifier(job_id)}")
 
     return cancel
 

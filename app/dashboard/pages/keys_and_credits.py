@@ -8,19 +8,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
-from app.dashboard.csv_tables import sheet
+from app.dashboard.csv_tables import csv_response
 from app.dashboard.flash import ShownKey
 from app.dashboard.forms import read_form
 from app.dashboard.pages.log_in import NoForm, Page
 from app.dashboard.rendering import PERSON, Pages, Question
 from app.domain.accounts.api_keys import ApiKeys, Key, NewKey
 from app.domain.billing.credits import credits
-from app.domain.billing.statement import OwnLedger
+from app.domain.billing.statement import Statement
 from app.domain.errors import DomainError, NotFound
 from app.domain.identity.principals import Principal
 from app.domain.identity.scopes import ADMIN, SCOPES
 from app.http.bodies import AnyRequest
-from app.http.disconnects import Live
+from app.http.disconnects import LiveResponse
 
 _PAGE = 25
 _POST = PERSON | {"limit": "post", "back": "/credits"}
@@ -46,7 +46,7 @@ class CreditsPage(Struct, frozen=True):
 
     pages: Pages
     keys: ApiKeys
-    ledger: OwnLedger
+    ledger: Statement
 
     async def show(self, request: AnyRequest, told: DomainError | None = None) -> Response[str]:
         who: Principal = request.scope["user"]
@@ -78,8 +78,8 @@ def credits_routes(page: CreditsPage) -> list[HTTPRouteHandler]:
         return await page.show(request)
 
     @get("/credits.csv", opt=PERSON, include_in_schema=False)
-    async def ledger_sheet(request: AnyRequest) -> Live:
-        return sheet("codevoice-ledger.csv", _HEAD, _cells(page.ledger, request.scope["user"]))
+    async def ledger_sheet(request: AnyRequest) -> LiveResponse:
+        return csv_response("codevoice-ledger.csv", _HEAD, _cells(page.ledger, request.scope["user"]))
 
     questions = [_question_route(page, name) for name in _QUESTIONS]
     return [
@@ -145,7 +145,7 @@ def _revoke_route(page: CreditsPage) -> HTTPRouteHandler:
     return revoke_key
 
 
-async def _cells(ledger: OwnLedger, who: Principal) -> AsyncIterator[tuple[object, ...]]:
+async def _cells(ledger: Statement, who: Principal) -> AsyncIterator[tuple[object, ...]]:
     async for one in ledger.rows(who):
         amounts = (credits(one.amount), credits(one.change), credits(one.left_after))
         yield (one.seq, one.at.isoformat(), one.what, *amounts, one.bucket, one.reason, one.ref)

@@ -8,11 +8,11 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from app.dashboard.forms import read_form
-from app.dashboard.rendering import ANYBODY, PERSON, Pages, to
+from app.dashboard.rendering import ANYBODY, PERSON, Pages, redirect
 from app.domain.accounts.service import Accounts
 from app.domain.errors import DomainError
 from app.http.bodies import AnyRequest
-from app.http.rate_limit import Gate
+from app.http.rate_limit import RateLimitGuard
 
 Page = Response[str] | Response[None]
 _LOGIN = ANYBODY | {"limit": "login"}
@@ -40,7 +40,7 @@ class NoForm(Struct, frozen=True):
     """A form that is only a button."""
 
 
-def entry_routes(pages: Pages, accounts: Accounts, gate: Gate) -> list[HTTPRouteHandler]:
+def entry_routes(pages: Pages, accounts: Accounts, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
     """Sign up / Log in / Log out, here and everywhere."""
     return [
         *_sign_up_routes(pages, accounts),
@@ -73,7 +73,7 @@ def _sign_up_routes(pages: Pages, accounts: Accounts) -> list[HTTPRouteHandler]:
     return [sign_up_page, sign_up]
 
 
-def _log_in_routes(pages: Pages, accounts: Accounts, gate: Gate) -> list[HTTPRouteHandler]:
+def _log_in_routes(pages: Pages, accounts: Accounts, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
     async def show(request: AnyRequest, form: LoginForm, told: DomainError | None = None) -> Page:
         return await pages.show(request, "login.html", told=told, form=form)
 
@@ -89,7 +89,7 @@ def _log_in_routes(pages: Pages, accounts: Accounts, gate: Gate) -> list[HTTPRou
                 found = await accounts.login(form.email, form.password)
         except DomainError as refused:
             return await show(request, form, refused)
-        return to(_own_path(form.next), cookie=pages.sessions.begin(found))
+        return redirect(_own_path(form.next), cookie=pages.sessions.begin(found))
 
     return [log_in_page, log_in]
 

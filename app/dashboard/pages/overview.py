@@ -5,7 +5,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.dashboard.charts import chart
 from app.dashboard.rendering import ANYBODY, Pages
-from app.domain.billing.usage_summary import UsageReports
+from app.domain.billing.usage_summary import UsageSummaries
 from app.domain.errors import Unavailable
 from app.domain.voices.catalog import Catalogs
 from app.http.bodies import AnyRequest
@@ -13,7 +13,7 @@ from app.http.bodies import AnyRequest
 _SHOWN = 8
 
 
-def overview_route(pages: Pages, reports: UsageReports, catalogs: Catalogs) -> HTTPRouteHandler:
+def overview_route(pages: Pages, reports: UsageSummaries, catalogs: Catalogs) -> HTTPRouteHandler:
     """GET /."""
 
     @get("/", opt=ANYBODY, include_in_schema=False)

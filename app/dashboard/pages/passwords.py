@@ -8,11 +8,11 @@ from msgspec import Struct
 from app.dashboard.forms import read_form
 from app.dashboard.pages.log_in import NoForm, Page
 from app.dashboard.rendering import ANYBODY, PERSON, Pages
-from app.domain.accounts.email_verification import Verification
-from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.email_verification import EmailVerification
+from app.domain.accounts.password_reset import PasswordReset
 from app.domain.errors import DomainError
 from app.http.bodies import AnyRequest
-from app.http.rate_limit import Gate
+from app.http.rate_limit import RateLimitGuard
 
 _LOGIN = ANYBODY | {"limit": "login"}
 _RESET = "Your new password is set. You are logged out everywhere else."
@@ -42,7 +42,7 @@ class VerifyForm(Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
-def password_page_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
+def password_page_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
     """Reset, choose a new one, change."""
     return [
         *_reset_routes(pages, resets, gate),
@@ -51,7 +51,9 @@ def password_page_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPR
     ]
 
 
-def verification_page_routes(pages: Pages, verification: Verification, gate: Gate) -> list[HTTPRouteHandler]:
+def verification_page_routes(
+    pages: Pages, verification: EmailVerification, gate: RateLimitGuard
+) -> list[HTTPRouteHandler]:
     """The page a mail's link leads to. Only its button verifies: mail programs follow links by themselves."""
 
     @get("/verify", opt=ANYBODY, include_in_schema=False)
@@ -71,7 +73,7 @@ def verification_page_routes(pages: Pages, verification: Verification, gate: Gat
     return [verify_page, verify, _resend_route(pages, verification, gate)]
 
 
-def _resend_route(pages: Pages, verification: Verification, gate: Gate) -> HTTPRouteHandler:
+def _resend_route(pages: Pages, verification: EmailVerification, gate: RateLimitGuard) -> HTTPRouteHandler:
     opt = PERSON | {"limit": "reset", "back": "/"}
 
     @post("/verify/resend", opt=opt, include_in_schema=False)
@@ -85,7 +87,7 @@ def _resend_route(pages: Pages, verification: Verification, gate: Gate) -> HTTPR
     return resend
 
 
-def _reset_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
+def _reset_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
     async def show(request: AnyRequest, form: ResetForm, told: DomainError | None = None) -> Page:
         return await pages.show(request, "reset.html", told=told, form=form, can_send=resets.can_send)
 
@@ -106,7 +108,7 @@ def _reset_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHan
     return [reset_page, reset]
 
 
-def _confirm_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
+def _confirm_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
     @get("/reset/confirm", opt=ANYBODY, include_in_schema=False)
     async def confirm_page(request: AnyRequest, token: FromQuery[str] = "") -> Page:
         return await pages.show(request, "confirm.html", form=ConfirmForm(token=token))
@@ -126,7 +128,7 @@ def _confirm_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteH
     return [confirm_page, confirm]
 
 
-def _password_routes(pages: Pages, resets: Resets, gate: Gate) -> list[HTTPRouteHandler]:
+def _password_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
     @get("/password", opt=PERSON, include_in_schema=False)
     async def password_page(request: AnyRequest) -> Page:
         return await pages.show(request, "password.html")

@@ -9,13 +9,13 @@ from msgspec import Struct
 from app.dashboard import code_snippets
 from app.dashboard.forms import read_form
 from app.dashboard.pages.documentation import Facts
-from app.dashboard.rendering import PERSON, Pages, to
+from app.dashboard.rendering import PERSON, Pages, redirect
 from app.domain.accounts.api_keys import ApiKeys
 from app.domain.billing.price_book import PriceBook
-from app.domain.billing.price_book import told as told_price
+from app.domain.billing.price_book import shown_price as told_price
 from app.domain.errors import DomainError, Unavailable
 from app.domain.identity.principals import Principal
-from app.domain.speech.service import Speech
+from app.domain.speech.service import SpeechService
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalog, Catalogs, Offer
 from app.domain.voices.listing import VoiceFilter, list_voices
@@ -64,7 +64,7 @@ class Playground(Struct, frozen=True):
     pages: Pages
     catalogs: Catalogs
     prices: PriceBook
-    speech: Speech
+    speech: SpeechService
     keys: ApiKeys
     facts: Facts
 
@@ -124,7 +124,7 @@ def playground_routes(playground: Playground) -> list[HTTPRouteHandler]:
             ticket = await playground.speech.submit(who, wanted, form.key, route=_ROUTE)
         except DomainError as refused:
             return await playground.show(request, form, refused)
-        return to(f"/history/{ticket.job_id}")
+        return redirect(f"/history/{ticket.job_id}")
 
     return [playground_page, speak]
 

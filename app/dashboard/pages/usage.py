@@ -5,18 +5,18 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 
 from app.dashboard.charts import chart
-from app.dashboard.csv_tables import each, sheet
+from app.dashboard.csv_tables import csv_response, each
 from app.dashboard.rendering import PERSON, Pages
 from app.domain.billing.credits import credits
-from app.domain.billing.usage_report import UsageRow, UsageRows, by_day, sums
+from app.domain.billing.usage_report import UsageReport, UsageRow, by_day, sums
 from app.http.bodies import AnyRequest
-from app.http.disconnects import Live
+from app.http.disconnects import LiveResponse
 
 _HEAD = ("day", "kind", "key", "key_prefix", "requests", "succeeded", "failed", "credits")
 _PERIODS = (7, 30, 90)
 
 
-def usage_routes(pages: Pages, usage: UsageRows) -> list[HTTPRouteHandler]:
+def usage_routes(pages: Pages, usage: UsageReport) -> list[HTTPRouteHandler]:
     """GET /usage and /usage.csv."""
 
     @get("/usage", opt=PERSON, include_in_schema=False)
@@ -35,9 +35,9 @@ def usage_routes(pages: Pages, usage: UsageRows) -> list[HTTPRouteHandler]:
         )
 
     @get("/usage.csv", opt=PERSON, include_in_schema=False)
-    async def usage_sheet(request: AnyRequest, days: FromQuery[int] = 30) -> Live:
+    async def usage_sheet(request: AnyRequest, days: FromQuery[int] = 30) -> LiveResponse:
         rows = await usage.last(request.scope["user"], days)
-        return sheet("codevoice-usage.csv", _HEAD, each([_cells(row) for row in rows]))
+        return csv_response("codevoice-usage.csv", _HEAD, each([_cells(row) for row in rows]))
 
     return [usage_page, usage_sheet]
 

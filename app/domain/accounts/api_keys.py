@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Invalid, NotFound, TooLate, TooManyKeys
 from app.domain.identity import scopes
 from app.domain.identity.key_crypto import KeyRing
@@ -56,7 +56,7 @@ class ApiKeys:
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         ring: KeyRing,
         principals: Principals,
         *,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import asyncpg
 
 from app.domain.accounts.password_hashing import argon2id
-from app.domain.accounts.registration import add_personal_key, clean_email, open_account
+from app.domain.accounts.registration import add_personal_key, clean_email, create_account
 from app.domain.errors import EmailTaken
 from app.domain.identity.key_crypto import KeyRing
 from db.postgres import pool
@@ -36,7 +36,7 @@ async def _key_of(database_url: str, keys: KeyRing, email: str, password: str) -
             if found is not None:
                 return await add_personal_key(session, keys, found["account"], keep_sealed=True)
             password_hash = argon2id().hash(password)
-            _, key = await open_account(
+            _, key = await create_account(
                 session, keys, email=email, password_hash=password_hash, name=None, keep_sealed=True
             )
             return key

@@ -4,9 +4,9 @@ from typing import Literal
 from uuid import UUID
 
 from app.domain.accounts.mail import Mail
-from app.domain.accounts.mail_queue import Outbox
+from app.domain.accounts.mail_queue import MailQueue
 from app.domain.accounts.mail_texts import verification_mail
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import ExpiredToken, InvalidToken, InvalidVerification, NothingToVerify
 from app.domain.identity.principals import Principal
 from app.domain.identity.tokens import Address, Tokens
@@ -14,14 +14,14 @@ from db.postgres.queries import query
 from db.settings import SettingsError
 
 
-class Verification:
+class EmailVerification:
     """Sends tokens and takes them back. Nothing is kept of a token: to use one twice changes nothing."""
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         tokens: Tokens,
-        outbox: Outbox,
+        outbox: MailQueue,
         *,
         mode: Literal["off", "required"],
         public_url: str,

@@ -11,7 +11,7 @@ from app.domain.errors import DomainError, MailNotSetUp, Unavailable
 _SENDING_MAX = 100
 
 
-class Outbox:
+class MailQueue:
     """Sends mails in the background, a hundred at once at most; those not sent at the end are dropped."""
 
     def __init__(self, mailer: Mailer) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from argon2 import PasswordHasher
+import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.domain.errors import Unavailable
@@ -26,10 +26,10 @@ class Hasher(Protocol):
 
 def argon2id() -> Hasher:
     """OWASP's setting: 19 MiB, two passes, one lane."""
-    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+    return argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
-class Passwords:
+class PasswordHasher:
     """Hashes and verifies; more than `waiting_max` waiting are refused with Unavailable."""
 
     def __init__(self, hasher: Hasher, *, threads: int, waiting_max: int) -> None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from app.domain.accounts.mail import Mail
-from app.domain.accounts.mail_queue import Outbox
+from app.domain.accounts.mail_queue import MailQueue
 from app.domain.accounts.mail_texts import reset_mail
-from app.domain.accounts.password_hashing import Passwords
+from app.domain.accounts.password_hashing import PasswordHasher
 from app.domain.accounts.registration import add_personal_key, check_password, clean_email
 from app.domain.accounts.service import Accounts, LoggedIn
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import InvalidReset, Suspended, WrongLogin
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.identity.principals import Principal, Principals
@@ -25,17 +25,17 @@ _PREFIX = "cvr_"
 _TOKEN_BYTES = 32
 
 
-class Resets:
+class PasswordReset:
     """Changes passwords, which ends every token given out before. Keys stay; at a reset, by choice."""
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         keys: KeyRing,
-        passwords: Passwords,
+        passwords: PasswordHasher,
         principals: Principals,
         accounts: Accounts,
-        outbox: Outbox,
+        outbox: MailQueue,
         *,
         public_url: str,
         keep_sealed: bool,

@@ -25,7 +25,7 @@ _PASSWORD_CHARACTERS = (8, 1024)
 _NAME_CHARACTERS_MAX = 200
 
 
-async def open_account(
+async def create_account(
     session: "AsyncSession",
     keys: KeyRing,
     *,

@@ -8,18 +8,18 @@ import structlog
 from msgspec import Struct
 
 from app.domain.accounts.demo import demo_account as demo_account
-from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.email_verification import EmailVerification
 from app.domain.accounts.invites import check_invite, use_invite
-from app.domain.accounts.password_hashing import Passwords
+from app.domain.accounts.password_hashing import PasswordHasher
 from app.domain.accounts.registration import (
     FREE_TIER,
     check_name,
     check_password,
     clean_email,
+    create_account,
     is_email,
-    open_account,
 )
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import (
     BadRequest,
     DomainError,
@@ -72,12 +72,12 @@ class Accounts:
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         keys: KeyRing,
-        passwords: Passwords,
+        passwords: PasswordHasher,
         tokens: Tokens,
         principals: Principals,
-        verification: Verification,
+        verification: EmailVerification,
         *,
         registration: Literal["open", "invite", "closed"],
         reveal: Literal["always", "once"],
@@ -111,7 +111,7 @@ class Accounts:
         password_hash = await self._passwords.hash(password)
         async with self._record.session() as session:
             tier = FREE_TIER if invite is None else await use_invite(session, self._keys, invite)
-            account, key = await open_account(
+            account, key = await create_account(
                 session,
                 self._keys,
                 email=email,

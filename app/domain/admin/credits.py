@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain.admin.operations import Act, find, identifier, past
+from app.domain.admin.operations import AdminOperation, find_replay, identifier, resolve_account
 from app.domain.admin.users import Amount, user_of
 from app.domain.billing.credits import credits
 from app.domain.errors import Closed, Invalid, NotCharged, NotEnough, NotFound
@@ -79,11 +79,11 @@ def micro(amount: object, *, field: str = "amount", zero: bool = False) -> int:
     return int(found)
 
 
-async def grant(connection: Connection, act: Act, account: str, amount: int) -> Moved:
+async def grant(connection: Connection, act: AdminOperation, account: str, amount: int) -> Moved:
     """Give paid micro-credits. Raises NotFound, Closed."""
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     code = "replayed"
-    if not await past(connection, act, "grant", owner, {"amount": amount}):
+    if not await find_replay(connection, act, "grant", owner, {"amount": amount}):
         code = await ledger.grant(
             connection, owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
         )
@@ -92,11 +92,11 @@ async def grant(connection: Connection, act: Act, account: str, amount: int) -> 
     return await _moved(connection, owner, code, amount)
 
 
-async def expire(connection: Connection, act: Act, account: str, amount: int) -> Moved:
+async def expire(connection: Connection, act: AdminOperation, account: str, amount: int) -> Moved:
     """Take paid micro-credits away. Raises NotFound, NotEnough."""
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     code = "replayed"
-    if not await past(connection, act, "expire", owner, {"amount": amount}):
+    if not await find_replay(connection, act, "expire", owner, {"amount": amount}):
         code = await ledger.expire(
             connection, owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
         )
@@ -105,7 +105,7 @@ async def expire(connection: Connection, act: Act, account: str, amount: int) ->
     return await _moved(connection, owner, code, amount)
 
 
-async def refund(connection: Connection, act: Act, job: str) -> Moved:
+async def refund(connection: Connection, act: AdminOperation, job: str) -> Moved:
     """Give back what a job cost: once a job, whatever the key. Raises NotFound, NotCharged."""
     found = identifier(job, "job")
     code = await ledger.refund(connection, found, actor=act.actor, reason=act.reason)
@@ -123,7 +123,7 @@ async def history(
     connection: Connection, account: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Transfer]:
     """An account's movements, the last first."""
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     return await page(
         connection, query("history"), owner, limit=limit, cursor=cursor, make=_transfer, mark="seq"
     )

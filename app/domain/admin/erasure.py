@@ -12,13 +12,13 @@ from uuid import UUID, uuid5
 from msgspec import Struct
 
 from app.domain.accounts.mail import forget_mails
-from app.domain.admin.operations import Act, check_may_end, find, past, record
+from app.domain.admin.operations import AdminOperation, check_may_end, find_replay, record, resolve_account
 from app.domain.errors import NotFound
 from db.postgres import ledger
 from db.postgres.pool import Connection
 from db.postgres.queries import query
 from db.storage.objects import Objects
-from db.storage.personal_data import Volatile, delete_objects
+from db.storage.personal_data import RedisTraces, delete_objects
 
 _JOBS_AT_ONCE = 200
 _SYSTEM = "system"
@@ -45,20 +45,20 @@ class Places(Struct, frozen=True, kw_only=True):
     """Where personal data lies besides Postgres. `mail_folder` None: mails are not kept as files."""
 
     store: Objects
-    volatile: Volatile
+    volatile: RedisTraces
     mail_folder: Path | None = None
 
 
 async def erase(
-    connection: Connection, places: Places, act: Act, account: str, report: Callable[[str], None]
+    connection: Connection, places: Places, act: AdminOperation, account: str, report: Callable[[str], None]
 ) -> Erased:
     """Erase the account of that e-mail or id. The connection is in autocommit: each step is kept.
 
     Raises NotFound, KeyReused, OwnAccount, LastAdministrator, StoreError and redis.RedisError.
     """
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     async with connection.transaction():
-        if await past(connection, act, "erase", owner, {}):
+        if await find_replay(connection, act, "erase", owner, {}):
             return Erased(code="replayed", account=owner)
         email = await _refuse(connection, act, owner)
     report("nothing is let in any more")
@@ -75,7 +75,7 @@ async def erase(
     )
 
 
-async def _refuse(connection: Connection, act: Act, owner: UUID) -> str | None:
+async def _refuse(connection: Connection, act: AdminOperation, owner: UUID) -> str | None:
     """Close the account: credits expire, nothing is taken in, its keys and tokens end; its address."""
     await check_may_end(connection, act, owner)
     balance = await ledger.balance(connection, owner)
@@ -85,7 +85,7 @@ async def _refuse(connection: Connection, act: Act, owner: UUID) -> str | None:
     return await connection.fetchval(query("refuse_account"), owner)
 
 
-async def _cancel_open(connection: Connection, places: Places, act: Act, owner: UUID) -> int:
+async def _cancel_open(connection: Connection, places: Places, act: AdminOperation, owner: UUID) -> int:
     """What was given of open jobs is paid, as ever."""
     jobs = [row["id"] for row in await connection.fetch(query("open_jobs_of"), owner)]
     ended = [
@@ -105,7 +105,7 @@ async def _erase_jobs(connection: Connection, owner: UUID) -> int:
 
 
 async def _erase_elsewhere(
-    connection: Connection, places: Places, act: Act, so_far: Erased, email: str | None
+    connection: Connection, places: Places, act: AdminOperation, so_far: Erased, email: str | None
 ) -> Erased:
     """The store, Redis, mails; at the very end the address, with a row that says what was done."""
     owner = so_far.account

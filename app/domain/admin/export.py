@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.admin.ledger import export as transfers_of
-from app.domain.admin.operations import find
+from app.domain.admin.operations import resolve_account
 from db.postgres import ledger
 from db.postgres.pool import Connection
 from db.postgres.queries import query
@@ -36,7 +36,7 @@ class Exported(Struct, frozen=True, kw_only=True):
 
 async def export(connection: Connection, store: Objects, account: str, to: BinaryIO) -> Exported:
     """Write the ZIP file; in a transaction that sees one moment. Raises NotFound, StoreError and OSError."""
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     with ZipFile(to, "w", ZIP_DEFLATED) as archive:
         archive.writestr(
             "account.json", msgspec.json.format(msgspec.json.encode(await _account(connection, owner)))

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.domain.accounts import invites
-from app.domain.admin.operations import Act, identifier, past, record
+from app.domain.admin.operations import AdminOperation, find_replay, identifier, record
 from app.domain.admin.plans import tier_of
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity.key_crypto import KeyRing
@@ -61,11 +61,11 @@ async def list_invites(
 
 
 async def create(
-    connection: Connection, act: Act, keys: KeyRing, wanted: NewInvitation, *, public_url: str
+    connection: Connection, act: AdminOperation, keys: KeyRing, wanted: NewInvitation, *, public_url: str
 ) -> Invited:
     """A new invitation, with its code. Raises Invalid, NotFound and KeyReused."""
     details = {"plan": wanted.plan, "uses": wanted.uses}
-    before = await past(connection, act, "create_invite", None, details)
+    before = await find_replay(connection, act, "create_invite", None, details)
     if before is not None:
         return Invited(code="replayed", invite=UUID(before.details["invite"]))
     if wanted.expires_at is not None and wanted.expires_at.tzinfo is None:
@@ -83,11 +83,11 @@ async def create(
     return Invited(code="created", invite=made.id, invitation=made.code, url=url)
 
 
-async def revoke(connection: Connection, act: Act, invite: str) -> Invited:
+async def revoke(connection: Connection, act: AdminOperation, invite: str) -> Invited:
     """Nobody signs up by it from now on; who has, stays. Raises NotFound and KeyReused."""
     wanted = identifier(invite, "invitation")
     details = {"invite": str(wanted)}
-    if await past(connection, act, "revoke_invite", None, details):
+    if await find_replay(connection, act, "revoke_invite", None, details):
         return Invited(code="replayed", invite=wanted)
     if await connection.fetchval(query("revoke_invite"), wanted) is None:
         raise NotFound("There is no such invitation.", field="invitation")

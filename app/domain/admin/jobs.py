@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.domain.admin.credits import Leg, legs_of_ref
-from app.domain.admin.operations import Act, find, identifier, past, record
+from app.domain.admin.operations import AdminOperation, find_replay, identifier, record, resolve_account
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
 from app.domain.billing.settlement import Settlement, settled_in_words
@@ -84,7 +84,7 @@ async def list_jobs(
     """Jobs, the last first; of one account or in one state where given."""
     if state is not None and state not in _STATES:
         raise Invalid(f"States are {', '.join(_STATES)}.", field="state", states=list(_STATES))
-    owner = await find(connection, account) if account else None
+    owner = await resolve_account(connection, account) if account else None
     statement = query("admin_jobs")
     return await page(connection, statement, owner, state, limit=limit, cursor=cursor, make=_row, mark="job")
 
@@ -96,11 +96,11 @@ async def show_job(connection: Connection, job: str) -> JobShown:
     return JobShown(entries=entries, **msgspec.structs.asdict(found))
 
 
-async def cancel_job(connection: Connection, act: Act, job: str) -> JobActed:
+async def cancel_job(connection: Connection, act: AdminOperation, job: str) -> JobActed:
     """Cancel a job on its owner's behalf, as the owner would. Raises NotFound, TooLate."""
     found = await _find(connection, job)
     details = {"job": str(found.job)}
-    if await past(connection, act, "cancel_job", found.account, details):
+    if await find_replay(connection, act, "cancel_job", found.account, details):
         return await _cancelled(connection, found, "replayed")
     code = await jobs_api.cancel(connection, found.job, owner=found.account, actor=act.actor)
     if code != "cancelled":
@@ -110,7 +110,7 @@ async def cancel_job(connection: Connection, act: Act, job: str) -> JobActed:
 
 
 async def retry_job(
-    connection: Connection, act: Act, job: str, *, queue_wait_s: int, jobs_waiting_max: int
+    connection: Connection, act: AdminOperation, job: str, *, queue_wait_s: int, jobs_waiting_max: int
 ) -> JobActed:
     """Queue a failed or expired job anew, as another job that holds its price again; nudge after the commit.
 
@@ -118,7 +118,7 @@ async def retry_job(
     """
     found = await _find(connection, job)
     asked = {"job": str(found.job)}
-    before = await past(connection, act, "retry_job", found.account, asked)
+    before = await find_replay(connection, act, "retry_job", found.account, asked)
     if before:
         return _acted(found, "replayed", new_job=UUID(before.details["new_job"]), held=found.hold)
     if found.state not in _CAME_TO_NOTHING:

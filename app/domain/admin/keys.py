@@ -9,7 +9,14 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.accounts.api_keys import check_room, named
-from app.domain.admin.operations import Act, find, identifier, joined, past, record
+from app.domain.admin.operations import (
+    AdminOperation,
+    find_replay,
+    identifier,
+    joined,
+    record,
+    resolve_account,
+)
 from app.domain.errors import Invalid, NotFound, TooLate
 from app.domain.identity import scopes
 from app.domain.identity.key_crypto import KeyRing
@@ -49,7 +56,7 @@ async def list_keys(
     connection: Connection, account: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[KeyRow]:
     """An account's keys, the last made first."""
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     return await page(
         connection, query("admin_keys"), owner, limit=limit, cursor=cursor, make=_row, mark="id"
     )
@@ -57,7 +64,7 @@ async def list_keys(
 
 async def create_key(
     session: "AsyncSession",
-    act: Act,
+    act: AdminOperation,
     keys: KeyRing,
     account: str,
     *,
@@ -68,9 +75,9 @@ async def create_key(
 ) -> KeyActed:
     """One more key of an account, confined to scopes; none: all the account may do. Raises TooManyKeys."""
     connection = await joined(session)
-    owner, name, allowed = await find(connection, account), named(name), scopes.checked(wanted)
+    owner, name, allowed = await resolve_account(connection, account), named(name), scopes.checked(wanted)
     details = {"name": name, "scopes": allowed}
-    before = await past(connection, act, "create_key", owner, details)
+    before = await find_replay(connection, act, "create_key", owner, details)
     if before:
         return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
     await check_room(session, owner, keys_max)
@@ -81,7 +88,7 @@ async def create_key(
 
 async def rotate_key(
     session: "AsyncSession",
-    act: Act,
+    act: AdminOperation,
     keys: KeyRing,
     key: str,
     *,
@@ -97,7 +104,7 @@ async def rotate_key(
 
     connection = await joined(session)
     old = await _find(connection, key)
-    before = await past(connection, act, "rotate_key", old.account, {"old": str(old.id)})
+    before = await find_replay(connection, act, "rotate_key", old.account, {"old": str(old.id)})
     if before:
         return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
     await lock_account(session, old.account)  # before its keys, as everywhere
@@ -120,14 +127,14 @@ async def rotate_key(
     return await _acted(connection, key_id, "rotated", key=text)
 
 
-async def revoke_key(session: "AsyncSession", act: Act, key: str) -> KeyActed:
+async def revoke_key(session: "AsyncSession", act: AdminOperation, key: str) -> KeyActed:
     """End a key now; one that has ended stays as it is. Raises NotFound."""
     from db.postgres import repositories
 
     connection = await joined(session)
     found = await _find(connection, key)
     details = {"key": str(found.id)}
-    if await past(connection, act, "revoke_key", found.account, details):
+    if await find_replay(connection, act, "revoke_key", found.account, details):
         return await _acted(connection, found.id, "replayed")
     await repositories.revoke_key(session, found.account, found.id)
     await record(connection, act, "revoke_key", found.account, details)

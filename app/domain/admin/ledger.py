@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.admin.operations import find
+from app.domain.admin.operations import resolve_account
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
 from db.postgres import ledger
@@ -98,7 +98,7 @@ async def heads(connection: Connection) -> list[Head]:
 
 async def export(connection: Connection, account: str | None) -> AsyncGenerator[Exported]:
     """Every transfer, of one account or all, by owner and sequence; in a transaction, some at a time."""
-    owner = await find(connection, account) if account else None
+    owner = await resolve_account(connection, account) if account else None
     async for row in connection.cursor(query("export"), owner, prefetch=_AT_ONCE):
         yield Exported(**dict(row))
 

@@ -24,7 +24,7 @@ _REASON_CHARACTERS = (1, 200)
 _ACCOUNT_CHARACTERS_MAX = 254
 
 
-class Act(Struct, frozen=True, kw_only=True):
+class AdminOperation(Struct, frozen=True, kw_only=True):
     """Who does something, and why; the same `ref` is the same act. `caller`: the actor, as remembered."""
 
     actor: str
@@ -33,7 +33,7 @@ class Act(Struct, frozen=True, kw_only=True):
     caller: Principal | None = None
 
 
-class ActRow(Struct, frozen=True, kw_only=True):
+class OperationRow(Struct, frozen=True, kw_only=True):
     """An act on record."""
 
     ref: UUID
@@ -45,7 +45,7 @@ class ActRow(Struct, frozen=True, kw_only=True):
     details: dict[str, Any]
 
 
-def act(*, actor: str, reason: str, scope: str, key: str | None) -> Act:
+def record_operation(*, actor: str, reason: str, scope: str, key: str | None) -> AdminOperation:
     """An act to be done. `key`, an Idempotency-Key, is one of its `scope` only. Raises Invalid."""
     check_idempotency_key(key)
     least, most = _REASON_CHARACTERS
@@ -53,18 +53,20 @@ def act(*, actor: str, reason: str, scope: str, key: str | None) -> Act:
     if not least <= len(reason) <= most or "\0" in reason or not is_unicode(reason):
         raise Invalid(f"A reason has {least} to {most} characters.", field="reason", limit=[least, most])
     ref = uuid4() if key is None else uuid5(NAMESPACE_URL, f"codevoice:{scope}:{key}")
-    return Act(actor=actor, reason=reason, ref=ref)
+    return AdminOperation(actor=actor, reason=reason, ref=ref)
 
 
-def act_by(caller: Principal, *, reason: str, key: str | None) -> Act:
+def operation_by(caller: Principal, *, reason: str, key: str | None) -> AdminOperation:
     """An administrator's act; `key` is one of the account. Raises Invalid."""
     actor = str(caller.account)
-    return msgspec.structs.replace(act(actor=actor, reason=reason, scope=actor, key=key), caller=caller)
+    return msgspec.structs.replace(
+        record_operation(actor=actor, reason=reason, scope=actor, key=key), caller=caller
+    )
 
 
-async def past(
-    connection: Connection, act: Act, name: str, owner: UUID | None, details: Mapping[str, Any]
-) -> ActRow | None:
+async def find_replay(
+    connection: Connection, act: AdminOperation, name: str, owner: UUID | None, details: Mapping[str, Any]
+) -> OperationRow | None:
     """This act, where it was done before; None says do it now: whoever brings its key too, waits for us.
 
     Raises KeyReused where the key stands for another act, and InvalidToken where its caller's log-in or key
@@ -89,7 +91,7 @@ async def past(
 
 async def record(
     connection: Connection,
-    act: Act,
+    act: AdminOperation,
     name: str,
     owner: UUID | None,
     details: Mapping[str, Any] | None = None,
@@ -99,15 +101,15 @@ async def record(
     await connection.fetchval(query("record_act"), act.ref, act.actor, name, owner, act.reason, told)
 
 
-async def list_acts(
+async def list_operations(
     connection: Connection, *, account: str | None = None, limit: int = 50, cursor: str | None = None
-) -> Page[ActRow]:
+) -> Page[OperationRow]:
     """Acts, the last first; on one account where given."""
-    owner = await find(connection, account) if account else None
+    owner = await resolve_account(connection, account) if account else None
     return await page(connection, query("acts"), owner, limit=limit, cursor=cursor, make=_row, mark="ref")
 
 
-async def check_may_end(connection: Connection, act: Act, owner: UUID) -> None:
+async def check_may_end(connection: Connection, act: AdminOperation, owner: UUID) -> None:
     """Raise OwnAccount and LastAdministrator: nobody ends himself, nor the last who could undo it."""
     if act.actor == str(owner):
         raise OwnAccount
@@ -116,7 +118,7 @@ async def check_may_end(connection: Connection, act: Act, owner: UUID) -> None:
         raise LastAdministrator
 
 
-async def find(connection: Connection, account: str) -> UUID:
+async def resolve_account(connection: Connection, account: str) -> UUID:
     """The id of an account named by id or e-mail. Raises NotFound."""
     name = account.strip()
     if len(name) > _ACCOUNT_CHARACTERS_MAX or "\0" in name or not is_unicode(name):
@@ -146,5 +148,5 @@ async def joined(session: "AsyncSession") -> Connection:
     return await pool.raw(session)
 
 
-def _row(row: Any) -> ActRow:
-    return ActRow(**{**dict(row), "details": msgspec.json.decode(row["details"])})
+def _row(row: Any) -> OperationRow:
+    return OperationRow(**{**dict(row), "details": msgspec.json.decode(row["details"])})

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.admin.operations import Act, check_may_end, find, past
+from app.domain.admin.operations import AdminOperation, check_may_end, find_replay, resolve_account
 from app.domain.admin.users import Amount, Changed, changed
 from app.domain.billing.credits import credits
 from app.domain.errors import Closed, NotFound
@@ -27,9 +27,9 @@ async def list_plans(connection: Connection) -> list[PlanRow]:
     return [PlanRow(tier=row["tier"], name=row["name"], monthly=credits(row["monthly"])) for row in rows]
 
 
-async def set_plan(connection: Connection, act: Act, account: str, plan: str) -> Changed:
+async def set_plan(connection: Connection, act: AdminOperation, account: str, plan: str) -> Changed:
     """Another plan, by name or tier, with its own monthly credits: up now, down from next month."""
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     return await _set_terms(connection, act, owner, await tier_of(connection, plan), None)
 
 
@@ -43,17 +43,21 @@ async def tier_of(connection: Connection, plan: str) -> int:
     return tiers[plan]
 
 
-async def set_limit(connection: Connection, act: Act, account: str, monthly: int | None) -> Changed:
+async def set_limit(
+    connection: Connection, act: AdminOperation, account: str, monthly: int | None
+) -> Changed:
     """Monthly micro-credits of this account alone (None: its plan's again): up now, down from next month."""
-    owner = await find(connection, account)
+    owner = await resolve_account(connection, account)
     balance = await ledger.balance(connection, owner)
     return await _set_terms(connection, act, owner, balance.tier if balance else 0, monthly)
 
 
-async def set_unlimited(connection: Connection, act: Act, account: str, *, undo: bool = False) -> Changed:
+async def set_unlimited(
+    connection: Connection, act: AdminOperation, account: str, *, undo: bool = False
+) -> Changed:
     """Use without limit, or (`undo`) within the credits again; from the next request on."""
-    owner = await find(connection, account)
-    if await past(connection, act, "unlimited", owner, {"unlimited": not undo}):
+    owner = await resolve_account(connection, account)
+    if await find_replay(connection, act, "unlimited", owner, {"unlimited": not undo}):
         return await changed(connection, owner, "replayed")
     code = await ledger.set_unlimited(
         connection, owner, ref=act.ref, unlimited=not undo, actor=act.actor, reason=act.reason
@@ -61,10 +65,10 @@ async def set_unlimited(connection: Connection, act: Act, account: str, *, undo:
     return await _answer(connection, owner, code)
 
 
-async def close(connection: Connection, act: Act, account: str) -> Changed:
+async def close(connection: Connection, act: AdminOperation, account: str) -> Changed:
     """End an account for good: its credits expire, its open jobs run on."""
-    owner = await find(connection, account)
-    if await past(connection, act, "close", owner, {}):
+    owner = await resolve_account(connection, account)
+    if await find_replay(connection, act, "close", owner, {}):
         return await changed(connection, owner, "replayed")
     await check_may_end(connection, act, owner)
     code = await ledger.close(connection, owner, ref=act.ref, actor=act.actor, reason=act.reason)
@@ -72,9 +76,9 @@ async def close(connection: Connection, act: Act, account: str) -> Changed:
 
 
 async def _set_terms(
-    connection: Connection, act: Act, owner: UUID, tier: int, monthly: int | None
+    connection: Connection, act: AdminOperation, owner: UUID, tier: int, monthly: int | None
 ) -> Changed:
-    if await past(connection, act, "terms", owner, {"tier": tier, "monthly": monthly}):
+    if await find_replay(connection, act, "terms", owner, {"tier": tier, "monthly": monthly}):
         return await changed(connection, owner, "replayed")
     code = await ledger.set_terms(
         connection, owner, ref=act.ref, tier=tier, monthly=monthly, actor=act.actor, reason=act.reason

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from app.domain.admin.operations import Act, past
+from app.domain.admin.operations import AdminOperation, find_replay
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
 from app.domain.billing.price_book import ANY
@@ -62,11 +62,11 @@ async def list_prices(
     return await page(connection, query("price_book"), limit=limit, cursor=cursor, make=_row, mark="version")
 
 
-async def set_price(connection: Connection, act: Act, wanted: NewPrice) -> Priced:
+async def set_price(connection: Connection, act: AdminOperation, wanted: NewPrice) -> Priced:
     """Write a new version: it holds within a second, or from its time. Raises Invalid and KeyReused."""
     _check(wanted)
     details = {"kind": wanted.kind, "engine": wanted.engine, "unit": wanted.unit, "amount": wanted.amount}
-    before = await past(connection, act, "price", None, details)
+    before = await find_replay(connection, act, "price", None, details)
     if before is not None:
         return Priced(code="replayed", version=before.details["version"])
     row = await connection.fetchrow(

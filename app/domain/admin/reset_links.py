@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from app.domain.accounts.mail_texts import link
 from app.domain.accounts.password_reset import new_reset_token
-from app.domain.admin.operations import Act, find, past, record
+from app.domain.admin.operations import AdminOperation, find_replay, record, resolve_account
 from app.domain.errors import Invalid
 from app.domain.identity.key_crypto import KeyRing
 from db.postgres.pool import Connection
@@ -27,14 +27,14 @@ class ResetLink(Struct, frozen=True, kw_only=True):
 
 
 async def make_reset_link(
-    connection: Connection, act: Act, keys: KeyRing, account: str, *, public_url: str
+    connection: Connection, act: AdminOperation, keys: KeyRing, account: str, *, public_url: str
 ) -> ResetLink:
     """A token good once and for a day, to be handed to the person. Raises NotFound, Invalid and KeyReused.
 
     It says nothing of whether the address is theirs, so it verifies none.
     """
-    owner = await find(connection, account)
-    if await past(connection, act, "reset_link", owner, {}):
+    owner = await resolve_account(connection, account)
+    if await find_replay(connection, act, "reset_link", owner, {}):
         return ResetLink(code="replayed", account=owner)
     token = new_reset_token()
     until = await connection.fetchval(query("add_operators_reset"), owner, keys.digest(token), LIFE)

@@ -8,8 +8,15 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.accounts import provisioning
-from app.domain.accounts.registration import check_name, clean_email, open_account
-from app.domain.admin.operations import Act, check_may_end, find, joined, past, record
+from app.domain.accounts.registration import check_name, clean_email, create_account
+from app.domain.admin.operations import (
+    AdminOperation,
+    check_may_end,
+    find_replay,
+    joined,
+    record,
+    resolve_account,
+)
 from app.domain.billing.credits import credits
 from app.domain.errors import Invalid, KeyReused
 from app.domain.identity.key_crypto import KeyRing
@@ -74,7 +81,7 @@ async def list_users(
 
 async def show_user(connection: Connection, account: str) -> User:
     """One account, named by e-mail or id. Raises NotFound."""
-    return await user_of(connection, await find(connection, account))
+    return await user_of(connection, await resolve_account(connection, account))
 
 
 async def user_of(connection: Connection, account: UUID) -> User:
@@ -92,7 +99,7 @@ async def changed(connection: Connection, account: UUID, code: str) -> Changed:
 
 async def create_user(
     session: "AsyncSession",
-    act: Act,
+    act: AdminOperation,
     keys: KeyRing,
     *,
     email: str,
@@ -105,10 +112,10 @@ async def create_user(
     email, connection = clean_email(email), await joined(session)
     check_name(name)
     details = {"admin": admin}
-    before = await past(connection, act, "create_user", None, details)
+    before = await find_replay(connection, act, "create_user", None, details)
     if before and before.account:
         return await _reopened(connection, before.account, email)
-    account, key = await open_account(
+    account, key = await create_account(
         session,
         keys,
         email=email,
@@ -123,7 +130,7 @@ async def create_user(
 
 async def create_api_only(
     session: "AsyncSession",
-    act: Act,
+    act: AdminOperation,
     keys: KeyRing,
     *,
     name: str,
@@ -136,7 +143,7 @@ async def create_api_only(
     """An account of a program: a key, no log-in; amounts in micro-credits. Raises Invalid, EmailTaken."""
     connection = await joined(session)
     details = {"monthly": monthly, "extra": extra, "unlimited": unlimited}
-    before = await past(connection, act, "create_api_only", None, details)
+    before = await find_replay(connection, act, "create_api_only", None, details)
     if before and before.account:
         return await _opened(connection, before.account, "replayed", None)
     account, key = await provisioning.create_api_only(
@@ -155,14 +162,16 @@ async def create_api_only(
     return await _opened(connection, account.id, "created", key)
 
 
-async def suspend(session: "AsyncSession", act: Act, account: str, *, undo: bool = False) -> Changed:
+async def suspend(
+    session: "AsyncSession", act: AdminOperation, account: str, *, undo: bool = False
+) -> Changed:
     """Refuse everything the account asks for, or (`undo`) no longer. Its credits and jobs stay.
 
     Raises NotFound, OwnAccount and LastAdministrator.
     """
     connection = await joined(session)
-    owner, name = await find(connection, account), "unsuspend" if undo else "suspend"
-    if await past(connection, act, name, owner, {}):
+    owner, name = await resolve_account(connection, account), "unsuspend" if undo else "suspend"
+    if await find_replay(connection, act, name, owner, {}):
         return await changed(connection, owner, "replayed")
     if not undo:
         await check_may_end(connection, act, owner)

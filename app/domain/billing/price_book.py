@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.billing.credits import in_words
-from app.domain.database import Record
-from app.domain.shared_value import Shared
+from app.domain.database import Database
+from app.domain.shared_value import SharedValue
 from db.postgres.queries import query
 from db.types import MICRO, Price
 
@@ -28,9 +28,9 @@ class Quote(Struct, frozen=True):
 class PriceBook:
     """Quotes by the prices in force; what is paid in the end the record works out."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Database) -> None:
         self._record = record
-        self._prices = Shared(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S, wait_s=_WAIT_S)
+        self._prices = SharedValue(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S, wait_s=_WAIT_S)
 
     async def quote(self, kind: str, engine: str, *, characters: int = 0, audio_ms_max: int = 0) -> Quote:
         """The upper bound for so many characters, or so much audio at most. Raises Unavailable."""
@@ -58,7 +58,7 @@ def in_force(prices: Sequence[Price], kind: str, engine: str) -> Price:
     return found[ANY, ANY]
 
 
-def told(price: Price, *, of: str) -> str:
+def shown_price(price: Price, *, of: str) -> str:
     """The price as a sentence; `of` is what is bought, with its article."""
     amount = in_words(price.amount) + (" credit" if price.amount == MICRO else " credits")
     match price.unit:

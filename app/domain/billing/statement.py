@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.identity.principals import Principal
 from app.domain.pagination import Page, page
 from db.postgres.queries import query
@@ -53,10 +53,10 @@ class Movement(Struct, frozen=True, kw_only=True):
         return bool({self.src, self.dst} & {"held", "spent"})
 
 
-class OwnLedger:
+class Statement:
     """Reads the journal. Balances are counted back from the wallet: the newest page costs the least."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Database) -> None:
         self._record = record
 
     async def page(self, who: Principal, *, limit: int, cursor: str | None) -> Page[Movement]:

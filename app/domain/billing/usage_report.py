@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.domain.billing.usage_summary import Day
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Invalid
 from app.domain.identity.principals import Principal
 from db.postgres.queries import query
@@ -39,10 +39,10 @@ class Sum(Struct, frozen=True, kw_only=True):
     spent: int
 
 
-class UsageRows:
+class UsageReport:
     """Reads them, by the index of owners."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Database) -> None:
         self._record = record
 
     async def last(self, who: Principal, days: int) -> list[UsageRow]:

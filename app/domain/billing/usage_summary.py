@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.identity.principals import Principal
 from db.postgres.queries import query
 from db.types import State
@@ -86,10 +86,10 @@ class _Row(Struct, frozen=True, kw_only=True):
     spent: int
 
 
-class UsageReports:
+class UsageSummaries:
     """Reads them; each is one statement over one index, bounded by days or rows."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Database) -> None:
         self._record = record
 
     async def last_days(self, who: Principal) -> Usage:

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import structlog
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Unavailable
-from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from db import supervised
 from db.postgres.queries import query
 
@@ -19,10 +19,10 @@ _NOTE_S = 5.0
 _STATEMENT_S_MAX = 1.0
 
 
-class Watch:
+class CacheInvalidation:
     """Two loops. Without the database the callers' memory runs out by itself, and the uses are lost."""
 
-    def __init__(self, record: Record, remembered: Remembered[Any], uses: KeyUses) -> None:
+    def __init__(self, record: Database, remembered: PrincipalCache[Any], uses: KeyUsageLog) -> None:
         self._record = record
         self._remembered = remembered
         self._uses = uses
@@ -52,7 +52,7 @@ class Watch:
         before, self._oldest = self._oldest, row["oldest"]
         # Transactions never go back, unless this is another database than it was: then nothing is certain.
         is_continued = before is not None and int(before) <= int(row["oldest"])
-        self._remembered.hear(set[Any](row["accounts"]) if is_continued else None, at=at)
+        self._remembered.invalidate(set[Any](row["accounts"]) if is_continued else None, at=at)
 
     async def note(self) -> None:
         """Write down the keys used since the last time."""

@@ -22,7 +22,7 @@ class Caller(Protocol):
 C = TypeVar("C", bound=Caller)
 
 
-class Remembered(Generic[C]):
+class PrincipalCache(Generic[C]):
     """A small cache of callers; concurrent questions for one ask the database once.
 
     One is believed for `remember_s`, but never more than a second after the database was last heard: as of
@@ -62,7 +62,7 @@ class Remembered(Generic[C]):
             if not events:
                 self._watching.pop(account, None)
 
-    def hear(self, changed: Collection[UUID] | None, *, at: float) -> None:
+    def invalidate(self, changed: Collection[UUID] | None, *, at: float) -> None:
         """News from the database, asked for `at`: accounts that changed since the last; None: perhaps all."""
         if changed is None:
             self._known.clear()
@@ -108,7 +108,7 @@ class Remembered(Generic[C]):
         return found
 
 
-class KeyUses:
+class KeyUsageLog:
     """Keys used lately and not yet written down; each is given out once a minute."""
 
     def __init__(self) -> None:

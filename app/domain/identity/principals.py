@@ -9,10 +9,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import ExpiredKey, InvalidKey, InvalidToken, MissingScope, RevokedKey, Suspended
 from app.domain.identity.key_crypto import PREFIX, KeyRing, is_well_formed
-from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from app.domain.identity.scopes import ADMIN
 from app.domain.identity.tokens import Claims, Tokens
 from db.postgres import pool
@@ -60,12 +60,12 @@ class Principals:
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         keys: KeyRing,
         tokens: Tokens,
         *,
-        remembered: Remembered[Principal],
-        uses: KeyUses,
+        remembered: PrincipalCache[Principal],
+        uses: KeyUsageLog,
     ) -> None:
         self._record = record
         self._keys = keys

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity.principals import Principal
 from app.domain.pagination import Page, page
@@ -48,7 +48,7 @@ class OwnJob(Struct, frozen=True, kw_only=True):
 class History:
     """Reads them, by the index of owners; a stranger's job is as unknown as one there never was."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Database) -> None:
         self._record = record
 
     async def list(

@@ -31,7 +31,7 @@ _CONNECTIONS_MAX = 4096  # whoever listens has one while it waits; the client's 
 _CLOSE_S = 1.0
 
 
-class Signals:
+class JobNotifications:
     """One subscriber a process wakes whoever waits for a job; what is told goes out beside the requests."""
 
     def __init__(self, redis_url: str) -> None:

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Invalid, NotFound, Unavailable
 from app.domain.identity.principals import Principal, Principals
-from app.domain.jobs.notifications import Signals
-from app.domain.jobs.status_polling import JobLooks, OwnJob
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.jobs.status_polling import FollowedJob, StatusPolling
 from app.domain.speech.service import read_job_id
 from db.postgres.queries import query
 
@@ -25,17 +25,17 @@ _UNCHECKED_S = 1.0  # until the next look at whether a caller may still follow
 class JobPage(Struct, frozen=True):
     """Jobs, the latest first. `next_cursor` None: these were the last."""
 
-    jobs: list[OwnJob]
+    jobs: list[FollowedJob]
     next_cursor: UUID | None
 
 
-class OwnJobs:
+class Jobs:
     """Reads them, by the index of an owner's jobs."""
 
-    def __init__(self, record: Record, signals: Signals, principals: Principals) -> None:
+    def __init__(self, record: Database, signals: JobNotifications, principals: Principals) -> None:
         self._record = record
         self._principals = principals
-        self._looks = JobLooks(record, signals)
+        self._looks = StatusPolling(record, signals)
 
     async def page(
         self, who: Principal, *, state: str | None, limit: int | None, cursor: str | None
@@ -54,7 +54,7 @@ class OwnJobs:
         found = [_job(row) for row in rows[:wanted]]
         return JobPage(found, found[-1].id if len(rows) > wanted else None)
 
-    async def one(self, who: Principal, job_id: str) -> OwnJob:
+    async def one(self, who: Principal, job_id: str) -> FollowedJob:
         """One job. Raises NotFound for anybody else's."""
         identifier = read_job_id(job_id)
         async with self._record.connection() as connection:
@@ -64,8 +64,8 @@ class OwnJobs:
         return _job(row)
 
     async def follow(
-        self, who: Principal, job: OwnJob, check: Callable[[], Awaitable[Principal]]
-    ) -> AsyncIterator[OwnJob | None]:
+        self, who: Principal, job: FollowedJob, check: Callable[[], Awaitable[Principal]]
+    ) -> AsyncIterator[FollowedJob | None]:
         """The job now and whenever it has changed, until it is over; None: time has passed, nothing else.
 
         Raises what `check` does, within a second, once its caller may not follow any longer.
@@ -93,5 +93,5 @@ def _until(who: Principal) -> float:
     return min(_QUIET_S, max(0.0, (who.ends_at - datetime.now(UTC)).total_seconds()))
 
 
-def _job(row: Any) -> OwnJob:
-    return OwnJob(**dict(row))
+def _job(row: Any) -> FollowedJob:
+    return FollowedJob(**dict(row))

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.coalescing import Coalesced
-from app.domain.database import Record
+from app.domain.coalescing import Coalescer
+from app.domain.database import Database
 from app.domain.errors import NotFound, Unavailable
-from app.domain.jobs.notifications import Signals
+from app.domain.jobs.notifications import JobNotifications
 from db.postgres.pool import Connection
 from db.postgres.queries import query
 from db.types import State
@@ -20,7 +20,7 @@ _LOOK_S_MIN, _LOOK_S_MAX = 0.5, 4.0  # between looks, twice as long each time no
 _LOOKS_WAITING_MAX = 10_000
 
 
-class OwnJob(Struct, frozen=True, kw_only=True):
+class FollowedJob(Struct, frozen=True, kw_only=True):
     """A job as its owner sees it; `micro`: what it cost, or holds."""
 
     id: UUID
@@ -53,7 +53,7 @@ class OwnJob(Struct, frozen=True, kw_only=True):
 class Follower:
     """One who follows a job. `woken` is set when the job has changed; others may set it, too."""
 
-    def __init__(self, job: OwnJob) -> None:
+    def __init__(self, job: FollowedJob) -> None:
         self.job = job
         self.error: Exception | None = None  # why nobody looks any more
         self.woken = asyncio.Event()
@@ -73,7 +73,7 @@ class Follower:
 class _Followed:
     """One job, all who follow it, and the task that looks."""
 
-    def __init__(self, job: OwnJob) -> None:
+    def __init__(self, job: FollowedJob) -> None:
         self.job = job
         self.error: Exception | None = None
         self.followers: set[Follower] = set()
@@ -85,16 +85,16 @@ class _Followed:
             follower.woken.set()
 
 
-class JobLooks:
+class StatusPolling:
     """Looks at followed jobs when they are heard of; and now and then, since a signal may be lost."""
 
-    def __init__(self, record: Record, signals: Signals) -> None:
+    def __init__(self, record: Database, signals: JobNotifications) -> None:
         self._signals = signals
-        self._looks = Coalesced(record, _jobs, waiting_max=_LOOKS_WAITING_MAX)
+        self._looks = Coalescer(record, _jobs, waiting_max=_LOOKS_WAITING_MAX)
         self._followed: dict[UUID, _Followed] = {}
 
     @contextmanager
-    def following(self, job: OwnJob) -> Generator[Follower]:
+    def following(self, job: FollowedJob) -> Generator[Follower]:
         """Whoever is in the block follows the job, from what it knows of it on."""
         followed = self._followed.get(job.id)
         if followed is None or followed.error is not None:
@@ -134,7 +134,7 @@ class JobLooks:
 
     async def _has_changed(self, followed: _Followed) -> bool:
         try:
-            found = await self._looks.ask(followed.job.id)
+            found = await self._looks.submit(followed.job.id)
         except Unavailable:  # at the next look, then
             return False
         if found is None:
@@ -143,7 +143,7 @@ class JobLooks:
         return found != before
 
 
-async def _jobs(connection: Connection, wanted: Sequence[UUID]) -> list[OwnJob | None]:
+async def _jobs(connection: Connection, wanted: Sequence[UUID]) -> list[FollowedJob | None]:
     rows = await connection.fetch(query("followed_jobs"), wanted)
-    found = {row["id"]: OwnJob(**dict(row)) for row in rows}
+    found = {row["id"]: FollowedJob(**dict(row)) for row in rows}
     return [found.get(job) for job in wanted]

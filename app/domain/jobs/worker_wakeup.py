@@ -15,11 +15,11 @@ _FAILED_PAUSE_S = 0.05
 _UNREAD_MAX = 16  # nudges that nobody takes: all workers are busy, or none is there
 
 
-class Nudger:
+class WorkerWakeup:
     """`nudge(engine)` returns at once and never fails; many nudges within a pause become one message."""
 
     def __init__(self, redis_url: str) -> None:
-        self._sender = nudge.Sender(redis_url)
+        self._sender = nudge.WakeupSender(redis_url)
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="nudger")
         self._waiting: set[str] = set()
         self._sent: set[str] = set()  # not answered yet
@@ -33,7 +33,7 @@ class Nudger:
         self._opener.shutdown(wait=False, cancel_futures=True)
         self._sender.close()
 
-    def nudge(self, engine: str) -> None:
+    def wake(self, engine: str) -> None:
         """Tell the engine's workers that there is work. To be called from the event loop."""
         self._waiting.add(engine)
         if not (self._is_pausing or self._is_closed):

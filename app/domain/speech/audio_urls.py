@@ -23,7 +23,7 @@ class AudioRules(Struct, frozen=True, kw_only=True):
     require_owner: bool
 
 
-class AudioAddresses:
+class AudioUrls:
     """Signs addresses of audio, and tells whether one is good."""
 
     def __init__(self, secret: bytes, rules: AudioRules) -> None:

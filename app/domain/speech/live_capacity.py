@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Unavailable
 from db.postgres import jobs_api as jobs
 from db.types import Capabilities
@@ -38,7 +38,7 @@ class _Seen(Struct):
 class LiveCapacity:
     """Counts live jobs by engine. Another process's newest may be missed for half a second."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Database) -> None:
         self._record = record
         self._seen: dict[str, _Seen] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}

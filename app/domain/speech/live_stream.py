@@ -12,9 +12,9 @@ import redis
 import structlog
 
 from app.domain.errors import SpeechFailed, Unavailable
-from app.domain.jobs.notifications import Signals
+from app.domain.jobs.notifications import JobNotifications
 from app.domain.speech.outcomes import failure
-from app.domain.speech.service import Speech
+from app.domain.speech.service import SpeechService
 from app.domain.store_health import store_away
 from db.redis.live_audio import Chunk, End, Live, Reader
 from db.storage.objects import Objects, StoreError
@@ -27,11 +27,11 @@ _ENTRIES_MAX = 16  # of a stream, held at once
 _UNKNOWN_MS = 2**40  # given by a worker that does not say how much it is: the whole price
 
 
-class Listening:
+class LiveStreamReader:
     """Follows one job from an attempt on, for one reader."""
 
     def __init__(
-        self, signals: Signals, speech: Speech, store: Objects, job: UUID, *, attempt: int = 1
+        self, signals: JobNotifications, speech: SpeechService, store: Objects, job: UUID, *, attempt: int = 1
     ) -> None:
         self._signals = signals
         self._speech = speech

@@ -8,15 +8,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import NotFound, Unavailable
 from app.domain.identity.principals import Principal
-from app.domain.jobs.notifications import Signals
+from app.domain.jobs.notifications import JobNotifications
 from app.domain.speech.outcomes import failure
 from app.domain.speech.sample_texts import sample_text
-from app.domain.speech.service import Speech
+from app.domain.speech.service import SpeechService
 from app.domain.speech.validation import SpeechRequest
-from app.domain.store_health import StoreState, store_away
+from app.domain.store_health import StoreHealth, store_away
 from app.domain.voices.catalog import Catalogs, Offer
 from app.domain.voices.resolution import find
 from db.postgres.queries import query
@@ -44,12 +44,12 @@ class Samples:
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         catalogs: Catalogs,
-        speech: Speech,
-        signals: Signals,
+        speech: SpeechService,
+        signals: JobNotifications,
         store: Objects,
-        store_state: StoreState,
+        store_state: StoreHealth,
         *,
         public_url: str,
     ) -> None:

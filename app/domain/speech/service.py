@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from app.domain.billing.credits import refusal, used
 from app.domain.billing.price_book import PriceBook, Quote
-from app.domain.coalescing import Coalesced
-from app.domain.database import Record
+from app.domain.coalescing import Coalescer
+from app.domain.database import Database
 from app.domain.errors import (
     Invalid,
     NotFound,
@@ -25,11 +25,11 @@ from app.domain.errors import (
     Unavailable,
 )
 from app.domain.identity.principals import Principal
-from app.domain.jobs.notifications import Signals
-from app.domain.jobs.submission import Intake
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.jobs.submission import JobSubmitter
 from app.domain.speech.live_capacity import LiveCapacity
-from app.domain.speech.validation import Plan, SpeechRequest, plan, unknown_voice
-from app.domain.storage_quotas import Storage
+from app.domain.speech.validation import SpeechRequest, ValidatedSpeech, unknown_voice, validate
+from app.domain.storage_quotas import StorageQuotas
 from app.domain.voices.catalog import Catalog, Catalogs
 from app.domain.voices.mixes import mixed, unknown
 from app.domain.voices.resolution import Match, resolve
@@ -60,20 +60,20 @@ class Ticket(Struct, frozen=True, kw_only=True):
     engine: str
     message: str
     replayed: bool
-    plan: Plan
+    plan: ValidatedSpeech
 
 
-class Speech:
+class SpeechService:
     """What every dialect calls for speech."""
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         catalogs: Catalogs,
         prices: PriceBook,
-        intake: Intake,
-        signals: Signals,
-        storage: Storage,
+        intake: JobSubmitter,
+        signals: JobNotifications,
+        storage: StorageQuotas,
         limits: SpeechLimits,
     ) -> None:
         self._record = record
@@ -85,8 +85,8 @@ class Speech:
         self._limits = limits
         self._live_capacity = LiveCapacity(record)
         self._refunds_checked: dict[UUID, float] = {}  # accounts with few enough, and when that was seen
-        self._statuses = Coalesced(record, jobs_api.statuses, waiting_max=_LOOKS_WAITING_MAX)
-        self._polls = Coalesced(record, jobs_api.progress, waiting_max=_LOOKS_WAITING_MAX)
+        self._statuses = Coalescer(record, jobs_api.statuses, waiting_max=_LOOKS_WAITING_MAX)
+        self._polls = Coalescer(record, jobs_api.progress, waiting_max=_LOOKS_WAITING_MAX)
 
     async def submit(
         self,
@@ -123,7 +123,7 @@ class Speech:
     async def status(self, job_id: str) -> JobStatus:
         """What may be told of a job to whoever knows its id. Raises NotFound, in words pollers stop on."""
         identifier = read_job_id(job_id)
-        found = await self._statuses.ask(identifier) if identifier else None
+        found = await self._statuses.submit(identifier) if identifier else None
         if found is None:
             raise _no_job()
         return found
@@ -131,7 +131,7 @@ class Speech:
     async def progress(self, job_id: str) -> Progress:
         """The little of it that a poll shows. Raises NotFound as `status` does."""
         identifier = read_job_id(job_id)
-        found = await self._polls.ask(identifier) if identifier else None
+        found = await self._polls.submit(identifier) if identifier else None
         if found is None:
             raise _no_job()
         return found
@@ -205,7 +205,7 @@ class Speech:
         )
         raise TooManyRefunds(message, retry_after_s=_until_midnight_s(), limit=refunds_max)
 
-    async def _plan(self, request: SpeechRequest, characters_max: int) -> Plan:
+    async def _plan(self, request: SpeechRequest, characters_max: int) -> ValidatedSpeech:
         catalog = await self._catalogs.current()
         found = _match(catalog, request)
         if found is None:  # perhaps its engine has only just come up
@@ -215,15 +215,15 @@ class Speech:
             raise Unavailable("No speech engine is ready yet. Please try again in a moment.", retry_after_s=5)
         if found is None:
             raise unknown_voice(unknown(request.voice, catalog), catalog)
-        return plan(request, found.offer, characters_max=characters_max, reason=found.reason)
+        return validate(request, found.offer, characters_max=characters_max, reason=found.reason)
 
-    async def _quote(self, planned: Plan) -> Quote:
+    async def _quote(self, planned: ValidatedSpeech) -> Quote:
         characters = len(planned.params.text)
         audio_ms_max = characters * self._limits.audio_ms_per_character_max / min(planned.params.speed, 1.0)
         engine = planned.offer.engine.engine
         return await self._prices.quote(_KIND, engine, characters=characters, audio_ms_max=ceil(audio_ms_max))
 
-    def _job(self, who: Principal, planned: Plan, quote: Quote, *, live: bool) -> NewJob:
+    def _job(self, who: Principal, planned: ValidatedSpeech, quote: Quote, *, live: bool) -> NewJob:
         return NewJob(
             id=uuid4(),
             owner=who.account,

@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.domain.billing.settlement import settled_in_words
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import (
     DomainError,
     InFlight,
@@ -24,13 +24,13 @@ from app.domain.errors import (
     Unavailable,
 )
 from app.domain.identity.principals import Principal
-from app.domain.jobs.notifications import Signals
-from app.domain.speech.live_stream import Listening
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.speech.live_stream import LiveStreamReader
 from app.domain.speech.outcomes import check_audio, failure
-from app.domain.speech.service import Speech, Ticket
+from app.domain.speech.service import SpeechService, Ticket
 from app.domain.speech.validation import SpeechRequest
-from app.domain.store_health import StoreState
-from app.domain.stream_limits import Place, Streams
+from app.domain.store_health import StoreHealth
+from app.domain.stream_limits import ConcurrentStreams, Place
 from db.formats import FORMATS, Format
 from db.postgres.queries import query
 from db.storage.objects import Objects
@@ -44,7 +44,7 @@ _RECORD_TRIES = 3
 Ending = Literal["whole", "left", "broken"]  # of a stream: given to its end, its caller gone, our own fault
 
 
-class AnswerLimits(Struct, frozen=True, kw_only=True):
+class SynchronousLimits(Struct, frozen=True, kw_only=True):
     """The operator's choices for speech in the answer."""
 
     characters_max: int
@@ -53,7 +53,7 @@ class AnswerLimits(Struct, frozen=True, kw_only=True):
     refunds_max: int  # streams of an account a day that were cut off and refunded, outside incidents
 
 
-class Spoken(Struct, frozen=True, kw_only=True):
+class CompleteAudio(Struct, frozen=True, kw_only=True):
     """Finished speech. `price`, and what is left to spend (None: unlimited), in micro-credits."""
 
     job: JobStatus
@@ -62,10 +62,12 @@ class Spoken(Struct, frozen=True, kw_only=True):
     replayed: bool
 
 
-class Sounding:
+class LiveAudio:
     """Speech that has begun to sound. To be closed by whoever has it, whatever happens."""
 
-    def __init__(self, answers: "Answers", call: "_Call", first: bytes, rest: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self, answers: "SynchronousSpeech", call: "_Call", first: bytes, rest: AsyncIterator[bytes]
+    ) -> None:
         self.job_id: UUID = call.job_id
         self.format: Format = call.format
         self.rate_hz: int = call.rate_hz
@@ -105,18 +107,18 @@ class _Call(Struct, kw_only=True):
     job_has_ended: bool = False  # with its price settled, while we listened
 
 
-class Answers:
+class SynchronousSpeech:
     """What every dialect calls for speech in the answer."""
 
     def __init__(
         self,
-        speech: Speech,
-        record: Record,
-        signals: Signals,
+        speech: SpeechService,
+        record: Database,
+        signals: JobNotifications,
         store: Objects,
-        streams: Streams,
-        store_state: StoreState,
-        limits: AnswerLimits,
+        streams: ConcurrentStreams,
+        store_state: StoreHealth,
+        limits: SynchronousLimits,
     ) -> None:
         self._speech = speech
         self._record = record
@@ -128,12 +130,14 @@ class Answers:
         self._streams = streams
         self._listeners: Counter[UUID] = Counter()  # of jobs queued for later
 
-    async def later(self, who: Principal, request: SpeechRequest, key: str | None, *, route: str) -> Ticket:
+    async def enqueue(self, who: Principal, request: SpeechRequest, key: str | None, *, route: str) -> Ticket:
         """The job alone, for a caller who will come back for it."""
         most = self._limits.characters_max
         return await self._speech.submit(who, request, key, route=route, characters_max=most)
 
-    async def whole(self, who: Principal, request: SpeechRequest, key: str | None, *, route: str) -> Spoken:
+    async def complete(
+        self, who: Principal, request: SpeechRequest, key: str | None, *, route: str
+    ) -> CompleteAudio:
         """The speech when it is finished. Raises a job's refusals, InFlight, and Unavailable in the end."""
         with self._place():
             await self._store_state.require()
@@ -145,9 +149,9 @@ class Answers:
                 job = await self._signals.until(call.job_id, look, within_s=call.wait_s)
             return await self._spoken(job or await self._given_up(call))
 
-    async def live(
+    async def stream(
         self, who: Principal, request: SpeechRequest, key: str | None, *, route: str
-    ) -> Sounding | Spoken:
+    ) -> LiveAudio | CompleteAudio:
         """The speech from its first sound on; a replay is finished. Raises as `whole`, TooManyStreams, and
         TooManyRefunds.
         """
@@ -165,7 +169,7 @@ class Answers:
             stream.pop_all()  # it is free again when the sounding is closed
             return sounding
 
-    async def overheard(self, job: JobStatus, who: Principal | None, *, address: str) -> Sounding:
+    async def attach(self, job: JobStatus, who: Principal | None, *, address: str) -> LiveAudio:
         """A job queued for later, from its first sound on: one of its owner's streams, or of an address.
 
         Raises Unavailable, TooManyStreams, NotFound.
@@ -204,9 +208,9 @@ class Answers:
             del self._listeners[job]
             self._signals.beside(self._speech.unlisten(job))
 
-    async def _begun(self, call: _Call, *, attempt: int = 1) -> Sounding | None:
+    async def _begun(self, call: _Call, *, attempt: int = 1) -> LiveAudio | None:
         """The audio once it sounds; None: not in time."""
-        listening = Listening(self._signals, self._speech, self._store, call.job_id, attempt=attempt)
+        listening = LiveStreamReader(self._signals, self._speech, self._store, call.job_id, attempt=attempt)
         chunks = listening.chunks()
         with self._cancelling(call):
             try:
@@ -216,7 +220,7 @@ class Answers:
                 return None
             if not first:
                 raise SpeechFailed("no_audio")
-        return Sounding(self, call, first, chunks)
+        return LiveAudio(self, call, first, chunks)
 
     def end_stream(self, call: _Call, ending: Ending) -> None:
         """The stream is over. Without a key nobody comes back for the job: it is cancelled where its caller
@@ -327,7 +331,7 @@ class Answers:
         job = await self._speech.status(str(job_id))
         return None if job.state in ("queued", "processing") else job
 
-    async def _replayed(self, job_id: UUID) -> Spoken:
+    async def _replayed(self, job_id: UUID) -> CompleteAudio:
         job = await self._final(job_id)
         if job is None:
             raise InFlight(
@@ -335,7 +339,7 @@ class Answers:
             )
         return await self._spoken(job, replayed=True)
 
-    async def _spoken(self, job: JobStatus, *, replayed: bool = False) -> Spoken:
+    async def _spoken(self, job: JobStatus, *, replayed: bool = False) -> CompleteAudio:
         """The finished speech. Raises why there is none."""
         if job.state != "completed":
             raise failure(job)
@@ -343,7 +347,7 @@ class Answers:
         async with self._record.connection() as connection:
             row = await connection.fetchrow(query("price_and_rest"), job.id)
         assert row is not None
-        return Spoken(job=job, price=row["price"], spendable=row["spendable"], replayed=replayed)
+        return CompleteAudio(job=job, price=row["price"], spendable=row["spendable"], replayed=replayed)
 
 
 async def _insist(act: Callable[[], Awaitable[None]]) -> None:

@@ -41,7 +41,7 @@ class SpeechRequest(Struct, frozen=True, kw_only=True):
     bitrate_kbps: int | None = None
 
 
-class Plan(Struct, frozen=True):
+class ValidatedSpeech(Struct, frozen=True):
     """What will be spoken, and by which engine."""
 
     offer: Offer
@@ -85,7 +85,9 @@ class Plan(Struct, frozen=True):
         return len(self.params.text) * self.offer.engine.cost_us_per_character
 
 
-def plan(request: SpeechRequest, offer: Offer, *, characters_max: int, reason: str = "") -> Plan:
+def validate(
+    request: SpeechRequest, offer: Offer, *, characters_max: int, reason: str = ""
+) -> ValidatedSpeech:
     """The request with every default filled in. Raises Invalid and TextTooLong, naming field and limit.
 
     `reason`: why this voice speaks where another was asked for; kept with the job.
@@ -105,12 +107,12 @@ def plan(request: SpeechRequest, offer: Offer, *, characters_max: int, reason: s
         asked_voice=request.voice.strip() if reason else UNSET,
         voice_reason=reason or UNSET,
     )
-    planned = Plan(offer, params)
+    planned = ValidatedSpeech(offer, params)
     _check_length(planned)
     return planned
 
 
-def _check_length(planned: Plan) -> None:
+def _check_length(planned: ValidatedSpeech) -> None:
     """Raise TextTooLong where the audio would be longer, or its file larger, than its worker makes."""
     engine, speed = planned.offer.engine, planned.params.speed
     seconds_max = float(engine.audio_s_max)

@@ -20,7 +20,7 @@ _WAIT_S_MAX = 15.0
 _KEPT_MAX = 500  # of 240 small numbers
 
 
-class WaveformLooks:
+class WaveformCache:
     """Measures the audio of jobs, one at a time: speech comes first."""
 
     def __init__(self, store: Objects) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from app.domain.billing.credits import refusal, used
 from app.domain.billing.price_book import PriceBook, Quote
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import ConnectionLost, Invalid, MissingText, NotFound, TextTooLong
 from app.domain.identity.principals import Principal
 from app.domain.speech.service import check_idempotency_key
@@ -46,10 +46,10 @@ class Receipt(Struct, frozen=True, kw_only=True):
     replayed: bool
 
 
-class LiveTranscripts:
+class LiveSessions:
     """Sessions begin here if their client likes, and are paid for here, once each."""
 
-    def __init__(self, record: Record, prices: PriceBook, secret: bytes, *, characters_max: int) -> None:
+    def __init__(self, record: Database, prices: PriceBook, secret: bytes, *, characters_max: int) -> None:
         self._record = record
         self._prices = prices
         self._secret = secret

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from app.domain.billing.credits import refusal, spendable
 from app.domain.billing.price_book import PriceBook
-from app.domain.coalescing import Coalesced
-from app.domain.database import Record
+from app.domain.coalescing import Coalescer
+from app.domain.database import Database
 from app.domain.errors import (
     DomainError,
     InFlight,
@@ -25,11 +25,11 @@ from app.domain.errors import (
     UnknownLanguage,
 )
 from app.domain.identity.principals import Principal
-from app.domain.jobs.notifications import Signals
-from app.domain.jobs.submission import Intake
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.jobs.submission import JobSubmitter
 from app.domain.speech.service import check_idempotency_key
-from app.domain.storage_quotas import Storage
-from app.domain.store_health import StoreState, store_away
+from app.domain.storage_quotas import StorageQuotas
+from app.domain.store_health import StoreHealth, store_away
 from app.domain.transcription.outcomes import of_transcription, unsupported
 from app.domain.transcription.stored_transcripts import read_transcript
 from app.domain.voices.catalog import Catalogs
@@ -92,23 +92,23 @@ class Transcribed(Struct, frozen=True, kw_only=True):
     replayed: bool
 
 
-class Transcriptions:
+class TranscriptionService:
     """What every dialect calls for transcription."""
 
     def __init__(
         self,
-        record: Record,
+        record: Database,
         catalogs: Catalogs,
         prices: PriceBook,
-        intake: Intake,
-        signals: Signals,
+        intake: JobSubmitter,
+        signals: JobNotifications,
         store: Objects,
-        storage: Storage,
-        store_state: StoreState,
+        storage: StorageQuotas,
+        store_state: StoreHealth,
         limits: TranscriptionLimits,
     ) -> None:
         self._storage = storage
-        self._looks = Coalesced(record, jobs_api.transcriptions, waiting_max=_LOOKS_WAITING_MAX)
+        self._looks = Coalescer(record, jobs_api.transcriptions, waiting_max=_LOOKS_WAITING_MAX)
         self._record = record
         self._catalogs = catalogs
         self._prices = prices
@@ -235,7 +235,7 @@ class Transcriptions:
 
     async def _ended(self, who: Principal, job: UUID) -> TranscriptionJob | None:
         """The job where it is in its last state."""
-        found = await self._looks.ask((job, who.account))
+        found = await self._looks.submit((job, who.account))
         is_over = found is not None and found.state not in ("queued", "processing")
         return found if is_over else None
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.billing.settlement import OPEN, settled_in_words
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Gone, NotFound, NotReady
 from app.domain.identity.principals import Principal
 from app.domain.speech.service import read_job_id
@@ -18,7 +18,7 @@ from db.storage.transcripts import Transcript
 from db.types import TranscriptionJob
 
 
-class KeptTranscript(Struct, frozen=True, kw_only=True):
+class StoredTranscript(Struct, frozen=True, kw_only=True):
     """A transcript, and until when it is kept."""
 
     job_id: UUID
@@ -26,14 +26,14 @@ class KeptTranscript(Struct, frozen=True, kw_only=True):
     kept_until: datetime | None
 
 
-class KeptTranscripts:
+class StoredTranscripts:
     """Reads them. A stranger's transcription is as unknown as one there never was."""
 
-    def __init__(self, record: Record, store: Objects) -> None:
+    def __init__(self, record: Database, store: Objects) -> None:
         self._record = record
         self._store = store
 
-    async def one(self, who: Principal, job_id: str) -> KeptTranscript:
+    async def one(self, who: Principal, job_id: str) -> StoredTranscript:
         """One transcript. Raises NotFound, NotReady, Gone and Unavailable."""
         identifier = read_job_id(job_id)
         job = identifier and await self._job(who, identifier)
@@ -48,7 +48,7 @@ class KeptTranscripts:
                 f"This transcription came to nothing ({job.code or job.state}). {settled_in_words(job)}"
             )
         transcript = await read_transcript(self._store, job)
-        return KeptTranscript(job_id=job.id, transcript=transcript, kept_until=job.kept_until)
+        return StoredTranscript(job_id=job.id, transcript=transcript, kept_until=job.kept_until)
 
     async def _job(self, who: Principal, job: UUID) -> TranscriptionJob | None:
         async with self._record.connection() as connection:

@@ -8,9 +8,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Unavailable
-from app.domain.shared_value import Shared
+from app.domain.shared_value import SharedValue
 from app.domain.voices.stock_voices import PROFILES, Profile
 from db.postgres.queries import query
 from db.types import Capabilities, Voice
@@ -62,11 +62,11 @@ class Catalogs:
     `chosen`: the operator's choice of voices, by name without case.
     """
 
-    def __init__(self, record: Record, chosen: Mapping[str, str]) -> None:
+    def __init__(self, record: Database, chosen: Mapping[str, str]) -> None:
         self._record = record
         self._chosen = chosen
         self._texts: tuple[tuple[str, ...], frozenset[str], frozenset[str]] = (), frozenset(), frozenset()
-        self._shared = Shared(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S)
+        self._shared = SharedValue(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S)
 
     async def current(self) -> Catalog:
         """The catalog: fresh, or some seconds old while it is read anew.

@@ -12,8 +12,8 @@ from app import metrics
 from app.domain.errors import BadRequest, DomainError, HeadersTooLarge, TooSlow
 from app.http.connection.http10 import Http10
 from app.http.connection.request_head import check_head
-from app.http.connection.write_buffer import Joined
-from app.http.error_shapes import Asked, answer
+from app.http.connection.write_buffer import BufferedTransport
+from app.http.error_shapes import ErrorContext, answer
 from app.http.middleware import request_id_of
 
 # So much is read and thrown away, so that a caller still sending sees the answer rather than a reset.
@@ -48,7 +48,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller who then says nothing, or says it for ever, is not waited for."""
-        super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
+        super().connection_made(cast("asyncio.Transport", BufferedTransport(transport, self.loop)))
         self._awaited_since = self.loop.time()
         self._look = self.loop.call_later(self.head_wait_s, self._look_at_the_clock)
 
@@ -266,7 +266,7 @@ def protocol(*, head_bytes_max: int, head_wait_s: float, body_wait_s: float) -> 
 
 def _response(error: DomainError, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
     request_id = request_id_of(headers)
-    asked = Asked(
+    asked = ErrorContext(
         path=url.partition(b"?")[0].decode("latin-1"),
         has_xi_key=any(name == b"xi-api-key" for name, _ in headers),
         user_type=None,

@@ -6,7 +6,7 @@ from typing import Any
 _HELD_BYTES_MAX = 16_384
 
 
-class Joined:
+class BufferedTransport:
     """A transport: writes of one turn of the loop become one, since each costs us and its reader a waking.
 
     They leave when the turn is over. So do those of other connections, one behind the other: who reads

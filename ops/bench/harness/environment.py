@@ -52,7 +52,7 @@ _LIMITS = {  # all of them on, none in the way
 }
 
 
-class Field(Struct, frozen=True, kw_only=True):
+class Environment(Struct, frozen=True, kw_only=True):
     """What runs, by name: some of PROGRAMS, and `postgres` among the process ids."""
 
     folder: Path
@@ -65,7 +65,7 @@ class Field(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def field(programs: Sequence[str] = PROGRAMS) -> Generator[Field]:
+def environment(programs: Sequence[str] = PROGRAMS) -> Generator[Environment]:
     """The servers and these programs, started and warm enough to answer; stopped and removed at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="codevoice-bench-")))
@@ -95,7 +95,7 @@ def field(programs: Sequence[str] = PROGRAMS) -> Generator[Field]:
             )
             variables = environ | {"CODEVOICE_PORT": str(port)}
             pids[name] = stack.enter_context(_process(argv, variables, port, folder / f"{name}.log"))
-        yield Field(
+        yield Environment(
             folder=folder,
             owner_url=owner_url,
             app_url=app_url,

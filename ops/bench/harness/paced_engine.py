@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from db.formats import FORMATS
 from db.types import Capabilities, Voice
-from workers.engines import Interrupted, Speech, Utterance
+from workers.engines import Interrupted, Synthesis, Utterance
 
 SLOTS = 12
 TRACE = "CODEVOICE_BENCH_TRACE"
@@ -54,7 +54,7 @@ class PacedEngine:
         cost_us_per_character=1000,
     )
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         return [_PacedSpeech(utterance.text) for utterance in batch]
 
     def close(self) -> None: ...

@@ -10,24 +10,24 @@ import numpy as np
 from db.types import SpeechParams
 from ops.bench.harness.paced_engine import VOICE, PacedEngine
 from workers.audio.encoder import Encoder
-from workers.engines import Interrupted, Speech, Utterance
+from workers.engines import Interrupted, Synthesis, Utterance
 
 ENGINE = "ops.bench.harness.pattern_engine:engine"
 CHUNK_S = 0.1
 _RATE_HZ = PacedEngine.capabilities.sample_rate_hz
 
 
-def engine() -> "TellingEngine":
+def engine() -> "PatternEngine":
     """For CODEVOICE_ENGINE."""
-    return TellingEngine()
+    return PatternEngine()
 
 
-class TellingEngine(PacedEngine):
+class PatternEngine(PacedEngine):
     """Speaks as fast as it is heard: as many chunks as a text's first word tells, one where it tells none."""
 
     slots = 64
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         return [_Telling(utterance.text) for utterance in batch]
 
 

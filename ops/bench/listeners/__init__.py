@@ -44,7 +44,7 @@ from ops.bench.listeners.crowd import Crowd, Received, Wish
 from ops.bench.listeners.player import Playback, played
 from ops.bench.listeners.texts import long_text, short_text
 from ops.bench.voices.speaking import BYTES_PER_S, RATE_HZ, speak, speech_request
-from ops.say import Door
+from ops.say import ApiClient
 from ops.stack.running import Stack
 from ops.transcribe import TranscribeError, transcribe
 from workers.audio.encoder import wav_header
@@ -213,7 +213,7 @@ def _transcribed(stack: Stack, file: Path) -> Generator[list[float]]:
     def run() -> None:
         began = time.monotonic()
         try:
-            transcribe(Door(url=stack.url, api_key=stack.api_key), file, language="en", report=report)
+            transcribe(ApiClient(url=stack.url, api_key=stack.api_key), file, language="en", report=report)
         except TranscribeError as error:
             failed.append(str(error))
         took_s.append(time.monotonic() - began)

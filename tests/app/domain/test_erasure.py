@@ -22,7 +22,7 @@ from redis import Redis
 
 from db.redis.live_audio import Live
 from db.storage.objects import Objects
-from db.storage.personal_data import Volatile
+from db.storage.personal_data import RedisTraces
 from ops import cli
 from tests.app.conftest import End, Person, Say, SignUp
 from tests.app.front import PASSWORD, SECRETS, Front
@@ -213,7 +213,7 @@ def test_whoever_is_stopped_in_the_middle_goes_on_by_the_same_command(
         elif step == "mails":
             patched.setattr("app.domain.admin.erasure.forget_mails", die)
         else:
-            patched.setattr(Volatile, step, die)
+            patched.setattr(RedisTraces, step, die)
         with pytest.raises(Killed):
             run("users", "erase", traces.person.email, *WHY)
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from app.domain.accounts.password_hashing import Passwords, argon2id
+from app.domain.accounts.password_hashing import PasswordHasher, argon2id
 from app.domain.accounts.service import demo_account
 from app.domain.billing.credits import credits, in_words, refusal, used
 from app.domain.errors import Internal, Unavailable
@@ -44,7 +44,7 @@ class CountingHasher:
 
 async def test_nobodys_password_costs_as_much_as_somebodys() -> None:
     hasher = CountingHasher()
-    passwords = Passwords(hasher, threads=1, waiting_max=1)
+    passwords = PasswordHasher(hasher, threads=1, waiting_max=1)
     kept = await passwords.hash(PASSWORD)
 
     results = [await passwords.verify(kept, PASSWORD), await passwords.verify(None, PASSWORD)]
@@ -56,7 +56,7 @@ async def test_nobodys_password_costs_as_much_as_somebodys() -> None:
 
 
 async def test_too_many_at_once_are_refused() -> None:
-    passwords = Passwords(argon2id(), threads=1, waiting_max=2)
+    passwords = PasswordHasher(argon2id(), threads=1, waiting_max=2)
 
     results = await asyncio.gather(*(passwords.hash(PASSWORD) for _ in range(8)), return_exceptions=True)
     again = await passwords.hash(PASSWORD)

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.billing.price_book import PriceBook
-from app.domain.coalescing import Coalesced
-from app.domain.database import Record
+from app.domain.coalescing import Coalescer
+from app.domain.database import Database
 from app.domain.errors import Contended, Unavailable
 from app.domain.speech.live_capacity import LiveCapacity
 from db.postgres.pool import Connection
@@ -32,8 +32,8 @@ async def wire(database_url: str) -> AsyncGenerator[Wire]:
 
 
 @pytest.fixture
-async def record(wire: Wire) -> AsyncGenerator[Record]:
-    record = Record(
+async def record(wire: Wire) -> AsyncGenerator[Database]:
+    record = Database(
         wire.url,
         connections_max=4,
         statement_timeout_ms=30_000,
@@ -46,27 +46,27 @@ async def record(wire: Wire) -> AsyncGenerator[Record]:
     await record.close()
 
 
-async def by_connection(record: Record) -> None:
+async def by_connection(record: Database) -> None:
     async with record.connection() as connection:
         assert await connection.fetchval("SELECT true")
 
 
-async def in_transaction(record: Record) -> None:
+async def in_transaction(record: Database) -> None:
     async with record.connection() as connection, connection.transaction():
         assert await connection.fetchval("SELECT true")
 
 
-async def by_session(record: Record) -> None:
+async def by_session(record: Database) -> None:
     async with record.session() as session:
         assert (await session.execute(text("SELECT true"))).scalar()
 
 
-async def coalesced(record: Record) -> None:
+async def coalesced(record: Database) -> None:
     async def ask(connection: Connection, questions: Any) -> list[bool]:
         return [await connection.fetchval("SELECT true") for _ in questions]
 
-    asker = Coalesced[int, bool](record, ask, waiting_max=10)
-    assert await asyncio.gather(asker.ask(1), asker.ask(2)) == [True, True]
+    asker = Coalescer[int, bool](record, ask, waiting_max=10)
+    assert await asyncio.gather(asker.submit(1), asker.submit(2)) == [True, True]
 
 
 WAYS = (by_connection, in_transaction, by_session, coalesced)
@@ -74,7 +74,7 @@ WAYS = (by_connection, in_transaction, by_session, coalesced)
 
 @pytest.mark.parametrize("way", WAYS, ids=[way.__name__ for way in WAYS])
 async def test_whoever_waits_for_a_silent_database_is_told_so_and_it_comes_back(
-    record: Record, wire: Wire, way: Callable[[Record], Awaitable[None]]
+    record: Database, wire: Wire, way: Callable[[Database], Awaitable[None]]
 ) -> None:
     await asyncio.gather(*(way(record) for _ in range(3)))
 
@@ -107,9 +107,9 @@ async def until_it_works(act: Callable[[], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("way", [by_connection, coalesced], ids=["by_connection", "coalesced"])
 async def test_who_is_cancelled_does_not_wait_for_a_silent_database(
-    wire: Wire, way: Callable[[Record], Awaitable[None]]
+    wire: Wire, way: Callable[[Database], Awaitable[None]]
 ) -> None:
-    record = Record(
+    record = Database(
         wire.url,
         connections_max=1,
         statement_timeout_ms=30_000,
@@ -134,7 +134,7 @@ async def test_who_is_cancelled_does_not_wait_for_a_silent_database(
     await record.close()
 
 
-async def test_a_busy_database_is_not_a_silent_one(record: Record) -> None:
+async def test_a_busy_database_is_not_a_silent_one(record: Database) -> None:
     async def slow() -> None:
         async with record.connection() as connection:
             await connection.execute(f"SELECT pg_sleep({3 * SILENT_S})")
@@ -142,7 +142,7 @@ async def test_a_busy_database_is_not_a_silent_one(record: Record) -> None:
     await asyncio.gather(*(slow() for _ in range(4)))  # all connections of the pool
 
 
-class Slow(Record):
+class Slow(Database):
     """No connection is free, ever."""
 
     def __init__(self) -> None:
@@ -162,12 +162,12 @@ class Slow(Record):
 SPEAKER = msgspec.structs.replace(ENGINE, live_max=2)
 
 
-async def a_quote(record: Record) -> Callable[[], Awaitable[object]]:
+async def a_quote(record: Database) -> Callable[[], Awaitable[object]]:
     prices = PriceBook(record)
     return lambda: prices.quote("speech", "parrot")
 
 
-async def a_live_place(record: Record) -> Callable[[], Awaitable[object]]:
+async def a_live_place(record: Database) -> Callable[[], Awaitable[object]]:
     capacity = LiveCapacity(record)
 
     async def take() -> None:
@@ -179,7 +179,7 @@ async def a_live_place(record: Record) -> Callable[[], Awaitable[object]]:
 
 @pytest.mark.parametrize("made", [a_quote, a_live_place])
 async def test_those_who_wait_for_the_same_reading_fail_together(
-    made: Callable[[Record], Awaitable[Callable[[], Awaitable[object]]]],
+    made: Callable[[Database], Awaitable[Callable[[], Awaitable[object]]]],
 ) -> None:
     record = Slow()
     ask = await made(record)
@@ -193,7 +193,7 @@ async def test_those_who_wait_for_the_same_reading_fail_together(
 
 
 async def test_the_prices_are_quoted_while_the_database_is_away_for_a_moment(
-    record: Record, wire: Wire
+    record: Database, wire: Wire
 ) -> None:
     prices = PriceBook(record)
     known = await prices.quote("speech", "parrot")
@@ -206,7 +206,7 @@ async def test_the_prices_are_quoted_while_the_database_is_away_for_a_moment(
 @pytest.mark.parametrize("way", ["connection", "session"])
 @pytest.mark.parametrize("state", ["40P01", "40001", "55P03"])  # deadlock, serialization, lock timeout
 async def test_a_statement_taken_back_by_postgres_is_to_be_sent_again(
-    record: Record, way: str, state: str
+    record: Database, way: str, state: str
 ) -> None:
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = '{state}'; END $$"
 
@@ -222,7 +222,7 @@ async def test_a_statement_taken_back_by_postgres_is_to_be_sent_again(
         await act()
 
 
-async def test_questions_whose_statement_was_taken_back_are_asked_again(record: Record) -> None:
+async def test_questions_whose_statement_was_taken_back_are_asked_again(record: Database) -> None:
     tries: list[int] = []
 
     async def ask(_: Connection, questions: Any) -> list[str]:
@@ -231,14 +231,14 @@ async def test_questions_whose_statement_was_taken_back_are_asked_again(record: 
             raise asyncpg.DeadlockDetectedError("as asked")
         return ["answered"] * len(questions)
 
-    asker = Coalesced[int, str](record, ask, waiting_max=10)
+    asker = Coalescer[int, str](record, ask, waiting_max=10)
 
-    assert await asker.ask(1) == "answered"
+    assert await asker.submit(1) == "answered"
     assert len(tries) == 2
 
 
 @pytest.mark.parametrize("state", ["25006", "53100", "58030"])  # no longer the primary; disk full; disk fails
-async def test_a_database_that_cannot_write_is_a_refusal(record: Record, state: str) -> None:
+async def test_a_database_that_cannot_write_is_a_refusal(record: Database, state: str) -> None:
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = '{state}'; END $$"
 
     async def act() -> None:

@@ -10,20 +10,20 @@ import pytest
 from app.domain import stream_limits as streams_module
 from app.domain.errors import TooManyStreams
 from app.domain.identity.principals import Principal
-from app.domain.stream_limits import Place, StreamLimits, Streams
+from app.domain.stream_limits import ConcurrentStreams, Place, StreamLimits
 from db.redis.open_streams import OpenStreams, StreamCounts
 
 LIMITS = StreamLimits(key_max=3, account_max=4, address_max=2, wait_s=5)
-Open = Callable[..., Streams]
+Open = Callable[..., ConcurrentStreams]
 
 
 @pytest.fixture
 async def process(redis_url: str) -> AsyncGenerator[Open]:
     """Streams of one process more; `lease_s`: how long it is believed when it says no more."""
-    opened: list[Streams] = []
+    opened: list[ConcurrentStreams] = []
 
-    def one(*, lease_s: float = 60, url: str = redis_url) -> Streams:
-        opened.append(Streams(StreamCounts(url, lease_s=lease_s), LIMITS))
+    def one(*, lease_s: float = 60, url: str = redis_url) -> ConcurrentStreams:
+        opened.append(ConcurrentStreams(StreamCounts(url, lease_s=lease_s), LIMITS))
         return opened[-1]
 
     yield one
@@ -43,7 +43,7 @@ def caller(key: bool = True) -> Principal:
     )
 
 
-async def taken(streams: Streams, who: Principal, times: int) -> list[Place]:
+async def taken(streams: ConcurrentStreams, who: Principal, times: int) -> list[Place]:
     """The places it gets, of so many wanted at once."""
     found = await asyncio.gather(*(streams.take(who) for _ in range(times)), return_exceptions=True)
     assert {type(each) for each in found} <= {Place, TooManyStreams}
@@ -136,7 +136,7 @@ class Faulty:
 async def test_a_mistake_does_not_end_the_renewal_of_what_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams_module, "_RENEW_S", 0.01)
     store = Faulty()
-    streams = Streams(store, LIMITS)
+    streams = ConcurrentStreams(store, LIMITS)
     await streams.open()
     await streams.take(caller())
 

@@ -21,7 +21,7 @@ from app.domain.errors import (
     Unavailable,
     UnknownVoice,
 )
-from app.http.error_shapes import Asked, answer
+from app.http.error_shapes import ErrorContext, answer
 from db.logging import hashed
 from tests.app.conftest import Person
 from tests.app.front import Front
@@ -93,7 +93,7 @@ def test_elevenlabs_shape(front: Front, path: str) -> None:
 
 
 def shaped(path: str, error: DomainError, *, xi: bool = False) -> tuple[int, dict[str, str], dict[str, Any]]:
-    found = answer(error, Asked(path=path, has_xi_key=xi, user_type="registered", request_id="r"))
+    found = answer(error, ErrorContext(path=path, has_xi_key=xi, user_type="registered", request_id="r"))
     return found.status, found.headers, json.loads(found.body)
 
 

@@ -12,7 +12,7 @@ from litestar.types import Scope
 from redis import Redis
 
 from app.application import handlers
-from app.http.client_address import Clients, networks
+from app.http.client_address import ClientAddresses, networks
 from db.settings import SettingsError
 from tests.app.conftest import PASSWORD, AddKey, OpenAccount, Person, Run
 from tests.app.front import Front
@@ -250,7 +250,7 @@ def scope(peer: str | None, *forwarded: str) -> Scope:
     ],
 )
 def test_where_a_request_comes_from(peer: str | None, forwarded: list[str], counted: str) -> None:
-    clients = Clients(networks("10.0.0.0/8, fd00::/8"))
+    clients = ClientAddresses(networks("10.0.0.0/8, fd00::/8"))
 
     assert clients.counted_as(scope(peer, *forwarded)) == counted
 

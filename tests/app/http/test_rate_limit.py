@@ -7,8 +7,8 @@ import pytest
 from litestar.types import Scope
 
 from app.domain.errors import RateLimited, Unauthenticated
-from app.http.client_address import Clients
-from app.http.rate_limit import Gate, Limits
+from app.http.client_address import ClientAddresses
+from app.http.rate_limit import Limits, RateLimitGuard
 from tests.app.domain.test_rate_limiting import Clock, Shelf
 
 LIMITS = Limits(
@@ -32,7 +32,7 @@ def scope() -> Scope:
     return cast("Scope", {"client": ("192.0.2.1", 1), "headers": [], "state": {}})
 
 
-async def is_refused(gate: Gate) -> bool:
+async def is_refused(gate: RateLimitGuard) -> bool:
     try:
         async with gate.guess(scope(), "somebody@example.org"):
             return False
@@ -42,7 +42,7 @@ async def is_refused(gate: Gate) -> bool:
 
 @pytest.mark.parametrize(("end", "counts"), [("leaves", False), ("is wrong", True), ("is right", False)])
 async def test_only_a_password_that_was_wrong_is_counted(end: str, counts: bool) -> None:
-    gate = Gate(LIMITS, Shelf(Clock()), Clients(()), str.encode)
+    gate = RateLimitGuard(LIMITS, Shelf(Clock()), ClientAddresses(()), str.encode)
     looking = asyncio.Event()
 
     async def guess() -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import SpeechFailed
 from app.domain.speech.synchronous import Ending
-from app.http.disconnects import ClientLeft, Live, unless_left
+from app.http.disconnects import ClientDisconnected, LiveResponse, cancel_on_disconnect
 from db.storage.objects import StoreError
 
 
@@ -34,7 +34,7 @@ class Connection:
     async def answer(self, chunks: AsyncIterator[bytes]) -> list[Ending]:
         """Every ending that was reported."""
         endings: list[Ending] = []
-        live = Live(chunks, headers={}, media_type="audio/wav", ended=endings.append)
+        live = LiveResponse(chunks, headers={}, media_type="audio/wav", ended=endings.append)
         await live.to_asgi_response(None, cast("Any", None))(cast("Any", {}), self.receive, self.send)
         return endings
 
@@ -72,7 +72,7 @@ async def test_what_cannot_be_made_is_broken_and_not_completed(error: Exception)
 
 async def test_a_bug_in_making_it_is_ours_and_is_not_hidden() -> None:
     endings: list[Ending] = []
-    live = Live(failing(ZeroDivisionError()), headers={}, media_type="a/b", ended=endings.append)
+    live = LiveResponse(failing(ZeroDivisionError()), headers={}, media_type="a/b", ended=endings.append)
     connection = Connection()
 
     with pytest.raises(ZeroDivisionError):
@@ -110,7 +110,7 @@ async def test_leaving_is_reported_before_the_chunks_are_done_with() -> None:
             with suppress(asyncio.CancelledError):
                 await may_close.wait()
 
-    live = Live(chunks(), headers={}, media_type="a/b", ended=endings.append)
+    live = LiveResponse(chunks(), headers={}, media_type="a/b", ended=endings.append)
     answer = live.to_asgi_response(None, cast("Any", None))
     sending = asyncio.create_task(answer(cast("Any", {}), connection.receive, connection.send))
     await is_closing.wait()
@@ -148,12 +148,12 @@ def returning(sound: Sound, lost: int, begun: asyncio.Event) -> Callable[[], Awa
 async def test_what_comes_although_its_client_has_left_is_closed(lost: int) -> None:
     connection, sound, begun = Connection(), Sound(), asyncio.Event()
     waiting = asyncio.create_task(
-        unless_left(connection.receive, cast("Any", returning(sound, lost, begun)()))
+        cancel_on_disconnect(connection.receive, cast("Any", returning(sound, lost, begun)()))
     )
     await begun.wait()
     connection.has_left.set()
 
-    with pytest.raises(ClientLeft):
+    with pytest.raises(ClientDisconnected):
         await waiting
     assert sound.endings == ["left"]
 
@@ -161,7 +161,9 @@ async def test_what_comes_although_its_client_has_left_is_closed(lost: int) -> N
 @pytest.mark.parametrize("times", [1, 2])
 async def test_what_comes_although_its_request_was_cancelled_is_closed(times: int) -> None:
     connection, sound, begun = Connection(), Sound(), asyncio.Event()
-    waiting = asyncio.create_task(unless_left(connection.receive, cast("Any", returning(sound, 2, begun)())))
+    waiting = asyncio.create_task(
+        cancel_on_disconnect(connection.receive, cast("Any", returning(sound, 2, begun)()))
+    )
     await begun.wait()
     for _ in range(times):  # the second while the first is being carried out
         waiting.cancel()
@@ -178,7 +180,7 @@ async def test_what_comes_in_time_is_handed_over_open() -> None:
     sound = Sound()
     act = returning(sound, 0, asyncio.Event())
 
-    assert await unless_left(Connection().receive, cast("Any", act())) is sound
+    assert await cancel_on_disconnect(Connection().receive, cast("Any", act())) is sound
     assert sound.endings == []
 
 
@@ -187,4 +189,4 @@ async def test_a_refusal_is_passed_on() -> None:
         raise SpeechFailed("engine_failed")
 
     with pytest.raises(SpeechFailed):
-        await unless_left(Connection().receive, act())
+        await cancel_on_disconnect(Connection().receive, act())

@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from app.http.connection.write_buffer import Joined
+from app.http.connection.write_buffer import BufferedTransport
 
 
 class Wire:
@@ -23,9 +23,9 @@ class Wire:
         return self.is_closed
 
 
-def joined() -> tuple[Wire, Joined]:
+def joined() -> tuple[Wire, BufferedTransport]:
     wire = Wire()
-    return wire, Joined(cast("asyncio.Transport", wire), asyncio.get_running_loop())
+    return wire, BufferedTransport(cast("asyncio.Transport", wire), asyncio.get_running_loop())
 
 
 async def test_head_and_body_are_one_write() -> None:

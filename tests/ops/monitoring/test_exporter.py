@@ -18,7 +18,7 @@ from db.types import Capabilities
 from ops import collectors
 from ops.exporter import Exporter, Look, pause_s
 from tests.ops.conftest import Job, Owner, Told
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 
 
 def values(seen: Sequence[Metric]) -> dict[str, float]:
@@ -28,8 +28,8 @@ def values(seen: Sequence[Metric]) -> dict[str, float]:
 
 
 @pytest.fixture
-def link(database: tuple[str, str]) -> Generator[Link]:
-    made = Link(database[1], "exporter")
+def link(database: tuple[str, str]) -> Generator[WorkerLink]:
+    made = WorkerLink(database[1], "exporter")
     yield made
     made.close()
 
@@ -46,7 +46,7 @@ ESPEAK = Capabilities(
 
 
 def test_queues_tell_who_waits_and_who_works(
-    link: Link, job: Job, worker: WorkerConnection, owner: Owner
+    link: WorkerLink, job: Job, worker: WorkerConnection, owner: Owner
 ) -> None:
     see = collectors.queues(link)
     assert see()[0].samples == []
@@ -72,7 +72,7 @@ def test_queues_tell_who_waits_and_who_works(
 
 
 def test_credits_count_what_came_and_went_since_the_first_look(
-    link: Link, job: Job, told: Told, ann: str
+    link: WorkerLink, job: Job, told: Told, ann: str
 ) -> None:
     see = collectors.credits(link)
     see()
@@ -91,7 +91,7 @@ def test_credits_count_what_came_and_went_since_the_first_look(
     assert (after["codevoice_credits_spent_total{}"], after["codevoice_credits{held}"]) == (1, 1)
 
 
-def test_a_ledger_out_of_balance_is_shown(link: Link, job: Job, owner: Owner) -> None:
+def test_a_ledger_out_of_balance_is_shown(link: WorkerLink, job: Job, owner: Owner) -> None:
     job("done")
 
     def see() -> list[Metric]:

@@ -14,7 +14,7 @@ import pytest
 from db.settings import SettingsError
 from tests.conftest import RealModel
 from tests.workers.speaking import children, command
-from workers.engines import DeviceLost, Refused, Speech, Utterance, load
+from workers.engines import DeviceLost, Refused, Synthesis, Utterance, load
 from workers.engines.neural.engine import NeuralEngine
 from workers.models.store import installed
 from workers.text.shapes import prepare
@@ -39,7 +39,7 @@ def engine(models: Path) -> Iterator[NeuralEngine]:
         yield engine
 
 
-def begin(engine: NeuralEngine, text: str, *, live: bool = False, speed: float = 1.0) -> Speech:
+def begin(engine: NeuralEngine, text: str, *, live: bool = False, speed: float = 1.0) -> Synthesis:
     (speech,) = engine.begin(
         [
             Utterance(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import RealModel
 from tests.workers.speaking import children, command
-from workers.engines import Refused, Speech, Utterance
+from workers.engines import Refused, Synthesis, Utterance
 from workers.engines.kokoro.engine import Kokoro
 from workers.engines.neural.engine import NeuralEngine
 
@@ -26,7 +26,7 @@ def engine(real_model: RealModel) -> Iterator[NeuralEngine]:
         yield engine
 
 
-def begin(engine: NeuralEngine, text: str, voice: str = "af_heart", language: str = "en-US") -> Speech:
+def begin(engine: NeuralEngine, text: str, voice: str = "af_heart", language: str = "en-US") -> Synthesis:
     (speech,) = engine.begin([Utterance(job_id=UUID(int=1), text=text, voice=voice, language=language)])
     return speech
 

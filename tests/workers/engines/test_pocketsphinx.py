@@ -16,7 +16,7 @@ from tests.workers.speaking import children, command, ends
 from workers.engines import Interrupted, Refused
 from workers.engines.pocketsphinx import engine
 from workers.engines.pocketsphinx.engine import ITEMS_A_SECOND, ITEMS_LEAST, PocketsphinxTranscriber, _read
-from workers.engines.transcriber import Wish
+from workers.engines.transcriber import TranscriptionOptions
 
 PAUSE = bytes(2 * 16_000)
 
@@ -35,7 +35,9 @@ def recording(times: int = 1) -> bytes:
 def segments(
     transcriber: PocketsphinxTranscriber, pcm: bytes, stopped: threading.Event | None = None
 ) -> Iterator[Segment]:
-    return transcriber.transcribe(memoryview(pcm), Wish(), stopped or threading.Event()).segments
+    return transcriber.transcribe(
+        memoryview(pcm), TranscriptionOptions(), stopped or threading.Event()
+    ).segments
 
 
 def server() -> int:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from workers.jobs.batching import REST, Beyond, Load, Plan, beyond, plan
+from workers.jobs.batching import REST, BatchPlan, Beyond, Load, beyond, plan
 
 LINGER_MS, TURN_S = 5, 10
 ROW_S_MAX = 4
@@ -15,17 +15,17 @@ FLOOD_S = 90  # one voice is asked for without a pause
 
 def decide(
     *lanes: str, slots: int = 4, mixed: bool = False, batched: bool = True, turn_s: float = 0.0
-) -> Plan:
+) -> BatchPlan:
     load = Load(slots=slots, mixed=mixed, batched=batched, lanes=lanes, turn_s=turn_s)
     return plan(load, linger_ms=LINGER_MS, turn_s=TURN_S)
 
 
 def test_an_idle_engine_claims_at_once_whatever_voice_is_first() -> None:
-    assert decide() == Plan(limit=4)
+    assert decide() == BatchPlan(limit=4)
 
 
 def test_a_busy_one_voice_engine_waits_a_little_and_takes_more_of_its_voice() -> None:
-    assert decide("ryan", "ryan") == Plan(limit=2, lane="ryan", linger_ms=5)
+    assert decide("ryan", "ryan") == BatchPlan(limit=2, lane="ryan", linger_ms=5)
 
 
 def test_a_full_engine_rests() -> None:
@@ -33,17 +33,17 @@ def test_a_full_engine_rests() -> None:
 
 
 def test_an_engine_that_does_not_batch_takes_any_and_never_waits() -> None:
-    assert decide("a", "b", mixed=True, batched=False) == Plan(limit=2, any_lane=True)
+    assert decide("a", "b", mixed=True, batched=False) == BatchPlan(limit=2, any_lane=True)
 
 
 def test_the_last_slots_are_for_those_whom_somebody_listens_to() -> None:
-    def claimed(rows: int, files: int) -> Plan:
+    def claimed(rows: int, files: int) -> BatchPlan:
         load = Load(slots=8, mixed=True, batched=False, lanes=["a"] * rows, files=files, live_slots=2)
         return plan(load, linger_ms=LINGER_MS, turn_s=TURN_S)
 
-    assert claimed(0, 0) == Plan(limit=6, any_lane=True)
-    assert claimed(6, 4) == Plan(limit=2, any_lane=True)
-    assert claimed(6, 6) == Plan(limit=2, any_lane=True, live_only=True)
+    assert claimed(0, 0) == BatchPlan(limit=6, any_lane=True)
+    assert claimed(6, 4) == BatchPlan(limit=2, any_lane=True)
+    assert claimed(6, 6) == BatchPlan(limit=2, any_lane=True, live_only=True)
     assert claimed(8, 6) == REST
 
 
@@ -62,13 +62,13 @@ def test_beyond_the_slots_half_is_for_jobs_of_any_length_and_the_rest_for_short_
 
 
 def test_an_engine_that_batches_takes_a_voice_together_and_fills_up_with_others() -> None:
-    assert decide(mixed=True) == Plan(limit=4, fill=True)
-    assert decide("a", mixed=True) == Plan(limit=3, fill=True, linger_ms=5)
+    assert decide(mixed=True) == BatchPlan(limit=4, fill=True)
+    assert decide("a", mixed=True) == BatchPlan(limit=3, fill=True, linger_ms=5)
 
 
 def test_a_voice_that_had_its_turn_lets_the_others_in() -> None:
     assert decide("a", turn_s=10.0) == REST
-    assert decide("a", "b", mixed=True, turn_s=99.0) == Plan(limit=2, fill=True, linger_ms=5)
+    assert decide("a", "b", mixed=True, turn_s=99.0) == BatchPlan(limit=2, fill=True, linger_ms=5)
 
 
 class Job(Struct, eq=False):
@@ -86,7 +86,7 @@ class Second(Struct, frozen=True):
     arrivals: Sequence[tuple[int, str, int]]
 
 
-def claimed(queue: list[Job], wanted: Plan) -> list[Job]:
+def claimed(queue: list[Job], wanted: BatchPlan) -> list[Job]:
     """What a claim takes, and one more to fill up."""
     queue.sort(key=lambda job: job.fair)
     lane = wanted.lane or (queue[0].lane if queue else "")
@@ -140,7 +140,7 @@ def test_whatever_comes_nobody_starves_no_slot_is_overfilled_and_nobody_lingers_
         now_s += 1
 
 
-def check(wanted: Plan, began: list[Job], running: list[Job], queue: list[Job], load: Load) -> None:
+def check(wanted: BatchPlan, began: list[Job], running: list[Job], queue: list[Job], load: Load) -> None:
     assert len(running) + len(began) <= load.slots
     assert wanted.linger_ms <= LINGER_MS
     assert not wanted.linger_ms or (running and load.batched) or (running and not load.mixed)

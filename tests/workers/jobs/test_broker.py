@@ -40,7 +40,7 @@ def runner() -> Runner:
 
 
 @pytest.fixture
-def broker(redis_url: str, runner: Runner) -> Generator[wake.WakingBroker]:
+def broker(redis_url: str, runner: Runner) -> Generator[wake.BlockingBroker]:
     broker = wake.broker(redis_url)
     broker.client.delete(*KEYS)
     actors.declare(broker, ENGINE, runner)  # type: ignore[arg-type]
@@ -48,7 +48,7 @@ def broker(redis_url: str, runner: Runner) -> Generator[wake.WakingBroker]:
     broker.close()
 
 
-def work(broker: wake.WakingBroker) -> None:
+def work(broker: wake.BlockingBroker) -> None:
     """Until every message is acknowledged, then no more."""
     worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=20)
     worker.start()
@@ -59,7 +59,7 @@ def work(broker: wake.WakingBroker) -> None:
 
 
 def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
-    broker: wake.WakingBroker, runner: Runner
+    broker: wake.BlockingBroker, runner: Runner
 ) -> None:
     worker_wakeup.send(broker, ENGINE)
     work(broker)
@@ -67,7 +67,7 @@ def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
 
 
 def test_a_nudge_that_came_after_the_look_is_heeded_for_itself(
-    broker: wake.WakingBroker, runner: Runner
+    broker: wake.BlockingBroker, runner: Runner
 ) -> None:
     runner.first = lambda: worker_wakeup.send(
         broker, ENGINE
@@ -78,7 +78,7 @@ def test_a_nudge_that_came_after_the_look_is_heeded_for_itself(
 
 
 def test_a_nudge_that_another_worker_took_excuses_no_other(
-    broker: wake.WakingBroker, runner: Runner, redis_url: str
+    broker: wake.BlockingBroker, runner: Runner, redis_url: str
 ) -> None:
     def take_and_send() -> None:
         worker_wakeup.send(broker, ENGINE)

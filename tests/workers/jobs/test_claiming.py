@@ -14,7 +14,7 @@ from db.types import Claimed, SpeechParams
 from tests.records import Submit, Wallet, new_job
 from tests.workers.conftest import SETTINGS, ObedientEngine, ObedientSpeech, Room
 from tests.workers.jobs.test_runner import order, until
-from workers.jobs.held import Row
+from workers.jobs.held import HeldJob
 from workers.jobs.measured_costs import difference_us
 
 _PATIENCE_S = 20
@@ -42,7 +42,7 @@ async def test_anothers_job_is_done_while_one_account_has_all_slots(
 ) -> None:
     owner, other = await wallet(), await wallet()
     waiting = await submit(*(order(owner, "hang") for _ in range(6)))
-    room.runner.drain()
+    room.runner.claim_available()
     await begun(room, 4)
     for text in ("say 1", "say 2"):
         [sent] = await submit(order(other, text))
@@ -57,7 +57,7 @@ async def test_long_jobs_of_many_accounts_leave_room_for_a_short_one(
 ) -> None:
     hanging = SpeechParams(text="hang", voice="ryan", language="en-US")
     await submit(*[new_job(await wallet(), params=hanging, characters=2000) for _ in range(7)])
-    room.runner.drain()
+    room.runner.claim_available()
     await begun(room, 5)
     [sent] = await submit(order(await wallet(), "say 1"))
 
@@ -70,7 +70,7 @@ async def test_an_account_has_one_job_beyond_the_slots(
 ) -> None:
     owner, other, third = await wallet(), await wallet(), await wallet()
     await submit(*(order(owner, "hang") for _ in range(4)))
-    room.runner.drain()
+    room.runner.claim_available()
     await begun(room, 4)
     await submit(*(order(other, "hang") for _ in range(2)))
     await begun(room, 1)
@@ -86,7 +86,7 @@ async def test_a_refused_job_counts_as_what_it_took(
     owner = await wallet()
     params = SpeechParams(text="refuse", voice="ryan", language="en-US")
     [sent] = await submit(new_job(owner, params=params, cost_us=LONG_S * 1_000_000))
-    room.runner.drain()
+    room.runner.claim_available()
     await until(pool, sent.id, "failed")
 
     forward = "SELECT next_at - interval '500 seconds' < clock_timestamp() FROM cv.wallet WHERE owner = $1"
@@ -101,7 +101,7 @@ async def test_a_job_that_took_longer_than_expected_puts_its_account_back(
     monkeypatch.setattr(ObedientSpeech, "engine_s", LONG_S, raising=False)
     owner = await wallet()
     [sent] = await submit(order(owner, "say 1"))
-    room.runner.drain()
+    room.runner.claim_available()
     await until(pool, sent.id, "completed")
 
     behind = "SELECT next_at - interval '500 seconds' > clock_timestamp() FROM cv.wallet WHERE owner = $1"
@@ -110,11 +110,11 @@ async def test_a_job_that_took_longer_than_expected_puts_its_account_back(
             await asyncio.sleep(0.01)
 
 
-def row(*, cost_us: int | None, cost_s: float | None = None, busy_s: float | None = None) -> Row:
+def row(*, cost_us: int | None, cost_s: float | None = None, busy_s: float | None = None) -> HeldJob:
     params = SpeechParams(text="", voice="", language="")
     owner = uuid.UUID(int=1)
     job = Claimed(id=owner, attempt=1, owner=owner, lane="", params=params, cost_us=cost_us)
-    return Row(job=job, claimed_at=0.0, cost_s=cost_s, busy_s=busy_s)
+    return HeldJob(job=job, claimed_at=0.0, cost_s=cost_s, busy_s=busy_s)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from db.storage.objects import open_store
 from tests.records import Submit, Wallet
 from tests.workers.conftest import Room
 from tests.workers.jobs.test_runner import order, spent, until
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 from workers.settings import WorkerSettings
 
 
@@ -31,7 +31,7 @@ async def test_a_job_taken_back_after_a_lapse_is_held_by_its_new_attempt(
 ) -> None:
     [sent] = await submit(order(await wallet(), "hang"))
     assert sent.id is not None
-    room.runner.drain()
+    room.runner.claim_available()
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     assert jobs_worker.renew(worker, room.runner.rows.held(), worker=room.name, lease_s=-1) == {(sent.id, 1)}
     jobs_worker.sweep(worker, tries_max=3, limit=10)
@@ -51,13 +51,13 @@ async def test_what_an_end_claims_while_the_worker_is_told_to_stop_is_handed_bac
     redis_url: str,
     folder: Path,
 ) -> None:
-    class Stopping(Link):
+    class Stopping(WorkerLink):
         """Between the commit that ends and claims, and the beginning of what it claimed."""
 
         def run(self, function: Any, *args: Any, **named: Any) -> Any:
             done = super().run(function, *args, **named)
             if function is jobs_worker.finish_and_claim and done[1]:
-                stopping.runner.rest()
+                stopping.runner.stop_claiming()
                 told.set()
             return done
 
@@ -65,7 +65,7 @@ async def test_what_an_end_claims_while_the_worker_is_told_to_stop_is_handed_bac
     stopping = Room(database[1], redis_url, open_store(folder.as_uri()), settings, Stopping)
     owner = await wallet()
     await submit(*(order(owner, "steps 1 5") for _ in range(stopping.engine.slots)))
-    stopping.runner.drain()
+    stopping.runner.claim_available()
     [last] = await submit(order(owner, "say 5"))
     stopping.engine.steps.put("go")  # one alone: its end claims
     assert await asyncio.to_thread(told.wait, 20)
@@ -78,7 +78,7 @@ async def test_what_an_end_claims_while_the_worker_is_told_to_stop_is_handed_bac
     assert tuple(found) == ("queued", 1, 0)
     assert "say 5" not in stopping.engine.asked
     stopping.close()
-    room.runner.drain()
+    room.runner.claim_available()
     assert (await until(pool, last.id, "completed")).attempt == 2
     assert await spent(pool, owner) == (stopping.engine.slots + 1, 0)
 
@@ -112,7 +112,7 @@ async def test_audio_of_a_cancelled_job_is_not_kept(
         put(*given)  # type: ignore[arg-type]
 
     room.store.put = slow  # type: ignore[method-assign]
-    room.runner.drain()
+    room.runner.claim_available()
     await asyncio.to_thread(putting.wait, 20)
     async with transaction(pool) as connection:
         await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner")
@@ -188,5 +188,5 @@ async def test_a_full_worker_leaves_the_nudge_to_an_idle_one(
     owner = await wallet()
     assert room.runner.has_room()
     await submit(*(order(owner, "hang") for _ in range(4)))
-    room.runner.drain()
+    room.runner.claim_available()
     assert not room.runner.has_room()

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from db.types import Finished
-from workers.jobs.result_writer import Finisher
+from workers.jobs.result_writer import ResultWriter
 
 
 def result() -> Finished:
@@ -65,7 +65,7 @@ def restless() -> Generator[None]:
 
 @pytest.mark.usefixtures("restless")
 def test_each_end_is_written_once_by_one_thread_at_a_time(record: Record) -> None:
-    finisher = Finisher(record.end, record.ended)
+    finisher = ResultWriter(record.end, record.ended)
     results = [result() for _ in range(4000)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(finisher.write, results[::2]))
@@ -76,7 +76,7 @@ def test_each_end_is_written_once_by_one_thread_at_a_time(record: Record) -> Non
 
 
 def test_who_comes_while_another_writes_leaves_it_to_that_one(record: Record) -> None:
-    finisher = Finisher(record.end, record.ended)
+    finisher = ResultWriter(record.end, record.ended)
     first, second = result(), result()
     record.open.clear()
     writer = threading.Thread(target=finisher.write, args=[first])
@@ -92,7 +92,7 @@ def test_who_comes_while_another_writes_leaves_it_to_that_one(record: Record) ->
 
 
 def test_a_result_that_cannot_be_written_holds_up_no_other(record: Record) -> None:
-    finisher = Finisher(record.end, record.ended)
+    finisher = ResultWriter(record.end, record.ended)
     good, bad = result(), Finished(id=uuid.uuid4(), attempt=1, outcome="refuse", code="unwritable")
     record.open.clear()
     writer = threading.Thread(target=finisher.write, args=[result()])
@@ -110,7 +110,7 @@ def test_a_result_that_cannot_be_written_holds_up_no_other(record: Record) -> No
 
 
 def test_a_writer_who_waits_for_postgres_can_be_sent_home(record: Record) -> None:
-    finisher = Finisher(record.end, record.ended)
+    finisher = ResultWriter(record.end, record.ended)
     record.is_away = True
     lost = result()
     writer = threading.Thread(target=finisher.write, args=[lost])

@@ -23,8 +23,8 @@ from tests.conftest import Lack
 from tests.records import Submit, Wallet, new_job
 from tests.tmpfs import disk
 from tests.workers.conftest import SETTINGS, ObedientEngine, Room
-from workers.jobs.connection import Link
-from workers.jobs.orphaned_audio import Orphans
+from workers.jobs.connection import WorkerLink
+from workers.jobs.orphaned_audio import OrphanedAudio
 from workers.pipelines import synthesis
 from workers.settings import WorkerSettings
 
@@ -58,7 +58,7 @@ async def test_a_job_becomes_a_wav_file(
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "say 500"))
-    room.runner.drain()
+    room.runner.claim_available()
     done = await until(pool, sent.id, "completed")
     assert (done.duration_ms, done.audio_bytes, done.content_type) == (500, 1044, "audio/wav")
     assert done.object == f"jobs/{sent.id}-1.wav"
@@ -70,7 +70,7 @@ async def test_one_bad_job_fails_alone(room: Room, pool: Pool, wallet: Wallet, s
     owner = await wallet()
     orders = ["say 10", "refuse", "nothing", "say 20"]
     sent = await submit(*(order(owner, text) for text in orders))
-    room.runner.drain()
+    room.runner.claim_available()
     ends = [await until(pool, answer.id, "completed", "failed") for answer in sent]
     assert [(end.state, end.code) for end in ends] == [
         ("completed", None),
@@ -109,7 +109,7 @@ async def test_only_an_engine_that_asks_for_it_has_its_texts_broken_up(
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "say 00000000000000000010"))
-    room.runner.drain()
+    room.runner.claim_available()
     await until(pool, sent.id, "completed")
     assert room.engine.asked == ["say 00000000000000000010"]
 
@@ -131,7 +131,7 @@ async def test_slots_that_become_free_are_filled_again(
     owner = await wallet()
     hanging = await submit(*(order(owner, "hang") for _ in range(3)))
     await submit(*(order(owner, "say 5") for _ in range(20)))
-    room.runner.drain()
+    room.runner.claim_available()
     await asyncio.to_thread(lambda: [room.engine.begun.get(timeout=20) for _ in range(23)])
     assert max(room.engine.batches) <= 4
     room.runner.rows.lose([(answer.id, 1) for answer in hanging if answer.id])
@@ -151,10 +151,10 @@ async def test_somebody_who_listens_does_not_wait_for_others_long_jobs(
     await submit(*(order(owner, "hang") for _ in range(6)))
     room = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
     try:
-        room.runner.drain()
+        room.runner.claim_available()
         assert room.engine.asked == ["hang"] * 3
         [listened] = await submit(replace(order(await wallet(), "say 20"), live=True))
-        room.runner.drain()
+        room.runner.claim_available()
         await until(pool, listened.id, "completed")
         assert room.engine.asked == ["hang"] * 3 + ["say 20"]
     finally:
@@ -176,7 +176,7 @@ async def test_an_engine_that_batches_gets_a_voice_together_then_others(
     wanted = [replace(order(owner, f"say {n}"), lane=lane) for n, lane in enumerate(lanes, start=1)]
     sent = await submit(*wanted)
     room = Room(database[1], redis_url, open_store(folder.as_uri()), WorkerSettings(engine="espeak"))
-    room.runner.drain()
+    room.runner.claim_available()
     for answer in sent:
         await until(pool, answer.id, "completed")
     room.close()
@@ -253,7 +253,7 @@ async def test_a_job_the_disk_has_no_room_for_uses_its_tries_and_holds_up_no_oth
 def test_probes_that_killed_workers_left_are_deleted(database: tuple[str, str], folder: Path) -> None:
     store = open_store(folder.as_uri())
     store.put("probe/left", BytesIO(b"x"))
-    orphans = Orphans(store, Link(database[1], "orphans"), WorkerSettings(engine="x", orphan_s=0))
+    orphans = OrphanedAudio(store, WorkerLink(database[1], "orphans"), WorkerSettings(engine="x", orphan_s=0))
 
     orphans.look()
 
@@ -264,7 +264,7 @@ async def test_a_stopping_worker_hands_back_what_it_cannot_end(
     room: Room, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     [sent] = await submit(order(await wallet(), "hang"))
-    room.runner.drain()
+    room.runner.claim_available()
     await asyncio.to_thread(room.engine.begun.get, timeout=20)
     await asyncio.to_thread(room.runner.stop, 0)
     assert (await until(pool, sent.id, "queued")).attempt == 1
@@ -306,7 +306,7 @@ async def test_two_workers_with_one_expired_lease_charge_once(
     settings = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=0.2)
     stopped = Room(database[1], redis_url, open_store(folder.as_uri()), settings)
     [sent] = await submit(order(owner, "hang"))
-    stopped.runner.drain()
+    stopped.runner.claim_available()
     await asyncio.to_thread(stopped.engine.begun.get, timeout=20)
     room.start()
     await asyncio.to_thread(room.engine.begun.get, timeout=20)

@@ -23,7 +23,7 @@ from tests.clock import unhurried
 from tests.records import Submit, Wallet, new_job
 from tests.workers.conftest import SETTINGS, Room
 from tests.workers.jobs.test_runner import spent, until
-from workers.pipelines.live_publisher import Airing
+from workers.pipelines.live_publisher import LiveAudioPublisher
 from workers.settings import WorkerSettings
 
 Client = redis.asyncio.Redis
@@ -252,7 +252,7 @@ async def test_without_redis_jobs_are_as_quick_and_as_good(
 def test_64_streams_at_once_are_never_mixed(redis_url: str) -> None:
     lives = [Live(uuid.uuid4(), 1) for _ in range(64)]
     parts = {live: [f"{n} of {live.key};".encode() * 20 for n in range(40)] for live in lives}
-    airing = Airing(connect(redis_url), keep_s=5, audio_bytes_max=1 << 20)
+    airing = LiveAudioPublisher(connect(redis_url), keep_s=5, audio_bytes_max=1 << 20)
     airing.start()
     for n in range(40):
         for live in lives:
@@ -287,7 +287,7 @@ def test_a_stream_never_has_a_hole(redis_url: str) -> None:
             self.client.close()
 
     live, failing = Live(uuid.uuid4(), 1), Failing()
-    airing = Airing(failing, keep_s=5, audio_bytes_max=1000)  # type: ignore[arg-type]
+    airing = LiveAudioPublisher(failing, keep_s=5, audio_bytes_max=1000)  # type: ignore[arg-type]
     airing.start()
     deadline = time.monotonic() + 30
     for part in (b"one", b"two", b"three", b"four"):
@@ -301,7 +301,10 @@ def test_a_stream_never_has_a_hole(redis_url: str) -> None:
 
 
 async def test_a_stream_that_redis_dropped_is_not_begun_again(client: Client, redis_url: str) -> None:
-    live, airing = Live(uuid.uuid4(), 1), Airing(connect(redis_url), keep_s=60, audio_bytes_max=1000)
+    live, airing = (
+        Live(uuid.uuid4(), 1),
+        LiveAudioPublisher(connect(redis_url), keep_s=60, audio_bytes_max=1000),
+    )
     airing.start()
     airing.audio(live, b"first", until_ms=1)
     assert await first(client, live) == b"first"

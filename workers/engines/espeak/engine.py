@@ -18,7 +18,7 @@ import msgspec
 
 from db.formats import FORMATS
 from db.types import Capabilities
-from workers.engines import Interrupted, Refused, Speech, Utterance
+from workers.engines import Interrupted, Refused, Synthesis, Utterance
 from workers.engines.espeak.espeak_voices import Catalogue, Listed, catalogue
 from workers.engines.fair_turns import FairTurns, Turn
 from workers.process.launcher import ForkServer, limit_waits
@@ -83,14 +83,14 @@ class EspeakEngine:
     def batched(self) -> bool:
         return False
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         return [self._begin(utterance) for utterance in batch]
 
     def close(self) -> None:
         self._closed = True
         self._server.stop()
 
-    def _begin(self, utterance: Utterance) -> Speech:
+    def _begin(self, utterance: Utterance) -> Synthesis:
         try:
             voice = self._catalogue.identifier(utterance.voice, utterance.language)
             request = _request(utterance)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from db.settings import SettingsError
 from db.types import Capabilities
-from workers.engines import Speech, Utterance
+from workers.engines import Synthesis, Utterance
 from workers.engines.neural.children import Program, Servers, Speaker
 from workers.engines.neural.model import Hello, Piece
 from workers.engines.neural.queue import SHORT_CHARACTERS_MAX, Queue
@@ -108,7 +108,7 @@ class NeuralEngine:
     def batched(self) -> bool:
         return False
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         return [self._begin(each) for each in batch]
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class NeuralEngine:
             speaker.join(_JOIN_S)
         self._release()
 
-    def _begin(self, utterance: Utterance) -> Speech:
+    def _begin(self, utterance: Utterance) -> Synthesis:
         return self._queue.add(
             self._family.pieces(utterance),
             live=utterance.live,

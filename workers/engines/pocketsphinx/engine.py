@@ -22,7 +22,7 @@ from db.settings import SettingsError
 from db.storage.transcripts import Segment, Word
 from db.types import Capabilities
 from workers.engines import Interrupted, Refused
-from workers.engines.transcriber import Heard, Wish
+from workers.engines.transcriber import Recognition, TranscriptionOptions
 from workers.engines.turns import Turns
 from workers.process.launcher import ForkServer
 
@@ -105,8 +105,10 @@ class PocketsphinxTranscriber:
             accuracy="low",
         )
 
-    def transcribe(self, pcm: memoryview, wish: Wish, stopped: threading.Event) -> Heard:
-        heard = Heard(language=LANGUAGE, segments=iter(()), warnings=[WARNING])
+    def transcribe(
+        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event
+    ) -> Recognition:
+        heard = Recognition(language=LANGUAGE, segments=iter(()), warnings=[WARNING])
         heard.segments = self._heard(pcm, wish, stopped, heard)
         return heard
 
@@ -117,7 +119,7 @@ class PocketsphinxTranscriber:
                 self._server.stop()
 
     def _heard(
-        self, pcm: memoryview, wish: Wish, stopped: threading.Event, heard: Heard
+        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event, heard: Recognition
     ) -> Iterator[Segment]:
         with self._turns.turn(_seconds(pcm), stopped):
             began = time.monotonic()
@@ -126,7 +128,9 @@ class PocketsphinxTranscriber:
             finally:
                 heard.busy_s = time.monotonic() - began
 
-    def _segments(self, pcm: memoryview, wish: Wish, stopped: threading.Event) -> Iterator[Segment]:
+    def _segments(
+        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event
+    ) -> Iterator[Segment]:
         number = 0
         for line in self._twice(pcm, stopped):
             if line.words:
@@ -268,7 +272,7 @@ def _ended_when(stopped: threading.Event, patience: _Patience, stream: socket.so
         watcher.join()
 
 
-def _segment(number: int, line: _Line, wish: Wish) -> Segment:
+def _segment(number: int, line: _Line, wish: TranscriptionOptions) -> Segment:
     words = tuple(
         Word(word=word, start=round(start, 2), end=round(end, 2)) for word, start, end in line.words
     )

@@ -12,7 +12,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from db.storage.transcripts import Segment, Word
-from workers.engines.transcriber import Wish
+from workers.engines.transcriber import TranscriptionOptions
 from workers.engines.whisper.voice_activity import RATE_HZ, Samples
 
 WINDOW_S_MAX = 30.0  # what Whisper was trained on, and the most it takes
@@ -69,7 +69,7 @@ class Piece(Struct, frozen=True, kw_only=True):
 class WindowDecoder:
     """Decodes the windows of one recording. Only while the model is ours."""
 
-    def __init__(self, model: Any, tokenizer: Any, wish: Wish, *, beam: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, wish: TranscriptionOptions, *, beam: int) -> None:
         from faster_whisper import transcribe
 
         suppressed: Any = transcribe.get_suppressed_tokens

@@ -16,7 +16,7 @@ import numpy as np
 from db.storage.transcripts import Segment, Word
 from db.types import Capabilities
 from workers.engines import Interrupted
-from workers.engines.transcriber import Heard, Wish
+from workers.engines.transcriber import Recognition, TranscriptionOptions
 from workers.engines.turns import Turns
 from workers.engines.whisper.decoding import Piece, WindowDecoder, piece_of, whole_window
 from workers.engines.whisper.model import load
@@ -53,11 +53,13 @@ class WhisperTranscriber:
         self.capabilities = _capabilities(self._model)
         self._warm_up()
 
-    def transcribe(self, pcm: memoryview, wish: Wish, stopped: threading.Event) -> Heard:
+    def transcribe(
+        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event
+    ) -> Recognition:
         began = time.monotonic()
         samples: Samples = np.frombuffer(pcm, dtype="<i2")
         found = windows(samples, self._detector, WINDOW_S, stopped)
-        heard = Heard(language=wish.language or self.capabilities.languages[0], segments=iter(()))
+        heard = Recognition(language=wish.language or self.capabilities.languages[0], segments=iter(()))
         heard.busy_s = time.monotonic() - began
         recording = _Recording(self._model, self._turns, samples, wish, stopped, heard)
         if found:
@@ -70,7 +72,7 @@ class WhisperTranscriber:
 
     def _warm_up(self) -> None:
         """The first caller does not wait for memory and kernels. What breaks here would break every job."""
-        wish = Wish(language=self.capabilities.languages[0])
+        wish = TranscriptionOptions(language=self.capabilities.languages[0])
         quiet = np.zeros(RATE_HZ, np.int16)
         windows(quiet, self._detector, WINDOW_S, threading.Event())
         decoder = WindowDecoder(self._model, _tokenizer(self._model, wish, wish.language), wish, beam=BEAM)
@@ -85,9 +87,9 @@ class _Recording:
         model: Any,
         turns: Turns,
         samples: Samples,
-        wish: Wish,
+        wish: TranscriptionOptions,
         stopped: threading.Event,
-        heard: Heard,
+        heard: Recognition,
     ) -> None:
         self._model = model
         self._turns = turns
@@ -205,7 +207,7 @@ def _capabilities(model: Any) -> Capabilities:
     )
 
 
-def _tokenizer(model: Any, wish: Wish, language: str | None) -> Any:
+def _tokenizer(model: Any, wish: TranscriptionOptions, language: str | None) -> Any:
     from faster_whisper.tokenizer import Tokenizer
 
     task = "translate" if wish.translate else "transcribe"

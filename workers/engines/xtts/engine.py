@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from db.settings import SettingsError, read
 from db.types import Capabilities
-from workers.engines import DeviceLost, Interrupted, Refused, Speech, Utterance
+from workers.engines import DeviceLost, Interrupted, Refused, Synthesis, Utterance
 from workers.engines.xtts.xtts_voices import voices
 from workers.xtts.decode import Decoder
 from workers.xtts.loop import SAMPLE_RATE_HZ, Loop
@@ -92,7 +92,7 @@ class XttsEngine:
     def batched(self) -> bool:
         return True
 
-    def begin(self, batch: Sequence[Utterance]) -> Sequence[Speech]:
+    def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         return [_XttsSpeech(self._loop, self._texts, u, self._speakers[u.voice]) for u in batch]
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from db.types import TranscriptionParams
 from tests.app.conftest import OpenAccount, Person
 from tests.app.front import Front
 from tests.app.hearing import CLIP, EAR, Finish, left, send
-from workers.jobs.connection import Link
+from workers.jobs.connection import WorkerLink
 from workers.jobs.orphaned_uploads import sweep_uploads
 
 pytestmark = pytest.mark.usefixtures("ear")
@@ -266,7 +266,7 @@ def test_uploads_nobody_needs_are_swept(
 ) -> None:
     orphan = upload_key(uuid.uuid4())
     store.put(orphan, io.BytesIO(CLIP))
-    link = Link(database_url, "sweep")
+    link = WorkerLink(database_url, "sweep")
 
     sweep_uploads(store, link, keep_s=0)
     early = [key for key, _ in store.found("uploads")]

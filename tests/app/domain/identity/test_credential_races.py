@@ -11,16 +11,16 @@ import psycopg
 import pytest
 
 from app.domain.accounts.api_keys import ApiKeys, NewKey
-from app.domain.accounts.email_verification import Verification
+from app.domain.accounts.email_verification import EmailVerification
 from app.domain.accounts.mail import Mail
-from app.domain.accounts.mail_queue import Outbox
-from app.domain.accounts.password_hashing import Passwords
-from app.domain.accounts.password_reset import Resets
+from app.domain.accounts.mail_queue import MailQueue
+from app.domain.accounts.password_hashing import PasswordHasher
+from app.domain.accounts.password_reset import PasswordReset
 from app.domain.accounts.service import Accounts
-from app.domain.admin.operations import act_by, past
-from app.domain.database import Record
+from app.domain.admin.operations import find_replay, operation_by
+from app.domain.database import Database
 from app.domain.errors import InvalidKey, InvalidToken, Suspended, WrongLogin
-from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from app.domain.identity.principals import Principal, Principals
 from app.domain.identity.tokens import Tokens
 from tests.app.conftest import PASSWORD, Person, Run, SignUp, key_ring
@@ -59,7 +59,7 @@ class Door:
     """The parts of a process that deal with credentials, with nobody to tell it that they ended."""
 
     def __init__(self, database_url: str) -> None:
-        self.record = Record(
+        self.record = Database(
             database_url,
             connections_max=4,
             statement_timeout_ms=30_000,
@@ -68,13 +68,13 @@ class Door:
             silent_s=30,
         )
         self.hasher, ring = Hasher(), key_ring()
-        passwords = Passwords(self.hasher, threads=2, waiting_max=100)
+        passwords = PasswordHasher(self.hasher, threads=2, waiting_max=100)
         tokens = Tokens(bytes(32), token_s=600, refresh_token_s=600, session_s=600)
         principals = Principals(
-            self.record, ring, tokens, remembered=Remembered[Principal](600), uses=KeyUses()
+            self.record, ring, tokens, remembered=PrincipalCache[Principal](600), uses=KeyUsageLog()
         )
-        self.outbox = Outbox(Silent())
-        verification = Verification(
+        self.outbox = MailQueue(Silent())
+        verification = EmailVerification(
             self.record, tokens, self.outbox, mode="required", public_url="http://localhost"
         )
         self.accounts = Accounts(
@@ -88,7 +88,7 @@ class Door:
             reveal="always",
         )
         self.keys = ApiKeys(self.record, ring, principals, keys_max=10, reveal="always")
-        self.resets = Resets(
+        self.resets = PasswordReset(
             self.record,
             ring,
             passwords,
@@ -310,9 +310,9 @@ async def test_an_administrator_who_is_one_no_more_acts_no_more(
     operator = sign_up()
     owner.execute("UPDATE cv.account SET admin = true WHERE id = %s", [operator.id])
     who = remembered(owner, operator)
-    act = act_by(who, reason="test", key=None)
+    act = operation_by(who, reason="test", key=None)
     async with door.record.connection() as connection, connection.transaction():
-        assert await past(connection, act, "reset_link", UUID(person.id), {}) is None
+        assert await find_replay(connection, act, "reset_link", UUID(person.id), {}) is None
     owner.execute(
         {
             "reset": "UPDATE cv.account SET token_epoch = token_epoch + 1 WHERE id = %(id)s",
@@ -325,4 +325,4 @@ async def test_an_administrator_who_is_one_no_more_acts_no_more(
 
     async with door.record.connection() as connection, connection.transaction():
         with pytest.raises(InvalidToken):
-            await past(connection, act, "reset_link", UUID(person.id), {})
+            await find_replay(connection, act, "reset_link", UUID(person.id), {})

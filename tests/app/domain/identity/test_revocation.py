@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from msgspec import Struct
 
-from app.domain.identity.principal_cache import KeyUses, Remembered
+from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from db.postgres.queries import query
 from tests.app.conftest import PASSWORD, Person, Run
 from tests.app.front import Front
@@ -173,7 +173,7 @@ class Somebody(Struct, frozen=True):
 
 async def test_an_answer_on_its_way_while_its_account_changes_is_not_kept() -> None:
     somebody, asked, answer = Somebody(uuid.uuid4()), 0, asyncio.Event()
-    remembered = Remembered[Somebody](600)
+    remembered = PrincipalCache[Somebody](600)
 
     async def ask() -> Somebody:
         nonlocal asked
@@ -184,7 +184,7 @@ async def test_an_answer_on_its_way_while_its_account_changes_is_not_kept() -> N
     first = asyncio.create_task(remembered.get(b"x", ask))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    remembered.hear({somebody.account}, at=time.monotonic())
+    remembered.invalidate({somebody.account}, at=time.monotonic())
     answer.set()
     found = [await first, await remembered.get(b"x", ask), await remembered.get(b"x", ask)]
 
@@ -196,7 +196,7 @@ async def test_news_of_another_database_empties_the_memory(
     changed: set[uuid.UUID] | None, asked_again: int
 ) -> None:
     somebody, asked = Somebody(uuid.uuid4()), 0
-    remembered = Remembered[Somebody](600)
+    remembered = PrincipalCache[Somebody](600)
 
     async def ask() -> Somebody:
         nonlocal asked
@@ -204,14 +204,14 @@ async def test_news_of_another_database_empties_the_memory(
         return somebody
 
     await remembered.get(b"x", ask)
-    remembered.hear(changed, at=time.monotonic())
+    remembered.invalidate(changed, at=time.monotonic())
     await remembered.get(b"x", ask)
 
     assert asked == 1 + asked_again
 
 
 def test_a_use_is_given_out_once_a_minute() -> None:
-    uses, one, other = KeyUses(), uuid.uuid4(), uuid.uuid4()
+    uses, one, other = KeyUsageLog(), uuid.uuid4(), uuid.uuid4()
     for key in (one, one, other):
         uses.add(key)
     first = set(uses.take())

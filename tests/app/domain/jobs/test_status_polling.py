@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.database import Record
+from app.domain.database import Database
 from app.domain.errors import Unavailable
-from app.domain.jobs.notifications import Signals
-from app.domain.jobs.status_polling import Follower, JobLooks, OwnJob
+from app.domain.jobs.notifications import JobNotifications
+from app.domain.jobs.status_polling import FollowedJob, Follower, StatusPolling
 from db.postgres.pool import Connection, Pool
 from db.postgres.queries import query
 from tests.records import Submit, Wallet, new_job, submit, wallet
@@ -20,7 +20,7 @@ CLAIM_ONE = ("espeak", None, True, False, 1, 100, 100, "w1", timedelta(seconds=1
 FOLLOWERS = 200
 
 
-class Counting(Record):
+class Counting(Database):
     """The record, with a count of the connections taken."""
 
     taken = 0
@@ -39,18 +39,18 @@ async def record(database: tuple[str, str]) -> AsyncGenerator[Counting]:
 
 
 @pytest.fixture
-async def signals(redis_url: str) -> AsyncGenerator[Signals]:
-    signals = Signals(redis_url)
+async def signals(redis_url: str) -> AsyncGenerator[JobNotifications]:
+    signals = JobNotifications(redis_url)
     yield signals
     await signals.close()
 
 
 @pytest.fixture
-async def job(pool: Pool, wallet: Wallet, submit: Submit) -> OwnJob:
+async def job(pool: Pool, wallet: Wallet, submit: Submit) -> FollowedJob:
     [made] = await submit(new_job(await wallet()))
     row = await pool.fetchrow(query("followed_jobs"), [made.id])
     assert row is not None
-    return OwnJob(**dict(row))
+    return FollowedJob(**dict(row))
 
 
 async def next_states(followers: list[Follower]) -> set[str]:
@@ -59,9 +59,9 @@ async def next_states(followers: list[Follower]) -> set[str]:
 
 
 async def test_however_many_follow_a_job_it_is_looked_at_once(
-    record: Counting, signals: Signals, pool: Pool, job: OwnJob
+    record: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
 ) -> None:
-    looks = JobLooks(record, signals)
+    looks = StatusPolling(record, signals)
     with ExitStack() as stack:
         followers = [stack.enter_context(looks.following(job)) for _ in range(FOLLOWERS)]
         await pool.fetch(query("claim"), *CLAIM_ONE)
@@ -71,9 +71,9 @@ async def test_however_many_follow_a_job_it_is_looked_at_once(
 
 
 async def test_who_comes_when_the_job_is_over_learns_it_at_once(
-    record: Counting, signals: Signals, pool: Pool, job: OwnJob
+    record: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
 ) -> None:
-    looks = JobLooks(record, signals)
+    looks = StatusPolling(record, signals)
     with looks.following(job) as first:
         await pool.execute(query("cancel"), job.id, await owner_of(pool, job), "test")
         assert await next_states([first]) == {"cancelled"}
@@ -82,13 +82,13 @@ async def test_who_comes_when_the_job_is_over_learns_it_at_once(
 
 
 async def test_when_the_process_ends_followers_are_told(
-    record: Counting, signals: Signals, job: OwnJob
+    record: Counting, signals: JobNotifications, job: FollowedJob
 ) -> None:
-    with JobLooks(record, signals).following(job) as follower:
+    with StatusPolling(record, signals).following(job) as follower:
         signals.end_waits()
         with pytest.raises(Unavailable, match="about to stop"):
             await follower.wait(30)
 
 
-async def owner_of(pool: Pool, job: OwnJob) -> object:
+async def owner_of(pool: Pool, job: FollowedJob) -> object:
     return await pool.fetchval("SELECT owner FROM cv.job WHERE id = $1", job.id)

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 import pytest
 
-from app.domain.coalescing import Coalesced
-from app.domain.database import Record
+from app.domain.coalescing import Coalescer
+from app.domain.database import Database
 from app.domain.errors import Unavailable
-from app.domain.jobs.submission import Intake, IntakeLimits
+from app.domain.jobs.submission import JobSubmitter, SubmissionLimits
 from db.postgres import ledger
 from db.postgres.pool import Connection, Pool
 from db.types import NewJob, Submitted
@@ -25,8 +25,8 @@ _COMMITS = "SELECT count(DISTINCT xmin::text) FROM cv.job WHERE id = ANY($1::uui
 
 
 @pytest.fixture
-async def record(database: tuple[str, str]) -> AsyncGenerator[Record]:
-    record = Record(database[1], connections_max=8, statement_timeout_ms=5000, wait_s=5, waiting_max=100)
+async def record(database: tuple[str, str]) -> AsyncGenerator[Database]:
+    record = Database(database[1], connections_max=8, statement_timeout_ms=5000, wait_s=5, waiting_max=100)
     await record.open(within_s=5)
     yield record
     await record.close()
@@ -42,9 +42,13 @@ class Nudges:
         self.asked.append(engine)
 
 
-def intake_of(record: Record, *, requests_waiting_max: int = 1000, nudges: Nudges | None = None) -> Intake:
-    limits = IntakeLimits(queue_wait_s=60, jobs_waiting_max=1000, requests_waiting_max=requests_waiting_max)
-    return Intake(record, limits, nudges or Nudges())
+def intake_of(
+    record: Database, *, requests_waiting_max: int = 1000, nudges: Nudges | None = None
+) -> JobSubmitter:
+    limits = SubmissionLimits(
+        queue_wait_s=60, jobs_waiting_max=1000, requests_waiting_max=requests_waiting_max
+    )
+    return JobSubmitter(record, limits, nudges or Nudges())
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ async def commits(pool: Pool, jobs: list[NewJob]) -> int:
 
 
 async def test_what_comes_while_the_database_is_busy_shares_a_commit(
-    pool: Pool, wallet: Wallet, record: Record, busy: Busy
+    pool: Pool, wallet: Wallet, record: Database, busy: Busy
 ) -> None:
     intake, owners = intake_of(record), [await wallet() for _ in range(4)]
     jobs = [new_job(owners[n % 4]) for n in range(40)]
@@ -93,7 +97,7 @@ async def test_what_comes_while_the_database_is_busy_shares_a_commit(
         assert await ledger.audit(connection) == []
 
 
-async def test_a_lone_job_waits_for_nobody(pool: Pool, wallet: Wallet, record: Record) -> None:
+async def test_a_lone_job_waits_for_nobody(pool: Pool, wallet: Wallet, record: Database) -> None:
     intake, owner = intake_of(record), await wallet()
     jobs = [new_job(owner) for _ in range(3)]
 
@@ -103,7 +107,7 @@ async def test_a_lone_job_waits_for_nobody(pool: Pool, wallet: Wallet, record: R
 
 
 async def test_queued_jobs_are_nudged_for_after_their_commit_and_refused_ones_are_not(
-    wallet: Wallet, record: Record, busy: Busy
+    wallet: Wallet, record: Database, busy: Busy
 ) -> None:
     owner, poor, nudges = await wallet(), await wallet(monthly=0), Nudges()
     intake = intake_of(record, nudges=nudges)
@@ -122,7 +126,7 @@ async def test_queued_jobs_are_nudged_for_after_their_commit_and_refused_ones_ar
 
 
 async def test_a_job_sent_again_while_it_is_being_written_is_one(
-    pool: Pool, wallet: Wallet, record: Record, database: tuple[str, str]
+    pool: Pool, wallet: Wallet, record: Database, database: tuple[str, str]
 ) -> None:
     """As where a connection is lost whose statement goes on: both say queued, one was held."""
     job, twice = new_job(await wallet()), [intake_of(record), intake_of(record)]
@@ -141,7 +145,7 @@ def _is_refused(answer: Submitted | BaseException) -> bool:
     return isinstance(answer, Exception) or (isinstance(answer, Submitted) and answer.code == "malformed")
 
 
-async def test_a_bad_row_fails_alone(wallet: Wallet, record: Record) -> None:
+async def test_a_bad_row_fails_alone(wallet: Wallet, record: Database) -> None:
     intake, owner = intake_of(record), await wallet()
     told = new_job(owner)
     bad = [new_job(owner, characters=2**40), new_job(owner, lane="a\0b")]
@@ -156,7 +160,7 @@ async def test_a_bad_row_fails_alone(wallet: Wallet, record: Record) -> None:
     assert (await intake.submit(new_job(owner))).code == "queued"
 
 
-async def test_each_owner_and_key_is_judged_by_itself(wallet: Wallet, record: Record) -> None:
+async def test_each_owner_and_key_is_judged_by_itself(wallet: Wallet, record: Database) -> None:
     intake, owner, poor = intake_of(record), await wallet(), await wallet(monthly=0)
     keyed = {"key": "once", "fingerprint": b"f"}
     jobs = [new_job(owner, **keyed), new_job(poor), new_job(owner, **keyed), new_job(uuid.uuid4())]
@@ -167,7 +171,7 @@ async def test_each_owner_and_key_is_judged_by_itself(wallet: Wallet, record: Re
 
 
 async def test_a_caller_who_leaves_takes_nobody_along(
-    pool: Pool, wallet: Wallet, record: Record, busy: Busy
+    pool: Pool, wallet: Wallet, record: Database, busy: Busy
 ) -> None:
     intake, owner = intake_of(record), await wallet()
     jobs = [new_job(owner) for _ in range(6)]
@@ -190,17 +194,17 @@ async def test_a_caller_who_leaves_takes_nobody_along(
 
 async def test_others_get_a_connection_however_much_is_asked(database: tuple[str, str]) -> None:
     """A connection is kept while questions keep coming, but not for ever."""
-    record = Record(database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=100)
+    record = Database(database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=100)
     await record.open(within_s=5)
     is_over, answers = False, list[asyncio.Future[int]]()
 
     async def ask_all(connection: Connection, questions: Sequence[int]) -> Sequence[int]:
         if not is_over:
-            answers.extend([coalesced.ask(len(answers)), coalesced.ask(len(answers) + 1)])
+            answers.extend([coalesced.submit(len(answers)), coalesced.submit(len(answers) + 1)])
         return [await connection.fetchval("SELECT $1::int", question) for question in questions]
 
-    coalesced = Coalesced(record, ask_all, waiting_max=10)
-    answers += [coalesced.ask(0), coalesced.ask(1)]
+    coalesced = Coalescer(record, ask_all, waiting_max=10)
+    answers += [coalesced.submit(0), coalesced.submit(1)]
     for begun in range(8):  # by now both connections are at work
         await answers[begun]
     async with record.connection() as connection:
@@ -211,7 +215,7 @@ async def test_others_get_a_connection_however_much_is_asked(database: tuple[str
     await record.close()
 
 
-async def test_beyond_its_bound_the_queue_refuses(wallet: Wallet, record: Record, busy: Busy) -> None:
+async def test_beyond_its_bound_the_queue_refuses(wallet: Wallet, record: Database, busy: Busy) -> None:
     intake, owner = intake_of(record, requests_waiting_max=3), await wallet()
     async with busy():
         waiting = await begun(*(intake.submit(new_job(owner)) for _ in range(3)))

@@ -18,7 +18,7 @@ from app.domain.errors import Gone, Unavailable
 from app.domain.jobs.history import OwnJob
 from app.domain.speech import waveform
 from app.domain.speech.waveform import Unreadable, of_other, of_wav
-from app.domain.speech.waveform_cache import WaveformLooks
+from app.domain.speech.waveform_cache import WaveformCache
 from db.storage.objects import Objects
 from tests.sounds import encoded, wav
 
@@ -120,7 +120,7 @@ def test_compressed_audio_is_measured_for_a_bounded_time(monkeypatch: pytest.Mon
 
 
 async def test_however_many_ask_for_a_job_it_is_read_once(store: Store) -> None:
-    looks, asked, account = WaveformLooks(store), job(store, wav(_RAMP)), uuid.uuid4()
+    looks, asked, account = WaveformCache(store), job(store, wav(_RAMP)), uuid.uuid4()
 
     together = await asyncio.gather(*[looks.peaks(account, asked) for _ in range(24)])
     later = await looks.peaks(account, asked)
@@ -130,7 +130,7 @@ async def test_however_many_ask_for_a_job_it_is_read_once(store: Store) -> None:
 
 
 async def test_one_job_is_looked_at_at_a_time_and_more_than_can_wait_are_refused(store: Store) -> None:
-    looks, jobs = WaveformLooks(store), [job(store, wav(_RAMP)) for _ in range(24)]
+    looks, jobs = WaveformCache(store), [job(store, wav(_RAMP)) for _ in range(24)]
     greedy, others = uuid.uuid4(), [uuid.uuid4() for _ in range(3)]
     store.is_let.clear()
 
@@ -149,7 +149,7 @@ async def test_one_job_is_looked_at_at_a_time_and_more_than_can_wait_are_refused
 
 
 async def test_a_long_wav_is_not_held_in_memory(store: Store) -> None:
-    looks, asked = WaveformLooks(store), job(store, wav(bytes(24 << 20)))
+    looks, asked = WaveformCache(store), job(store, wav(bytes(24 << 20)))
     gc.collect()
     tracemalloc.start()
     try:
@@ -165,7 +165,7 @@ async def test_a_long_wav_is_not_held_in_memory(store: Store) -> None:
 async def test_audio_that_cannot_be_looked_into_has_no_peaks_and_one_that_is_gone_says_so(
     store: Store,
 ) -> None:
-    looks, account = WaveformLooks(store), uuid.uuid4()
+    looks, account = WaveformCache(store), uuid.uuid4()
     gone = job(store, wav(_RAMP))
     store.delete([gone.object or ""])
 

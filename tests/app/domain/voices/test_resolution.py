@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.domain.errors import Invalid, UnknownLanguage
-from app.domain.speech.validation import SpeechRequest, plan
+from app.domain.speech.validation import SpeechRequest, validate
 from app.domain.voices.catalog import Catalog, catalog_of
 from app.domain.voices.resolution import find, listed_names, resolve
 from app.domain.voices.stock_voices import STOCK
@@ -146,7 +146,7 @@ def test_a_language_nobody_speaks_is_refused_with_those_of_the_names_own_voice()
     found = resolve(ALL, request)
     assert found is not None
     with pytest.raises(UnknownLanguage) as refused:
-        plan(request, found.offer, characters_max=100)
+        validate(request, found.offer, characters_max=100)
     assert refused.value.fields["languages"] == ["en-US"]
 
 
@@ -160,7 +160,7 @@ def test_what_no_voice_can_do_is_refused() -> None:
     found = resolve(ALL, request)
     assert found is not None
     with pytest.raises(Invalid, match="speed"):
-        plan(request, found.offer, characters_max=100)
+        validate(request, found.offer, characters_max=100)
 
 
 def test_a_voice_of_that_id_is_itself_and_its_display_name_comes_after_names_that_stand_for_voices() -> None:
@@ -199,7 +199,7 @@ def test_what_was_asked_for_is_kept_where_another_voice_speaks() -> None:
         request = SpeechRequest(text="hello", voice=name)
         found = resolve(ALL, request)
         assert found is not None
-        planned = plan(request, found.offer, characters_max=100, reason=found.reason)
+        planned = validate(request, found.offer, characters_max=100, reason=found.reason)
         return msgspec.to_builtins(planned.params)
 
     kept = {"voice": "heart", "asked_voice": "EMMA", "voice_reason": "name"}

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.workers.speaking import LONG, begin, children, command, ends, say, server, utterance, waiting_child
-from workers.engines import Interrupted, Refused, Speech
+from workers.engines import Interrupted, Refused, Synthesis
 from workers.engines.espeak import espeak_server
 from workers.engines.espeak.engine import EspeakEngine
 
@@ -315,7 +315,7 @@ def test_many_at_once_are_each_their_own(engine: EspeakEngine) -> None:
     texts = [f"This is sentence number {number}." for number in range(8)]
     alone = {text: hashlib.sha256(say(engine, utterance(text))).digest() for text in texts}
 
-    def speak(speech: Speech) -> bytes:
+    def speak(speech: Synthesis) -> bytes:
         return hashlib.sha256(b"".join(speech)).digest()
 
     with ThreadPoolExecutor(8) as threads:

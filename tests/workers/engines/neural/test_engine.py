@@ -15,7 +15,7 @@ from db.settings import SettingsError
 from db.types import Capabilities
 from tests.workers.conftest import VOICE
 from tests.workers.speaking import children, command, ends
-from workers.engines import Interrupted, Refused, Speech, Utterance
+from workers.engines import Interrupted, Refused, Synthesis, Utterance
 from workers.engines.neural import engine as neural
 from workers.engines.neural.children import Child, Program
 from workers.engines.neural.engine import NeuralEngine, live_max
@@ -71,7 +71,7 @@ def engine() -> Iterator[NeuralEngine]:
         yield engine
 
 
-def begin(engine: NeuralEngine, text: str, *, live: bool = False) -> Speech:
+def begin(engine: NeuralEngine, text: str, *, live: bool = False) -> Synthesis:
     utterance = Utterance(job_id=UUID(int=1), text=text, voice="v", language="en", live=live)
     (speech,) = engine.begin([utterance])
     return speech
@@ -81,7 +81,7 @@ def say(engine: NeuralEngine, text: str) -> bytes:
     return b"".join(begin(engine, text))
 
 
-def given(speech: Speech) -> tuple[bytes, str]:
+def given(speech: Synthesis) -> tuple[bytes, str]:
     """The audio, and the refusal or interruption it ended with."""
     audio = b""
     try:

@@ -14,7 +14,7 @@ import pytest
 from db.storage.transcripts import Segment, joined
 from tests.sounds import clips
 from workers.engines import Interrupted
-from workers.engines.transcriber import Heard, Wish
+from workers.engines.transcriber import Recognition, TranscriptionOptions
 from workers.engines.whisper import decoding
 from workers.engines.whisper.decoding import WindowDecoder
 from workers.engines.whisper.engine import WhisperTranscriber
@@ -34,8 +34,8 @@ def transcriber(real_model: Callable[..., Path]) -> Iterator[WhisperTranscriber]
         yield made
 
 
-def heard(transcriber: WhisperTranscriber, pcm: bytes, **wish: object) -> tuple[Heard, list[Segment]]:
-    found = transcriber.transcribe(memoryview(pcm), Wish(**wish), NEVER)  # type: ignore[arg-type]
+def heard(transcriber: WhisperTranscriber, pcm: bytes, **wish: object) -> tuple[Recognition, list[Segment]]:
+    found = transcriber.transcribe(memoryview(pcm), TranscriptionOptions(**wish), NEVER)  # type: ignore[arg-type]
     return found, list(found.segments)
 
 
@@ -157,7 +157,7 @@ def test_what_is_heard_as_a_loop_is_heard_again(
 def test_who_leaves_frees_the_engine_within_a_window(transcriber: WhisperTranscriber) -> None:
     pcm, _ = recording(10)
     stopped = threading.Event()
-    found = transcriber.transcribe(memoryview(pcm), Wish(), stopped)
+    found = transcriber.transcribe(memoryview(pcm), TranscriptionOptions(), stopped)
     next(found.segments)
     stopped.set()
     rest = list[Segment]()
@@ -172,7 +172,7 @@ def test_a_short_recording_does_not_wait_for_a_long_one(transcriber: WhisperTran
     stopped, under_way, segments = threading.Event(), threading.Event(), list[Segment]()
 
     def hear_all() -> None:
-        for segment in transcriber.transcribe(memoryview(pcm), Wish(), stopped).segments:
+        for segment in transcriber.transcribe(memoryview(pcm), TranscriptionOptions(), stopped).segments:
             segments.append(segment)
             under_way.set()
 

@@ -12,7 +12,7 @@ import pytest
 
 from db.settings import SettingsError
 from tests.sounds import clips
-from workers.engines.transcriber import TRANSCRIBERS, Wish
+from workers.engines.transcriber import TRANSCRIBERS, TranscriptionOptions
 from workers.engines.whisper.model import load
 from workers.settings import WorkerSettings
 
@@ -34,10 +34,12 @@ def test_a_recording_becomes_segments_with_words(model: Path) -> None:
     pcm, never = clips()["lights"][0][44:], threading.Event()
     try:
         known = engine.capabilities
-        heard = engine.transcribe(memoryview(pcm), Wish(language="en", words=True), never)
+        heard = engine.transcribe(memoryview(pcm), TranscriptionOptions(language="en", words=True), never)
         segments = list(heard.segments)
-        silence = list(engine.transcribe(memoryview(bytes(64_000)), Wish(language="en"), never).segments)
-        told = engine.transcribe(memoryview(pcm), Wish(), never).language
+        silence = list(
+            engine.transcribe(memoryview(bytes(64_000)), TranscriptionOptions(language="en"), never).segments
+        )
+        told = engine.transcribe(memoryview(pcm), TranscriptionOptions(), never).language
     finally:
         engine.close()
 
