@@ -14,34 +14,34 @@ up *args:
 test *args:
     bash ops/test.sh {{args}}
 
-# style, format, types and the import law
+# style, format, types and the import rules
 lint:
     {{bin}}/ruff check .
     {{bin}}/ruff format --check .
     {{bin}}/basedpyright
     {{bin}}/lint-imports
 
-# rewrite the code in the house's format
+# reformat the code
 format:
     {{bin}}/ruff check --fix .
     {{bin}}/ruff format .
 
-# everything CI asks for
+# everything CI runs
 check: lint test
 
-# call a stack of its own in at least so many ways (100,000: under an hour), by its own OpenAPI document
+# send at least so many generated requests to a stack of its own, by its OpenAPI document (100,000: an hour)
 fuzz cases="100000":
     {{bin}}/python -m tests.fuzz {{cases}}
 
-# give a target (wav, guard, split) random bytes for so many seconds
+# fuzz a target (wav, guard, split) with random bytes for so many seconds
 fuzz-bytes target seconds="60":
     {{bin}}/python -m tests.fuzz.random_bytes {{target}} {{seconds}}
 
-# speak so many generated texts of every shape, script and length (100,000: two hours), and say how they went
+# speak so many generated texts of every shape, script and length, and report the results (100,000: two hours)
 generated cases="100000" *args:
     {{bin}}/python -m tests.generated {{cases}} {{args}}
 
-# bring the database of the running stack, or of CODEVOICE_DATABASE_OWNER_URL, to this version
+# migrate the database of the running stack, or of CODEVOICE_DATABASE_OWNER_URL, to this version
 migrate:
     {{bin}}/codevoice migrate
 
@@ -49,7 +49,7 @@ migrate:
 bench name *args:
     {{bin}}/codevoice bench {{name}} {{args}}
 
-# install what judges speech for `codevoice bench voices` into an environment of its own, .judges
+# install the speech quality models for `codevoice bench voices` into an environment of its own, .judges
 judges:
     bash ops/judges.sh
 
@@ -57,7 +57,7 @@ judges:
 ledger:
     {{bin}}/codevoice ledger audit
 
-# code, secrets in the history, advisories, and a list of all parts (dist/sbom.cdx.json)
+# code, secrets in the history, advisories, and a list of all dependencies (dist/sbom.cdx.json)
 audit:
     bash -c '. ops/setup.sh && set_up audit'
     {{bin}}/python -m ops.safety
@@ -66,7 +66,7 @@ audit:
 dev:
     bash -c '. ops/setup.sh && set_up dev'
 
-# pin the newest allowed versions anew
+# pin the newest allowed versions
 constraints:
     #!/usr/bin/env bash
     set -euo pipefail

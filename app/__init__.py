@@ -1,1 +1,1 @@
-"""The front door: HTTP in, domain calls, HTTP out."""
+"""The API server: HTTP requests in, domain calls, HTTP responses out."""

@@ -1,5 +1,7 @@
-"""`python -m app`: the front door as a process. TERM and INT drain it for CODEVOICE_API_DRAIN_S and end it;
-USR1 ends it in its own time, for when another serves already.
+"""`python -m app`: the API server as a process.
+
+TERM and INT drain it for at most CODEVOICE_API_DRAIN_S, then end it. USR1 lets requests under way finish
+first, for use when another process serves already.
 """
 
 import gc
@@ -22,20 +24,20 @@ from db.settings import DbSettings, SettingsError, read
 from db.storage.objects import StoreError
 
 _KEEP_ALIVE_S = 30
-_GC_OBJECTS = 10_000  # made and not freed, until garbage is looked for: requests under way are none
+_GC_OBJECTS = 10_000  # net allocations before a collection: requests under way are not garbage
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     try:
-        settings, shown = read_settings(os.environ), read(MetricsSettings, os.environ)
+        settings, metrics = read_settings(os.environ), read(MetricsSettings, os.environ)
         app = create_app(settings, read(DbSettings, os.environ))
     except (SettingsError, StoreError) as error:
         sys.exit(f"codevoice: {error}")
     configure(settings.log_level)
-    _show_metrics(shown)
+    _serve_metrics(metrics)
     gc.set_threshold(_GC_OBJECTS)
-    gc.freeze()  # what is there by now stays: no use in looking through it again and again
+    gc.freeze()  # these objects live as long as the process: collections need not scan them
     listening = _listen(settings)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -55,7 +57,7 @@ def main() -> None:
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     server = Server(config, drain_s=settings.api_drain_s, end_waits=app.drain, ready_fd=settings.ready_fd)
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it has ended
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has shut down
         signal.signal(number, _end)
     signal.signal(signal.SIGUSR1, server.renew)
     host, port = listening.getsockname()[:2]
@@ -63,7 +65,7 @@ def main() -> None:
     server.run(sockets=[listening])
 
 
-def _show_metrics(settings: MetricsSettings) -> None:
+def _serve_metrics(settings: MetricsSettings) -> None:
     try:
         serve(settings)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The parts that people's accounts need, built of the settings: sign-up, log-in, mails, verification."""
+"""Builds the services for accounts from the settings: sign-up, log-in, mail, e-mail verification."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from app.settings import AppSettings
 
 
 class AccountServices(NamedTuple):
-    """What people's accounts need."""
+    """The services for accounts."""
 
     accounts: Accounts
     resets: PasswordReset
@@ -25,18 +25,20 @@ class AccountServices(NamedTuple):
 
 
 def open_account_services(
-    record: Database,
+    database: Database,
     keys: KeyRing,
     passwords: PasswordHasher,
     tokens: Tokens,
     principals: Principals,
     settings: AppSettings,
 ) -> AccountServices:
-    """Every part once. Raises SettingsError where e-mails are to be verified and no mail can be sent."""
+    """Build each service once. Raises SettingsError if e-mail must be verified but no mail can be sent."""
     url, outbox = settings.public_url, MailQueue(choices.mailer(settings))
-    verification = EmailVerification(record, tokens, outbox, mode=settings.email_verification, public_url=url)
+    verification = EmailVerification(
+        database, tokens, outbox, mode=settings.email_verification, public_url=url
+    )
     accounts = Accounts(
-        record,
+        database,
         keys,
         passwords,
         tokens,
@@ -47,6 +49,6 @@ def open_account_services(
     )
     keep_sealed = settings.reveal == "always"
     resets = PasswordReset(
-        record, keys, passwords, principals, accounts, outbox, public_url=url, keep_sealed=keep_sealed
+        database, keys, passwords, principals, accounts, outbox, public_url=url, keep_sealed=keep_sealed
     )
     return AccountServices(accounts, resets, verification, outbox)

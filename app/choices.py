@@ -1,4 +1,4 @@
-"""What each part is told of the operator's settings."""
+"""Maps the operator's settings to each component's configuration."""
 
 from app.api.audio_response import EXPOSED
 from app.api.codevoice.transcription import UploadLimits
@@ -21,17 +21,17 @@ from db.storage.disk import StoreDisk
 _RESERVED = 3  # connections
 
 
-def record(settings: AppSettings, db: DbSettings) -> Database:
-    """For requests."""
-    return _record(settings, db, db.pool_connections)
+def database(settings: AppSettings, db: DbSettings) -> Database:
+    """The database connections for requests."""
+    return _database(settings, db, db.pool_connections)
 
 
 def reserve(settings: AppSettings, db: DbSettings) -> Database:
-    """For readiness and for news of callers, which come however busy the requests' connections are."""
-    return _record(settings, db, _RESERVED)
+    """The connections for readiness checks and cache invalidation, which must not wait for requests."""
+    return _database(settings, db, _RESERVED)
 
 
-def _record(settings: AppSettings, db: DbSettings, connections: int) -> Database:
+def _database(settings: AppSettings, db: DbSettings, connections: int) -> Database:
     return Database(
         db.database_url,
         connections_max=connections,
@@ -43,7 +43,7 @@ def _record(settings: AppSettings, db: DbSettings, connections: int) -> Database
 
 
 def mailer(settings: AppSettings) -> Mailer:
-    """How mail goes out."""
+    """The mailer: SMTP, a folder or the log."""
     return open_mailer(
         smtp_url=settings.smtp_url,
         folder=settings.mail_folder,
@@ -53,7 +53,7 @@ def mailer(settings: AppSettings) -> Mailer:
 
 
 def speech_limits(settings: AppSettings) -> SpeechLimits:
-    """For speech."""
+    """The limits of a request for speech."""
     return SpeechLimits(
         text_characters_max=settings.text_characters_max,
         jobs_waiting_max=settings.jobs_waiting_max,
@@ -62,7 +62,7 @@ def speech_limits(settings: AppSettings) -> SpeechLimits:
 
 
 def intake_limits(settings: AppSettings) -> SubmissionLimits:
-    """For the queue before the record."""
+    """The limits of the queue for jobs that wait to be written to the database."""
     return SubmissionLimits(
         queue_wait_s=settings.queue_wait_s,
         jobs_waiting_max=settings.jobs_waiting_max,
@@ -71,7 +71,7 @@ def intake_limits(settings: AppSettings) -> SubmissionLimits:
 
 
 def answer_limits(settings: AppSettings) -> SynchronousLimits:
-    """For speech in the answer."""
+    """The limits for speech returned in the response, whole or streamed."""
     return SynchronousLimits(
         characters_max=settings.answer_characters_max,
         first_audio_wait_s=settings.first_audio_wait_s,
@@ -81,7 +81,7 @@ def answer_limits(settings: AppSettings) -> SynchronousLimits:
 
 
 def streams(settings: AppSettings, db: DbSettings) -> ConcurrentStreams:
-    """Places for streams."""
+    """The limits on concurrent streams, counted in Redis."""
     limits = StreamLimits(
         key_max=settings.streams_max,
         account_max=settings.account_streams_max,
@@ -91,20 +91,20 @@ def streams(settings: AppSettings, db: DbSettings) -> ConcurrentStreams:
     return ConcurrentStreams(StreamCounts(db.redis_url, lease_s=LEASE_S), limits)
 
 
-def storage(settings: AppSettings, db: DbSettings, record: Database) -> StorageQuotas:
-    """Room for what jobs make."""
+def storage(settings: AppSettings, db: DbSettings, database: Database) -> StorageQuotas:
+    """The storage quotas for the results of jobs."""
     limits = StorageLimits(free_bytes_max=settings.free_stored_bytes_max, bytes_max=settings.stored_bytes_max)
-    return StorageQuotas(record, StoreDisk(db), limits)
+    return StorageQuotas(database, StoreDisk(db), limits)
 
 
 def cors(settings: AppSettings) -> Cors | None:
-    """Scripts of these origins may call us."""
+    """The CORS rules for the origins in the settings; None if there are none."""
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     return Cors(origins, exposed=EXPOSED) if origins else None
 
 
 def transcription_limits(settings: AppSettings) -> TranscriptionLimits:
-    """For transcription."""
+    """The limits of a transcription."""
     return TranscriptionLimits(
         seconds_max=settings.upload_audio_s_max,
         wait_s=settings.transcription_wait_s,
@@ -113,12 +113,12 @@ def transcription_limits(settings: AppSettings) -> TranscriptionLimits:
 
 
 def upload_limits(settings: AppSettings) -> UploadLimits:
-    """For uploads while they arrive."""
+    """The limits of an upload while it arrives."""
     return UploadLimits(bytes_max=settings.upload_bytes_max, wait_s=settings.upload_wait_s)
 
 
 def gate_limits(settings: AppSettings) -> Limits:
-    """For the gate: how often somebody may ask."""
+    """The rate limits."""
     return Limits(
         posts_per_minute=settings.posts_per_minute,
         posts_burst=settings.posts_burst,
@@ -137,7 +137,7 @@ def gate_limits(settings: AppSettings) -> Limits:
 
 
 def audio_rules(settings: AppSettings) -> AudioRules:
-    """For addresses of audio."""
+    """The rules for audio URLs."""
     return AudioRules(
         url_s=settings.audio_url_s,
         bare_hours=settings.bare_audio_hours,

@@ -1,1 +1,1 @@
-"""The record: all that outlives a process."""
+"""The persistence layer: Postgres, Redis and the object store, and the types they share."""

@@ -1,4 +1,4 @@
-"""Which audio formats there are, what the wire calls them, and the rates each may have: the one list."""
+"""The audio formats: names, content types, and the sample rates and bitrates each supports."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -9,7 +9,7 @@ Codec = Literal["pcm", "flac", "mp3", "aac", "opus"]
 
 
 class Format(Struct, frozen=True, kw_only=True):
-    """One format. `bitrates_kbps` are the least, the most and the default; None: the codec has no choice."""
+    """One format. `bitrates_kbps` are the least, the most and the default; None: the codec offers none."""
 
     name: str
     codec: Codec
@@ -18,10 +18,10 @@ class Format(Struct, frozen=True, kw_only=True):
     rates_hz: tuple[int, ...]
     bitrates_kbps: tuple[int, int, int] | None = None
 
-    def rate_hz(self, asked_hz: int, engine_hz: int) -> int:
-        """The rate of the file: what was asked for; else (0) the engine's, or the next the codec knows."""
-        if asked_hz:
-            return asked_hz
+    def rate_hz(self, requested_hz: int, engine_hz: int) -> int:
+        """The file's sample rate: the requested one; if 0, the engine's, or the next the codec supports."""
+        if requested_hz:
+            return requested_hz
         if self.bitrates_kbps is None:  # samples as they are
             return engine_hz
         return next((rate for rate in self.rates_hz if rate >= engine_hz), self.rates_hz[-1])
@@ -29,7 +29,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
 _RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
-# AAC pads by up to 2,047 samples, and nothing in ADTS can tell players so: at 8 kHz that is more than 0.2 s.
+# AAC pads by up to 2,047 samples, which ADTS cannot signal to players: at 8 kHz that is more than 0.2 s.
 _AAC_RATES_HZ = _RATES_HZ[1:]
 
 _FORMATS = (

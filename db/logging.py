@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, constant event names, never text, keys or passwords."""
+"""Logging: one JSON object a line on stderr, constant event names, never text, keys or passwords."""
 
 import asyncio
 import atexit
@@ -26,7 +26,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 class _Lines:
-    """Writes what it can: a full disk under the log must not stop the work."""
+    """Writes lines to stderr, and ignores errors: a full disk must not stop the process."""
 
     has_info = False  # until configured
 
@@ -38,7 +38,7 @@ class _Lines:
             sys.stderr.write(text)
 
     def gather(self, line: str) -> None:
-        """Write this together with all others of this turn of the event loop: a write is dear."""
+        """Write the line with all others of this iteration of the event loop, since writes are expensive."""
         if not self._gathered:
             asyncio.get_running_loop().call_soon(self.write_gathered)
         self._gathered.append(line)
@@ -59,7 +59,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def configure(level: str = "info") -> None:
-    """Set up structlog and quiet the libraries; called once, by a process's main."""
+    """Set up structlog and silence the libraries. Called once, by a process's main."""
     atexit.register(_LINES.write_gathered)
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format='{"event": "library", "name": "%(name)s"}'
@@ -81,19 +81,19 @@ def configure(level: str = "info") -> None:
 
 
 def request_done(**fields: str | int | float) -> None:
-    """The line of each request. To be called from the event loop."""
+    """Log a finished request. Call it from the event loop."""
     if _LINES.has_info:
         _LINES.gather(_line("request", {**fields, "request_id": request_id()}))
 
 
 def attempt_done(**fields: str | int | None) -> None:
-    """The line of each attempt at a job; no field may show what the job's id is."""
+    """Log a finished attempt at a job; no field may reveal the job's id."""
     if _LINES.has_info:
         _LINES.write(_line("job", fields))
 
 
 def _line(event: str, fields: Mapping[str, str | int | float | None]) -> str:
-    """As the processors above would write it, at a tenth of their cost."""
+    """The line the processors above would write, at a tenth of their cost."""
     return f"{_ENCODER.encode({**fields, 'event': event, 'level': 'info', 'at': _now()}).decode()}\n"
 
 
@@ -108,12 +108,12 @@ def _written(second: int) -> str:
 
 
 def request_id() -> str:
-    """The id of the request under way here; empty outside one."""
+    """The current request's id; empty outside a request."""
     return _request_id.get()
 
 
 def begin_request(request_id: str) -> None:
-    """From now on every event here and in tasks begun from here has this id."""
+    """Add this id to all further events of this task, and of tasks started from it."""
     _request_id.set(request_id)
 
 
@@ -124,18 +124,18 @@ def _with_request(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def hashed(job: UUID) -> str:
-    """What logs may show of a job's id, which is a capability."""
+    """A job's id as logs may show it, since the id itself grants access."""
     return sha256(job.bytes).hexdigest()[:12]
 
 
 @lru_cache(4096)
 def hashed_text(job: str) -> str:
-    """The same of an id as written in a path, which pollers ask for again and again."""
+    """`hashed` of an id in a path; cached, since clients poll for the same id repeatedly."""
     return hashed(UUID(job))
 
 
 def _trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Where an exception came from, without what it says: messages quote rows, texts and keys."""
+    """Add an exception's type and stack, without its message, which may quote rows, texts and keys."""
     given = event.pop("exc_info", None)
     error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
     if error is not None:
@@ -152,7 +152,7 @@ def _frames(trace: TracebackType | None) -> list[str]:
 
 
 def _without_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What a message quotes, such as an object's key, shows no job's id. A request's id is its caller's."""
+    """Hash the job ids in an event's fields, such as an object's key; the request id stays."""
     for name, value in event.items():
         if isinstance(value, str) and name != "request_id" and len(value) >= _UUID_CHARACTERS:
             event[name] = _UUID.sub(lambda found: hashed(UUID(found[0])), value)

@@ -1,14 +1,14 @@
-"""How a process tells whoever started it that it serves now."""
+"""Readiness notification: signals to the supervisor that a process serves."""
 
 import os
 from contextlib import suppress
 
 
 def tell_ready(fd: int | None) -> None:
-    """Write a line to the descriptor handed over for that, if one was, and close it: s6's notification."""
+    """Write a line to the descriptor `fd`, if given, and close it: s6's readiness protocol."""
     if fd is None:
         return
-    with suppress(OSError):  # nobody listens any more
+    with suppress(OSError):  # the reader is gone
         os.write(fd, b"\n")
     with suppress(OSError):
         os.close(fd)

@@ -1,4 +1,4 @@
-"""Settings from the environment: one frozen Struct a room, every field a variable with its unit."""
+"""Reads settings from the environment into frozen Structs: each field is a variable, named with its unit."""
 
 import os
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ S = TypeVar("S", bound=Struct)
 
 
 class SettingsError(Exception):
-    """A variable is missing or wrong; the message names it."""
+    """A variable is missing or invalid; the message names it."""
 
 
 class DbSettings(Struct, frozen=True, kw_only=True):
-    """Where the record is, and how it is reached."""
+    """Where Postgres, Redis and the object store are, and how they are reached."""
 
     database_url: str  # application role
     redis_url: str
@@ -24,7 +24,7 @@ class DbSettings(Struct, frozen=True, kw_only=True):
     database_owner_url: str = ""  # migrations only
     pool_connections: int = 16
     statement_timeout_ms: int = 30_000
-    # Of the disk of a store that is a folder: below either, no job is taken.
+    # For a store in a folder: with less free disk space than either, no job is accepted.
     store_free_bytes_min: Annotated[int, Meta(ge=0)] = 1 << 30
     store_free_percent_min: Annotated[float, Meta(ge=0, le=100)] = 5.0
 
@@ -38,7 +38,7 @@ def variable(field: str) -> str:
 
 
 def read(kind: type[S], environ: Mapping[str, str]) -> S:
-    """`kind` filled from `environ`; raises SettingsError naming the variable at fault."""
+    """`kind` filled from `environ`. Raises SettingsError, naming the variable at fault."""
     given = {f: environ[variable(f)] for f in kind.__struct_fields__ if environ.get(variable(f), "") != ""}
     for info in msgspec.structs.fields(kind):
         if info.required and info.name not in given:
@@ -51,7 +51,7 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:
-    """CODEVOICE_HOME, by default `codevoice` in the user's data folder. Nothing is made."""
+    """CODEVOICE_HOME, by default `codevoice` in the user's data folder. The folder is not created."""
     chosen = environ.get("CODEVOICE_HOME", "")
     if not chosen:
         chosen = os.path.join(environ.get("XDG_DATA_HOME") or "~/.local/share", "codevoice")

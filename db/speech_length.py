@@ -1,7 +1,7 @@
-"""How long a text takes to say: from its characters alone, with numbers as the words they become.
+"""Estimates how long a text takes to speak, from its characters alone; digits count as spoken words.
 
-Measured with espeak at speed 1, where a letter of prose takes what it does with the spaces around it. What
-is not known is taken for short: a text is not to be refused for a guess.
+The figures were measured with espeak at speed 1; a letter's includes the spaces around it in prose. Unknown
+characters count as short, so that no text is refused because of a guess.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections import Counter
 
 from db.writing_scripts import is_native, script_of
 
-_LETTER_S = {  # by a voice of its own language
+_LETTER_S = {  # spoken by a voice of the letter's own language
     "Latn": 0.052, "Grek": 0.054, "Cyrl": 0.052, "Armn": 0.08, "Geor": 0.07, "Hebr": 0.083, "Arab": 0.07,
     "Thai": 0.12, "Mymr": 0.08, "Hang": 0.16, "Hani": 0.24, "Kana": 0.11, "Ethi": 0.12,
 }  # fmt: skip
@@ -20,7 +20,7 @@ _LETTER_OF_S = {
     **dict.fromkeys(("es", "vi"), 0.06),
     "ar": 0.09, "hi": 0.105, "tr": 0.07,
 }  # fmt: skip
-_FOREIGN_LETTER_S = {  # spelt, or named one by one
+_FOREIGN_LETTER_S = {  # spelt out, or named one by one
     "Latn": 0.052, "Grek": 0.08, "Cyrl": 0.1, "Armn": 0.1, "Geor": 0.1, "Hebr": 0.5, "Arab": 0.5, "Deva": 0.1,
     "Beng": 0.12, "Taml": 0.12, "Sinh": 0.12, "Telu": 0.5, "Hang": 0.1, "Hani": 0.6, "Kana": 0.7,
 }  # fmt: skip
@@ -44,15 +44,15 @@ _DIGIT_OF_S = {
 }
 _SYMBOLS = frozenset("=*#~@+%$€£&^|/\\<>°±×÷©®™")
 _SYMBOL_S, _EMOJI_S = 0.35, 0.25
-_REPEATED = re.compile(r"([^\w\s])\1{3,}")  # said three times of each ten
+_REPEATED = re.compile(r"([^\w\s])\1{3,}")  # three of each ten are spoken
 _SHORT_PAUSE = re.compile(r"\w[,;:]\s|[、，；：،؛]")
 _LONG_PAUSE = re.compile(r"\w[.!?]\s|[。！？؟।።]|\n\s*\n")
 _SHORT_PAUSE_S, _LONG_PAUSE_S = 0.15, 0.4
 
 
 def estimated_seconds(text: str, language: str, speed: float) -> float:
-    """About how long `text` is, spoken in `language` (BCP-47) at `speed`: within a third for prose and for
-    numbers, and rather too short than too long. Linear in the text, some milliseconds for 100,000 characters.
+    """About how long `text` takes in `language` (BCP-47) at `speed`: within a third for prose and numbers,
+    and rather too short than too long. Linear in the text: some milliseconds for 100,000 characters.
     """
     base = language.partition("-")[0].lower()
     seconds = sum(count * _seconds(character, base) for character, count in _counted(text).items())
@@ -62,7 +62,7 @@ def estimated_seconds(text: str, language: str, speed: float) -> float:
 
 
 def least_seconds(text: str, language: str, speed: float) -> float:
-    """The least that so many characters could take: each as quick as the text's quickest letter."""
+    """A lower bound: each character takes as long as the text's shortest letter."""
     base = language.partition("-")[0].lower()
     letters = {character for character in set(text) if character.isalpha()}
     return len(text) * min((_letter_seconds(letter, base) for letter in letters), default=_DIGIT_S) / speed

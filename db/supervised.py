@@ -1,4 +1,4 @@
-"""Loops that survive their own mistakes: what a step raises is logged and counted, and the loop goes on."""
+"""Loops that survive unexpected errors: what a step raises is logged and counted, and the loop continues."""
 
 import asyncio
 import threading
@@ -13,20 +13,20 @@ _PAUSE_S_MIN, _PAUSE_S_MAX = 0.5, 30.0
 
 
 class _Pause:
-    """How long to wait after a step: ever longer while steps fail."""
+    """The wait after a step: with exponential backoff while steps fail."""
 
     def __init__(self, name: str, every_s: float) -> None:
         self._name = name
         self._every_s = every_s
         self._failed_s = 0.0
-        FAILED.labels(name)  # counts from zero: the first time must be seen as a rise
+        FAILED.labels(name)  # starts at zero, so that the first failure is seen as an increase
 
     def after_success(self) -> float:
         self._failed_s = 0.0
         return self._every_s
 
     def after_failure(self) -> float:
-        """To be called where the error is handled: the log has its place in the code."""
+        """Log and count a failure. Call it in the except block: the log contains the error's stack."""
         log.exception("loop_failed", loop=self._name)
         FAILED.labels(self._name).inc()
         self._failed_s = min(_PAUSE_S_MAX, max(_PAUSE_S_MIN, 2 * self._failed_s))
@@ -36,10 +36,10 @@ class _Pause:
 def thread(
     name: str, step: Callable[[], None], stopping: threading.Event, *, every_s: float = 0.0
 ) -> threading.Thread:
-    """A daemon thread, not started yet, that calls `step` again and again until `stopping`.
+    """A daemon thread, not started yet, that calls `step` repeatedly until `stopping` is set.
 
-    `every_s` passes before each step. `step` handles the errors it expects; any other one is logged and
-    counted, and the next step comes later.
+    `every_s` passes before each step. `step` handles the errors it expects; any other is logged and counted,
+    and delays the next step.
     """
 
     def run() -> None:
@@ -56,7 +56,7 @@ def thread(
 
 
 async def task(name: str, step: Callable[[], Awaitable[None]], *, every_s: float = 0.0) -> None:
-    """As `thread`, in the event loop and until cancelled; the first step comes at once."""
+    """As `thread`, in the event loop and until cancelled; the first step runs at once."""
     pause = _Pause(name, every_s)
     while True:
         try:

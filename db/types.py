@@ -1,4 +1,4 @@
-"""What crosses the rooms' borders: frozen rows, the same for wire, database and code."""
+"""The types shared by the API server, the workers and the persistence layer, as frozen Structs."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +15,7 @@ MICRO = 1_000_000  # micro-credits in one credit
 
 
 class Voice(Struct, frozen=True, kw_only=True):
-    """A speaker an engine offers. `languages` are BCP-47 tags, the default first."""
+    """A voice an engine offers. `languages` are BCP-47 tags, the default first."""
 
     id: str
     name: str
@@ -29,7 +29,7 @@ class Voice(Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
-    """What a worker publishes of its engine at warm-up: all that the front door knows of engines."""
+    """What a worker publishes about its engine at warm-up: all the API server knows about engines."""
 
     engine: str
     kind: Literal["speech", "transcription"]
@@ -38,15 +38,15 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     formats: tuple[str, ...]
     characters_max: int
     cost_us_per_character: int  # expected engine time, for fair shares between accounts
-    speed_min: float = 1.0  # a range of one value: the engine cannot
+    speed_min: float = 1.0  # a range of one value: the engine cannot change it
     speed_max: float = 1.0
     pitch_min: float = 0.0
     pitch_max: float = 0.0
     audio_s_max: int = 4 * 3600  # the longest audio its worker makes …
     audio_bytes_max: int = 1 << 30  # … and the largest file
-    mix_voices_max: int = 0  # of one voice written as a mix, `a(2)+b(1)` (db/voice_mix.py); 0: it mixes none
-    live_max: int = 0  # live jobs at once that a worker speaks in real time; 0: not known
-    texts_broken_up: bool = False  # it needs long words and clauses broken up for it (docs/text.md)
+    mix_voices_max: int = 0  # of a mix such as `a(2)+b(1)` (db/voice_mix.py); 0: the engine cannot mix
+    live_max: int = 0  # concurrent live jobs a worker speaks in real time; 0: unknown
+    texts_broken_up: bool = False  # the engine needs long words and clauses broken up (docs/text.md)
     # Of a transcription engine:
     description: str = ""
     languages: tuple[str, ...] = ()  # BCP-47 tags, the default first
@@ -55,7 +55,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     cost_us_per_second: int = 0  # of audio: expected engine time
     detects_language: bool = False
     translates: bool = False  # to English
-    accuracy: Literal["low", "standard"] = "standard"  # low: the last resort
+    accuracy: Literal["low", "standard"] = "standard"  # low: used only if no other engine fits
 
 
 class SpeechParams(Struct, frozen=True, kw_only=True):
@@ -67,22 +67,22 @@ class SpeechParams(Struct, frozen=True, kw_only=True):
     format: str = "wav"
     speed: float = 1.0
     pitch: float = 0.0
-    rate_hz: int = 0  # of the file; 0: the engine's, or the next its codec knows (db/formats.py)
+    rate_hz: int = 0  # of the file; 0: the engine's, or the next its codec supports (db/formats.py)
     bitrate_kbps: int = 0  # 0: the format's default
-    asked_voice: str | UnsetType = UNSET  # where `voice` speaks for another name …
+    asked_voice: str | UnsetType = UNSET  # the requested name, if `voice` speaks for it …
     voice_reason: str | UnsetType = UNSET  # … and why (app/domain/voices/resolution.py)
 
 
 class TranscriptionParams(Struct, frozen=True, kw_only=True):
-    """`job.params` of a transcription job: where the upload is, and what is wanted of it."""
+    """`job.params` of a transcription job: the upload, and the options."""
 
     object: str
     sha256: str  # of the upload, hexadecimal
     language: str | None  # a tag of the engine's; None: detected, or its first
-    words: bool = False  # times of words too
+    words: bool = False  # with word timestamps
     translate: bool = False  # to English
     seconds_max: int = 600
-    prompt: str = field(name="text", default="")  # words that may be said; forgotten as a speech job's text
+    prompt: str = field(name="text", default="")  # words that may occur; deleted as a speech job's text is
     temperature: float = 0.0
 
 
@@ -115,14 +115,14 @@ class NewJob(Struct, frozen=True, kw_only=True):
     tariff: int | None = None  # the price book's version; None: the hold is the price
     key: str | None = None  # Idempotency-Key
     fingerprint: bytes | None = None
-    live: bool = False  # somebody will listen while it is made
-    api_key: UUID | None = None  # the key it came by
-    expected_ms: int = 0  # of audio; 0: not known. What is given is priced by it where characters are paid
-    request_id: str = field(default_factory=request_id)  # of the request under way; into the worker's log
+    live: bool = False  # a client will stream it
+    api_key: UUID | None = None  # the key it was submitted with
+    expected_ms: int = 0  # of audio; 0: unknown. Partial delivery is priced by it if characters are charged
+    request_id: str = field(default_factory=request_id)  # of the current request; for the worker's log
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
-    """The answer to one submitted job. Balances are after the hold, in micro-credits."""
+    """The result for one submitted job. Balances are after the hold, in micro-credits."""
 
     code: Literal[
         "queued",
@@ -134,13 +134,13 @@ class Submitted(Struct, frozen=True, kw_only=True):
         "no_wallet",
         "malformed",
     ]
-    id: UUID | None  # of the first job where replayed
+    id: UUID | None  # of the first job if replayed
     bucket: str | None  # the last bucket held from: free, paid or issued (unlimited)
     remaining: int  # what is left in that bucket
 
 
 class NewCharge(Struct, frozen=True, kw_only=True):
-    """Something done elsewhere, to be paid for at once; `price` in micro-credits."""
+    """Work done elsewhere, to be charged at once; `price` in micro-credits."""
 
     id: UUID
     owner: UUID
@@ -154,11 +154,11 @@ class NewCharge(Struct, frozen=True, kw_only=True):
     tariff: int | None = None  # the price book's version
     key: str | None = None
     fingerprint: bytes | None = None
-    key_s: int | None = None  # how long the key stands for this charge; None: as any other key
+    key_s: int | None = None  # how long the key is kept; None: as any other key
 
 
 class Charged(Struct, frozen=True, kw_only=True):
-    """The answer to a charge, the first one where replayed. Balances are after it, in micro-credits."""
+    """The result of a charge, or of the first one if replayed. Balances are after it, in micro-credits."""
 
     code: Literal["charged", "replayed", "key_reused", "insufficient_credits", "closed", "no_wallet"]
     id: UUID | None
@@ -169,29 +169,29 @@ class Charged(Struct, frozen=True, kw_only=True):
 
 
 class Shares(Struct, frozen=True, kw_only=True):
-    """What one account may have of an engine while another account's job waits for it."""
+    """One account's share of an engine while another account's job waits for it."""
 
     slots: int  # of each of the engine's workers
     percent: int  # of all of them together; at least one slot
 
 
-UNSHARED = Shares(slots=1, percent=100_000_000)  # an account may have as many as there are
+UNSHARED = Shares(slots=1, percent=100_000_000)  # no limit on an account's slots
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
-    """A leased job. `attempt` is the fencing token of everything done for it."""
+    """A leased job. `attempt` is the fencing token of every operation on it."""
 
     id: UUID
     attempt: int
     owner: UUID
     lane: str
     params: Params
-    live: bool = False  # somebody listens, or will
-    readable: bool = True  # false: the params are not there, and the job is to be refused
+    live: bool = False  # a client streams it, or will
+    readable: bool = True  # false: the params cannot be decoded, and the job must be refused
     kind: str = "speech"
     waited_s: float = 0.0  # since the job was queued, attempts that failed included
     request_id: str = ""  # of the request that queued it
-    cost_us: int | None = None  # of engine time, as expected when it was queued; None: not known
+    cost_us: int | None = None  # engine time, as estimated when it was queued; None: unknown
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -200,7 +200,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     id: UUID
     attempt: int
     outcome: Outcome
-    code: str | None = None  # why, where not done
+    code: str | None = None  # why, if the outcome is not `done`
     price: int | None = None
     object: str | None = None
     content_type: str | None = None
@@ -210,7 +210,7 @@ class Finished(Struct, frozen=True, kw_only=True):
 
 
 class JobStatus(Struct, frozen=True, kw_only=True):
-    """What a holder of a job's id may see: nothing of account or text."""
+    """What anyone who knows a job's id may see: neither account nor text."""
 
     id: UUID
     owner: UUID
@@ -224,9 +224,9 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     audio_bytes: int | None
     duration_ms: int | None
     sha256: bytes | None
-    audio_gone: bool | None  # kept past its time
-    format: str  # asked for
-    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    audio_gone: bool | None  # past its retention time
+    format: str  # as requested
+    spent: int  # micro-credits charged and not refunded; 0 until it has ended
     refunded: int
     engine: str
 
@@ -236,7 +236,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True):
-    """What a poll shows of a job, in the order of its query's columns."""
+    """What a poll shows of a job, in the order of the query's columns."""
 
     state: State
     attempt: int
@@ -245,11 +245,11 @@ class Progress(Struct, frozen=True):
     created_at: datetime
     duration_ms: int | None
     has_audio: bool
-    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    spent: int  # micro-credits charged and not refunded; 0 until it has ended
     refunded: int
     engine: str
     voice_used: str
-    voice_reason: str | None  # of a job that is over: why another voice than asked for spoke
+    voice_reason: str | None  # once it has ended: why another voice than the requested one spoke
 
     @property
     def charged(self) -> bool:
@@ -257,13 +257,13 @@ class Progress(Struct, frozen=True):
 
 
 class TranscriptionJob(Struct, frozen=True, kw_only=True):
-    """A transcription as its owner's request sees it; `object` is the transcript, where completed."""
+    """A transcription job, for its owner; `object` is the transcript, once completed."""
 
     id: UUID
     state: State
     code: str | None
     engine: str
-    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    spent: int  # micro-credits charged and not refunded; 0 until it has ended
     refunded: int
     object: str | None
     audio_bytes: int | None  # of the object
@@ -272,7 +272,7 @@ class TranscriptionJob(Struct, frozen=True, kw_only=True):
 
 
 class Balance(Struct, frozen=True, kw_only=True):
-    """An owner's effective credits now, in micro-credits; nothing is written to read it."""
+    """An owner's effective balance, in micro-credits. Reading it writes nothing."""
 
     kind: UserType
     plan: str

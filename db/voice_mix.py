@@ -1,7 +1,6 @@
-"""A mix of voices as a voice id: `af_heart(2)+af_bella(1)`. API and workers read it the same way.
+"""Parses a mix of voices written as a voice id, `af_heart(2)+af_bella(1)`, for API server and workers.
 
-A part is a voice's id and its weight in parentheses, 1 where there is none. Only how much each weighs against
-the others counts.
+A part is a voice's id and its weight in parentheses, by default 1. Only the ratio of the weights matters.
 """
 
 import re
@@ -15,7 +14,7 @@ _PART = re.compile(r"\s*([^()+]*[^()+\s])\s*(?:\(\s*([0-9]{1,3}(?:\.[0-9]{1,3})?
 
 
 class MixError(ValueError):
-    """Not a mix; the message says why, for whoever wrote it."""
+    """Not a valid mix; the message says why, for the caller."""
 
 
 class Part(Struct, frozen=True):
@@ -26,12 +25,12 @@ class Part(Struct, frozen=True):
 
 
 def is_mix(text: str) -> bool:
-    """Whether `text` is written like a mix. No voice has such signs in its own id."""
+    """Whether `text` is written as a mix. No voice's own id contains these characters."""
     return "+" in text or "(" in text
 
 
 def parse(text: str) -> tuple[Part, ...]:
-    """The parts as they are written; a voice alone is a mix of one. Raises MixError."""
+    """The parts in the given order; a single voice is a mix of one. Raises MixError."""
     parts = tuple(map(_part, text.split("+")))
     if len(parts) > PARTS_MAX:
         raise MixError(f"A mix has at most {PARTS_MAX} voices, not {len(parts)}.")
@@ -41,7 +40,7 @@ def parse(text: str) -> tuple[Part, ...]:
 
 
 def canonical(parts: Sequence[Part]) -> str:
-    """The one way to write it: sorted by voice, each with its weight; a voice alone by its id."""
+    """The canonical form: sorted by voice, each with its weight; a single voice by its id."""
     if len(parts) == 1:
         return parts[0].voice
     return "+".join(f"{part.voice}({part.weight:g})" for part in sorted(parts, key=lambda part: part.voice))

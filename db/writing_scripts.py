@@ -1,9 +1,9 @@
-"""Which script a character belongs to, and which scripts a language is written in."""
+"""The script a character belongs to, and the scripts a language is written in."""
 
 from bisect import bisect_right
 from functools import lru_cache
 
-_RANGES = (  # the first code point, the name; ends with the next one
+_RANGES = (   # the first code point and the script; a range ends where the next one begins
     (0x0000, "Latn"), (0x0370, "Grek"), (0x0400, "Cyrl"), (0x0530, "Armn"), (0x0590, "Hebr"),
     (0x0600, "Arab"), (0x0700, ""), (0x0750, "Arab"), (0x0780, ""), (0x08A0, "Arab"), (0x0900, "Deva"),
     (0x0980, "Beng"), (0x0A00, "Guru"), (0x0A80, "Gujr"), (0x0B00, "Orya"), (0x0B80, "Taml"),
@@ -39,13 +39,13 @@ _WRITTEN_IN = {
 
 
 def script_of(character: str) -> str:
-    """The ISO 15924 code of the scripts engines read as letters; "" for all others."""
+    """The ISO 15924 code of the character's script, if engines read its letters; else ""."""
     return _RANGES[bisect_right(_STARTS, ord(character)) - 1][1]
 
 
 @lru_cache(maxsize=256)
 def scripts_of(language: str) -> frozenset[str]:
-    """The scripts a reader of `language` knows. Latin letters are read by all."""
+    """The scripts a reader of `language` knows. All know Latin letters."""
     base = language.partition("-")[0].lower()
     if base == "ja":
         return frozenset(("Latn", "Kana", "Hani"))

@@ -1,1 +1,1 @@
-"""The outside hand: command line, one-machine stack, audit, benchmarks."""
+"""Operations tooling: command line, one-machine stack, audit, benchmarks."""

@@ -1,8 +1,8 @@
-"""`codevoice backup` and `codevoice restore`: database, secrets and audio, into a folder and out of it.
+"""`codevoice backup` and `codevoice restore`: database, secrets and audio, to a folder and back.
 
 A backup is a folder of plain parts: `database.dump` (pg_dump's custom format, the schema `cv`), `heads.jsonl`
 (the ledger's heads from just before), `secrets` (of a home), `objects` (of a store that is a folder), and
-`backup.json`, written last: a folder without it is not whole.
+`backup.json`, written last: a folder without it is incomplete.
 """
 
 import asyncio
@@ -23,9 +23,10 @@ from msgspec import Struct
 
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Audit, Head
-from db.postgres.migrate import SchemaError, upgrade
+from db.postgres.migrate import upgrade
+from db.postgres.migrations.errors import SchemaError
 from db.settings import DbSettings, SettingsError
-from ops.cli import failing_on
+from ops.command_errors import failing_on
 from ops.postgres_clients import ClientError, run
 from ops.progress import say, step
 from ops.stack import embedded
@@ -43,18 +44,18 @@ _DUMP, _HEADS, _SECRETS, _OBJECTS, _WHOLE = (
 )
 _CONNECT_S = 10
 _WHICH_STORE = "CODEVOICE_OBJECTS is not set: set it, or leave the audio out by --no-audio"
-_BROKEN_OFF = "#"  # in the name of what a write that was killed left in the store
+_BROKEN_OFF = "#"  # in the name of a partial object, left in the store by a write that was killed
 
 
-_audio = click.option("--audio/--no-audio", default=True, help="With the store, where it is a folder.")
+_audio = click.option("--audio/--no-audio", default=True, help="Include the store, if it is a folder.")
 
 
 class BackupError(Exception):
-    """Nothing was backed up or restored; the message says why, and what to do."""
+    """Nothing was backed up or restored; the message gives the reason and the remedy."""
 
 
 class Made(Struct, frozen=True, kw_only=True):
-    """What `backup.json` says."""
+    """The content of `backup.json`."""
 
     made_at: datetime
     version: str
@@ -62,12 +63,12 @@ class Made(Struct, frozen=True, kw_only=True):
 
 
 def backup(environ: Mapping[str, str], folder: Path, *, audio: bool) -> None:
-    """Write a backup of what runs into `folder`, which is made. Nothing is stopped meanwhile.
+    """Write a backup of the running system into the new folder `folder`. Nothing is stopped meanwhile.
 
-    Of the running stack, or of a stopped one's home, or of DATABASE_URL and CODEVOICE_DATABASE_OWNER_URL.
-    Raises BackupError, NoStack; `folder` is then without `backup.json`.
+    The source is the running stack, a stopped one's home, or DATABASE_URL and CODEVOICE_DATABASE_OWNER_URL.
+    Raises BackupError, NoStack; `folder` then has no `backup.json`.
     """
-    os.umask(0o077)  # everything in it is as private as the database
+    os.umask(0o077)  # everything in it is as confidential as the database
     _make(folder)
     home = home_of(environ)
     with _places(environ, home) as places:
@@ -82,14 +83,15 @@ def backup(environ: Mapping[str, str], folder: Path, *, audio: bool) -> None:
             write_private(folder / _SECRETS, (home.folder / _SECRETS).read_text())
         else:
             say("no secrets in CODEVOICE_HOME: keep the four of your environment with this backup")
-        # After the database: what its rows name is in the store by then, unless it has expired since.
+        # After the database: the objects its rows name are in the store by then, unless they have expired.
         is_copied = audio and _save_objects(places.objects, folder / _OBJECTS)
     made = Made(made_at=datetime.now(UTC), version=version("codevoice"), audio=is_copied)
     (folder / _WHOLE).write_bytes(msgspec.json.encode(made) + b"\n")
 
 
 def restore(environ: Mapping[str, str], folder: Path, *, audio: bool) -> Audit:
-    """Bring a backup into an empty home, or into an empty database of your own; what its audit then finds.
+    """Restore a backup into an empty home, or into an empty database of your own; returns the audit of the
+    result.
 
     Raises BackupError, HomeError; a home or a database that has data is left as it is.
     """
@@ -150,7 +152,7 @@ def _read(folder: Path) -> Made:
 
 @contextmanager
 def _places(environ: Mapping[str, str], home: Home) -> Generator[DbSettings]:
-    """Where the data is. The database of a stack that is stopped is started for the block."""
+    """The addresses of the data. The database of a stopped stack is started for the block."""
     if environ.get("DATABASE_URL") or is_held(home) or not home.postgres.exists():
         places = settings_for_cli(environ)
         if not places.database_owner_url:
@@ -163,7 +165,7 @@ def _places(environ: Mapping[str, str], home: Home) -> Generator[DbSettings]:
 
 @contextmanager
 def _empty(environ: Mapping[str, str], home: Home) -> Generator[DbSettings]:
-    """A database without our schema: the operator's, or a new one in `home`, which goes again on an error."""
+    """A database without our schema: the operator's, or a new one in `home`, which is removed on an error."""
     if environ.get("DATABASE_URL"):
         places = settings_for_cli(environ)
         if not places.database_owner_url:
@@ -202,7 +204,7 @@ def _require_empty(owner_url: str) -> None:
 
 
 def _take_secrets(kept: Path, home: Home) -> None:
-    """The backup's secrets become the home's: keys and log-ins work with no others."""
+    """Copy the backup's secrets to the home: keys and log-ins work with no others."""
     mine = home.folder / _SECRETS
     if mine.exists() and mine.read_bytes() != kept.read_bytes():
         raise BackupError(f"{mine} differs from the backup's: set CODEVOICE_HOME to a folder without secrets")
@@ -234,8 +236,8 @@ def _path(store: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder's files. What is deleted meanwhile, since it has expired, is left out."""
-    for folder, _, files in os.walk(source):  # which passes over folders that are gone
+    """Copy a folder's files. Files that expire and are deleted meanwhile are left out."""
+    for folder, _, files in os.walk(source):  # skips folders that are gone
         there = target / Path(folder).relative_to(source)
         there.mkdir(parents=True, exist_ok=True)
         for name in files:
@@ -271,10 +273,10 @@ _FAILURES = (
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @_audio
 def backup_command(folder: Path, audio: bool) -> None:
-    """Write database, secrets and audio into FOLDER, which is made. Nothing is stopped meanwhile.
+    """Write database, secrets and audio into the new folder FOLDER. Nothing is stopped meanwhile.
 
-    Of the running stack, of a stopped one's CODEVOICE_HOME, or of DATABASE_URL with
-    CODEVOICE_DATABASE_OWNER_URL. FOLDER holds secrets: keep it as you keep them.
+    The source is the running stack, a stopped one's CODEVOICE_HOME, or DATABASE_URL with
+    CODEVOICE_DATABASE_OWNER_URL. FOLDER contains secrets: protect it as you protect them.
     """
     with failing_on(*_FAILURES):
         backup(os.environ, folder, audio=audio)
@@ -285,10 +287,10 @@ def backup_command(folder: Path, audio: bool) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @_audio
 def restore_command(folder: Path, audio: bool) -> None:
-    """Bring the backup in FOLDER into a CODEVOICE_HOME without data, then audit it.
+    """Restore the backup in FOLDER into a CODEVOICE_HOME without data, then audit it.
 
-    Or into the empty database of DATABASE_URL and CODEVOICE_DATABASE_OWNER_URL. Exit status 0 only when the
-    audit is clean, and the ledger still has the heads that it had when it was backed up.
+    Or into the empty database of DATABASE_URL and CODEVOICE_DATABASE_OWNER_URL. The exit status is 0 only if
+    the audit is clean, and the ledger still has the heads that it had when it was backed up.
     """
     with failing_on(*_FAILURES):
         found = restore(os.environ, folder, audio=audio)

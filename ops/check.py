@@ -1,4 +1,4 @@
-"""`codevoice check xtts`: your own weights on your own machine: exact, quick, intelligible?"""
+"""`codevoice check xtts`: tests your own weights on this machine: exactness, speed, intelligibility."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from ops.cli import failing_on
+from ops.command_errors import failing_on
 
 if TYPE_CHECKING:
     from workers.engines.transcriber import Transcriber
@@ -25,14 +25,15 @@ _SENTENCES = (
 @click.command()
 @click.option("--weights", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--recogniser", type=click.Choice(["none", "pocketsphinx", "whisper"]), default="none")
-@click.option("--voice", help="By default the first one.")
-@click.option("--seconds", default=600.0, help="After which no more turns are measured.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--voice", help="The voice to use; by default the first one.")
+@click.option("--seconds", default=600.0, help="Time limit, after which no new turn is measured.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def xtts(weights: Path, recogniser: str, voice: str | None, seconds: float, as_json: bool) -> None:
-    """Compare our decoding of XTTS with upstream's on your WEIGHTS: the same tokens, how much quicker.
+    """Compare our decoding of XTTS with upstream's on your WEIGHTS: whether the tokens are equal, and the
+    speed.
 
-    With a recogniser, also the share of words it hears wrong in what our engine says. Exit status 1 where
-    tokens differ that must not, or where the weights' licence was not agreed to.
+    With a recogniser, also the share of words that it recognises wrongly in our engine's speech. The exit
+    status is 1 if tokens differ that must be equal, or if the weights' licence was not agreed to.
     """
     import os
 
@@ -70,33 +71,33 @@ def _word_error_rate(weights: Path, recogniser: str, voice: str | None) -> float
     import torch
 
     from db.settings import read
-    from workers.engines.transcriber import TRANSCRIBERS
+    from workers.engines.registry import TRANSCRIBERS
     from workers.engines.xtts.engine import XttsEngine
     from workers.settings import WorkerSettings
 
     settings = read(WorkerSettings, {**os.environ, "CODEVOICE_ENGINE": recogniser})
     engine = XttsEngine(weights, device="cuda:0" if torch.cuda.is_available() else "cpu")
-    ear = TRANSCRIBERS[recogniser](settings)
+    transcriber = TRANSCRIBERS[recogniser](settings)
     try:
-        pairs = [(said, _heard(ear, _spoken(engine, said, voice))) for said in _SENTENCES]
+        pairs = [(said, _transcribed(transcriber, _spoken(engine, said, voice))) for said in _SENTENCES]
     finally:
-        ear.close()
+        transcriber.close()
         engine.close()
-    wrong = sum(_edits(_words(said), _words(heard)) for said, heard in pairs)
+    wrong = sum(_edits(_words(said), _words(written)) for said, written in pairs)
     return wrong / sum(len(_words(said)) for said, _ in pairs)
 
 
 def _spoken(engine: "XttsEngine", text: str, voice: str | None) -> bytes:
     from uuid import uuid4
 
-    from workers.engines import Utterance
+    from workers.engines.protocol import Utterance
 
     chosen = voice or engine.capabilities.voices[0].id
     [speech] = engine.begin([Utterance(job_id=uuid4(), text=text, voice=chosen, language="en")])
     return b"".join(speech)
 
 
-def _heard(ear: "Transcriber", pcm: bytes) -> str:
+def _transcribed(transcriber: "Transcriber", pcm: bytes) -> str:
     import numpy
     import soxr
 
@@ -104,11 +105,11 @@ def _heard(ear: "Transcriber", pcm: bytes) -> str:
     from workers.xtts.loop import SAMPLE_RATE_HZ
 
     at_16_khz = soxr.resample(numpy.frombuffer(pcm, "<i2"), SAMPLE_RATE_HZ, 16_000)
-    language = next(tag for tag in ear.capabilities.languages if tag.startswith("en"))
-    heard = ear.transcribe(
+    language = next(tag for tag in transcriber.capabilities.languages if tag.startswith("en"))
+    recognition = transcriber.transcribe(
         memoryview(at_16_khz.tobytes()), TranscriptionOptions(language=language), threading.Event()
     )
-    return " ".join(segment.text for segment in heard.segments)
+    return " ".join(segment.text for segment in recognition.segments)
 
 
 def _words(text: str) -> list[str]:

@@ -1,79 +1,80 @@
 """The console script `codevoice`. Data goes to stdout, messages to stderr.
 
-Exit codes: 0 done; 1 failed, with the reason on stderr, or not confirmed; 2 wrong usage, or nobody there to
-confirm; 3 no stack runs in CODEVOICE_HOME; 4 what was named is not there; 5 refused by a rule.
+Exit codes: 0 done; 1 failed, with the reason on stderr, or not confirmed; 2 wrong usage, or no terminal to
+confirm at; 3 no stack runs in CODEVOICE_HOME; 4 a named thing does not exist; 5 refused by a rule.
 """
 
 import json
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
 
-NO_STACK, NOT_FOUND, REFUSED = 3, 4, 5
+from ops.command_errors import failing_on
+
+NOT_FOUND, REFUSED = 4, 5  # exit statuses; see NO_STACK
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Commands that live elsewhere: path on the command line -> module:function, one line of help. Imported only
+# Commands in other modules: path on the command line -> module:function, one line of help. Imported only
 # when invoked, so that `codevoice --help` stays quick.
 _ELSEWHERE = {
-    "users list": ("ops.admin.users:list_", "Accounts, the last opened first."),
-    "users show": ("ops.admin.users:show", "One account: its rights and credits."),
-    "users create": ("ops.admin.users:create", "Open an account for a person, or for an operator."),
-    "users suspend": ("ops.admin.users:suspend", "Refuse everything an account asks for, or no longer."),
-    "users reset-link": ("ops.admin.users:reset_link", "A link by which a person chooses a new password."),
+    "users list": ("ops.admin.users:list_", "List accounts, the newest first."),
+    "users show": ("ops.admin.users:show", "Show one account: its rights and credits."),
+    "users create": ("ops.admin.users:create", "Create an account for a person or an operator."),
+    "users suspend": ("ops.admin.users:suspend", "Suspend an account, or restore it."),
+    "users reset-link": ("ops.admin.users:reset_link", "Create a link for setting a new password."),
     "users erase": ("ops.admin.erasure:erase", "Erase a person; the ledger keeps what was paid."),
-    "users export": ("ops.admin.erasure:export_", "All that is kept about a person, as a ZIP file."),
+    "users export": ("ops.admin.erasure:export_", "Export all data about a person as a ZIP file."),
     "credits grant": ("ops.admin.credits:grant", "Give an account credits."),
-    "credits refund": ("ops.admin.credits:refund", "Give back what a job cost."),
+    "credits refund": ("ops.admin.credits:refund", "Refund the price of a job."),
     "credits expire": ("ops.admin.credits:expire", "Take paid credits away."),
-    "credits history": ("ops.admin.credits:history", "What was moved for an account."),
-    "accounts create-api-only": ("ops.admin.accounts:create_api_only", "Open an account for a program."),
-    "accounts limit": ("ops.admin.accounts:limit", "Give an account so many credits a month."),
-    "accounts unlimited": ("ops.admin.accounts:unlimited", "Let an account use all without limit."),
-    "accounts close": ("ops.admin.accounts:close", "End an account for good."),
-    "keys create": ("ops.admin.keys:create", "One more key for an account."),
-    "keys list": ("ops.admin.keys:list_", "An account's keys."),
-    "keys rotate": ("ops.admin.keys:rotate", "A new key in place of another."),
-    "keys revoke": ("ops.admin.keys:revoke", "End a key."),
-    "prices list": ("ops.admin.prices:list_", "Every version of every price."),
-    "prices set": ("ops.admin.prices:set_", "A new price, from now or later."),
-    "invites create": ("ops.admin.invites:create", "Make an invitation."),
-    "invites list": ("ops.admin.invites:list_", "Invitations, the last made first."),
-    "invites revoke": ("ops.admin.invites:revoke", "Let nobody sign up by an invitation any more."),
-    "plans list": ("ops.admin.plans:list_", "Every plan, with its credits a month."),
+    "credits history": ("ops.admin.credits:history", "List an account's transfers."),
+    "accounts create-api-only": ("ops.admin.accounts:create_api_only", "Create an account for a program."),
+    "accounts limit": ("ops.admin.accounts:limit", "Set an account's credits per month."),
+    "accounts unlimited": ("ops.admin.accounts:unlimited", "Let an account use the service without a limit."),
+    "accounts close": ("ops.admin.accounts:close", "Close an account permanently."),
+    "keys create": ("ops.admin.keys:create", "Create a key for an account."),
+    "keys list": ("ops.admin.keys:list_", "List an account's keys."),
+    "keys rotate": ("ops.admin.keys:rotate", "Replace a key by a new one."),
+    "keys revoke": ("ops.admin.keys:revoke", "Revoke a key."),
+    "prices list": ("ops.admin.prices:list_", "List every version of every price."),
+    "prices set": ("ops.admin.prices:set_", "Set a price, from now or later."),
+    "invites create": ("ops.admin.invites:create", "Create an invitation."),
+    "invites list": ("ops.admin.invites:list_", "List invitations, the newest first."),
+    "invites revoke": ("ops.admin.invites:revoke", "Revoke an invitation."),
+    "plans list": ("ops.admin.plans:list_", "List every plan, with its credits per month."),
     "plans set": ("ops.admin.plans:set_", "Put an account on a plan."),
-    "jobs list": ("ops.admin.jobs:list_", "Jobs, the last first."),
-    "jobs show": ("ops.admin.jobs:show", "One job, and all that was moved for it."),
-    "jobs retry": ("ops.admin.jobs:retry", "Queue a failed job anew; its price is held anew."),
+    "jobs list": ("ops.admin.jobs:list_", "List jobs, the newest first."),
+    "jobs show": ("ops.admin.jobs:show", "Show one job and its transfers."),
+    "jobs retry": ("ops.admin.jobs:retry", "Queue a failed job again, with a new hold."),
     "jobs cancel": ("ops.admin.jobs:cancel", "Cancel a job on its owner's behalf."),
     "ledger audit": ("ops.admin.ledger:audit", "Check the whole ledger; exit status 0 only when clean."),
-    "ledger checkpoint": ("ops.admin.ledger:checkpoint", "Write down what is right, for quick audits."),
-    "ledger heads": ("ops.admin.ledger:heads", "The last transfer of every wallet, to be kept elsewhere."),
-    "ledger export": ("ops.admin.ledger:export", "Every transfer, as JSON lines or CSV."),
-    "models list": ("ops.models:list_", "Every model there is, and whether it is here."),
-    "models add": ("ops.models:add", "Fetch models, or mend them."),
-    "models verify": ("ops.models:verify", "Read every file of the models that are here."),
+    "ledger checkpoint": ("ops.admin.ledger:checkpoint", "Record what is correct, for faster audits."),
+    "ledger heads": ("ops.admin.ledger:heads", "Print the last transfer of every wallet, to keep elsewhere."),
+    "ledger export": ("ops.admin.ledger:export", "Export every transfer as JSON lines or CSV."),
+    "models list": ("ops.models:list_", "List every model, and whether it is installed."),
+    "models add": ("ops.models:add", "Fetch models, or repair them."),
+    "models verify": ("ops.models:verify", "Verify every file of the installed models."),
     "models remove": ("ops.models:remove", "Delete models."),
-    "check confinement": ("ops.confinement:confinement", "What can a hostile text or file do here?"),
-    "check xtts": ("ops.check:xtts", "Your own XTTS weights: exact, quick, intelligible?"),
-    "storm": ("ops.storm.command:storm", "Everything breaks, over and over: is every promise kept?"),
-    "backup": ("ops.backup:backup_command", "Database, secrets and audio, into a folder."),
-    "restore": ("ops.backup:restore_command", "A backup into an empty home or database."),
+    "check confinement": ("ops.confinement:confinement", "Test what a hostile text or file could do here."),
+    "check xtts": ("ops.check:xtts", "Test your own XTTS weights."),
+    "storm": ("ops.storm.command:storm", "Test the whole stack under load and faults."),
+    "backup": ("ops.backup:backup_command", "Back up database, secrets and audio to a folder."),
+    "restore": ("ops.backup:restore_command", "Restore a backup into an empty home or database."),
     "restart": (
         "ops.stack.restart:restart",
-        "New processes for the running stack, without a failed request.",
+        "Restart the running stack's processes without a failed request.",
     ),
-    "voices": ("ops.voices:voices", "Every voice, and which one speaks for each name now."),
-    "bench": ("ops.bench:bench", "Measure this machine: a named benchmark."),
+    "voices": ("ops.voices:voices", "List every voice, and the one each name uses now."),
+    "bench": ("ops.bench.command:bench", "Measure this machine: a named benchmark."),
 }
 
 
 class LazyGroup(click.RichGroup):
-    """A group that knows of some commands no more than a line of help, until one is invoked."""
+    """A group that loads some commands only when invoked; until then it has a line of help for each."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._elsewhere()})
@@ -93,7 +94,7 @@ class LazyGroup(click.RichGroup):
         return name, command, rest
 
     def _elsewhere(self) -> dict[str, tuple[str, str]]:
-        """Of `_ELSEWHERE`, what is directly in this group; the outermost has no name of its own there."""
+        """The entries of `_ELSEWHERE` that belong to this group; the outermost group has no name there."""
         prefix = "" if self.name == "codevoice" else f"{self.name} "
         inside = {path.removeprefix(prefix): at for path, at in _ELSEWHERE.items() if path.startswith(prefix)}
         return {name: at for name, at in inside.items() if " " not in name}
@@ -112,52 +113,52 @@ def codevoice() -> None:
 
 @codevoice.group("credits", cls=LazyGroup)
 def credits_group() -> None:
-    """Accounts' credits."""
+    """Grant, refund, expire and list credits."""
 
 
 @codevoice.group("users", cls=LazyGroup)
 def users_group() -> None:
-    """Who has an account."""
+    """Manage people's accounts."""
 
 
 @codevoice.group("accounts", cls=LazyGroup)
 def accounts_group() -> None:
-    """Programs' accounts; limits; the end."""
+    """Programs' accounts, limits, closing."""
 
 
 @codevoice.group("keys", cls=LazyGroup)
 def keys_group() -> None:
-    """Accounts' API keys."""
+    """Manage API keys."""
 
 
 @codevoice.group("prices", cls=LazyGroup)
 def prices_group() -> None:
-    """What things cost."""
+    """The price book."""
 
 
 @codevoice.group("plans", cls=LazyGroup)
 def plans_group() -> None:
-    """Credits a month."""
+    """Plans and their credits per month."""
 
 
 @codevoice.group("invites", cls=LazyGroup)
 def invites_group() -> None:
-    """Who may sign up where not everybody may."""
+    """Invitations, for sign-up by invitation only."""
 
 
 @codevoice.group("jobs", cls=LazyGroup)
 def jobs_group() -> None:
-    """What was asked for, and what became of it."""
+    """Inspect, retry and cancel jobs."""
 
 
 @codevoice.group("ledger", cls=LazyGroup)
 def ledger_group() -> None:
-    """The book behind the credits."""
+    """Audit and export the ledger."""
 
 
 @codevoice.group("models", cls=LazyGroup)
 def models_group() -> None:
-    """Voices and recognisers to fetch."""
+    """Fetch and verify models."""
 
 
 def _engines(default: str, shown: str) -> Callable[[Command], Command]:
@@ -166,7 +167,7 @@ def _engines(default: str, shown: str) -> Callable[[Command], Command]:
         envvar="CODEVOICE_ENGINES",
         default=default,
         show_default=shown,
-        help="What speaks and what transcribes; several with commas.",
+        help="Engines for speech and transcription, separated by commas.",
     )
 
 
@@ -180,7 +181,7 @@ _DEVICES = click.option(
 
 @codevoice.group("check", cls=LazyGroup)
 def check_group() -> None:
-    """What you bring, on this machine."""
+    """Tests of this machine and of your own weights."""
 
 
 @codevoice.command()
@@ -232,10 +233,10 @@ def up(as_json: bool, small: bool, engines: str, devices: str, api_processes: in
 @_engines("espeak,pocketsphinx", "espeak,pocketsphinx")
 @_DEVICES
 def worker(engines: str, devices: str) -> None:
-    """Run workers until Ctrl-C or TERM, which drain them: a process for each engine and device.
+    """Run workers until Ctrl-C or SIGTERM, which drain them: a process for each engine and device.
 
     They work for the running stack, or for DATABASE_URL, REDIS_URL and CODEVOICE_OBJECTS. One that ends is
-    started again; exit status 2 where one cannot run as it is set.
+    restarted; the exit status is 2 if one cannot run with its settings.
     """
     from db.settings import SettingsError
     from ops.processes.supervisor import Hopeless
@@ -251,12 +252,12 @@ def worker(engines: str, devices: str) -> None:
 
 
 @codevoice.command()
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--shell", "for_shell", is_flag=True, help='What clients need, for eval "$(codevoice env --shell)".'
+    "--shell", "for_shell", is_flag=True, help='Client settings, for eval "$(codevoice env --shell)".'
 )
 def env(as_json: bool, for_shell: bool) -> None:
-    """Addresses and process ids of the running stack. They include passwords.
+    """Print addresses and process ids of the running stack. They include passwords.
 
     --shell prints only the address and the demo account's key, as the variables that CodeVoice's commands and
     OpenAI's SDKs read: eval "$(codevoice env --shell)".
@@ -265,21 +266,22 @@ def env(as_json: bool, for_shell: bool) -> None:
 
     with failing_on():
         stack = running_stack(os.environ)
-    told = public(stack)
+    fields = public(stack)
     if for_shell:
         click.echo(exports(stack))
     elif as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(fields))
     else:
-        click.echo("\n".join(f"{name} {value}" for name, value in told.items()))
+        click.echo("\n".join(f"{name} {value}" for name, value in fields.items()))
 
 
 @codevoice.command()
 def migrate() -> None:
-    """Bring the database to this version (as `up` does)."""
+    """Migrate the database to this version (as `up` does)."""
     import psycopg
 
-    from db.postgres.migrate import SchemaError, upgrade
+    from db.postgres.migrate import upgrade
+    from db.postgres.migrations.errors import SchemaError
     from ops.stack.running import settings_for_cli
 
     with failing_on(psycopg.OperationalError, SchemaError):
@@ -294,9 +296,9 @@ def migrate() -> None:
 @click.option("-o", "--output", "file", required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--voice", default="Emma", show_default=True, help="A name or id of `codevoice voices`.")
 def say(text: str, file: Path, voice: str) -> None:
-    """Speak TEXT into a file, in the format its ending names.
+    """Speak TEXT into a file, in the format its extension names.
 
-    Asks the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
+    Uses the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
     """
     from ops.say import SayError, api_client
     from ops.say import say as speak
@@ -313,12 +315,12 @@ def say(text: str, file: Path, voice: str) -> None:
 
 @codevoice.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--language", help="By default the engine tells, or takes its first.")
-@click.option("--json", "as_json", is_flag=True, help="The whole answer, as one JSON object.")
+@click.option("--language", help="By default the engine detects it, or uses its first.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole response as one JSON object.")
 def transcribe(file: Path, language: str | None, as_json: bool) -> None:
-    """Write down what is said in an audio FILE.
+    """Transcribe an audio FILE.
 
-    Asks the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
+    Uses the running stack, or CODEVOICE_URL; as the demo account, or as CODEVOICE_API_KEY's.
     """
     from ops.say import SayError, api_client
     from ops.transcribe import TranscribeError
@@ -337,24 +339,9 @@ def transcribe(file: Path, language: str | None, as_json: bool) -> None:
 @codevoice.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script that makes SHELL complete our commands: eval "$(codevoice completion bash)"."""
+    """Print a script that makes SHELL complete our commands: eval "$(codevoice completion bash)"."""
     from click.shell_completion import get_completion_class
 
     script = get_completion_class(shell)
     assert script is not None
     click.echo(script(codevoice, {}, "codevoice", "_CODEVOICE_COMPLETE").source())
-
-
-@contextmanager
-def failing_on(*expected: type[Exception]) -> Generator[None]:
-    """Errors of these kinds become one message and exit status 1; that no stack runs, 3."""
-    try:
-        yield
-    except Exception as error:
-        from ops.stack.home import HomeError  # not before: a benchmark runs where they could not be imported
-        from ops.stack.running import NoStack
-
-        if not isinstance(error, (NoStack, HomeError, *expected)):
-            raise
-        click.echo(f"codevoice: {error}", err=True)  # plain: a frame would break paths and commands
-        raise SystemExit(NO_STACK if isinstance(error, NoStack) else 1) from None

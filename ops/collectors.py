@@ -1,4 +1,4 @@
-"""What the exporter sees of each part. Each function gives a look, for one thread to take again and again."""
+"""The exporter's collectors: each function returns a callable that one thread runs repeatedly."""
 
 import asyncio
 import time
@@ -21,12 +21,12 @@ from workers.jobs.connection import WorkerLink
 
 __all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis", "refunds"]
 
-_WALLETS = 1000  # a statement
+_WALLETS = 1000  # per statement
 See = Callable[[], Sequence[Metric]]
 
 
 def queues(link: WorkerLink) -> See:
-    """Per engine: jobs waiting, the oldest one's age, jobs at work, workers present."""
+    """Per engine: jobs waiting, the oldest one's age, jobs being processed, workers present."""
 
     def see() -> Sequence[Metric]:
         depth = _gauge("codevoice_queue_depth_jobs", "Jobs that wait.", "queue")
@@ -43,10 +43,10 @@ def queues(link: WorkerLink) -> See:
 
 
 def credits(link: WorkerLink) -> See:
-    """How many credits there are, and how many came and went since the first look.
+    """Current credits, and how many were issued and spent since the first run.
 
-    Net of what went back between two looks. Counted from zero at each start, as counters are: a sum that
-    falls (by a refund) would read as a new beginning.
+    Net of refunds between two runs. Counted from zero at each start, as counters are: a falling sum (after a
+    refund) would be read as a restart.
     """
     last: dict[str, int] = {}
     grown = {"issued": 0, "spent": 0}
@@ -100,18 +100,18 @@ def ledger(link: WorkerLink) -> See:
 
 
 def imbalance(link: WorkerLink) -> See:
-    """By how much the sums differ: one look at every transfer."""
+    """The difference between the sums of wallets and transfers, from one scan of every transfer."""
 
     def see() -> Sequence[Metric]:
         [(micro,)] = link.run(_rows, "ledger_imbalance")
-        told = "By how much all wallets differ from all transfers."
-        return [_value("codevoice_ledger_imbalance_credits", told, micro / MICRO)]
+        help_text = "By how much all wallets differ from all transfers."
+        return [_value("codevoice_ledger_imbalance_credits", help_text, micro / MICRO)]
 
     return see
 
 
 def redis(redis_url: str) -> See:
-    """Whether it answers."""
+    """Whether Redis answers."""
     client = Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
 
     def see() -> Sequence[Metric]:
@@ -122,7 +122,7 @@ def redis(redis_url: str) -> See:
 
 
 def objects(places: DbSettings) -> See:
-    """Whether the store answers and, of a folder, how full its disk is. Raises StoreError for a wrong URL."""
+    """Whether the store answers; for a folder, how full its disk is. Raises StoreError for a wrong URL."""
     store, disk = open_store(places.objects), StoreDisk(places)
 
     def see() -> Sequence[Metric]:
@@ -151,7 +151,7 @@ def gpus(nvml: Any = None) -> See | None:
             total.add_metric([str(n)], memory.total)
             try:
                 busy.add_metric([str(n)], nvml.nvmlDeviceGetUtilizationRates(device).gpu / 100)
-            except nvml.NVMLError_NotSupported:  # a card cut in slices
+            except nvml.NVMLError_NotSupported:  # a partitioned GPU
                 continue
         return used, total, busy
 
@@ -173,9 +173,9 @@ def _rows(connection: Way, name: str, *given: Any) -> list[tuple[Any, ...]]:
     return connection.execute(query(name), given).fetchall()
 
 
-def _gauge(name: str, told: str, label: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, told, labels=[label])
+def _gauge(name: str, help_text: str, label: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, labels=[label])
 
 
-def _value(name: str, told: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, told, value=value)
+def _value(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=value)

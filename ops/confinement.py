@@ -1,4 +1,4 @@
-"""`codevoice check confinement`: what can a text or a file do here that takes its child over?"""
+"""`codevoice check confinement`: tests what a text or file that takes over a child process can do here."""
 
 import json
 
@@ -6,12 +6,14 @@ import rich_click as click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def confinement(as_json: bool) -> None:
-    """Plant a hostile program in a child of each kind, confined as those that read customers' texts or files.
+    """Run a hostile test program in a child of each kind, confined like those that read customers' texts or
+    files.
 
-    It tries to open files, to connect, to start programs, to trace and to signal others, and more. Exit
-    status 0 only when all of it is denied, save what this machine cannot deny: that is named.
+    It tries to open files, to connect, to start programs, to trace and to signal other processes, and more.
+    The exit status is 0 only if every attempt is denied, except what this machine cannot deny, which is
+    named.
     """
     import msgspec
 

@@ -1,7 +1,8 @@
-"""`python -m ops.exporter`: gauges no request could show (queues, money, stores, GPUs), for Prometheus.
+"""`python -m ops.exporter`: gauges that no request could update (queues, credits, stores, GPUs), for
+Prometheus.
 
-Looks by the clock, not at a scrape, and at each part apart: a slow database makes no scrape slow, and what
-cannot be seen any more is not shown any more.
+Collects periodically, not at a scrape, and each part separately: a slow database does not slow a scrape down,
+and values that can no longer be read are no longer exported.
 """
 
 import os
@@ -24,19 +25,19 @@ from ops import collectors
 from workers.jobs.connection import WorkerLink
 
 log = structlog.get_logger()
-_STUCK_TIMES = 5  # a look that takes so many times its interval sees nothing, as one that fails
-_SHARE_MAX = 0.05  # of the time is spent looking, at most: a slow look is taken more rarely
+_STUCK_TIMES = 5  # a run that takes this many times its interval counts as failed
+_SHARE_MAX = 0.05  # of the time is spent collecting, at most: a slow part is collected less often
 
 
 class ExporterSettings(Struct, frozen=True, kw_only=True):
-    """How often the exporter looks."""
+    """How often the exporter collects."""
 
-    look_s: float = 5.0  # between looks at queues, credits, stores and GPUs
+    look_s: float = 5.0  # between runs for queues, credits, stores and GPUs
     look_ledger_s: float = 60.0  # between audits
 
 
 class Look(Struct, frozen=True):
-    """One part of what is shown: how to see it, and how often."""
+    """One exported part: how to collect it, and how often."""
 
     part: str
     every_s: float
@@ -44,26 +45,26 @@ class Look(Struct, frozen=True):
 
 
 class Exporter(Collector):
-    """Keeps the last that each look saw."""
+    """Keeps the last result of each part."""
 
     def __init__(self, parts: Iterable[Look]) -> None:
         self._parts = tuple(parts)
         self._seen: dict[str, Sequence[Metric]] = {}
         self._up: dict[str, bool] = {}
-        self._began: dict[str, float] = {}  # looks under way
+        self._began: dict[str, float] = {}  # runs under way
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Begin to look, a thread a part."""
+        """Start collecting, with one thread per part."""
         for look in self._parts:
             threading.Thread(target=self._repeat, args=(look,), name=look.part, daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop collecting."""
         self._stopping.set()
 
     def collect(self) -> Iterable[Metric]:
-        """What a scrape gets."""
+        """The metrics of a scrape."""
         up = GaugeMetricFamily(
             "codevoice_part_up", "1 where the exporter could look at the part just now.", labels=["part"]
         )
@@ -75,16 +76,16 @@ class Exporter(Collector):
             yield from self._seen[part]
 
     def _is_stuck(self, look: Look) -> bool:
-        """Whether a look does not come back, as where Postgres is frozen."""
+        """Whether a run does not return, for example because Postgres is frozen."""
         began = self._began.get(look.part)
         return began is not None and time.monotonic() - began > _STUCK_TIMES * look.every_s
 
     def look(self, look: Look) -> float:
-        """Look once; the seconds it took."""
+        """Collect once; returns the seconds it took."""
         began = self._began[look.part] = time.monotonic()
         try:
             seen, is_up = look.see(), True
-        except Exception as error:  # whatever it is, the other parts are still to be seen
+        except Exception as error:  # whatever it is, the other parts must still be collected
             seen, is_up = (), False
             if self._up.get(look.part, True):
                 log.warning("look_failed", part=look.part, error=type(error).__name__)
@@ -99,12 +100,12 @@ class Exporter(Collector):
 
 
 def pause_s(every_s: float, took_s: float) -> float:
-    """How long to wait after a look that took so long."""
+    """How long to wait after a run that took `took_s`."""
     return max(every_s, took_s / _SHARE_MAX)
 
 
 def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
-    """Everything there is to look at here."""
+    """All parts that exist here."""
 
     def link(name: str) -> WorkerLink:
         return WorkerLink(places.database_url, f"exporter-{name}")
@@ -123,9 +124,9 @@ def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
 
 
 def main() -> int:
-    """Show until INT or TERM; 2 when a setting is wrong."""
+    """Export until SIGINT or SIGTERM; returns 2 if a setting is wrong."""
     ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before there are threads that would take them
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before threads exist that would receive them
     try:
         places, shown = read(DbSettings, os.environ), read(MetricsSettings, os.environ)
         exporter = Exporter(parts(places, read(ExporterSettings, os.environ)))

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes `.judges`, the virtual environment in which `codevoice bench voices` has speech judged: Whisper,
-# DistillMOS and DNSMOS with their weights. Apart from `.venv`, so that the product stays as it is.
+# Makes `.judges`, the virtual environment of the speech quality models that `codevoice bench voices` uses:
+# Whisper, DistillMOS and DNSMOS with their weights. Separate from `.venv`, so that the product's environment
+# is unchanged.
 #
-# Promise: says first what it downloads; prints to stderr only; costs milliseconds when nothing is to do.
+# Announces its downloads first; prints to stderr only; takes milliseconds when nothing is to do.
 set -euo pipefail
 
 # shellcheck source=ops/setup.sh
@@ -21,7 +22,7 @@ make_judges() {
   cd "$ROOT"
   "$uv" venv -q --python "$(interpreter)" "$JUDGES"
   backend="$(torch_backend xtts)"
-  if [ -n "$backend" ]; then backend=cpu; fi # the build for GPUs is five times as large and no use here
+  if [ -n "$backend" ]; then backend=cpu; fi # the build for GPUs is five times as large and not needed here
   "$uv" pip install -q --python "$JUDGES/bin/python" -c constraints.txt \
     ${backend:+--torch-backend "$backend"} "${NEEDS[@]}"
   "$uv" pip install -q --python "$JUDGES/bin/python" --no-deps --require-hashes -r ops/judges.txt

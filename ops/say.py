@@ -1,4 +1,4 @@
-"""`codevoice say`: one text through the front door, as any client would, into a file."""
+"""`codevoice say`: speaks one text over HTTP, as any client would, into a file."""
 
 import http.client
 import json
@@ -22,18 +22,18 @@ _ANSWER_S = 30.0
 
 
 class SayError(Exception):
-    """The text was not spoken; the message says why."""
+    """The text was not spoken; the message gives the reason."""
 
 
 class ApiClient(Struct, frozen=True, kw_only=True):
-    """Where to speak, and as whom."""
+    """The API's URL, and the key to use."""
 
     url: str
     api_key: str
 
 
 def api_client(environ: Mapping[str, str]) -> ApiClient:
-    """CODEVOICE_URL and CODEVOICE_API_KEY where set, else the running stack's; raises NoStack."""
+    """CODEVOICE_URL and CODEVOICE_API_KEY if set, else the running stack's; raises NoStack."""
     url, key = environ.get("CODEVOICE_URL", ""), environ.get("CODEVOICE_API_KEY", "")
     if url and not key:
         raise SayError("CODEVOICE_URL needs CODEVOICE_API_KEY")
@@ -43,8 +43,8 @@ def api_client(environ: Mapping[str, str]) -> ApiClient:
     return ApiClient(url=stack.url, api_key=key or stack.api_key)
 
 
-def say(door: ApiClient, text: str, *, voice: str, file: Path, report: Callable[[str], None]) -> None:
-    """Speak `text` into `file`, in the format its ending names (else wav). Raises SayError, and then leaves
+def say(api: ApiClient, text: str, *, voice: str, file: Path, report: Callable[[str], None]) -> None:
+    """Speak `text` into `file`, in the format of its extension (else wav). Raises SayError, and then leaves
     no file.
     """
     form = file.suffix.lstrip(".").lower()
@@ -53,17 +53,17 @@ def say(door: ApiClient, text: str, *, voice: str, file: Path, report: Callable[
         "voice": voice,
         "format": form if form in FORMATS else "wav",
     }
-    job = str(ask(door, "/v1/tts", body)["job_id"])
+    job = str(ask(api, "/v1/tts", body)["job_id"])
     report(f"{body['voice']} speaks: job {job}")
-    _wait(door, job, report)
-    _download(door, f"/tts/audio/{job}", file)
+    _wait(api, job, report)
+    _download(api, f"/tts/audio/{job}", file)
     report(f"wrote {file}")
 
 
-def _wait(door: ApiClient, job: str, report: Callable[[str], None]) -> None:
+def _wait(api: ApiClient, job: str, report: Callable[[str], None]) -> None:
     deadline, seen = time.monotonic() + _WAIT_S, ""
     while time.monotonic() < deadline:
-        answer = ask(door, f"/tts/status/{job}")
+        answer = ask(api, f"/tts/status/{job}")
         if answer["status"] == "failed":
             raise SayError(f"the job failed: {answer.get('error') or answer.get('reason')}")
         if answer["status"] != seen:
@@ -75,10 +75,10 @@ def _wait(door: ApiClient, job: str, report: Callable[[str], None]) -> None:
     raise SayError(f"job {job} was not done within {_WAIT_S:.0f} s; it goes on")
 
 
-def _download(door: ApiClient, path: str, file: Path) -> None:
+def _download(api: ApiClient, path: str, file: Path) -> None:
     part = file.with_name(f"{file.name}.part")
     try:
-        with _open(door, path) as answer, part.open("wb") as to:
+        with _open(api, path) as answer, part.open("wb") as to:
             shutil.copyfileobj(answer, to)
         os.replace(part, file)
     except OSError as error:
@@ -87,26 +87,26 @@ def _download(door: ApiClient, path: str, file: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def ask(door: ApiClient, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The JSON that answers a GET, or a POST of `body`. Raises SayError."""
-    with _open(door, path, body) as answer:
+def ask(api: ApiClient, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The JSON response to a GET, or to a POST of `body`. Raises SayError."""
+    with _open(api, path, body) as answer:
         return json.load(answer)
 
 
-def _open(door: ApiClient, path: str, body: Mapping[str, str] | None = None) -> BinaryIO:
-    headers = {"X-API-Key": door.api_key, "Content-Type": "application/json"}
+def _open(api: ApiClient, path: str, body: Mapping[str, str] | None = None) -> BinaryIO:
+    headers = {"X-API-Key": api.api_key, "Content-Type": "application/json"}
     content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{door.url}{path}", data=content, headers=headers)  # noqa: S310
+    request = urllib.request.Request(f"{api.url}{path}", data=content, headers=headers)  # noqa: S310
     try:
         return cast(BinaryIO, urllib.request.urlopen(request, timeout=_ANSWER_S))  # noqa: S310 # nosec B310
     except urllib.error.HTTPError as error:
         raise SayError(f"{error.code}: {_reason(error.read())}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise SayError(f"{door.url} does not answer: {getattr(error, 'reason', error)}") from None
+        raise SayError(f"{api.url} does not answer: {getattr(error, 'reason', error)}") from None
 
 
 def _reason(body: bytes) -> str:
-    """The message of an error in our own dialect, else the body's beginning."""
+    """The message of an error in our own format, else the body's beginning."""
     try:
         return str(json.loads(body)["detail"]["message"])
     except (ValueError, KeyError, TypeError):

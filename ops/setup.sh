@@ -1,25 +1,23 @@
 # shellcheck shell=bash
-# Makes the virtual environment `.venv` of this checkout, or brings it up to date. Sourced, not run:
-# the sourcing script calls `set_up EXTRA…`, then finds everything under "$VENV/bin".
-#
-# Promise: asks nothing; prints to stderr only; says first what it downloads; costs milliseconds when
-# nothing is to do; may be interrupted, or run twice at once. Needs Python >= 3.11 with pip, root or not.
-#
-# uv does the work where its wheel installs, since it is some ten times quicker than pip; pip otherwise.
+# Makes the virtual environment `.venv` of this checkout, or updates it. Sourced, not run: the sourcing script
+# calls `set_up EXTRA…`, then finds everything under "$VENV/bin".  It asks no questions; prints to stderr
+# only; announces its downloads first; takes milliseconds when nothing is to do; may be interrupted, or run
+# twice at the same time. Needs Python >= 3.11 with pip, root or not.  uv does the work if its wheel installs,
+# since it is about ten times faster than pip; otherwise pip.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 VENV="$ROOT/.venv"
-TOOLS="$ROOT/.tools"            # uv or virtualenv, the lock, and uv's cache where there is no home
+TOOLS="$ROOT/.tools"            # uv or virtualenv, the lock, and uv's cache if there is no home
 STAMP="$VENV/codevoice-set-up"  # line 1: what .venv was made of; line 2: its extras
-UNFINISHED="$TOOLS/unfinished"  # there while .venv is being changed
+UNFINISHED="$TOOLS/unfinished"  # exists while .venv is being changed
 
-# set_up EXTRA…: .venv holds the project with at least these extras. Extras add up from run to run.
+# set_up EXTRA…: .venv holds the project with at least these extras. Extras accumulate from run to run.
 set_up() {
   if up_to_date "$@"; then return; fi
   mkdir -p "$TOOLS"
   wait_for_turn
   if ! up_to_date "$@"; then renew "$@" >&2; fi
-  exec 9>&- # or the lock would live as long as the program we end in
+  exec 9>&- # else the lock would last as long as the program that we exec
 }
 
 up_to_date() {
@@ -32,8 +30,8 @@ up_to_date() {
   done
 }
 
-# The folder belongs to it, because scripts in .venv name it; so does the interpreter, because an
-# upgrade of the system's Python leaves .venv without its libraries.
+# The folder is part of it, because scripts in .venv name it; so is the interpreter, because an upgrade of the
+# system's Python leaves .venv without its libraries.
 fingerprint() {
   { echo "$ROOT" && "$VENV/bin/python" -V && cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt"; } 2>/dev/null |
     sha256sum | cut -d' ' -f1
@@ -83,8 +81,8 @@ choose_python() {
 
 works() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-# Sizes are those of the wheels for x86-64, measured; the first figure counts uv's own 20 MB. PyTorch for
-# the CPU has 205 MB with what it needs; for NVIDIA GPUs, with CUDA's libraries, 2,730.
+# Sizes are those of the wheels for x86-64, measured; the first figure includes uv's own 20 MB. PyTorch for
+# the CPU has 205 MB with its dependencies; for NVIDIA GPUs, with CUDA's libraries, 2,730.
 announce() {
   local megabytes=25 extra
   for extra in ${1//,/ }; do
@@ -121,9 +119,9 @@ with_uv() {
 # uv_install EXTRAS OPTION…
 uv_install() { "$uv" pip install -q --python "$VENV/bin/python" -c constraints.txt "${@:2}" -e ".[$1]"; }
 
-# Which of PyTorch's builds to take from its own index: that for the GPU seen, else the one for the CPU,
-# since PyPI's carries CUDA along. None where PyTorch is not wanted, or where what is configured for
-# packages (an index, find-links, UV_TORCH_BACKEND) has a CPU build already.
+# Which of PyTorch's builds to take from its own index: the one for the detected GPU, else the one for the
+# CPU, since PyPI's includes CUDA. None if PyTorch is not needed, or if the package configuration (an index,
+# find-links, UV_TORCH_BACKEND) has a CPU build already.
 torch_backend() {
   local pin
   case ",$1," in *,xtts,*) ;; *) return ;; esac
@@ -136,10 +134,10 @@ torch_backend() {
   esac
 }
 
-# The interpreter itself, since a launcher (pyenv's) may answer otherwise in another folder.
+# The interpreter itself, since a launcher (pyenv's) may choose another one in another folder.
 interpreter() { "$PYTHON_CHOSEN" -c 'import sys; print(sys.executable)'; }
 
-# What is configured for pip holds for uv too, which reads none of it.
+# pip's configuration applies to uv too, which does not read it.
 uv_settings() {
   local config
   config="$("$PYTHON_CHOSEN" -m pip config list 2>/dev/null || true)"
@@ -149,18 +147,18 @@ uv_settings() {
   pass_on UV_INSECURE_HOST "$(pip_setting trusted-host)"
   pass_on UV_NO_INDEX "$(pip_setting no-index)"
   pass_on SSL_CERT_FILE "$(pip_setting cert)"
-  # pip takes the best version of all indexes; uv, left alone, looks no further than the first.
+  # pip takes the best version of all indexes; uv by default stops at the first index that has the package.
   pass_on UV_INDEX_STRATEGY unsafe-best-match
   pass_on UV_PYTHON_DOWNLOADS never
   if ! cache_is_writable; then export UV_CACHE_DIR="$TOOLS/cache"; fi
-  # Where Python may not keep what it compiles, each start would compile everything again.
+  # If Python may not store what it compiles, each start would compile everything again.
   if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then pass_on UV_COMPILE_BYTECODE 1; fi
-  # Links cannot cross file systems, and uv would say so at length.
+  # Links cannot cross file systems, and uv would print a long warning.
   if [ -n "${UV_CACHE_DIR:-}" ] || ! same_file_system; then pass_on UV_LINK_MODE copy; fi
 }
 
-# pip_setting NAME: pip's own value, several separated by spaces. `pip config list` prints them as
-# Python would, the environment's after the files'.
+# pip_setting NAME: pip's own value, several separated by spaces. `pip config list` prints them as Python
+# would, the environment's after the files'.
 pip_setting() {
   sed -n -E "s/^(global|install|:env:)\.$1=['\"](.*)['\"]\$/\2/p" <<<"$config" |
     tail -n 1 | sed -E 's/\\n/ /g; s/^ +//; s/ +$//; s/ +/ /g'

@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
-# All tests, or those the arguments (pytest's) choose: sets up `.venv`, runs pytest in the checkout and
-# exits as it does. The last line names what was left out, where something was.
-#
-# Up to four run at once, one more than there are cores, since many wait (pytest-xdist; "-n 0" for one).
-#
-# Real models come first into CODEVOICE_MODELS, by default `.tools/models`; one that cannot be had leaves its tests
-# out.
-#
+# Runs all tests, or those the arguments (pytest's) select: sets up `.venv`, runs pytest in the checkout and
+# exits with its status. The last line names the tests left out, if any.  Up to four run at once, one more
+# than there are cores, since many wait (pytest-xdist; "-n 0" for one).  Real models are fetched first into
+# CODEVOICE_MODELS, by default `.tools/models`; if one cannot be fetched, its tests are left out.
 # --without-models: without them, without the engines that need PyTorch, and without the tests of both.
 set -euo pipefail
 

@@ -1,4 +1,4 @@
-"""`codevoice transcribe`: one file through the front door, as any client would, with its progress."""
+"""`codevoice transcribe`: sends one file over HTTP, as any client would, and shows the progress."""
 
 import json
 import secrets
@@ -11,18 +11,18 @@ from typing import Any
 
 from ops.say import ApiClient
 
-_ANSWER_S = 900.0  # more than the front door itself waits
+_ANSWER_S = 900.0  # longer than the API's own timeout
 _PIECE_BYTES = 1 << 18
 
 
 class TranscribeError(Exception):
-    """The file was not transcribed; the message says why."""
+    """The file was not transcribed; the message gives the reason."""
 
 
 def transcribe(
-    door: ApiClient, file: Path, *, language: str | None, report: Callable[[str], None]
+    api: ApiClient, file: Path, *, language: str | None, report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The front door's answer for `file`. Tells how much was sent, and then that it waits."""
+    """The API's response for `file`. Reports how much was sent, and then that it waits."""
     boundary = secrets.token_hex(16)
     head, tail = _framing(boundary, language), f"\r\n--{boundary}--\r\n".encode()
     try:
@@ -31,18 +31,18 @@ def transcribe(
     except OSError as error:
         raise TranscribeError(f"{file} cannot be read: {error.strerror}") from None
     headers = {
-        "X-API-Key": door.api_key,
+        "X-API-Key": api.api_key,
         "Content-Type": f"multipart/form-data; boundary={boundary}",
         "Content-Length": str(len(head) + size + len(tail)),
     }
-    request = urllib.request.Request(f"{door.url}/transcribe", data=body, headers=headers)  # noqa: S310
+    request = urllib.request.Request(f"{api.url}/transcribe", data=body, headers=headers)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:  # noqa: S310 # nosec B310
             return json.load(answer)
     except urllib.error.HTTPError as error:
         raise TranscribeError(f"{error.code}: {_reason(error.read())}") from None
     except (OSError, HTTPException) as error:
-        raise TranscribeError(f"{door.url} does not answer: {getattr(error, 'reason', error)}") from None
+        raise TranscribeError(f"{api.url} does not answer: {getattr(error, 'reason', error)}") from None
 
 
 def _framing(boundary: str, language: str | None) -> bytes:
@@ -55,13 +55,13 @@ def _body(
     file: Path, head: bytes, tail: bytes, *, size: int, report: Callable[[str], None]
 ) -> Iterator[bytes]:
     yield head
-    sent, told = 0, -1
+    sent, reported = 0, -1
     with file.open("rb") as content:
         while piece := content.read(_PIECE_BYTES):
             yield piece
             sent += len(piece)
-            if told < (tenth := 10 * sent // size):
-                told = tenth
+            if reported < (tenth := 10 * sent // size):
+                reported = tenth
                 report(f"sent {10 * tenth} %")
     yield tail
     report("transcribing")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The whole of CodeVoice on this machine: sets up `.venv`, then becomes `codevoice up` with the
-# arguments given. Set-up speaks on stderr only, since stdout belongs to `codevoice up --json`.
-# XTTS, where it is named (`--engines espeak,xtts`, or CODEVOICE_ENGINES), brings its packages. `--small` fetches
-# no models in the background.
+# Runs the whole of CodeVoice on this machine: sets up `.venv`, then becomes `codevoice up` with the given
+# arguments. The set-up prints to stderr only, since stdout belongs to `codevoice up --json`.
+# If XTTS is named (`--engines espeak,xtts`, or CODEVOICE_ENGINES), its packages are installed too. `--small`
+# fetches no models in the background.
 set -euo pipefail
 
 # shellcheck source=ops/setup.sh

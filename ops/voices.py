@@ -1,4 +1,4 @@
-"""`codevoice voices`: every voice that can be asked for, and who speaks for each name now."""
+"""`codevoice voices`: every voice that a request can name, and the one that speaks for each name now."""
 
 import os
 from urllib.parse import urlencode
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ops.admin.output import as_json as print_json
 from ops.admin.output import table
-from ops.cli import failing_on
+from ops.command_errors import failing_on
 from ops.say import SayError, api_client, ask
 
 
@@ -26,13 +26,13 @@ class ListedVoice(Struct, frozen=True, kw_only=True):
 
 
 @click.command()
-@click.option("--language", default="", help="Only those that speak it: de, en-GB.")
-@click.option("--json", "in_json", is_flag=True, help="As one JSON array.")
+@click.option("--language", default="", help="Only voices for this language: de, en-GB.")
+@click.option("--json", "in_json", is_flag=True, help="Print one JSON array.")
 def voices(language: str, in_json: bool) -> None:
     """List every voice, and which voice and engine speak for each name now.
 
-    A name such as Emma stands for the best voice that is there: where its natural voice is not there yet, a
-    robotic one speaks, and quality says low. Asks the running stack, or CODEVOICE_URL.
+    A name such as Emma stands for the best voice that is available: until its natural voice is installed, a
+    robotic one speaks, and quality says low. Uses the running stack, or CODEVOICE_URL.
     """
     query = f"?{urlencode({'language': language})}" if language else ""
     with failing_on(SayError):

@@ -4,5 +4,5 @@ import os
 
 
 def unhurried(seconds: float) -> float:
-    """So long, times as many as wait for each core."""
+    """The seconds, multiplied by the number of runnable processes per core."""
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

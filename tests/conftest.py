@@ -37,7 +37,7 @@ Need = Callable[[str], str]
 LEFT_OUT = Path(".pytest_cache/left-out.txt")
 HOME = Path(__file__).parent
 _MODELS = {"xtts": "TTS", "whisper": "faster_whisper"}
-_lacks: dict[str, int] = {}  # of tests that were asked for
+_lacks: dict[str, int] = {}  # of selected tests
 _uncollected: dict[str, int] = {}  # of files: every process finds the same
 _excused: set[str] = set()
 XTTS = "workers/xtts"
@@ -83,7 +83,7 @@ def _has_sndfile() -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """With several processes (pytest-xdist): a file is one's alone, all of xtts too; long ones come first."""
+    """With several processes (pytest-xdist), each file runs in one, as does all of xtts; long files first."""
     from xdist.scheduler import LoadFileScheduling
 
     class OneFileOneProcess(LoadFileScheduling):
@@ -126,13 +126,13 @@ def need(lack: Lack) -> Need:
 
 
 def left_out(lack: str, tests: int = 1) -> None:
-    """Have the last line say that tests were left out, and what they need."""
+    """Note for the last line that tests were left out, and what they need."""
     _lacks[lack] = _lacks.get(lack, 0) + tests
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """What a process of several left out."""
+    """Collect what one of several processes left out."""
     lacks, uncollected, excused = getattr(node, "workeroutput", {}).get("left_out", ({}, {}, []))
     for lack, tests in lacks.items():
         left_out(lack, tests)
@@ -141,7 +141,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI a lack is a failure; elsewhere it is said in the last line."""
+    """In CI a lack is a failure; elsewhere the last line reports it."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left_out"] = (_lacks, _uncollected, sorted(_excused))
     elif (_lacks.keys() | _uncollected.keys()) - _excused and os.environ.get("CI"):
@@ -263,7 +263,7 @@ def database(new_database: Databases) -> tuple[str, str]:
 
 @pytest.fixture
 async def pool(database: tuple[str, str]) -> AsyncGenerator[Pool]:
-    """The front door's way into the test's own database."""
+    """The API server's connection pool on the test's own database."""
     opened = await open_pool(database[1], connections_max=16, statement_timeout_ms=30_000)
     yield opened
     await opened.close()

@@ -44,9 +44,9 @@ def openai_js(need: "Need", lack: "Lack", openai_package: Path | str) -> OpenaiJ
 
     def call(url: str, key: str, *calls: Sequence[Any], retries: int = 0) -> Sequence[dict[str, Any]]:
         options = {"baseURL": f"{url}/v1", "apiKey": key, "maxRetries": retries, "timeout": 60_000}
-        told = json.dumps({"options": options, "recording": str(_RECORDING), "calls": calls})
+        request = json.dumps({"options": options, "recording": str(_RECORDING), "calls": calls})
         program = [node, folder / _CLIENT.name]
-        ran = subprocess.run(program, input=told, capture_output=True, text=True, check=False, timeout=120)
+        ran = subprocess.run(program, input=request, capture_output=True, text=True, check=False, timeout=120)
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
 

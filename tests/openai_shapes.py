@@ -1,4 +1,4 @@
-"""What OpenAI's API reference says its answers have, as JSON Schema written from it; more is allowed."""
+"""JSON Schemas of OpenAI's responses, written from its API reference; further fields are allowed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -62,6 +62,6 @@ SPEECH_EVENT = {
 
 
 def faults(shape: dict[str, Any], answer: Any) -> Sequence[str]:
-    """What of the answer is not as the shape says."""
+    """The differences between the response and the shape."""
     found = Draft202012Validator(shape).iter_errors(answer)
     return [f"{fault.json_path}: {fault.message}" for fault in found]

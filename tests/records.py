@@ -1,4 +1,4 @@
-"""Wallets and jobs, made through the record's own functions."""
+"""Fixtures for wallets and jobs, made through the database's own functions."""
 
 import asyncio
 import uuid
@@ -68,7 +68,7 @@ def worker(database: tuple[str, str]) -> Generator[WorkerConnection]:
 
 
 async def at_once(url: str, calls: list[Coroutine[Any, Any, T]], *, waiting: int) -> list[T]:
-    """What they answer, begun while all wallets are held, which are let go once so many wait for a lock."""
+    """Results of calls begun while all wallets are locked; the lock is released once `waiting` calls wait."""
     holder = await asyncpg.connect(url)
     try:
         async with holder.transaction():

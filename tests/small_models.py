@@ -105,14 +105,14 @@ class Server(ThreadingHTTPServer):
         self.breaks_after: int | None = None  # bytes of an answer
         self.breaks_left = 0  # answers
         self.knows_ranges = True
-        self.asked: list[tuple[str, str]] = []  # path, range
+        self.requests: list[tuple[str, str]] = []  # path, range
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever hangs up is no news."""
+        """A client that disconnects is no error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         wanted = self.headers.get("Range", "")
-        self.server.asked.append((self.path, wanted))
+        self.server.requests.append((self.path, wanted))
         data = self.server.files.get(self.path)
         if data is None:
             self.send_error(404)

@@ -1,4 +1,4 @@
-"""Audio files for tests: good ones in every format, and such as a stranger would send to do harm."""
+"""Audio files for tests: valid ones in every format, and malicious ones."""
 
 import io
 import random
@@ -25,7 +25,7 @@ _RATE_HZ = 16_000
 
 
 def clips() -> dict[str, tuple[bytes, str]]:
-    """Each clip's file, and what is said in it."""
+    """Each clip's file, and the words spoken in it."""
     lines = (CLIPS / "clips.tsv").read_text().splitlines()
     rows = [line.split("\t") for line in lines]
     return {name: ((CLIPS / f"{name}.wav").read_bytes(), text) for name, _, text in rows}
@@ -57,7 +57,7 @@ def _frame(pcm: bytes) -> av.AudioFrame:
 
 
 def wav(pcm: bytes, *, rate_hz: int = _RATE_HZ, channels: int = 1, bits: int = 16, kind: int = 1) -> bytes:
-    """A WAV file whose header says so, true or not."""
+    """A WAV file with these header values, true or not."""
     block = channels * bits // 8
     rates = rate_hz, rate_hz * block & 0xFFFFFFFF, block & 0xFFFF, bits
     riff = struct.pack("<4sI4s", b"RIFF", len(pcm) + 36, b"WAVE")

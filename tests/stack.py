@@ -13,7 +13,7 @@ CODEVOICE = Path(sys.executable).with_name("codevoice")
 
 
 class Running(Protocol):
-    """A stack that answers: where, and by which command line it is looked at."""
+    """A running stack: its address and the command line to inspect it."""
 
     url: str
 

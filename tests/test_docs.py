@@ -1,4 +1,4 @@
-"""The documents say what is true: routes, settings, commands, error codes."""
+"""The documentation agrees with the code: routes, settings, commands, error codes."""
 
 import re
 import subprocess
@@ -57,8 +57,8 @@ def test_the_readmes_files_and_commands_exist() -> None:
     commands = set(re.findall(r"codevoice ((?:credits |ledger )?[a-z]+)", readme))
     assert {"say", "credits grant", "ledger audit", "bench wake", "migrate"} <= commands | {"bench wake"}
     for command in commands - {"bench wake"}:
-        told = [Path(sys.executable).with_name("codevoice"), *command.split(), "--help"]
-        assert subprocess.run(told, capture_output=True, check=False).returncode == 0, command
+        command_line = [Path(sys.executable).with_name("codevoice"), *command.split(), "--help"]
+        assert subprocess.run(command_line, capture_output=True, check=False).returncode == 0, command
 
 
 def commands(group: LazyGroup, *before: str) -> Iterator[str]:
@@ -74,9 +74,9 @@ def commands(group: LazyGroup, *before: str) -> Iterator[str]:
 
 def test_every_command_is_in_the_documents() -> None:
     everyday = document("README.md") + document("docs/admin.md")
-    told = set(commands(cli.codevoice))
-    assert {"users create", "accounts create-api-only", "ledger heads", "completion", "say"} <= told
-    assert {command for command in told if f"codevoice {command}" not in everyday} == set()
+    known = set(commands(cli.codevoice))
+    assert {"users create", "accounts create-api-only", "ledger heads", "completion", "say"} <= known
+    assert {command for command in known if f"codevoice {command}" not in everyday} == set()
 
 
 def test_every_operators_command_can_be_loaded() -> None:
@@ -90,7 +90,7 @@ def test_every_operators_command_can_be_loaded() -> None:
         assert command.help or command.callback, path
 
 
-def test_the_page_on_models_says_what_the_catalogue_says() -> None:
+def test_the_page_on_models_agrees_with_the_catalogue() -> None:
     page = document("docs/models.md")
     for model in catalogue().values():
         size, languages = megabytes(model.bytes), ", ".join(model.languages)

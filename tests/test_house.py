@@ -1,4 +1,4 @@
-"""The house's own rules, counted: sizes, names, who may import whom, what must be said where."""
+"""The project's own rules: sizes, names, import contracts, and required docstrings."""
 
 import ast
 import re
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parent.parent
-ROOMS = ("app", "workers", "db", "ops")
-FILES = sorted(path for room in (*ROOMS, "tests") for path in (HOME / room).rglob("*.py"))
+PACKAGES = ("app", "workers", "db", "ops")
+FILES = sorted(path for package in (*PACKAGES, "tests") for path in (HOME / package).rglob("*.py"))
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 
@@ -51,7 +51,7 @@ def test_functions_are_short_as_a_rule() -> None:
     assert sizes[len(sizes) // 2] <= 12
 
 
-def test_every_file_says_what_it_answers() -> None:
+def test_every_file_has_a_docstring() -> None:
     silent = [
         name(path)
         for path in FILES
@@ -61,17 +61,17 @@ def test_every_file_says_what_it_answers() -> None:
     assert silent == []
 
 
-def test_no_module_hides_one_of_the_standard_library() -> None:
+def test_no_package_shadows_the_standard_library() -> None:
     top = {path.name for path in HOME.iterdir() if path.is_dir()} & set(sys.stdlib_module_names)
     assert top == set()
 
 
 @pytest.mark.parametrize("word", ["utils", "helpers", "helper", "manager", "misc", "common"])
-def test_no_file_has_a_name_that_says_nothing(word: str) -> None:
+def test_no_file_has_a_meaningless_name(word: str) -> None:
     assert [name(path) for path in FILES if word in path.stem.split("_")] == []
 
 
-def test_the_import_law_holds() -> None:
+def test_the_import_contracts_hold() -> None:
     tool = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([tool], cwd=HOME, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -83,7 +83,7 @@ def test_nothing_but_the_engines_server_loads_the_gpl_library() -> None:
     assert sorted(callers) == ["tests/test_house.py", "workers/engines/espeak/espeak_server.py"]
 
 
-def test_the_front_doors_common_threads_do_what_ends_at_once() -> None:
+def test_the_apis_default_threads_run_only_short_calls() -> None:
     """Looking up host names needs them. What waits for a network or a disk has threads of its own."""
     allowed = {
         "app/domain/database.py",  # imports modules
@@ -114,7 +114,7 @@ def test_messages_are_never_pickled() -> None:
     assert [name(path) for path in FILES if "pickle" in imports(path)] == []
 
 
-def test_every_recipe_of_the_justfile_says_its_purpose() -> None:
+def test_every_recipe_of_the_justfile_has_a_comment() -> None:
     lines = (HOME / "justfile").read_text().splitlines()
     recipes = [n for n, line in enumerate(lines) if re.match(r"\w[^=]*:(?!=)", line)]
     assert [lines[n] for n in recipes if not lines[n - 1].startswith("# ")] == []

@@ -1,4 +1,4 @@
-"""A small disk of a test's own, as root alone may make one."""
+"""A small disk for one test, which only root can mount."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ class Disk:
                     continue
 
     def free(self) -> None:
-        """Give the room back."""
+        """Free the space."""
         self._ballast.unlink(missing_ok=True)
 
     def remount(self, *, writable: bool) -> None:
@@ -37,7 +37,7 @@ class Disk:
 
 @contextmanager
 def disk(folder: Path, *, mib: int, lack: Lack) -> Generator[Disk]:
-    """The folder as a disk of so many MiB; the test is left out where this process may not mount one."""
+    """Mounts a disk of `mib` MiB on the folder; the test is skipped where this process may not mount one."""
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() or not _run("mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755", "tmpfs", str(folder)):
         lack("the right to mount a tmpfs", may_be_absent=True)

@@ -1,1 +1,1 @@
-"""The machine room: claim, speak, encode, store, finish."""
+"""Workers: claim jobs, run the engine, encode and store the result, finish the jobs."""

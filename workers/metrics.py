@@ -1,4 +1,4 @@
-"""What the machine room counts: how long jobs wait, how fast engines speak, how attempts end."""
+"""The workers' metrics: how long jobs wait, how fast engines speak, how attempts end."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ _OUTCOMES = ("done", "retry", "refuse", "hand_back", "fenced")
 
 
 def ready(engine: str, kind: str, slots: int) -> None:
-    """An engine is loaded. What may happen to it counts from zero: the first time must be seen as a rise."""
+    """Count a loaded engine, and set its event counters to zero: the first event must show as a rise."""
     for status in JOB_ENDS:
         JOBS.labels(kind, status)
     for operation in ("put", "delete"):
@@ -73,7 +73,7 @@ def ready(engine: str, kind: str, slots: int) -> None:
 
 
 def begun(engine: str, rows: Sequence[HeldJob], batch: Sequence[HeldJob]) -> None:
-    """The engine has begun `rows`, and has `batch` at work now, these among them."""
+    """Count that the engine has begun `rows`; `batch`: all rows at work now, these included."""
     _BATCH.labels(engine).observe(len(batch))
     _BATCH_VOICES.labels(engine).observe(len({row.job.lane for row in batch}))
     for row in rows:
@@ -82,7 +82,7 @@ def begun(engine: str, rows: Sequence[HeldJob], batch: Sequence[HeldJob]) -> Non
 
 
 def timed(engine: str, row: HeldJob, speech: Iterable[bytes]) -> Iterator[bytes]:
-    """`speech` as it is, while the row hears when its audio began and ended."""
+    """Pass `speech` through, and record on the row when its audio began and ended."""
     for pcm in speech:
         if row.first_audio_at is None and pcm:
             row.first_audio_at = time.monotonic()
@@ -92,7 +92,7 @@ def timed(engine: str, row: HeldJob, speech: Iterable[bytes]) -> Iterator[bytes]
 
 
 def ended(engine: str, row: HeldJob, end: Finished, result: str) -> None:
-    """An attempt is over; `result` is what the record says: completed, failed, queued (again) or fenced."""
+    """Count an ended attempt; `result` is its job's new state: completed, failed, queued or fenced."""
     _ATTEMPTS.labels(engine, "fenced" if result == "fenced" else end.outcome).inc()
     if result in ("completed", "failed"):
         JOBS.labels(row.job.kind, result).inc()
@@ -103,7 +103,7 @@ def ended(engine: str, row: HeldJob, end: Finished, result: str) -> None:
 
 
 def swept(engine: str, kind: str, result: str) -> None:
-    """A job was rescued from a lost worker (queued, failed), or had waited too long (expired)."""
+    """Count a job rescued from a lost worker (queued, failed), or that had waited too long (expired)."""
     if result != "expired":
         _LEASES_LOST.labels(engine).inc()
     if result != "queued":
@@ -111,5 +111,5 @@ def swept(engine: str, kind: str, result: str) -> None:
 
 
 def beat_failed(step: str) -> None:
-    """A step of the timer did not come off."""
+    """Count a maintenance step that failed."""
     _BEATS_FAILED.labels(step).inc()

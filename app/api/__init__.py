@@ -1,1 +1,1 @@
-"""Thin dialects: decode, one domain call, encode."""
+"""The API's dialects: thin handlers that decode a request, make one domain call and encode the result."""

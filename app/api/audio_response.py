@@ -1,4 +1,4 @@
-"""Speech as bytes: finished, from the store; or live, as it is made. Headers that every dialect has."""
+"""Audio responses for every dialect: complete, from the object store, or live while it is made."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -39,86 +39,98 @@ EXPOSED = (
     "X-Request-ID",
     "X-Sample-Rate",
     "X-Voice-Engine",
-)  # what a browser's script may read
-ENGINE = "X-Voice-Engine"  # of every answer to a request for speech: who speaks
+)  # response headers that scripts of other sites may read
+ENGINE = "X-Voice-Engine"  # in every response to a request for speech: the engine that speaks
 _BITS, _CHANNELS = 16, 1
 
 
 class AudioHeaders(Struct, frozen=True):
-    """Another form for audio on its way out: its content type, and what makes it of the audio's chunks."""
+    """Another encoding of live audio: its content type, and the function that wraps the audio's chunks."""
 
     content_type: str
     wrap: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 
 
 class AudioResponder:
-    """Answers requests for speech with its bytes; with the job, of that shape, where they prefer it."""
+    """Responds to requests for speech with audio or, for `Prefer: respond-async`, with the job."""
 
-    def __init__(self, answers: SynchronousSpeech, store: Objects, later: type[Accepted] = Accepted) -> None:
+    def __init__(self, answers: SynchronousSpeech, store: Objects, shape: type[Accepted] = Accepted) -> None:
         self._answers = answers
         self._store = store
-        self._shape = later
+        self._shape = shape
 
-    async def whole(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
-        """The finished speech. A caller who leaves meanwhile is done with it."""
+    async def complete(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
+        """Respond with the complete audio. A client that disconnects meanwhile abandons the request."""
         if prefers_async(request):
-            return await self._later(request, wanted, route)
+            return await self._enqueue(request, wanted, route)
         who, key = request.scope["user"], request.headers.get("idempotency-key")
-        act = self._answers.complete(who, wanted, key, route=route)
-        return await self._finished(await cancel_on_disconnect(request.receive, act))
+        work = self._answers.complete(who, wanted, key, route=route)
+        return await self._respond(await cancel_on_disconnect(request.receive, work))
 
-    async def live(
-        self, request: AnyRequest, wanted: SpeechRequest, *, route: str, dress: AudioHeaders | None = None
+    async def stream(
+        self,
+        request: AnyRequest,
+        wanted: SpeechRequest,
+        *,
+        route: str,
+        audio_headers: AudioHeaders | None = None,
     ) -> Response[Any]:
-        """The speech from its first sound on; finished where the same request came before."""
+        """Respond with live audio; with complete audio if the same request has already completed."""
         if prefers_async(request):
-            return await self._later(request, wanted, route)
+            return await self._enqueue(request, wanted, route)
         who, key = request.scope["user"], request.headers.get("idempotency-key")
-        act = self._answers.stream(who, wanted, key, route=route)
-        found = await cancel_on_disconnect(request.receive, act)
+        work = self._answers.stream(who, wanted, key, route=route)
+        found = await cancel_on_disconnect(request.receive, work)
         if isinstance(found, CompleteAudio):
-            return await self._finished(found, dress)
+            return await self._respond(found, audio_headers)
         headers = {
             "X-Sample-Rate": str(found.rate_hz),
             "X-Bits-Per-Sample": str(_BITS),
             "X-Channels": str(_CHANNELS),
         }
-        if "x-request-id" not in request.headers:  # by which GET /v1/jobs/{id} tells the totals later
+        if "x-request-id" not in request.headers:  # for GET /v1/jobs/{id}, which later returns the totals
             headers["X-Request-ID"] = str(found.job_id)
-        return stream_live(found, headers, dress)
+        return stream_live(found, headers, audio_headers)
 
-    async def _later(self, request: AnyRequest, wanted: SpeechRequest, route: str) -> Response[Any]:
+    async def _enqueue(self, request: AnyRequest, wanted: SpeechRequest, route: str) -> Response[Any]:
         who, key = request.scope["user"], request.headers.get("idempotency-key")
         return accepted(await self._answers.enqueue(who, wanted, key, route=f"{route} later"), self._shape)
 
-    async def _finished(self, spoken: CompleteAudio, dress: AudioHeaders | None = None) -> Response[Any]:
-        job, left = spoken.job, spoken.spendable
+    async def _respond(
+        self, complete: CompleteAudio, audio_headers: AudioHeaders | None = None
+    ) -> Response[Any]:
+        job, left = complete.job, complete.spendable
         headers = {
             "Cache-Control": "no-store",
             "X-Job-ID": str(job.id),
-            "X-Credits-Used": in_words(spoken.price),
+            "X-Credits-Used": in_words(complete.price),
             "X-Credits-Remaining": "unlimited" if left is None else in_words(left),
             "X-Duration-Ms": str(job.duration_ms or 0),
             ENGINE: job.engine,
         }
-        if spoken.replayed:
+        if complete.replayed:
             headers["Idempotent-Replayed"] = "true"
         chunks = await read_object(self._store, job.object, 0, job.audio_bytes or 0)
-        if dress is not None:
-            return LiveResponse(dress.wrap(chunks), headers=headers, media_type=dress.content_type)
+        if audio_headers is not None:
+            return LiveResponse(
+                audio_headers.wrap(chunks), headers=headers, media_type=audio_headers.content_type
+            )
         headers["Content-Length"] = str(job.audio_bytes or 0)
         headers["Content-Disposition"] = disposition("attachment", job)
         return LiveResponse(chunks, headers=headers, media_type=job.content_type or "audio/wav")
 
 
 def disposition(how: str, job: JobStatus) -> str:
-    """Content-Disposition of a job's audio: its name ends as its format does."""
+    """Content-Disposition of a job's audio; the file name has the extension of its format."""
     found = (each.extension for each in FORMATS.values() if each.content_type == job.content_type)
     return f'{how}; filename="codevoice.{next(found, "wav")}"'
 
 
 async def read_object(store: Objects, key: str | None, start: int, end: int) -> AsyncIterator[bytes]:
-    """The object's chunks; the first is here before any header is sent, so that a lost object is said so."""
+    """The object's chunks. The first is read before any header is sent, so a lost object still gets an error.
+
+    Raises Gone and Unavailable.
+    """
     try:
         chunks = await store.read(key or "", start, end)
         first = await anext(chunks, b"")
@@ -143,20 +155,20 @@ async def _checked(first: bytes, rest: AsyncIterator[bytes], size: int) -> Async
 
 
 def stream_live(
-    sounding: LiveAudio, headers: dict[str, str], dress: AudioHeaders | None = None
+    audio: LiveAudio, headers: dict[str, str], audio_headers: AudioHeaders | None = None
 ) -> Response[Any]:
-    """Live audio, with these headers besides its own."""
-    chunks = sounding.chunks()
+    """The response with live audio, with these headers added to its own."""
+    chunks = audio.chunks()
     return LiveResponse(
-        chunks if dress is None else dress.wrap(chunks),
+        chunks if audio_headers is None else audio_headers.wrap(chunks),
         headers={
             "Cache-Control": "no-store",
             "Referrer-Policy": "no-referrer",
-            "X-Accel-Buffering": "no",  # proxies are to pass it on as it comes
-            "X-Job-ID": str(sounding.job_id),
-            ENGINE: sounding.engine,
+            "X-Accel-Buffering": "no",  # proxies must not buffer it
+            "X-Job-ID": str(audio.job_id),
+            ENGINE: audio.engine,
             **headers,
         },
-        media_type=sounding.format.content_type if dress is None else dress.content_type,
-        ended=sounding.close,
+        media_type=audio.format.content_type if audio_headers is None else audio_headers.content_type,
+        ended=audio.close,
     )

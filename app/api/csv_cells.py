@@ -1,20 +1,21 @@
-"""Words in CSV files that no spreadsheet takes for a formula."""
+"""Escapes CSV cells so that no spreadsheet treats them as formulas."""
 
 import re
 
-# With which a spreadsheet's formulas begin, full-width forms included; it passes over blanks and line breaks.
+# How a spreadsheet's formulas begin, full-width forms included; leading blanks and line breaks are skipped.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-_SEPARATORS = re.compile(r"[;\t\n\r]\s*[=+\-@＝＋－＠]")  # where a cell begins for who splits elsewhere
+# Where a formula begins for programs that split cells at other separators.
+_SEPARATORS = re.compile(r"[;\t\n\r]\s*[=+\-@＝＋－＠]")
 
 
 def marked(cell: object) -> object:
-    """The cell as it is written: what a spreadsheet would take for a formula is marked as words."""
+    """The cell to write: text that a spreadsheet would treat as a formula is prefixed with an apostrophe."""
     if not isinstance(cell, str):
         return cell
-    is_marked = cell.startswith(_FORMULAS) or cell.lstrip().startswith(_FORMULAS)
-    return f"'{_SEPARATORS.sub(_apart, cell)}" if is_marked or _SEPARATORS.search(cell) else cell
+    is_formula = cell.startswith(_FORMULAS) or cell.lstrip().startswith(_FORMULAS)
+    return f"'{_SEPARATORS.sub(_escape, cell)}" if is_formula or _SEPARATORS.search(cell) else cell
 
 
-def _apart(found: re.Match[str]) -> str:
-    """The separator, and the formula behind it marked."""
+def _escape(found: re.Match[str]) -> str:
+    """The separator, with the formula after it escaped."""
     return f"{found[0][:-1]}'{found[0][-1]}"

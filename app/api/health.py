@@ -1,4 +1,4 @@
-"""For whoever watches over us: are we alive, and are we of use."""
+"""Liveness and readiness checks: `GET /health/live` and `GET /health/ready`."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -9,7 +9,7 @@ from app.http.json_response import JsonResponse
 
 
 def health_routes(health: Health) -> list[HTTPRouteHandler]:
-    """Row 32."""
+    """The liveness and readiness routes."""
     return [_live_route(), _ready_route(health)]
 
 

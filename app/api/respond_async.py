@@ -1,4 +1,4 @@
-"""`Prefer: respond-async`: the only way a dialect that answers with audio answers with a job instead."""
+"""`Prefer: respond-async`: makes a route that returns audio return a job instead."""
 
 from typing import Literal
 from uuid import UUID
@@ -11,7 +11,7 @@ from app.http.bodies import AnyRequest
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """The job, and where to find out about it, to download it, to listen to it."""
+    """The job, and the URLs to poll its status, download its audio and listen to it live."""
 
     job_id: UUID
     status: Literal["queued"] = "queued"
@@ -21,13 +21,13 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 def prefers_async(request: AnyRequest) -> bool:
-    """Whether the caller would rather come back for the audio."""
-    asked = request.headers.get("prefer", "").casefold()
-    return any(part.strip() == "respond-async" for part in asked.replace(";", ",").split(","))
+    """Whether the caller prefers to fetch the audio later."""
+    preferences = request.headers.get("prefer", "").casefold()
+    return any(part.strip() == "respond-async" for part in preferences.replace(";", ",").split(","))
 
 
 def accepted(ticket: Ticket, shape: type[Accepted]) -> Response[Accepted]:
-    """202, in a dialect's shape."""
+    """The 202 response for the job, in a dialect's shape."""
     headers = {
         "Location": f"/v1/jobs/{ticket.job_id}",
         "Preference-Applied": "respond-async",

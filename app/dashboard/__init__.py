@@ -1,1 +1,1 @@
-"""Pages for people: each a thin handler over one question or act of the domain, drawn by a template."""
+"""The dashboard: pages for people, rendered from templates by thin handlers over the domain."""

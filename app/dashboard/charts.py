@@ -1,4 +1,4 @@
-"""Where the bars of a chart go: numbers for an SVG that a template draws."""
+"""Computes the bars of a chart: coordinates for an SVG that a template draws."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from app.domain.billing.credits import in_words
 from app.domain.billing.usage_summary import Day
 
 _WIDTH, _HEIGHT = 720, 160
-_TOP, _BOTTOM = 16, 18  # room for the scale's and the days' marks
+_TOP, _BOTTOM = 16, 18  # space for the labels of the scale and of the days
 _MARK_EVERY = 7
-_LEAST = 2  # height of a bar that is there at all
+_LEAST = 2  # height of the smallest bar
 _GAP = 5
 
 
 class Bar(Struct, frozen=True, kw_only=True):
-    """One day."""
+    """The bar of one day."""
 
     x: float
     y: float
@@ -26,7 +26,7 @@ class Bar(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One line of the scale."""
+    """One line of the scale, with its label."""
 
     y: float
     text: str
@@ -43,13 +43,13 @@ class Chart(Struct, frozen=True, kw_only=True):
 
 
 def chart(days: Sequence[Day]) -> Chart:
-    """Requests a day, the first day on the left."""
+    """The chart of requests per day, the first day on the left."""
     most = max(2, *(day.requests for day in days))
-    step, room = _WIDTH / len(days), _HEIGHT - _TOP - _BOTTOM
+    step, space = _WIDTH / len(days), _HEIGHT - _TOP - _BOTTOM
     floor = _HEIGHT - _BOTTOM
 
     def bar(place: int, day: Day) -> Bar:
-        height = max(_LEAST, round(room * day.requests / most, 1))
+        height = max(_LEAST, round(space * day.requests / most, 1))
         from_the_end = len(days) - 1 - place
         return Bar(
             x=round(place * step, 1),
@@ -60,7 +60,7 @@ def chart(days: Sequence[Day]) -> Chart:
             mark=f"{day.date:%d %b}" if from_the_end % _MARK_EVERY == _MARK_EVERY - 1 else "",
         )
 
-    lines = [Line(y=round(floor - room * count / most, 1), text=f"{count:,}") for count in (most, most // 2)]
+    lines = [Line(y=round(floor - space * count / most, 1), text=f"{count:,}") for count in (most, most // 2)]
     return Chart(
         width=_WIDTH,
         height=_HEIGHT,

@@ -1,4 +1,4 @@
-"""The same request as code: texts that run as they are, whatever the words in it."""
+"""A request as code in several languages: programs that run unchanged, whatever text they contain."""
 
 import json
 import re
@@ -53,7 +53,7 @@ await writeFile("voice.__FORMAT__", Buffer.from(await audio.arrayBuffer()));"""
 
 
 class Snippet(Struct, frozen=True, kw_only=True):
-    """A program in one language. `template`: the same without its request, for a script to fill in."""
+    """A program in one language. `template`: the same without the request, for a script to fill in."""
 
     language: str
     title: str
@@ -62,7 +62,7 @@ class Snippet(Struct, frozen=True, kw_only=True):
 
 
 def speech(*, url: str, key: str | None, body: dict[str, object]) -> list[Snippet]:
-    """`POST /v1/tts` with this body, until the audio is a file, in three languages."""
+    """Programs in three languages that call `POST /v1/tts` with this body and save the audio to a file."""
     return [
         _snippet(language, title, _at(text, url, key), body)
         for language, title, text in (
@@ -73,14 +73,14 @@ def speech(*, url: str, key: str | None, body: dict[str, object]) -> list[Snippe
     ]
 
 
-def address(public_url: str, asked_at: str) -> str:
-    """Where programs find us: the operator's word for it, else where this page was asked for."""
-    found = (public_url or asked_at).rstrip("/")
+def address(public_url: str, page_url: str) -> str:
+    """The base URL for programs: the operator's public URL, or the URL that this page was requested at."""
+    found = (public_url or page_url).rstrip("/")
     return found if _URL.fullmatch(found) else _DEFAULT_URL
 
 
 def quoted(text: str) -> str:
-    """`text` as one word of a shell."""
+    """Quote `text` as one word of a shell command."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
@@ -91,7 +91,7 @@ def _at(text: str, url: str, key: str | None) -> str:
 def _snippet(language: str, title: str, template: str, body: dict[str, object]) -> Snippet:
     sent = json.dumps(body, ensure_ascii=False)
     ending = str(body.get("format") or "wav")
-    # The words go in last and once: what looks like a mark in them stays as it is.
+    # The values are inserted in one pass: a placeholder that occurs inside a value stays as it is.
     parts = re.split(f"({_BODY}|{_SHELL}|{_ENDING})", template)
     filled = {_BODY: sent, _SHELL: quoted(sent), _ENDING: ending}
     text = "".join(filled.get(part, part) for part in parts)

@@ -7,18 +7,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from app.api.csv_cells import marked
 from app.http.disconnects import LiveResponse
 
-_TYPE = "text/csv"  # the framework says which charset
+_TYPE = "text/csv"  # the framework adds the charset
 
 
 def csv_response(name: str, head: Sequence[str], rows: AsyncIterable[Sequence[object]]) -> LiveResponse:
-    """The table as a file to be saved, sent while it is read."""
+    """The table as a file download, sent while its rows are read."""
     disposition = f'attachment; filename="{name}"'
     headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
     return LiveResponse(_lines(head, rows), headers=headers, media_type=_TYPE)
 
 
 async def each(rows: Iterable[Sequence[object]]) -> AsyncIterator[Sequence[object]]:
-    """Rows that are here already."""
+    """Rows that are already in memory, as an asynchronous iterator."""
     for row in rows:
         yield row
 

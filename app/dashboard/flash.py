@@ -1,4 +1,4 @@
-"""A message for the page that a redirect leads to: encrypted in a cookie, shown once, good for minutes."""
+"""A message for the page after a redirect: encrypted in a cookie, shown once, valid for 5 minutes."""
 
 import secrets
 import time
@@ -19,7 +19,7 @@ _NONCE_BYTES = 12
 
 
 class ShownKey(Struct, frozen=True, kw_only=True):
-    """A new API key, on its way to the one page that shows it."""
+    """A new API key, for the one page that shows it."""
 
     name: str
     text: str
@@ -27,7 +27,7 @@ class ShownKey(Struct, frozen=True, kw_only=True):
 
 
 class Flash(Struct, frozen=True, kw_only=True):
-    """What the next page says of the act that led to it; `key`: the secret that it made."""
+    """What the next page says about the action before it. `key`: the secret that the action created."""
 
     text: str = ""
     key: ShownKey | None = None
@@ -40,9 +40,9 @@ class _Sealed(Struct, frozen=True):
 
 
 class Flashes:
-    """Sealed for one account and one page: nobody else reads them, and no other page takes them away.
+    """Messages encrypted for one account and one page: nobody else can read them, no other page removes them.
 
-    Any process of the API opens what another one has sealed. Nothing is stored here.
+    Every API process can decrypt what another one has encrypted. Nothing is stored on the server.
     """
 
     def __init__(self, secret: bytes, *, is_secure: bool) -> None:
@@ -52,14 +52,14 @@ class Flashes:
         self._is_secure = is_secure
 
     def seal(self, flash: Flash, page: str, account: UUID | None) -> Cookie:
-        """The cookie that goes with a redirect to `page`; `account` None: to a stranger."""
+        """The cookie for a redirect to `page`. `account` None: nobody is logged in."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         text = msgspec.msgpack.encode(_Sealed(page, time.time() + _LIFE_S, flash))
         sealed = nonce + self._cipher.encrypt(nonce, text, _owner(account))
         return self._cookie(urlsafe_b64encode(sealed).decode().rstrip("="), _LIFE_S)
 
     def take(self, headers: Headers, page: str, account: UUID | None) -> tuple[Flash | None, Cookie | None]:
-        """What this page is to say, and the cookie that ends it; neither where it is for another page."""
+        """The message for this page and the cookie that deletes it; None, None if there is none for it."""
         for value in cookie_values(headers, self._name):
             found = self._open(value, account)
             if found is not None and found.page == page:

@@ -1,4 +1,4 @@
-"""The token of forms again, for a page that was loaded before its person logged in anew."""
+"""`GET /session/token`: a new form token for a page that was loaded before its user logged in again."""
 
 from uuid import UUID
 
@@ -13,15 +13,15 @@ from app.http.bodies import AnyRequest, header_of
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
-    """GET /session/token. `account` null: nobody is logged in in this browser."""
+    """GET /session/token. `account` null: nobody is logged in with this browser."""
 
     form_token: str
     account: UUID | None
 
 
 def session_route(pages: Pages) -> HTTPRouteHandler:
-    """GET /session/token: for scripts of our own pages. Browsers give the answer to no other site, since
-    none is allowed our cookies; one that says it asks for another site is refused besides.
+    """GET /session/token, for scripts of our own pages. Browsers show the response to no other site, since
+    CORS allows none to send our cookies. A request that a browser marks as cross-site gets 404 as well.
     """
 
     @get("/session/token", opt=ANYBODY, include_in_schema=False)

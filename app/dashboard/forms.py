@@ -1,4 +1,4 @@
-"""What people send from pages: forms, each with the token that shows it came from a page of ours."""
+"""Reads the forms of pages and checks their form token, which proves that a page of ours sent them."""
 
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -17,7 +17,7 @@ _FIELDS_MAX = 100
 async def read_form(request: AnyRequest, kind: type[F], sessions: Sessions) -> F:
     """The form's fields. Raises StaleForm, BadRequest, and Invalid naming the field.
 
-    Fields left empty are absent; a field of many values is a list where `kind` says so.
+    Empty fields are absent. A field becomes a list if its type in `kind` is `list[str]`.
     """
     sent = _fields(await request.body())
     sessions.check(request.scope["headers"], next(iter(sent.pop("form_token", [])), ""))

@@ -1,4 +1,4 @@
-"""One page: its template filled in, the headers that confine it, and errors told to people."""
+"""Renders pages: their templates, their security headers, and errors as pages for people."""
 
 import secrets
 from collections.abc import Sequence
@@ -42,14 +42,14 @@ _CONFINED = {
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """What a page says of the act that led to it."""
+    """The message that a page shows about the last action."""
 
     text: str
     is_error: bool = False
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What is asked before an act that cannot be undone; `fields` are sent with the act's form."""
+    """A question to confirm before an action that cannot be undone; `fields` are sent with its form."""
 
     title: str
     text: str
@@ -59,7 +59,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class Pages:
-    """Shows pages. Everything from outside is escaped by the templates; nothing is marked as safe."""
+    """Renders pages. The templates escape everything from outside; nothing is marked as safe."""
 
     def __init__(
         self, sessions: Sessions, flashes: Flashes, accounts: Accounts, statics: Statics, *, low_credits: int
@@ -85,30 +85,30 @@ class Pages:
         request: AnyRequest,
         template: str,
         *,
-        told: Notice | DomainError | None = None,
+        notice: Notice | DomainError | None = None,
         **facts: Any,
     ) -> Response[str]:
-        """The page, with the caller's account and credits beside it. A refusal told gives it its status.
+        """The page, with the caller's account and credits. If `notice` is an error, the page has its status.
 
-        What `go` said of the act that led here is told where nothing else is, and this once.
+        Without a `notice`, the page shows the message that `go` left for it, once.
         """
         who: Principal | None = request.scope["user"]
         user, balance = await self._accounts.me(who) if who else (None, None)
         flash, spent = self._flash(request, who)
-        shown = Notice(text=told.message, is_error=True) if isinstance(told, DomainError) else told
+        shown = Notice(text=notice.message, is_error=True) if isinstance(notice, DomainError) else notice
         if shown is None and flash and flash.text:
             shown = Notice(text=flash.text)
-        status = told.status if isinstance(told, DomainError) else 200
+        status = notice.status if isinstance(notice, DomainError) else 200
         standing = _standing(user, balance, low_credits=self._low_credits)
         new_key = flash.key if flash else None
         answer = self._answer(
-            request, template, status, told=shown, who=who, new_key=new_key, **standing, **facts
+            request, template, status, notice=shown, who=who, new_key=new_key, **standing, **facts
         )
         answer.cookies.extend([spent] if spent else [])
         return answer
 
     async def ask(self, request: AnyRequest, question: Question) -> Response[str]:
-        """The question, with a form for the same address. It needs no script."""
+        """The page with the question and a form for the same address. It needs no script."""
         return await self.show(request, "ask.html", question=question)
 
     def go(
@@ -121,8 +121,9 @@ class Pages:
         account: UUID | None = None,
         cookie: str | None = None,
     ) -> Response[None]:
-        """To the page at `path`, which says `text` and shows a new key, once. `account`: whose page it is,
-        where the act itself changed that. So a page loaded again repeats nothing.
+        """Redirect to the page at `path`, which shows `text` and a new key once; a reload repeats nothing.
+
+        `account`: the account logged in on that page, if the action changed it.
         """
         who: Principal | None = request.scope["user"]
         owner = account or (who.account if who else None)
@@ -135,17 +136,18 @@ class Pages:
         return self._flashes.take(scope["headers"], scope["path"], who.account if who else None)
 
     def answer_error(self, request: AnyRequest, error: Exception) -> Response[Any]:
-        """A page for people where they asked for one, else what programs are told."""
-        asked_for: Any = request.scope.get("route_handler")  # none where the path is unknown
-        is_page = "page" in asked_for.opt if asked_for is not None else _is_persons(request)
+        """The error as a page if a page was requested; otherwise as JSON for programs."""
+        handler: Any = request.scope.get("route_handler")  # None if the path is unknown
+        is_page = "page" in handler.opt if handler is not None else _is_from_browser(request)
         return self.refuse(request, error) if is_page else answer_error(request, error)
 
     def refuse(self, request: AnyRequest, error: Exception) -> Response[Any]:
-        """A page for an error; the log-in page where nobody is logged in."""
+        """The error as a page; a redirect to the log-in page if a log-in is needed."""
         if isinstance(error, LoginNeeded):
             return redirect(f"/login?next={quote(_wanted(request))}")
         refused = domain_error_of(error)
-        facts = {"who": request.scope.get("user"), "user": None, "balance": None, "left": None, "told": None}
+        who = request.scope.get("user")
+        facts = {"who": who, "user": None, "balance": None, "left": None, "notice": None}
         answer = self._answer(request, "error.html", refused.status, error=refused, **facts)
         answer.headers.update(refused.headers)
         return answer
@@ -163,14 +165,14 @@ class Pages:
 
 
 def redirect(path: str, *, cookie: str | None = None, flash: Cookie | None = None) -> Response[None]:
-    """Go and look at another page."""
+    """Redirect to another page (303), with its cookies."""
     headers = {"Location": path, "Cache-Control": "no-store"} | ({"Set-Cookie": cookie} if cookie else {})
     return Response(None, status_code=303, headers=headers, cookies=[flash] if flash else [])
 
 
 def ways_back(routes: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
-    """For each address that only forms are sent to, a GET that leads to its page: what a browser asks for
-    whose person presses Enter in the address bar. `opt["back"]` names the page.
+    """For each path that only accepts forms, a GET route that redirects to the page of the form: a browser
+    requests it if its user presses Enter in the address bar. `opt["back"]` names the page.
     """
     gets = {path for route in routes if "GET" in route.http_methods for path in route.paths}
     return [_way_back(path, route.opt) for route in routes for path in route.paths if path not in gets]
@@ -188,18 +190,18 @@ def _way_back(path: str, opt: dict[str, Any]) -> HTTPRouteHandler:
 
 
 def _filled(page: str, request: AnyRequest) -> str:
-    """The address of a page, with the parts of the request's own."""
+    """The path of a page, filled in with the request's path parameters."""
     return page.format(**{name: quote(str(part)) for name, part in request.path_params.items()})
 
 
-def _is_persons(request: AnyRequest) -> bool:
-    """Whether a person typed this address, which is none: programs ask for no HTML, and below other paths."""
+def _is_from_browser(request: AnyRequest) -> bool:
+    """Whether a person opened this unknown path: programs accept no HTML, and call paths of the API."""
     takes_html = "text/html" in request.headers.get("accept", "")
     return takes_html and not request.scope["path"].startswith(_PROGRAMS)
 
 
 def _wanted(request: AnyRequest) -> str:
-    """The page that somebody who has to log in first wanted: of a form, the page it is on."""
+    """The path to return to after the log-in; for a form, the page that contains it."""
     if request.method != "GET":
         opt = request.scope["route_handler"].opt
         return _filled(opt["back"], request) if "back" in opt else request.scope["path"]
@@ -242,7 +244,7 @@ def _thousands(number: int) -> str:
 
 
 def _facts(found: object) -> str:
-    """As a script reads them, from an attribute."""
+    """JSON for a script to read from an attribute."""
     return msgspec.json.encode(found).decode()
 
 

@@ -1,9 +1,9 @@
-"""Every page there is."""
+"""Every route of the dashboard."""
 
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.api.admin.desk import AdminContext
+from app.api.admin.context import AdminContext
 from app.dashboard.form_token import session_route
 from app.dashboard.pages.admin import AdminPages, admin_page_routes
 from app.dashboard.pages.admin_invites import invite_page_routes
@@ -39,14 +39,14 @@ from app.http.rate_limit import RateLimitGuard
 
 
 class DashboardParts(Struct, frozen=True, kw_only=True):
-    """What the pages stand on."""
+    """The components that the dashboard needs."""
 
     pages: Pages
     statics: Statics
     accounts: Accounts
     resets: PasswordReset
     verification: EmailVerification
-    gate: RateLimitGuard
+    rate_limit: RateLimitGuard
     keys: ApiKeys
     speech: SpeechService
     catalogs: Catalogs
@@ -59,30 +59,30 @@ class DashboardParts(Struct, frozen=True, kw_only=True):
     waveforms: WaveformCache
     ledger: Statement
     usage: UsageReport
-    desk: AdminContext
+    context: AdminContext
     reference: Reference
     facts: Facts
 
 
 def page_routes(parts: DashboardParts) -> list[HTTPRouteHandler]:
-    """The dashboard, from `/` down."""
+    """Every route of the dashboard, and the GET redirects of its forms."""
     pages = parts.pages
     playground = Playground(pages, parts.catalogs, parts.prices, parts.speech, parts.keys, parts.facts)
     routes = [
         static_route(parts.statics),
         overview_route(pages, parts.reports, parts.catalogs),
         session_route(pages),
-        *entry_routes(pages, parts.accounts, parts.gate),
-        *password_page_routes(pages, parts.resets, parts.gate),
-        *verification_page_routes(pages, parts.verification, parts.gate),
+        *entry_routes(pages, parts.accounts, parts.rate_limit),
+        *password_page_routes(pages, parts.resets, parts.rate_limit),
+        *verification_page_routes(pages, parts.verification, parts.rate_limit),
         *playground_routes(playground),
         voices_route(pages, parts.catalogs, parts.models),
         transcribe_route(pages, parts.catalogs, parts.prices, parts.facts),
         *credits_routes(CreditsPage(pages, parts.keys, parts.ledger)),
         *usage_routes(pages, parts.usage),
         *guide_routes(pages, parts.keys, parts.reference, parts.facts),
-        *admin_page_routes(AdminPages(pages, parts.desk)),
-        *invite_page_routes(AdminPages(pages, parts.desk)),
+        *admin_page_routes(AdminPages(pages, parts.context)),
+        *invite_page_routes(AdminPages(pages, parts.context)),
         *history_routes(
             HistoryPages(
                 pages, parts.history, parts.speech, parts.addresses, parts.waveforms, parts.transcripts

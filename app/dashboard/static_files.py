@@ -1,4 +1,4 @@
-"""Style sheets, scripts and the mark: read once, served under a name that changes with their content."""
+"""Style sheets, scripts and the logo: read once, served under a URL that changes with their content."""
 
 import gzip
 from hashlib import sha256
@@ -36,12 +36,12 @@ class Statics:
         self._version = sha256(whole).hexdigest()[:16]
 
     def address(self, name: str) -> str:
-        """Where a page finds the file. Raises KeyError where there is none."""
+        """The URL path of the file, which must exist."""
         assert name in self._files, name
         return f"/static/{self._version}/{name}"
 
     def answer(self, version: str, name: str, *, takes_gzip: bool) -> Response[bytes]:
-        """The file; one asked for under another version's name is not to be kept. Raises NotFound."""
+        """The file; not cacheable if requested under another version. Raises NotFound."""
         found = self._files.get(name)
         if found is None:
             raise NotFound("There is no such file.")

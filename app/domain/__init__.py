@@ -1,1 +1,1 @@
-"""Policy: price, plan, limits. Knows nothing of HTTP."""
+"""The domain layer: prices, plans and limits. It does not depend on HTTP."""

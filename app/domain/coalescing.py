@@ -1,4 +1,4 @@
-"""Questions of concurrent requests, asked of the record together: one round trip's wait serves them all."""
+"""Coalesces database requests of concurrent callers into batches that share one round trip."""
 
 import asyncio
 from collections import deque
@@ -10,53 +10,54 @@ from app.domain.errors import ConnectionLost, Contended, Unavailable
 from db.postgres.pool import Connection
 
 _BATCH_MAX = 128
-_DRAINERS_MAX = 2  # one batch is answered while the next is made; more wait for each other's rows
-_BATCHES_MAX = 32  # over one connection, before others get it
+_DRAINERS_MAX = 2  # the next batch is filled while one executes; more would wait for each other's row locks
+_BATCHES_MAX = 32  # over one connection, before it is returned to the pool
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 
 class Coalescer(Generic[Q, A]):
-    """Asks at once while nothing is under way; what comes meanwhile goes together next.
+    """Sends a request at once when idle; requests submitted during a round trip form the next batch.
 
-    No timer: nobody waits for company. `ask_all` answers each question, in order; where it fails, each goes
-    again alone, so it must bear to be asked twice. At most `waiting_max` are unanswered at a time.
+    There is no timer: no request is delayed to fill a batch. `execute` returns one response for each request,
+    in order. If it fails, each request of the batch is sent again alone, so it must be idempotent. At most
+    `waiting_max` requests are unanswered at a time.
     """
 
     def __init__(
         self,
-        record: Database,
-        ask_all: Callable[[Connection, Sequence[Q]], Awaitable[Sequence[A]]],
+        database: Database,
+        execute: Callable[[Connection, Sequence[Q]], Awaitable[Sequence[A]]],
         *,
         waiting_max: int,
     ) -> None:
-        self._record = record
-        self._ask_all = ask_all
+        self._database = database
+        self._execute = execute
         self._waiting_max = waiting_max
         self._waiting: deque[tuple[Q, asyncio.Future[A]]] = deque()
         self._unanswered = 0
         self._drainers = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def submit(self, question: Q) -> "asyncio.Future[A]":
-        """The answer, to be awaited: it raises what `ask_all` does of this question alone.
+    def submit(self, request: Q) -> "asyncio.Future[A]":
+        """Queue a request; return a future of its response, which raises what `execute` raises for it alone.
 
-        Raises Unavailable beyond the bound. A caller who is cancelled before the question is sent has not
-        asked; later, the answer is lost.
+        Raises Unavailable beyond `waiting_max`. A request whose future is cancelled before it is sent is
+        dropped; if it is cancelled later, the response is discarded.
         """
         if self._unanswered >= self._waiting_max:
             raise Unavailable("Too many requests are waiting for the database.")
-        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, answer))
+        response: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, response))
         self._unanswered += 1
         if self._drainers < _DRAINERS_MAX:
             self._drainers += 1
             self._start(self._drain())
-        return answer
+        return response
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        """Beside the requests: none of them, leaving, takes the others' answers along."""
+        """Run `work` in its own task, so that one cancelled caller does not cancel the others' responses."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -64,22 +65,22 @@ class Coalescer(Generic[Q, A]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                await self._ask_some()
+                await self._send_batches()
         finally:
             self._drainers -= 1
 
-    async def _ask_some(self) -> None:
-        """Batches over one connection: to take and give one back costs what several answers do."""
+    async def _send_batches(self) -> None:
+        """Send batches over one connection: to acquire and release one costs as much as several responses."""
         batch: Sequence[tuple[Q, asyncio.Future[A]]] = []
         try:
-            async with self._record.connection() as connection:
+            async with self._database.connection() as connection:
                 for _ in range(_BATCHES_MAX):
                     if not (batch := self._next_batch()):
                         return
-                    found = await self._ask_all(connection, [question for question, _ in batch])
-                    for (_, answer), one in zip(batch, found, strict=True):
-                        if not answer.done():  # its caller may have left
-                            answer.set_result(one)
+                    found = await self._execute(connection, [request for request, _ in batch])
+                    for (_, response), one in zip(batch, found, strict=True):
+                        if not response.done():  # its caller may have been cancelled
+                            response.set_result(one)
                     self._unanswered -= len(batch)
                     batch = []
         except Exception as error:
@@ -88,36 +89,36 @@ class Coalescer(Generic[Q, A]):
     def _next_batch(self) -> "Sequence[tuple[Q, asyncio.Future[A]]]":
         batch: list[tuple[Q, asyncio.Future[A]]] = []
         while self._waiting and len(batch) < _BATCH_MAX:
-            question, answer = self._waiting.popleft()
-            if answer.done():
+            request, response = self._waiting.popleft()
+            if response.done():
                 self._unanswered -= 1
             else:
-                batch.append((question, answer))
+                batch.append((request, response))
         return batch
 
     def _failed(self, batch: "Sequence[tuple[Q, asyncio.Future[A]]]", error: Exception) -> None:
         is_unsent = isinstance(error, Unavailable) and not isinstance(error, (ConnectionLost, Contended))
-        for question, answer in batch:
+        for request, response in batch:
             if is_unsent:
                 self._unanswered -= 1
-                _fail(answer, error)
+                _fail(response, error)
             else:
-                self._start(self._ask_alone(question, answer))
+                self._start(self._send_alone(request, response))
 
-    async def _ask_alone(self, question: Q, answer: "asyncio.Future[A]") -> None:
-        """Again, since its batch failed: with another's bad question, or with the connection."""
+    async def _send_alone(self, request: Q, response: "asyncio.Future[A]") -> None:
+        """Send a request again alone, after its batch failed for a bad request or a lost connection."""
         try:
-            async with self._record.connection() as connection:
-                (found,) = await self._ask_all(connection, [question])
+            async with self._database.connection() as connection:
+                (found,) = await self._execute(connection, [request])
         except Exception as error:
-            _fail(answer, error)
+            _fail(response, error)
         else:
-            if not answer.done():
-                answer.set_result(found)
+            if not response.done():
+                response.set_result(found)
         finally:
             self._unanswered -= 1
 
 
-def _fail(answer: "asyncio.Future[A]", error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+def _fail(response: "asyncio.Future[A]", error: Exception) -> None:
+    if not response.done():
+        response.set_exception(error)

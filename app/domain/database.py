@@ -1,4 +1,4 @@
-"""The record as the front door reaches it: a pool that waits for Postgres, and refuses kindly without it."""
+"""The API server's access to Postgres: a pool that reconnects, and raises Unavailable while it cannot."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -29,15 +29,15 @@ LOST = (
 )
 CONTENDED = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # deadlock, serialization
 _PAUSE_S_MAX = 1.0
-_RELEASE_S = 0.5  # for a cancelled statement to end; then its connection is cut
+_RELEASE_S = 0.5  # for a cancelled statement to end; then its connection is closed
 _CLOSE_S = 1.0
 
 
 class Database:
-    """Connections for requests. Every loss is an `Unavailable`; Postgres back, so are we.
+    """Connections for requests. Connection failures are raised as `Unavailable`; reconnects by itself.
 
-    Once Postgres has not answered for `silent_s`, everybody who waits for it, and everybody who comes, is
-    told so at once, until it answers again.
+    Once Postgres has not responded for `silent_s`, all waiting and new callers get Unavailable at once, until
+    it responds again.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Database:
         self._wait_s = wait_s
         self._waiting_max = waiting_max
         self._acquiring: set[asyncio.Timeout] = set()
-        self._used: set[Connection] = set()  # by requests, now
+        self._used: set[Connection] = set()  # in use by requests
         self._heartbeat = Heartbeat(
             partial(connect, url, statement_timeout_ms=statement_timeout_ms),
             self._cut,
@@ -67,13 +67,13 @@ class Database:
         self._engine: AsyncEngine | None = None
 
     async def open(self, *, within_s: float) -> None:
-        """Open the pool; where Postgres is away, go on trying in the background after `within_s`."""
+        """Open the pool. If Postgres cannot be reached within `within_s`, retry in the background."""
         self._heartbeat.start()
         self._opening = asyncio.create_task(self._keep_trying())
         await asyncio.wait({self._opening}, timeout=within_s)
 
     async def close(self) -> None:
-        """Close everything; connections still at work are cut after a second."""
+        """Close all connections; those still in use are terminated after a second."""
         await self._heartbeat.close()
         if self._opening is not None:
             self._opening.cancel()
@@ -86,13 +86,13 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
-        """A connection in autocommit. Raises Unavailable; ConnectionLost where a statement was under way;
-        Contended where Postgres took one back for another's sake.
+        """A connection in autocommit mode. Raises Unavailable; ConnectionLost if a statement was running;
+        Contended if Postgres rolled one back because of a deadlock, a lock or a serialization failure.
         """
         pool = self._pool
         if pool is None:
             raise _away()
-        async with self._in_time():
+        async with self._bounded_wait():
             connection = await pool.acquire()
         self._used.add(connection)
         try:
@@ -101,20 +101,23 @@ class Database:
             raise _contended(error) from error
         except LOST as error:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                connection.terminate()  # another one may lead to the new primary server
+                connection.terminate()  # a new one may lead to the new primary server
             raise _lost(error) from error
         finally:
             self._used.discard(connection)
-            with suppress(*LOST):  # it is cut then
+            with suppress(*LOST):  # the connection is closed then
                 await pool.release(connection, timeout=_RELEASE_S)
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator["AsyncSession"]:
-        """A SQLAlchemy session in a transaction, for cold paths; committed at the end of the block."""
+        """A SQLAlchemy session in a transaction, for cold paths; committed at the end of the block.
+
+        SQLAlchemy and the repositories are imported on first use, in a thread: the import takes a second.
+        """
         engine = await self._cold_engine()
         try:
             async with session(engine) as opened:
-                async with self._in_time():
+                async with self._bounded_wait():
                     await opened.connection()
                 yield opened
         except DomainError:
@@ -127,9 +130,9 @@ class Database:
             raise
 
     async def _cut(self) -> None:
-        """Postgres does not answer: let go of everything that waits for it."""
+        """Fail everything that waits for Postgres, since it does not respond."""
         for timeout in self._acquiring:
-            with suppress(RuntimeError):  # it runs out just now
+            with suppress(RuntimeError):  # it has just expired
                 timeout.reschedule(asyncio.get_running_loop().time())
         for connection in list(self._used):
             connection.terminate()
@@ -152,8 +155,8 @@ class Database:
                 pause_s = min(_PAUSE_S_MAX, pause_s * 2)
 
     @asynccontextmanager
-    async def _in_time(self) -> AsyncGenerator[None]:
-        """For the block, a connection is waited for. Raises Unavailable where none comes in time."""
+    async def _bounded_wait(self) -> AsyncGenerator[None]:
+        """Bound the wait for a connection inside the block. Raises Unavailable if none is free in time."""
         if self._heartbeat.is_silent:
             raise _away()
         if len(self._acquiring) >= self._waiting_max:
@@ -170,29 +173,29 @@ class Database:
 
     async def _cold_engine(self) -> "AsyncEngine":
         if self._engine is None:
-            # It takes a second to import, during which the loop must go on.
+            # The import takes a second, which must not block the event loop.
             await asyncio.to_thread(import_module, "db.postgres.repositories")
-            self._engine = self._engine or self._made_engine()
+            self._engine = self._engine or self._new_engine()
         return self._engine
 
-    def _made_engine(self) -> "AsyncEngine":
-        """Its pool replaces connections that Postgres has closed; the driver knows without asking."""
+    def _new_engine(self) -> "AsyncEngine":
+        """An engine whose pool replaces connections that Postgres has closed, without a ping at checkout."""
         from sqlalchemy import event
         from sqlalchemy.exc import DisconnectionError
 
-        def lend(connection: Any, *_: object) -> None:
+        def check_out(connection: Any, *_: object) -> None:
             if connection.driver_connection.is_closed():
                 raise DisconnectionError
             self._used.add(connection.driver_connection)
 
-        def take_back(connection: Any, *_: object) -> None:
-            if connection is not None:  # None: it was found lost
+        def check_in(connection: Any, *_: object) -> None:
+            if connection is not None:  # None: it was found closed
                 self._used.discard(connection.driver_connection)
 
         engine = open_engine(self._url, statement_timeout_ms=self._statement_timeout_ms, wait_s=self._wait_s)
-        event.listen(engine.sync_engine, "checkout", lend)
+        event.listen(engine.sync_engine, "checkout", check_out)
         for name in ("checkin", "invalidate", "close"):
-            event.listen(engine.sync_engine, name, take_back)
+            event.listen(engine.sync_engine, name, check_in)
         return engine
 
 
@@ -211,7 +214,7 @@ def _contended(error: BaseException) -> Unavailable:
 
 
 def _within(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> BaseException | None:
-    """The driver's error of these kinds behind what SQLAlchemy and its repositories made of it."""
+    """The driver's error of one of these kinds among the causes of an error; None if there is none."""
     seen = 0
     while error is not None and seen < 10:
         if isinstance(error, kinds):

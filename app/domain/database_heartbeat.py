@@ -1,7 +1,7 @@
-"""Whether Postgres answers: asked twice a second over a connection of its own, however busy the others are.
+"""Detects an unresponsive Postgres by a query every half second over a dedicated connection.
 
-A server that is frozen, or whose host has vanished, refuses nothing: every statement waits for it, and so
-would every request. One that refuses says so itself.
+A server that is frozen, or whose host has vanished, refuses no connection: every statement would wait, and
+so would every request. A server that refuses connections is noticed without the heartbeat.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _EVERY_S = 0.5
 
 
 class Heartbeat:
-    """`is_silent` is set when nothing was answered for `silent_s`, and cleared by the next answer.
+    """`is_silent` is set when there was no response for `silent_s`, and cleared by the next response.
 
     `fell_silent` is called each time it is set.
     """
@@ -38,39 +38,39 @@ class Heartbeat:
         self._beating: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; to be called in the event loop."""
+        """Start the heartbeat. Call it from the event loop."""
         self._beating = asyncio.create_task(
             supervised.task("database_heartbeat", self.beat, every_s=_EVERY_S)
         )
 
     async def close(self) -> None:
-        """End."""
+        """Stop the heartbeat and close its connection."""
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.wait({self._beating})
         self._drop()
 
     async def beat(self) -> None:
-        """Ask once, and note whether an answer came in time."""
-        asking = asyncio.create_task(self._ask())
+        """Send one query, and record whether the response came in time."""
+        query = asyncio.create_task(self._query())
         try:
-            for _ in range(2):  # in two halves: a stall of our own loop is not the server's fault
-                await asyncio.wait({asking}, timeout=self._silent_s / 2)
-            if not asking.done():
-                await self._note_silence()
+            for _ in range(2):  # in two halves: a stall of our own event loop is not the server's
+                await asyncio.wait({query}, timeout=self._silent_s / 2)
+            if not query.done():
+                await self._record_silence()
                 return
         finally:
-            asking.cancel()
-            await asyncio.wait({asking})
-        self._note(asking)
+            query.cancel()
+            await asyncio.wait({query})
+        self._record(query)
 
-    async def _ask(self) -> None:
+    async def _query(self) -> None:
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._connect()
         await self._connection.fetchval("SELECT true")
 
-    def _note(self, asked: "asyncio.Task[None]") -> None:
-        error = asked.exception()
+    def _record(self, query: "asyncio.Task[None]") -> None:
+        error = query.exception()
         if error is None:
             if self.is_silent:
                 structlog.get_logger().info("database_answers")
@@ -78,12 +78,12 @@ class Heartbeat:
         elif isinstance(
             error, (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
         ):
-            self._drop()  # refused: whoever needs it is told so as quickly
+            self._drop()  # refused: requests fail as quickly by themselves
         else:
             self._drop()
             raise error
 
-    async def _note_silence(self) -> None:
+    async def _record_silence(self) -> None:
         self._drop()
         if not self.is_silent:
             self.is_silent = True

@@ -1,16 +1,16 @@
-"""What every refusal is: a status, a stable code, and a message that says the next step."""
+"""The base class of domain errors: an HTTP status, a stable code, and a message with the next step."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 
 class DomainError(Exception):
-    """A request refused. `fields` help the caller; `beside` stands next to the error in CodeVoice's shape."""
+    """A refused request. `fields` are details of the error; `beside` goes next to it in CodeVoice's shape."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     retry_after_s: int | None = None
-    job_has_ended: bool = False  # told of a job that is over: its price is settled
+    job_has_ended: bool = False  # the error is the outcome of a job that has ended: its price is settled
 
     def __init__(
         self,
@@ -29,5 +29,5 @@ class DomainError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that go with the status."""
+        """The response headers that belong to the status."""
         return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}

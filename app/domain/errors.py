@@ -1,4 +1,4 @@
-"""Refusals: each a class with a status and a stable code; its message says the next step."""
+"""Domain errors: each is a class with a status and a stable code; its message says the next step."""
 
 from app.domain.accounts.errors import EmailTaken as EmailTaken
 from app.domain.accounts.errors import InvalidInvite as InvalidInvite
@@ -116,7 +116,7 @@ class MissingScope(DomainError):
 
 
 class StorageQuotaExceeded(DomainError):
-    """The account keeps as much as its plan allows."""
+    """The account has used up the storage its plan allows."""
 
     status, code = 403, "storage_quota_exceeded"
 
@@ -165,7 +165,7 @@ class NotReady(DomainError):
 
 
 class InFlight(DomainError):
-    """The same Idempotency-Key came before, and its request has not ended yet."""
+    """An earlier request with the same Idempotency-Key has not ended yet."""
 
     status, code = 409, "request_in_flight"
     retry_after_s = 1
@@ -228,7 +228,7 @@ class RangeNotSatisfiable(DomainError):
 
 
 class Invalid(DomainError):
-    """A field is wrong: `field`, among the fields, names it, and `limit` its limit where it has one."""
+    """A field is invalid: the detail `field` names it, and `limit` is its limit where it has one."""
 
     status, code = 422, "validation_error"
 
@@ -250,13 +250,13 @@ class BrokenAudio(Invalid):
 
 
 class UnspeakableText(Invalid):
-    """The engine's process died over the text, twice."""
+    """The engine's process crashed on this text, twice."""
 
     code = "unspeakable_text"
 
 
 class UnsupportedScript(Invalid):
-    """Much of the text is of a script that the voice does not read."""
+    """Much of the text is in a script that the voice does not read."""
 
     code = "unsupported_script"
 
@@ -287,7 +287,7 @@ class TooManyStreams(DomainError):
 
 
 class TooManyRefunds(DomainError):
-    """More of an account's streams were cut off and refunded today than failures of ours explain."""
+    """More of the account's streams were interrupted and refunded today than failures of ours explain."""
 
     status, code = 429, "too_many_refunds"
 
@@ -297,32 +297,32 @@ class HeadersTooLarge(DomainError):
 
 
 class Unavailable(DomainError):
-    """A part we need is out of reach or overloaded: the same request may succeed later."""
+    """A dependency is out of reach or overloaded: the same request may succeed later."""
 
     status, code = 503, "service_unavailable"
     retry_after_s = 1
 
 
 class StoreFull(Unavailable):
-    """The disk of the store has no more room than is to be left alone."""
+    """The free space on the store's disk has fallen to the configured reserve."""
 
     code = "store_full"
 
 
 class SpeechFailed(Unavailable):
-    """The engine broke down over it, or over the part that was being listened to."""
+    """The engine failed on the text, or on the attempt that was being streamed."""
 
     code = "speech_failed"
 
     def __init__(self, reason: str, settled: str = "") -> None:
-        """`settled`: what became of its credits, where that is known already (settlement.py)."""
+        """`settled`: a sentence on what was charged, if that is known already (billing/settlement.py)."""
         message = f"The speech could not be made. {settled} Please try again."
         super().__init__(" ".join(message.split()), reason=reason)
 
 
 class ConnectionLost(Unavailable):
-    """The database went away while it worked for us: nobody knows whether it did."""
+    """The connection was lost while a statement was running: it is unknown whether it committed."""
 
 
 class Contended(Unavailable):
-    """The database took a statement back, since another one stood in its way: nothing was done."""
+    """Postgres rolled a statement back because of a concurrent one: nothing was changed."""

@@ -1,4 +1,4 @@
-"""What a front door needs to be of use, and which of it is out of reach."""
+"""Checks the API server's dependencies and reports which are out of reach."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,27 +16,27 @@ _CHECK_S = 2.0
 
 
 class Health:
-    """Asks each part; none may take longer than two seconds. No request uses the connections of `record`."""
+    """Checks each dependency, within two seconds. Requests do not use the connections of `database`."""
 
     def __init__(
-        self, record: Database, store: StoreHealth, storage: StorageQuotas, signals: JobNotifications
+        self, database: Database, store: StoreHealth, storage: StorageQuotas, signals: JobNotifications
     ) -> None:
-        self._record = record
+        self._database = database
         self._store = store
         self._storage = storage
         self._signals = signals
-        self._looking: asyncio.Task[list[str]] | None = None
+        self._checking: asyncio.Task[list[str]] | None = None
 
     async def missing(self) -> list[str]:
-        """The parts out of reach or, the disk, full: postgres, redis, objects, disk, workers.
+        """The names of those out of reach, or full (disk): postgres, redis, objects, disk, workers.
 
-        Who asks during a look shares it.
+        Concurrent callers share one check.
         """
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-        return await asyncio.shield(self._looking)
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check_all())
+        return await asyncio.shield(self._checking)
 
-    async def _look(self) -> list[str]:
+    async def _check_all(self) -> list[str]:
         checks: dict[str, Callable[[], Awaitable[bool]]] = {
             "postgres": self._has_postgres,
             "redis": self._has_redis,
@@ -44,11 +44,11 @@ class Health:
             "disk": self._has_disk,
             "workers": self._has_workers,
         }
-        found = await asyncio.gather(*(_in_time(check) for check in checks.values()))
+        found = await asyncio.gather(*(_passes(check) for check in checks.values()))
         return [name for name, is_there in zip(checks, found, strict=True) if not is_there]
 
     async def _has_postgres(self) -> bool:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             return bool(await connection.fetchval("SELECT true"))
 
     async def _has_redis(self) -> bool:
@@ -61,11 +61,11 @@ class Health:
         return not await self._storage.is_disk_full()
 
     async def _has_workers(self) -> bool:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             return any(row["present"] for row in await connection.fetch(query("engines")))
 
 
-async def _in_time(check: Callable[[], Awaitable[bool]]) -> bool:
+async def _passes(check: Callable[[], Awaitable[bool]]) -> bool:
     try:
         async with asyncio.timeout(_CHECK_S):
             return await check()

@@ -1,4 +1,4 @@
-"""Lists in pages: the last first, the next page by a cursor."""
+"""Cursor pagination of lists, newest first."""
 
 from collections.abc import Callable
 from typing import Any, Generic, LiteralString, TypeVar
@@ -14,7 +14,7 @@ PAGE_MAX = 500
 
 
 class Page(Struct, Generic[T], frozen=True, kw_only=True):
-    """Some of a list; `next_cursor` asks for what follows, null at the end."""
+    """One page of a list; `next_cursor` requests the page after it, and is null on the last one."""
 
     items: list[T]
     next_cursor: str | None
@@ -29,16 +29,19 @@ async def page(
     make: Callable[[Any], T],
     mark: str,
 ) -> Page[T]:
-    """Rows of a statement whose last parameters are the cursor (of column `mark`) and the limit."""
+    """One page of a statement whose last parameters are the cursor (a value of column `mark`) and the limit.
+
+    Raises Invalid for a limit out of range or a malformed cursor.
+    """
     if not 1 <= limit <= PAGE_MAX:
         raise Invalid(f"A page has 1 to {PAGE_MAX} items.", field="limit", limit=[1, PAGE_MAX])
-    seen = None if cursor is None else _seen(cursor, int if mark in ("seq", "version") else UUID)
-    rows = await connection.fetch(statement, *arguments, seen, limit + 1)
+    after = None if cursor is None else _read_cursor(cursor, int if mark in ("seq", "version") else UUID)
+    rows = await connection.fetch(statement, *arguments, after, limit + 1)
     items = [make(row) for row in rows[:limit]]
     return Page(items=items, next_cursor=str(rows[limit - 1][mark]) if len(rows) > limit else None)
 
 
-def _seen(cursor: str, kind: type[int] | type[UUID]) -> UUID | int:
+def _read_cursor(cursor: str, kind: type[int] | type[UUID]) -> UUID | int:
     try:
         found = kind(cursor)
     except ValueError:

@@ -1,8 +1,8 @@
-"""How often somebody may ask: token buckets shared by all processes, leased in blocks and spent locally.
+"""Rate limits: token buckets shared by all processes, leased in blocks and spent locally.
 
-A process takes a block of tokens from the shared bucket and spends it without asking anybody; when it runs
-low the next block is fetched in the background. Without the store, a process goes on alone with the same
-numbers (`open`), or refuses (`closed`).
+A process leases a block of tokens from the shared bucket and spends it locally; when it runs low, the next
+block is fetched in the background. Without the store, a process either enforces the same limits alone
+(`open`), or refuses requests (`closed`).
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from msgspec import Struct
 from app.domain.errors import Unavailable
 from db.redis.token_buckets import Ask, BucketsAway, Grant
 
-_LEASE_S = 60.0  # who asks now and then spends a block within it; a process that dies keeps one so long
+_LEASE_S = 60.0  # long enough for an occasional caller to spend a block; a dead process holds one as long
 _BLOCK_S = 1.0  # a block that lasted less than this was too small
-_BLOCK_MIN = 8  # unless the limit allows less: who asks seldom is not to cost a look at the store each time
+_BLOCK_MIN = 8  # unless the limit allows less: rare requests must not cost a round trip to the store each
 _BLOCKS_A_BURST = 20
-_PAUSE_S = 1.0  # between looks whether the store is back
-_REMEMBERED_MAX = 10_000  # buckets a limit remembers here; one forgotten loses at most a block
+_PAUSE_S = 1.0  # between attempts to reach a store that is away
+_REMEMBERED_MAX = 10_000  # buckets of a limit kept in this process; an evicted one loses at most a block
 
 
 class Limit(Struct, frozen=True, kw_only=True):
-    """`burst` requests at once, and `per_s` a second for ever. An exact one asks the store each time."""
+    """`burst` requests at once, and a sustained rate of `per_s`. An exact limit asks the store each time."""
 
     name: str
     per_s: float
@@ -35,12 +35,12 @@ class Limit(Struct, frozen=True, kw_only=True):
 
     @property
     def block_max(self) -> int:
-        """The most that is leased ahead of demand."""
+        """The most tokens leased ahead of demand."""
         return 0 if self.exact else max(1, self.burst // _BLOCKS_A_BURST)
 
 
 class Standing(Struct, frozen=True):
-    """Where a caller stands after a request; `retry_after_s` is 0 unless it was refused."""
+    """A caller's state under a limit after a request; `retry_after_s` is 0 unless it was refused."""
 
     limit: int
     remaining: int
@@ -55,38 +55,38 @@ class BucketStore(Protocol):
 
 
 class Breaker:
-    """Remembers that the store is away, so that no request waits for it; each second one looks again."""
+    """A circuit breaker: while the store is away, no request waits for it; one call a second retries."""
 
     def __init__(self, clock: Callable[[], float], *, wait_s: float) -> None:
         self._clock = clock
-        self._look_at = 0.0
+        self._retry_at = 0.0
         self.wait_s = wait_s
         self.is_away = False
 
     def trip(self, reason: str) -> None:
-        """The store does not answer, or not in time."""
-        self._look_at = self._clock() + _PAUSE_S
+        """Record that the store did not respond, or not in time."""
+        self._retry_at = self._clock() + _PAUSE_S
         if not self.is_away:
             self.is_away = True
             structlog.get_logger().warning("limits_store_away", reason=reason)
 
-    def heard(self, took_s: float) -> None:
-        """The store has answered; it is back if it did so in time."""
+    def record_response(self, took_s: float) -> None:
+        """Record a response of the store: it counts as back if the response took at most `wait_s`."""
         if self.is_away and took_s <= self.wait_s:
             self.is_away = False
             structlog.get_logger().info("limits_store_back")
 
-    def may_look(self) -> bool:
-        """Whether it is time for a look: true for one caller a second."""
+    def may_retry(self) -> bool:
+        """Whether to retry the store now: true for one caller a second."""
         now = self._clock()
-        if now < self._look_at:
+        if now < self._retry_at:
             return False
-        self._look_at = now + _PAUSE_S
+        self._retry_at = now + _PAUSE_S
         return True
 
 
 class Limiter:
-    """One limit, for everybody it counts apart."""
+    """Enforces one limit, for each caller separately."""
 
     def __init__(
         self,
@@ -105,22 +105,25 @@ class Limiter:
         self._known: OrderedDict[str, _Bucket] = OrderedDict()
 
     async def take(self, who: str) -> Standing:
-        """Let one request of `who` pass, or not. Raises Unavailable where we are closed without the store."""
+        """Count one request of `who` and return whether it may pass.
+
+        Raises Unavailable if the store is away and the limit is `closed` without it.
+        """
         bucket = self._known.get(who)
         if bucket is None:
-            bucket = self._meet(who)
+            bucket = self._add_bucket(who)
         else:
             self._known.move_to_end(who)
         now = self._clock()
         if not bucket.spend(now):
             return await self._wait(bucket)
         if bucket.is_low(now) and not self._limit.exact and not self._breaker.is_away:
-            self._ask(bucket)
+            self._start_fetch(bucket)
         return bucket.passed(now)
 
     async def give_back(self, who: str) -> None:
-        """Undo a `take` that let a request pass: it is as if the request had not been counted."""
-        bucket = self._known.get(who) or self._meet(who)
+        """Undo a `take` that let a request pass, as if the request had not been counted."""
+        bucket = self._known.get(who) or self._add_bucket(who)
         bucket.regain(self._clock())
         if not self._breaker.is_away:
             try:
@@ -128,7 +131,7 @@ class Limiter:
             except BucketsAway as error:
                 self._breaker.trip(str(error))
 
-    def _meet(self, who: str) -> "_Bucket":
+    def _add_bucket(self, who: str) -> "_Bucket":
         if len(self._known) >= _REMEMBERED_MAX:
             self._known.popitem(last=False)
         bucket = self._known[who] = _Bucket(f"{self._limit.name}:{who}", self._limit, self._clock())
@@ -142,32 +145,32 @@ class Limiter:
                 if bucket.spend(now):
                     return bucket.passed(now)
                 if self._breaker.is_away:
-                    return self._alone(bucket, now)
+                    return self._take_alone(bucket, now)
                 if now < bucket.empty_until:
                     return bucket.refused(now)
-                await self._hear(bucket)
+                await self._await_fetch(bucket)
         finally:
             bucket.waiting -= 1
 
-    async def _hear(self, bucket: "_Bucket") -> None:
-        """Wait for the store, but not for long. In two halves: a stall of our own loop is not its fault."""
-        asking = bucket.asking or self._ask(bucket)
+    async def _await_fetch(self, bucket: "_Bucket") -> None:
+        """Wait up to `wait_s` for the store. In two halves: a stall of our own loop is not the store's."""
+        fetching = bucket.fetching or self._start_fetch(bucket)
         for _ in range(2):
-            await asyncio.wait({asking}, timeout=self._breaker.wait_s / 2)
-            if asking.done():
-                return asking.result()
+            await asyncio.wait({fetching}, timeout=self._breaker.wait_s / 2)
+            if fetching.done():
+                return fetching.result()
         return self._breaker.trip("slow")
 
-    def _alone(self, bucket: "_Bucket", now: float) -> Standing:
-        if bucket.asking is None and self._breaker.may_look():
-            self._ask(bucket)
+    def _take_alone(self, bucket: "_Bucket", now: float) -> Standing:
+        if bucket.fetching is None and self._breaker.may_retry():
+            self._start_fetch(bucket)
         if self._without_store == "closed":
             raise Unavailable("The limits cannot be checked just now. Please try again in a moment.")
         return bucket.spend_alone(now)
 
-    def _ask(self, bucket: "_Bucket") -> "asyncio.Task[None]":
-        bucket.asking = asyncio.create_task(self._fetch(bucket))
-        return bucket.asking
+    def _start_fetch(self, bucket: "_Bucket") -> "asyncio.Task[None]":
+        bucket.fetching = asyncio.create_task(self._fetch(bucket))
+        return bucket.fetching
 
     async def _fetch(self, bucket: "_Bucket") -> None:
         sent = self._clock()
@@ -178,17 +181,18 @@ class Limiter:
             self._breaker.trip(str(error))
             return
         finally:
-            bucket.asking = None
+            bucket.fetching = None
         now = self._clock()
         bucket.receive(ask, grant, sent=sent, now=now)
-        self._breaker.heard(now - sent)
+        self._breaker.record_response(now - sent)
 
 
 class _Bucket:
-    """What this process holds of one bucket, and what it last heard of the rest."""
+    """The tokens this process has leased from one bucket, and the last known count of the rest."""
 
     __slots__ = (
-        "_at", "_block", "_left", "_limit", "_name", "_tokens", "_until", "asking", "empty_until", "waiting",
+        "_at", "_block", "_left", "_limit", "_name", "_tokens", "_until",
+        "empty_until", "fetching", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str, limit: Limit, now: float) -> None:
@@ -199,9 +203,9 @@ class _Bucket:
         self._left = float(limit.burst)  # in the store, at `_at`
         self._at = now
         self._block = 1
-        self.empty_until = now  # until then the store has nothing
-        self.waiting = 0  # requests
-        self.asking: asyncio.Task[None] | None = None
+        self.empty_until = now  # until then the store has no token
+        self.waiting = 0  # requests that wait for tokens
+        self.fetching: asyncio.Task[None] | None = None
 
     def spend(self, now: float) -> bool:
         if self._tokens <= 0 or now >= self._until:
@@ -210,10 +214,10 @@ class _Bucket:
         return True
 
     def is_low(self, now: float) -> bool:
-        return self._tokens <= self._block // 2 and self.asking is None and now >= self.empty_until
+        return self._tokens <= self._block // 2 and self.fetching is None and now >= self.empty_until
 
     def next_ask(self, now: float) -> Ask:
-        """For those who wait, and for as many more as will last about a second."""
+        """A request for as many tokens as are waited for, and as many more as last about a second."""
         if now >= self._until:
             self._tokens = 0
         lasted_s, most = now - self._at, self._limit.block_max
@@ -239,12 +243,12 @@ class _Bucket:
     def receive(self, ask: Ask, grant: Grant, *, sent: float, now: float) -> None:
         lost = ask.held - grant.held
         self._tokens = max(0, self._tokens - lost) + grant.granted
-        self._until = sent + _LEASE_S  # the store counts from later on: it never ends sooner there
+        self._until = sent + _LEASE_S  # the store counts from a later time: it never ends sooner there
         self._left, self._at = grant.left, now
         self.empty_until = now + max(0.0, 1 - grant.left) / self._limit.per_s
 
     def spend_alone(self, now: float) -> Standing:
-        """As if what we last heard of the store were ours alone."""
+        """Spend from the last known count, as if this were the only process."""
         self._left, self._at = self._rest(now), now
         if self._left < 1:
             self.empty_until = now + (1 - self._left) / self._limit.per_s

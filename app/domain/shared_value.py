@@ -1,4 +1,4 @@
-"""A value read from elsewhere and kept for a while: however many ask for it, one reading is under way."""
+"""A cached value that concurrent callers refresh by one shared read."""
 
 import asyncio
 import time
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class SharedValue(Generic[T]):
-    """`current` answers at once while the value is younger than `fresh_s`; an older one is read anew.
+    """`current` returns the value at once while it is younger than `fresh_s`; an older one is read again.
 
-    Up to `stale_s` the old value is given where the reading fails, or takes longer than `wait_s`; beyond
-    that, and before the first one, `current` waits for the reading, and raises what that raises.
+    Up to `stale_s` the old value is returned if the read fails, or takes longer than `wait_s`. Beyond that,
+    and before the first read has succeeded, `current` waits for the read and raises what that raises.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class SharedValue(Generic[T]):
 
     @property
     def value(self) -> T | None:
-        """The last one read, however old; None before the first."""
+        """The last value read, of any age; None before the first read."""
         return self._value
 
     @property
     def age_s(self) -> float:
-        """Since the last reading that succeeded began."""
+        """Seconds since the last successful read began."""
         return time.monotonic() - self._read_at
 
     async def current(self) -> T:
-        """The value, as fresh as the class says."""
+        """The value, as fresh as the class promises."""
         if self._value is not None and self.age_s <= self._fresh_s:
             return self._value
         reading = self._started()
@@ -52,27 +52,27 @@ class SharedValue(Generic[T]):
         return await asyncio.shield(reading)
 
     async def read(self) -> T:
-        """The value by the reading under way, or by a new one. Raises what that raises."""
+        """The value of the read under way, or of a new one. Raises what the read raises."""
         return await asyncio.shield(self._started())
 
     async def ended(self) -> None:
-        """Return when no reading is under way."""
+        """Return when no read is under way."""
         if self._reading is not None:
             await asyncio.wait({self._reading})
 
     def _started(self) -> "asyncio.Task[T]":
         if self._reading is None:
-            self._reading = asyncio.create_task(self._keep())
-            self._reading.add_done_callback(self._over)
+            self._reading = asyncio.create_task(self._read_and_store())
+            self._reading.add_done_callback(self._ended)
         return self._reading
 
-    async def _keep(self) -> T:
+    async def _read_and_store(self) -> T:
         began = time.monotonic()
         self._value = await self._read()
         self._read_at = began
         return self._value
 
-    def _over(self, task: "asyncio.Task[T]") -> None:
+    def _ended(self, task: "asyncio.Task[T]") -> None:
         self._reading = None
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, Unavailable):
             structlog.get_logger().error("not_read", exc_info=error)

@@ -1,4 +1,4 @@
-"""Room for what jobs make: the disk's, and each account's by its plan. Refused before a job is taken."""
+"""Storage limits, checked before a job is accepted: free disk space, and each account's quota by its plan."""
 
 import asyncio
 import time
@@ -18,55 +18,54 @@ from db.storage.disk import StoreDisk
 from db.storage.disk_floor import Disk
 from db.storage.objects import StoreError
 
-LARGE_BYTES = 8 << 20  # of one job: so much is set aside before it is taken
-_MANY = 1000  # jobs that together fill the disk are large, too: an account may have about so many waiting
+LARGE_BYTES = 8 << 20  # of one job: from this size on, space is reserved before it is accepted
+_MANY = 1000  # jobs of 1/1000 of the free space are large, too: an account may have about so many waiting
 _UNBOUNDED = (1 << 63) - 1
 _FREE_TIER = 1
 _DISK_FRESH_S = 1.0
-_DISK_WAIT_S = 1.0  # for a look, before the last one counts
-_SUM_FRESH_S, _FULL_FRESH_S = 10.0, 1.0  # a sum below half of what may be kept, and one above
+_DISK_WAIT_S = 1.0  # for a check, before the last result is used
+_SUM_FRESH_S, _FULL_FRESH_S = 10.0, 1.0  # of a sum below half of the quota, and of one above
 _REMEMBERED_MAX = 10_000
 _RETRY_S = 60
 
 
 class StorageLimits(Struct, frozen=True, kw_only=True):
-    """The operator's numbers: bytes an account may keep."""
+    """The operator's limits: bytes an account may keep."""
 
     free_bytes_max: int  # on the free plan
     bytes_max: int
 
 
 class Stored(Struct, frozen=True):
-    """What an account keeps, of what it may."""
+    """The bytes an account keeps, and its limit."""
 
     stored_bytes: int
     limit_bytes: int
 
 
 class StorageQuotas:
-    """Lets jobs pass whose audio there is room for. Small jobs are let pass by a sum some seconds old."""
+    """Admits jobs for whose audio there is space. Small jobs are checked against a sum some seconds old."""
 
-    def __init__(self, record: Database, disk: StoreDisk, limits: StorageLimits) -> None:
-        self._record = record
+    def __init__(self, database: Database, disk: StoreDisk, limits: StorageLimits) -> None:
+        self._database = database
         self._disk = disk
         self._limits = limits
-        self._seen: Disk | None = None
+        self._disk_seen: Disk | None = None
         self._seen_until = 0.0
-        self._looking: asyncio.Task[None] | None = None
-        self._awaited_until = 0.0  # the look under way
-        self._thread = ThreadPoolExecutor(
-            1, thread_name_prefix="disk"
-        )  # a disk that hangs holds nothing else up
-        self._sums: dict[UUID, tuple[float, int]] = {}  # of accounts: until when they are good
+        self._checking: asyncio.Task[None] | None = None
+        self._awaited_until = 0.0  # for the check under way
+        # A thread of its own, so that a disk that hangs blocks nothing else.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        self._sums: dict[UUID, tuple[float, int]] = {}  # by account: the time it expires, and bytes
 
     @asynccontextmanager
     async def room(
         self, who: Principal, job: UUID, expected_bytes: int, *, key: str | None
     ) -> AsyncGenerator[None]:
-        """Room for what the job will make, submitted within. Raises StoreFull and StorageQuotaExceeded.
+        """Reserve space for the audio of the job that is submitted inside the block.
 
-        A request that came before with the same Idempotency-Key makes nothing. What was set aside for one
-        that comes to nothing is let go of at once.
+        Nothing is reserved for a replay (an Idempotency-Key seen before). The reservation of a job that is
+        not queued is released at once. Raises StoreFull and StorageQuotaExceeded.
         """
         await self.check_disk()
         if not self._is_large(expected_bytes):
@@ -75,56 +74,59 @@ class StorageQuotas:
         elif key and await self._has_key(who, key):
             yield
         else:
-            await self._set_aside(who, job, expected_bytes)
+            await self._reserve(who, job, expected_bytes)
             try:
                 yield
             except Exception:
-                await self._let_go(job)
+                await self._release(job)
                 raise
-            await self._let_go(job)
+            await self._release(job)
 
     def _is_large(self, expected_bytes: int) -> bool:
-        large_bytes = LARGE_BYTES if self._seen is None else min(LARGE_BYTES, self._seen.room_bytes // _MANY)
+        large_bytes = (
+            LARGE_BYTES if self._disk_seen is None else min(LARGE_BYTES, self._disk_seen.room_bytes // _MANY)
+        )
         return expected_bytes >= large_bytes
 
     async def stored(self, who: Principal) -> Stored:
-        """What the account keeps now."""
-        return Stored(await self._stored_bytes(who.account), self._most(who))
+        """What the account keeps now, and its limit."""
+        return Stored(await self._stored_bytes(who.account), self._limit_bytes(who))
 
     async def check_disk(self) -> None:
-        """Raise StoreFull where the store's disk has no more room than is to be left alone."""
+        """Raise StoreFull if the free space on the store's disk is below the configured reserve."""
         if await self.is_disk_full():
             raise _store_full("nothing new is taken until there is room")
 
     async def is_disk_full(self) -> bool:
-        """Whether it has, as of the last look where a new one takes longer than a second; false where it
-        cannot be looked at, which is told of elsewhere.
+        """Whether the free space is below the reserve; by the last check if a new one takes over a second.
+
+        False if the disk cannot be checked, which is reported elsewhere.
         """
         now = time.monotonic()
-        if self._looking is None and now >= self._seen_until:
-            self._looking = asyncio.create_task(self._look())
+        if self._checking is None and now >= self._seen_until:
+            self._checking = asyncio.create_task(self._check())
             self._awaited_until = now + _DISK_WAIT_S
-        if self._looking is not None and now < self._awaited_until:
-            await asyncio.wait({self._looking}, timeout=self._awaited_until - now)
-        return self._seen is not None and self._seen.is_full
+        if self._checking is not None and now < self._awaited_until:
+            await asyncio.wait({self._checking}, timeout=self._awaited_until - now)
+        return self._disk_seen is not None and self._disk_seen.is_full
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
-            self._seen = await asyncio.get_running_loop().run_in_executor(self._thread, self._disk.look)
+            self._disk_seen = await asyncio.get_running_loop().run_in_executor(self._thread, self._disk.look)
         except StoreError:
-            self._seen = None
+            self._disk_seen = None
         finally:
-            self._looking = None
+            self._checking = None
             self._seen_until = time.monotonic() + _DISK_FRESH_S
 
-    def _most(self, who: Principal) -> int:
+    def _limit_bytes(self, who: Principal) -> int:
         if who.user_type == "system":
             return _UNBOUNDED
         is_free = who.user_type == "registered" and who.tier == _FREE_TIER
         return self._limits.free_bytes_max if is_free else self._limits.bytes_max
 
     async def _check_sum(self, who: Principal, expected_bytes: int, key: str | None) -> None:
-        most = self._most(who)
+        most = self._limit_bytes(who)
         if most == _UNBOUNDED or await self._sum(who.account, most) < most:
             return
         if not (key and await self._has_key(who, key)):
@@ -142,28 +144,28 @@ class StorageQuotas:
         return found
 
     async def _stored_bytes(self, account: UUID) -> int:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             found: Any = await connection.fetchval(query("stored_bytes"), account)
         return int(found)
 
-    async def _set_aside(self, who: Principal, job: UUID, expected_bytes: int) -> None:
-        room_bytes = None if self._seen is None else self._seen.room_bytes
-        values = (job, who.account, expected_bytes, self._most(who), room_bytes)
-        async with self._record.connection() as connection:
+    async def _reserve(self, who: Principal, job: UUID, expected_bytes: int) -> None:
+        room_bytes = None if self._disk_seen is None else self._disk_seen.room_bytes
+        values = (job, who.account, expected_bytes, self._limit_bytes(who), room_bytes)
+        async with self._database.connection() as connection:
             code = await connection.fetchval(query("expect_store"), *values)
         if code == "account_full":
             raise _refusal(await self.stored(who), expected_bytes)
         if code == "disk_full":
             raise _store_full(f"there is no room for the {_megabytes(expected_bytes)} this job would make")
 
-    async def _let_go(self, job: UUID) -> None:
-        """Of what was set aside, unless the job is queued."""
-        with suppress(Unavailable):  # then it counts for a minute
-            async with self._record.connection() as connection:
+    async def _release(self, job: UUID) -> None:
+        """Release the reservation, unless the job is queued."""
+        with suppress(Unavailable):  # then the reservation expires after a minute
+            async with self._database.connection() as connection:
                 await connection.execute(query("unexpect_store"), job)
 
     async def _has_key(self, who: Principal, key: str) -> bool:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             return bool(await connection.fetchval(query("has_key"), who.account, key))
 
 

@@ -1,6 +1,6 @@
-"""How many streams a key, an account or an address may have at once: counted by all processes together.
+"""Limits on concurrent streams per key, account and address, counted by all processes together.
 
-Without Redis each process counts by itself, with the same numbers.
+Without Redis each process counts by itself, with the same limits.
 """
 
 import asyncio
@@ -20,87 +20,95 @@ from db.redis.open_streams import OpenStreams, StreamsAway
 
 LEASE_S = 30.0
 _RENEW_S = 10.0
-_AT_ONCE = 100  # callers in one call
+_AT_ONCE = 100  # callers in one call of the store
 
 
 class StreamLimits(Struct, frozen=True, kw_only=True):
-    """The operator's numbers: streams at once."""
+    """The operator's limits on concurrent streams."""
 
     key_max: int  # a key; an account's tokens and sessions together count as one
     account_max: int  # with all of its keys
-    address_max: int  # listeners without the owner's credential
+    address_max: int  # for listeners without the owner's credential
     wait_s: float  # for Redis, before it counts as away
 
 
 class CountStore(Protocol):
-    """The counts of all processes. `note` raises StreamsAway."""
+    """The counts of all processes. `note` returns a caller whose limit is reached; it raises StreamsAway."""
 
-    async def open(self) -> None: ...
-    async def close(self) -> None: ...
-    async def note(self, wanted: Sequence[OpenStreams]) -> OpenStreams | None: ...
+    async def open(self) -> None:
+        """Connect ahead of the first stream."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection."""
+        ...
+
+    async def note(self, wanted: Sequence[OpenStreams]) -> OpenStreams | None:
+        """Store all counts; if one exceeds its limit, store none and return that one. Raises StreamsAway."""
+        ...
 
 
 class Place:
-    """One stream's place, until it is closed."""
+    """One stream's slot, until it is closed."""
 
     def __init__(self, streams: "ConcurrentStreams", callers: Sequence[str]) -> None:
         self._streams = streams
         self._callers = callers
 
     def close(self) -> None:
-        """Give it back; once is enough, and never waits."""
+        """Release the slot. Idempotent; never waits."""
         callers, self._callers = self._callers, ()
         self._streams.give_back(callers)
 
 
 class ConcurrentStreams:
-    """Gives out places. Refuses with TooManyStreams."""
+    """Gives out slots for streams; raises TooManyStreams at a limit."""
 
     def __init__(self, store: CountStore, limits: StreamLimits) -> None:
         self._store = store
         self._limits = limits
         self._open: Counter[str] = Counter()
-        self._stale: set[str] = set()  # callers whose streams ended, which the store does not know yet
-        self._telling: asyncio.Task[None] | None = None
+        self._stale: set[str] = set()  # callers whose ended streams were not reported to the store yet
+        self._reporting: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._breaker = Breaker(time.monotonic, wait_s=limits.wait_s)
 
     async def open(self) -> None:
-        """Reach the store, if it is there, and begin to renew what is open."""
+        """Connect to the store, if it can be reached, and start renewing the counts."""
         await self._store.open()
         self._renewing = asyncio.create_task(supervised.task("streams", self._renew, every_s=_RENEW_S))
 
     async def close(self) -> None:
-        """Renew no more, and tell the others that nothing is open here."""
-        for task in (self._renewing, self._telling):
+        """Stop renewing, and report to the other processes that no stream is open here."""
+        for task in (self._renewing, self._reporting):
             if task is not None:
                 task.cancel()
         callers = list(self._open)
         self._open.clear()
         with suppress(StreamsAway, TimeoutError):
-            await asyncio.wait_for(self._tell(callers), self._limits.wait_s)
+            await asyncio.wait_for(self._report(callers), self._limits.wait_s)
         await self._store.close()
 
     async def take(self, who: Principal) -> Place:
-        """A place of the caller's key, and of its account."""
+        """A slot under the limits of the caller's key and account. Raises TooManyStreams."""
         mine = f"key:{(who.key or who.account).hex}"
         return await self._take(
             {mine: self._limits.key_max, f"account:{who.account.hex}": self._limits.account_max}
         )
 
     async def take_stranger(self, address: str) -> Place:
-        """A place of an address: for who listens to another's job."""
+        """A slot under an address's limit, for a listener of another account's job. Raises TooManyStreams."""
         return await self._take({f"address:{address}": self._limits.address_max})
 
     def give_back(self, callers: Iterable[str]) -> None:
-        """Their stream is over."""
+        """Record that a stream of these callers has ended."""
         for caller in callers:
             self._open[caller] -= 1
             if not self._open[caller]:
                 del self._open[caller]
             self._stale.add(caller)
-        if self._stale and self._telling is None:
-            self._telling = asyncio.create_task(self._tell_ends())
+        if self._stale and self._reporting is None:
+            self._reporting = asyncio.create_task(self._report_ends())
 
     async def _take(self, most: dict[str, int]) -> Place:
         wanted: list[OpenStreams] = []
@@ -111,7 +119,7 @@ class ConcurrentStreams:
         self._open.update(most.keys())
         place = Place(self, list(most))
         try:
-            full = await self._asked(lambda: self._store.note(wanted))
+            full = await self._response(lambda: self._store.note(wanted))
         except BaseException:
             place.close()
             raise
@@ -120,9 +128,9 @@ class ConcurrentStreams:
             raise _refusal(full)
         return place
 
-    async def _asked(self, note: Callable[[], Awaitable[OpenStreams | None]]) -> OpenStreams | None:
-        """What the store says; nothing where it is away, or does not answer in time."""
-        if self._breaker.is_away and not self._breaker.may_look():
+    async def _response(self, note: Callable[[], Awaitable[OpenStreams | None]]) -> OpenStreams | None:
+        """The store's response; None if it is away, or does not respond in time."""
+        if self._breaker.is_away and not self._breaker.may_retry():
             return None
         began = time.monotonic()
         try:
@@ -131,24 +139,24 @@ class ConcurrentStreams:
         except (StreamsAway, TimeoutError) as error:
             self._breaker.trip(str(error) or "slow")
             return None
-        self._breaker.heard(time.monotonic() - began)
+        self._breaker.record_response(time.monotonic() - began)
         return full
 
-    async def _tell_ends(self) -> None:
+    async def _report_ends(self) -> None:
         try:
             while self._stale:
                 ended, self._stale = self._stale, set()
-                with suppress(StreamsAway):  # then the renewal tells, or the lease runs out
-                    await self._tell(list(ended))
+                with suppress(StreamsAway):  # then the renewal reports it, or the lease expires
+                    await self._report(list(ended))
         finally:
-            self._telling = None
+            self._reporting = None
 
     async def _renew(self) -> None:
         with suppress(StreamsAway):
-            await self._tell(list(self._open))
+            await self._report(list(self._open))
 
-    async def _tell(self, callers: Sequence[str]) -> None:
-        """How many streams each has here now."""
+    async def _report(self, callers: Sequence[str]) -> None:
+        """Report how many streams each caller has open in this process."""
         for start in range(0, len(callers), _AT_ONCE):
             part = callers[start : start + _AT_ONCE]
             await self._store.note([OpenStreams(caller, self._open[caller]) for caller in part])

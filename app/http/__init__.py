@@ -1,1 +1,1 @@
-"""What every HTTP request passes: server, middleware, authentication, limits, bodies, errors."""
+"""What every HTTP request passes through: server, middleware, authentication, limits, bodies, errors."""

@@ -1,8 +1,8 @@
-"""The one authenticator of all protected routes: finds the credential in the headers, then who it belongs to.
+"""Authentication for all protected routes: finds the credential in the headers, then its principal.
 
-Every route is protected unless it says `public=True`. One that says `body_key=True` takes a key in its body,
-where no header has one. Pages (`page=…`) know browsers by their cookie alone; elsewhere a cookie counts only
-together with the token of a page's forms, which no other site knows.
+Every route is protected unless it sets `public=True`. A route with `body_key=True` also accepts a key in the
+body if no header has one. Pages (`page=…`) authenticate browsers by their cookie alone. On all other routes
+a cookie counts only together with the form token of a page, which no other site knows.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,37 +19,37 @@ from app.http.sessions import Sessions
 
 
 class Credential(Struct, frozen=True):
-    """What a caller shows."""
+    """The credential a caller sent."""
 
     kind: Literal["key", "bearer"]
     text: str
 
 
 class Authenticator:
-    """Tells who asks. Raises the 401 and 403 refusals."""
+    """Identifies the caller. Its methods raise the 401 and 403 errors."""
 
     def __init__(self, principals: Principals, sessions: Sessions) -> None:
         self._principals = principals
         self._sessions = sessions
 
     async def who(self, credential: Credential) -> Principal:
-        """Whose credential this is."""
+        """The principal this credential belongs to."""
         if credential.kind == "key":
             return await self._principals.of_key(credential.text)
         return await self._principals.of_bearer(credential.text)
 
     async def of_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """Whose credential is in the headers; None where there is none. A key or token before a cookie."""
+        """The principal of the headers' credential, or None. A key or token wins over a cookie."""
         credential = find_credential(headers)
         return await (self._sessions.of_script(headers) if credential is None else self.who(credential))
 
     async def of_listener(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """As `of_headers`, but by a cookie alone too: players send no header of ours, and change nothing."""
+        """Like `of_headers`, but accepts a cookie alone: players cannot send our header, and only read."""
         credential = find_credential(headers)
         return await (self._sessions.who(headers) if credential is None else self.who(credential))
 
     def checking(self, scope: Scope) -> Callable[[], Awaitable[Principal]]:
-        """For who is answered for long: whose request it was, as of now. Raises what would refuse it now."""
+        """A check for long responses: authenticates the request again; raises if it is no longer allowed."""
         headers, needed = scope["headers"], scope["route_handler"].opt.get("scope")
 
         async def check() -> Principal:
@@ -63,7 +63,7 @@ class Authenticator:
         return check
 
     async def of_browser(self, scope: Scope) -> Principal | None:
-        """Who looks at a page. Raises LoginNeeded where it is not for anybody, and MissingScope."""
+        """Who requests a page. Raises LoginNeeded if the page is not open to all, and MissingScope."""
         opt = scope["route_handler"].opt
         who = await self._sessions.who(scope["headers"])
         if who is None and opt["page"] != "anybody":
@@ -73,8 +73,8 @@ class Authenticator:
         return who
 
 
-def middleware(authenticator: Authenticator, gate: RateLimitGuard) -> Callable[[ASGIApp], ASGIApp]:
-    """Litestar's hook before each route: the limits, and the principal, left in `scope["user"]`."""
+def middleware(authenticator: Authenticator, rate_limit: RateLimitGuard) -> Callable[[ASGIApp], ASGIApp]:
+    """Litestar middleware for each route: applies the limits and puts the principal into `scope["user"]`."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def authenticate(scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,11 +82,11 @@ def middleware(authenticator: Authenticator, gate: RateLimitGuard) -> Callable[[
             if scope.get("method") == "OPTIONS":
                 return await answer_options(scope, receive, send)
             if "limit" in opt:
-                await gate.before(opt, scope)
+                await rate_limit.before(opt, scope)
             if "page" in opt:
                 scope["user"] = who = await authenticator.of_browser(scope)
                 if who is not None:
-                    await gate.after(opt, scope, who)
+                    await rate_limit.after(opt, scope, who)
             elif "public" not in opt:
                 who = await authenticator.of_headers(scope["headers"])
                 if who is None and "body_key" not in opt:
@@ -95,7 +95,7 @@ def middleware(authenticator: Authenticator, gate: RateLimitGuard) -> Callable[[
                     who.allow(opt["scope"])
                 scope["user"] = who
                 if who is not None and "limit" in opt:
-                    await gate.after(opt, scope, who)
+                    await rate_limit.after(opt, scope, who)
             return await app(scope, receive, send)
 
         return authenticate
@@ -104,7 +104,7 @@ def middleware(authenticator: Authenticator, gate: RateLimitGuard) -> Callable[[
 
 
 def find_credential(headers: Iterable[tuple[bytes, bytes]]) -> Credential | None:
-    """The credential in the headers: X-API-Key before xi-api-key before Authorization."""
+    """The credential in the headers: X-API-Key wins over xi-api-key, xi-api-key over Authorization."""
     key = xi_key = bearer = b""
     for name, value in headers:
         if name == b"x-api-key":

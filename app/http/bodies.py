@@ -1,4 +1,4 @@
-"""Bodies of requests: read within the limit, decoded, and every fault named."""
+"""Request bodies: read within the size limit, decoded, and every fault named."""
 
 import re
 from typing import Any, TypeVar
@@ -13,19 +13,19 @@ from app.http.disconnects import ClientDisconnected
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 
-_FORM = "application/x-www-form-urlencoded"  # what curl -d says of JSON too
+_FORM = "application/x-www-form-urlencoded"  # what curl -d sends for JSON too
 _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 async def read_json(request: AnyRequest, decoder: msgspec.json.Decoder[T], *, bytes_max: int) -> T:
-    """The body decoded. Raises 400, 413, 415 and 422 refusals."""
+    """Read and decode the body. Raises 400, 413, 415 and 422 errors."""
     return decode_json(await read_body(request, bytes_max=bytes_max), decoder)
 
 
 async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
-    """The whole body of a JSON route."""
+    """Read the whole body of a JSON route. Raises 400, 413 and 415 errors."""
     content_type = (header_of(request.scope, "content-type") or "").lower()
-    body = b"" if content_type.startswith("multipart/") else await _received(request, bytes_max)
+    body = b"" if content_type.startswith("multipart/") else await _read_within(request, bytes_max)
     if content_type.startswith("multipart/") or (
         content_type.startswith(_FORM) and body.lstrip()[:1] not in (b"", b"{")
     ):
@@ -34,7 +34,7 @@ async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
 
 
 def header_of(scope: Scope, wanted: str) -> str | None:
-    """The first header of that name, which is given in lower case."""
+    """The value of the first header of that name; `wanted` is in lower case."""
     encoded = wanted.encode()
     for name, value in scope["headers"]:
         if name == encoded:
@@ -42,11 +42,11 @@ def header_of(scope: Scope, wanted: str) -> str | None:
     return None
 
 
-async def _received(request: AnyRequest, bytes_max: int) -> bytes:
-    """Refused as soon as it is known to be too large: where its length is told, before any of it."""
+async def _read_within(request: AnyRequest, bytes_max: int) -> bytes:
+    """Read the body. Refuse it once known to be too large: before reading, if Content-Length says so."""
     length = header_of(request.scope, "content-length")
     body, more = b"", True
-    if length is not None and int(length) > bytes_max:  # the parser let only a number pass
+    if length is not None and int(length) > bytes_max:  # the parser accepts only a number
         raise _too_large(bytes_max)
     while more:
         message: Any = await request.receive()
@@ -80,7 +80,7 @@ def _reason(error: Exception) -> str:
 
 
 def invalid(text: str) -> Invalid:
-    """A refusal in the words of msgspec, which says what was expected, and where."""
+    """The error for a msgspec message, which says what was expected and in which field."""
     message, _, path = text.partition(" - at `$")
     missing = _MISSING.search(message)
     field = ".".join(part for part in (path.strip("`").lstrip("."), missing[1] if missing else "") if part)

@@ -1,4 +1,4 @@
-"""Which address a request comes from, behind proxies too."""
+"""The client's address of a request, also behind proxies."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,7 +10,7 @@ from db.settings import SettingsError, variable
 
 _HOPS_MAX = 16
 _REMEMBERED_MAX = 4096
-_V6_PREFIX_BITS = 64  # what one customer of a provider is given, at least
+_V6_PREFIX_BITS = 64  # the smallest network a provider assigns to one customer
 _NOBODY = "unknown"
 
 Address = IPv4Address | IPv6Address
@@ -18,29 +18,29 @@ Network = IPv4Network | IPv6Network
 
 
 class ClientAddresses:
-    """Tells clients apart, by address; X-Forwarded-For counts only where a trusted proxy wrote it."""
+    """Identifies clients by address. X-Forwarded-For counts only if a trusted proxy wrote it."""
 
     def __init__(self, trusted: tuple[Network, ...]) -> None:
         self._trusted = trusted
         self._is_trusted = lru_cache(_REMEMBERED_MAX)(self._is_within)
 
     def counted_as(self, scope: Scope) -> str:
-        """What the client's requests are counted by: an IPv4 address, or an IPv6 network of 64 bits."""
+        """The key that counts the client's requests: its IPv4 address, or its /64 IPv6 network."""
         return counted_as(self.address(scope))
 
     def network(self, scope: Scope) -> str:
-        """The network the client is in, of 24 bits of IPv4 or 48 of IPv6: what a provider may give to one."""
+        """The client's network, /24 for IPv4 or /48 for IPv6: what a provider may assign to one customer."""
         return network_of(self.address(scope))
 
     def address(self, scope: Scope) -> str:
-        """The address nearest to the client that somebody trusted has seen."""
+        """The address nearest to the client that the server or a trusted proxy has seen."""
         client = scope["client"]
         peer = client[0] if client else _NOBODY
         if not self._trusted or not self._is_trusted(peer):
             return peer
         for hop in _forwarded(scope["headers"]):
             if _parsed(hop) is None:
-                return peer  # no address: all we know is who passed it on
+                return peer  # not an address: the proxy that sent it is all we know
             peer = hop
             if not self._is_trusted(hop):
                 break
@@ -52,7 +52,7 @@ class ClientAddresses:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks separated by commas. Raises SettingsError naming the variable."""
+    """Parse comma-separated addresses and networks. Raises SettingsError naming the variable."""
     found: list[Network] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         try:
@@ -65,7 +65,7 @@ def networks(text: str) -> tuple[Network, ...]:
 
 @lru_cache(_REMEMBERED_MAX)
 def counted_as(text: str) -> str:
-    """The address as limits count it."""
+    """The address as rate limits count it."""
     address = _parsed(text)
     if address is None:
         return _NOBODY
@@ -76,7 +76,7 @@ def counted_as(text: str) -> str:
 
 @lru_cache(_REMEMBERED_MAX)
 def network_of(text: str) -> str:
-    """The network around an address."""
+    """The network of an address: /24 for IPv4, /48 for IPv6."""
     address = _parsed(text)
     if address is None:
         return _NOBODY
@@ -85,14 +85,14 @@ def network_of(text: str) -> str:
 
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    """The hops of X-Forwarded-For, the nearest first."""
+    """The hops in X-Forwarded-For, the nearest to the server first."""
     values = [value for name, value in headers if name == b"x-forwarded-for"]
     hops = b",".join(values).decode("latin-1").rsplit(",", _HOPS_MAX)[-_HOPS_MAX:]
     return [_without_port(hop.strip()) for hop in reversed(hops) if hop.strip()]
 
 
 def _without_port(hop: str) -> str:
-    """Some proxies write 192.0.2.1:4711 or [2001:db8::1]:4711."""
+    """The hop's address; some proxies write 192.0.2.1:4711 or [2001:db8::1]:4711."""
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop

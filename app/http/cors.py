@@ -1,6 +1,6 @@
-"""Which scripts of other sites may call us: headers for them, and answers to browsers that ask first.
+"""CORS: which scripts of other sites may call the API, their response headers, and preflight responses.
 
-None is ever given our cookies.
+No script of another site is allowed to send our cookies.
 """
 
 import re
@@ -10,28 +10,28 @@ Headers = list[tuple[bytes, bytes]]
 
 _ANY = "*"
 _METHODS = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
-_ASK_ANEW_AFTER_S = 600
-_SAFE = frozenset({"accept", "accept-language", "content-language", "content-type"})  # any script sends them
+_PREFLIGHT_CACHE_S = 600
+_SAFE = frozenset({"accept", "accept-language", "content-language", "content-type"})  # always allowed
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Cors:
-    """Origins are written as `https://shop.example`; a `*` within one stands for anything, alone for all."""
+    """Origins are written as `https://shop.example`; `*` matches any text in one, and alone every origin."""
 
     def __init__(self, origins: Sequence[str], *, exposed: Iterable[str]) -> None:
         self._is_open = _ANY in origins
-        # Every answer says so where it depends on the origin, lest a cache give it to another's script.
+        # Responses that depend on the origin say so, or a cache could serve them to another site's script.
         self.always: Headers = [] if self._is_open else [(b"vary", b"Origin")]
         self._origins = re.compile("|".join(re.escape(origin).replace(r"\*", ".*") for origin in origins))
         self._exposed = ", ".join(sorted(exposed)).encode()
 
     def response_headers(self, origin: bytes) -> Headers:
-        """What any answer to a script of this origin says besides."""
+        """The headers to add to every response to a script of this origin."""
         allowed = self._allowed(origin)
         return [*allowed, (b"access-control-expose-headers", self._exposed)] if allowed else []
 
     def preflight(self, origin: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Headers | None:
-        """What a browser is told that asks first, with these headers; None where its script may not call."""
+        """The headers of the response to a preflight request; None if scripts of this origin may not call."""
         allowed = self._allowed(origin)
         if not allowed:
             return None
@@ -41,7 +41,7 @@ class Cors:
             *allowed,
             (b"access-control-allow-methods", _METHODS),
             (b"access-control-allow-headers", ", ".join(sorted(names)).encode()),
-            (b"access-control-max-age", b"%d" % _ASK_ANEW_AFTER_S),
+            (b"access-control-max-age", b"%d" % _PREFLIGHT_CACHE_S),
         ]
 
     def _allowed(self, origin: bytes) -> Headers:

@@ -1,4 +1,4 @@
-"""Clients that disconnect: noticed at once, while they wait for an answer and while they receive one."""
+"""Client disconnects: noticed at once, while the client waits for a response or receives one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,11 +16,11 @@ from db.storage.objects import StoreError
 
 T = TypeVar("T")
 _CANCEL_AGAIN_S = 0.05
-_ending: set["asyncio.Task[None]"] = set()  # the loop itself does not keep its tasks
+_cancelling: set["asyncio.Task[None]"] = set()  # keeps references: the event loop itself keeps none
 
 
 class ClientDisconnected(DomainError):
-    """The client disconnected before the answer. Nobody receives this: it is for the log and the metrics."""
+    """The client disconnected before the response. Used only for the log and the metrics: nobody gets it."""
 
     status, code = 499, "client_disconnected"
 
@@ -30,7 +30,7 @@ class ClientDisconnected(DomainError):
 
 @runtime_checkable
 class Closable(Protocol):
-    """What holds something until it is closed."""
+    """A result that holds resources until it is closed."""
 
     def close(self, ending: Ending) -> None:
         """Release it."""
@@ -38,25 +38,25 @@ class Closable(Protocol):
 
 
 async def cancel_on_disconnect(receive: Receive, act: Coroutine[Any, Any, T]) -> T:
-    """What `act` returns; it is cancelled as soon as the client has disconnected. Raises ClientLeft.
+    """The result of `act`, which is cancelled as soon as the client disconnects.
 
-    What it returns nevertheless is closed.
+    Raises ClientDisconnected. If `act` returns a result all the same, that result is closed.
     """
-    acting, leaving = asyncio.create_task(act), asyncio.create_task(_left(receive))
+    acting, disconnect = asyncio.create_task(act), asyncio.create_task(_disconnected(receive))
     try:
-        await asyncio.wait({acting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({acting, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not acting.done():
             raise ClientDisconnected
-        await _end(leaving)
+        await _cancel(disconnect)
     except BaseException:
         acting.add_done_callback(_discard)  # before the wait, which may itself be cancelled
-        await _end(acting, leaving)
+        await _cancel(acting, disconnect)
         raise
     return acting.result()
 
 
 def _discard(acting: "asyncio.Task[Any]") -> None:
-    """Close what nobody will take. An error of a task that was cancelled is of no interest to anybody."""
+    """Close a result that nobody will use. Errors of the cancelled task are ignored."""
     if acting.cancelled() or acting.exception() is not None:
         return
     result = acting.result()
@@ -65,9 +65,9 @@ def _discard(acting: "asyncio.Task[Any]") -> None:
 
 
 class LiveResponse(Response[bytes]):
-    """An answer sent as it is made. `ended` is called once, whatever happens.
+    """A response sent while it is made. `ended` is called once, whatever happens.
 
-    Where the chunks end in an error the connection is cut, without the end that says that all is there.
+    If the chunks end in an error, the connection is cut without the final chunk that marks a complete body.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class LiveResponse(Response[bytes]):
         self._ended = ended
 
     def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **given: Any) -> ASGIResponse:  # noqa: ARG002
-        """The ASGI application that sends it."""
+        """The ASGI application that sends the response."""
         return _Sending(
             self._chunks,
             self._ended,
@@ -96,7 +96,7 @@ class LiveResponse(Response[bytes]):
 
 
 class _Unsent(Exception):
-    """What is to be sent cannot be: the client is not there any more."""
+    """A message could not be sent: the client has disconnected."""
 
 
 class _Sending(ASGIResponse):
@@ -108,32 +108,32 @@ class _Sending(ASGIResponse):
         self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        leaving = asyncio.create_task(_left(receive))
-        sending = asyncio.create_task(self._send(_reported(send), leaving))
+        disconnect = asyncio.create_task(_disconnected(receive))
+        sending = asyncio.create_task(self._send(_reported(send), disconnect))
         ending: Ending = "broken"
         try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             ending = sending.result() if sending.done() else "left"
         finally:
             self._ended(ending)
-            await _end(sending, leaving)
+            await _cancel(sending, disconnect)
 
-    async def _send(self, send: Send, leaving: "asyncio.Task[None]") -> Ending:
-        """Only what the chunks raise is our fault: whatever prevents sending, the client is not there."""
+    async def _send(self, send: Send, disconnect: "asyncio.Task[None]") -> Ending:
+        """Only an error of the chunks is our fault; an error while sending counts as a disconnect."""
         try:
             async with aclosing(cast("Any", self._chunks)) as chunks:
                 await self.start_response(send)
                 async for chunk in chunks:
-                    if leaving.done():
+                    if disconnect.done():
                         return "left"
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await asyncio.sleep(0)  # the server drops what is sent after a disconnect, and says nothing
-            if leaving.done():
+            await asyncio.sleep(0)  # the server silently drops what is sent after a disconnect
+            if disconnect.done():
                 return "left"
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except _Unsent:
             return "left"
-        except (DomainError, StoreError) as error:  # returning unfinished makes the server cut the connection
+        except (DomainError, StoreError) as error:  # the server cuts the unfinished response
             reason = error.code if isinstance(error, DomainError) else "store_lost"
             structlog.get_logger().warning("answer_broken_off", reason=reason)
             return "broken"
@@ -141,7 +141,7 @@ class _Sending(ASGIResponse):
 
 
 def _reported(send: Send) -> Send:
-    """`send`, whose errors can be told from those of the chunks."""
+    """`send`, raising _Unsent for its own errors, so that they differ from those of the chunks."""
 
     async def sent(message: Message) -> None:
         try:
@@ -153,15 +153,15 @@ def _reported(send: Send) -> Send:
     return sent
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _end(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel, again if need be: one that comes as a read of Redis returns was seen to be lost.
+async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel the tasks, repeatedly if needed: a cancellation was seen lost as a read from Redis returned.
 
-    It goes on by itself where its own caller is cancelled meanwhile.
+    If the caller is cancelled meanwhile, the cancelling goes on in a task of its own.
     """
     pending = set(tasks)
     try:
@@ -170,7 +170,7 @@ async def _end(*tasks: "asyncio.Task[Any]") -> None:
                 task.cancel()
             _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
     except asyncio.CancelledError:
-        rest = asyncio.create_task(_end(*pending))
-        _ending.add(rest)
-        rest.add_done_callback(_ending.discard)
+        rest = asyncio.create_task(_cancel(*pending))
+        _cancelling.add(rest)
+        rest.add_done_callback(_cancelling.discard)
         raise

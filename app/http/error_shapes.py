@@ -1,4 +1,4 @@
-"""Errors in the four dialects' shapes, chosen by path alone: routes, 404s and broken requests alike."""
+"""Error responses in the shapes of the four dialects, chosen by path: also for 404s and broken requests."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ Body = dict[str, Any]
 
 
 class ErrorContext(Struct, frozen=True, kw_only=True):
-    """What the shape of an answer depends on."""
+    """The facts of a request that the shape of its error response depends on."""
 
     path: str
     has_xi_key: bool
@@ -22,22 +22,22 @@ class ErrorContext(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True):
-    """An error as it goes out."""
+    """An error response as it is sent."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def answer(error: DomainError, asked: ErrorContext) -> Answer:
-    """The error in the shape of the dialect its path belongs to."""
-    shape = dialect(asked.path, has_xi_key=asked.has_xi_key)
-    status, body = shape(error, asked)
+def answer(error: DomainError, context: ErrorContext) -> Answer:
+    """The error in the shape of the dialect that the request's path belongs to."""
+    shape = dialect(context.path, has_xi_key=context.has_xi_key)
+    status, body = shape(error, context)
     return Answer(status, error.headers, msgspec.json.encode(body))
 
 
 def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, ErrorContext], tuple[int, Body]]:
-    """YourVoic's, OpenAI's, ElevenLabs' or CodeVoice's shape."""
+    """The function that shapes errors under this path: YourVoic's, OpenAI's, ElevenLabs' or CodeVoice's."""
     if _is_under(path, ("/api/v1",)):
         return yourvoic
     if _is_under(path, ("/v1/audio", "/v1/models")):
@@ -48,29 +48,29 @@ def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, ErrorConte
 
 
 def public(kind: type[DomainError], path: str) -> tuple[int, str]:
-    """Status and code a refusal has under this path."""
+    """The status and code of an error of this kind under this path."""
     is_yourvoic = dialect(path, has_xi_key=False) is yourvoic
     return _in_yourvoic(kind) if is_yourvoic else (kind.status, kind.code)
 
 
-def codevoice(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:
+def codevoice(error: DomainError, context: ErrorContext) -> tuple[int, Body]:
     """`{"detail": {error, message, user_type, …}}`"""
-    detail = {"error": error.code, "message": error.message, "user_type": asked.user_type, **error.fields}
+    detail = {"error": error.code, "message": error.message, "user_type": context.user_type, **error.fields}
     return error.status, {"detail": detail, **error.beside}
 
 
-def elevenlabs(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
+def elevenlabs(error: DomainError, context: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
     """`{"detail": {status, message}}`"""
     return error.status, {"detail": {"status": error.code, "message": error.message}}
 
 
-def openai(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
+def openai(error: DomainError, context: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
     """`{"error": {message, type, param, code}}`"""
     return error.status, openai_error(error)
 
 
 def openai_error(error: DomainError) -> Body:
-    """The body alone, which OpenAI's streams of events have too."""
+    """The body alone, which OpenAI's event streams use too."""
     body = {
         "message": error.message,
         "type": _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else _OPENAI_DEFAULT),
@@ -80,7 +80,7 @@ def openai_error(error: DomainError) -> Body:
     return {"error": body}
 
 
-def yourvoic(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:
+def yourvoic(error: DomainError, context: ErrorContext) -> tuple[int, Body]:
     """`{"success": false, "error": {code, message, details?, category, resolution}, …}`"""
     status, code = _in_yourvoic(type(error))
     category, resolution = _YOURVOIC_ADVICE.get(status, _YOURVOIC_ADVICE[status // 100 * 100])
@@ -93,7 +93,7 @@ def yourvoic(error: DomainError, asked: ErrorContext) -> tuple[int, Body]:
     if error.fields:
         body["details"] = error.fields
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return status, {"success": False, "error": body, "request_id": asked.request_id, "timestamp": now}
+    return status, {"success": False, "error": body, "request_id": context.request_id, "timestamp": now}
 
 
 def _is_under(path: str, prefixes: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""From any exception to an answer in the right shape: nothing of the framework's own ever goes out."""
+"""Turns any exception into an error response in the right shape; the framework's own are never sent."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from app.http.error_shapes import Answer, ErrorContext, answer
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's handler of every exception."""
+    """The Litestar handler for every exception."""
     found = error_response(error, request.scope)
     return Response(
         found.body, status_code=found.status, headers=found.headers, media_type="application/json"
@@ -29,12 +29,12 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 
 def error_response(error: Exception, scope: Scope) -> Answer:
-    """The error in its dialect's shape; one that is not a refusal is logged, and shown as an internal one."""
+    """The response in its dialect's shape. Unexpected exceptions are logged and sent as internal errors."""
     return answer(domain_error_of(error), error_context(scope))
 
 
 def error_context(scope: Scope) -> ErrorContext:
-    """What the shape depends on, of a request however far it came."""
+    """What the shape depends on; works for a request at any stage of its processing."""
     who = scope.get("user")
     return ErrorContext(
         path=scope["path"],
@@ -45,7 +45,7 @@ def error_context(scope: Scope) -> ErrorContext:
 
 
 def domain_error_of(error: Exception) -> DomainError:
-    """The refusal an exception stands for, counted; a bug is logged, and says nothing of itself."""
+    """The domain error for an exception, counted. A bug is logged, and its details are not sent."""
     refusal = _refusal(error)
     metrics.REFUSALS.labels(refusal.code).inc()
     return refusal

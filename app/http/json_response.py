@@ -1,4 +1,4 @@
-"""An answer in JSON that is encoded when it is made, and sent as it is."""
+"""A JSON response that is encoded when it is created and sent unchanged."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ NO_STORE: Headers = ((b"cache-control", b"no-store"),)
 
 
 class JsonResponse(Response[T]):
-    """For routes asked often: it costs half of the framework's own. Names of headers are in lower case."""
+    """For the busiest routes: costs half of the framework's response. Header names are in lower case."""
 
     __slots__ = ("_body", "_headers", "_status")
 
@@ -24,12 +24,12 @@ class JsonResponse(Response[T]):
         self._status = 200
 
     def to_asgi_response(self, *, status_code: int | None = None, **_settled: Any) -> Any:  # type: ignore[override]
-        """The framework's question how to send this: by itself, with the status of its route."""
+        """Called by the framework: the response is its own ASGI application, with the status of its route."""
         self._status = status_code or 200
         return self
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """The answer as ASGI messages."""
+        """Send the response as ASGI messages."""
         length = b"%d" % len(self._body)
         headers = [*self._headers, (b"content-type", b"application/json"), (b"content-length", length)]
         await send({"type": "http.response.start", "status": self._status, "headers": headers})

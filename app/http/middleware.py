@@ -1,4 +1,4 @@
-"""Around every request: its id, one event in the log, its measure, and an answer even to a bug."""
+"""Request middleware: request ids, access log, metrics, CORS, and a response even to a bug."""
 
 import os
 import re
@@ -22,9 +22,9 @@ _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 class RequestMiddleware:
-    """The outermost ASGI application. Only lifespan and HTTP come this far.
+    """The outermost ASGI application. The server passes it only lifespan and HTTP scopes.
 
-    `is_secure`: callers reach us by TLS only, and browsers are told so.
+    `is_secure`: callers reach the server over TLS only, and responses carry Strict-Transport-Security.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class RequestMiddleware:
         self._app = app
         self._cors = cors
         self._always = [*(cors.always if cors else []), *([_ONLY_BY_TLS] if is_secure else [])]
-        self.drain = drain  # ends what would else wait or sound on when the server stops
+        self.drain = drain  # ends waiting requests and open streams when the server stops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever happens."""
+        """Respond to one request, whatever happens."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -57,10 +57,10 @@ class RequestMiddleware:
                 await self._answer_script(self._cors, origin, scope, receive, out)
             else:
                 await self._app(scope, receive, out)
-        except Exception as error:  # a bug: the answer must not show it, the log must
+        except Exception as error:  # a bug: the log must show it, the response must not
             await _answer_bug(error, scope, out)
         finally:
-            _tell(scope, path, out)
+            _record(scope, path, out)
 
     async def _answer_script(
         self, cors: Cors, origin: bytes, scope: Scope, receive: Receive, out: "_Outgoing"
@@ -68,15 +68,15 @@ class RequestMiddleware:
         if scope.get("method") != "OPTIONS":
             out.headers += cors.response_headers(origin)
             await self._app(scope, receive, out)
-        elif told := cors.preflight(origin, list(scope["headers"])):
-            await out({"type": "http.response.start", "status": 204, "headers": told})
+        elif allowed := cors.preflight(origin, list(scope["headers"])):
+            await out({"type": "http.response.start", "status": 204, "headers": allowed})
             await out({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await _refuse(BadRequest("Scripts of this origin may not call this service."), scope, out)
 
 
-def _tell(scope: Scope, path: str, out: "_Outgoing") -> None:
-    """Of the path the log has the route and a hash of the job's id: callers write what they like there."""
+def _record(scope: Scope, path: str, out: "_Outgoing") -> None:
+    """Count and log the request: its route and a hash of the job id, as the path itself may hold any text."""
     seconds, method, route = time.perf_counter() - out.began, scope.get("method", ""), _route(scope)
     metrics.request(method, route, out.status, seconds)
     found = _JOB_ID.search(path)
@@ -86,12 +86,12 @@ def _tell(scope: Scope, path: str, out: "_Outgoing") -> None:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the path, as the router found it."""
+    """The path template of the matched route."""
     return str(scope.get("path_template") or metrics.UNMATCHED)
 
 
 def request_id_of(headers: Any) -> str:
-    """The caller's X-Request-ID where it is one we would write into a log; else a new one."""
+    """The caller's X-Request-ID if it is safe to log; otherwise a new one."""
     for name, value in headers:
         if name == b"x-request-id" and _KEPT_ID.fullmatch(value):
             return value.decode()
@@ -106,7 +106,7 @@ def _origin(headers: Any) -> bytes | None:
 
 
 class _Outgoing:
-    """`send`, with the headers every answer has; sees the first byte of audio that was to be made."""
+    """`send` that adds the headers of every response and measures the time to the first byte of audio."""
 
     __slots__ = ("_awaits_audio", "_request_id", "_scope", "_send", "began", "headers", "status")
 
@@ -133,7 +133,7 @@ class _Outgoing:
         for name, value in given:
             lower = name.lower()
             if lower == b"x-request-id":
-                has_id = True  # a job's id may stand for the request's
+                has_id = True  # the response may use a job's id instead of the request's
             elif lower == b"content-type" and value.startswith(b"audio/"):
                 self._awaits_audio = self._scope.get("method") == "POST"
         if not has_id:
@@ -143,7 +143,7 @@ class _Outgoing:
 
 
 async def _answer_bug(error: Exception, scope: Scope, out: _Outgoing) -> None:
-    if out.status:  # too late to answer: returning unfinished makes the server cut the connection
+    if out.status:  # the response has begun: leaving it unfinished makes the server cut the connection
         structlog.get_logger().error("response_broken_off", exc_info=error)
         return
     structlog.get_logger().error("unhandled", exc_info=error)

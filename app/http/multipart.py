@@ -1,4 +1,4 @@
-"""Multipart uploads: read part by part, limited while they arrive; one file, and a few short fields."""
+"""Multipart uploads of one file and a few short fields: read part by part, limited while they arrive."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -17,21 +17,21 @@ from app.domain.transcription.service import Upload
 from app.http.bodies import AnyRequest
 from app.http.disconnects import ClientDisconnected
 
-_MEMORY_BYTES = 1 << 20  # beyond it, a file's bytes are on disk
+_MEMORY_BYTES = 1 << 20  # a larger file is kept on disk
 _FIELD_BYTES_MAX = 16_384
 _PARTS_MAX = 32
-FRAMING_BYTES_MAX = 1 << 20  # what a body may have besides the file
+FRAMING_BYTES_MAX = 1 << 20  # what a body may contain besides the file
 
 
 class Form(Struct, frozen=True):
-    """A file and the fields beside it, in their order."""
+    """A file and the other fields, in their order."""
 
     upload: Upload
     pairs: Sequence[tuple[str, str]]
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """The fields; of one sent twice the last."""
+        """The fields; if one was sent twice, its last value."""
         return dict(self.pairs)
 
     def every(self, name: str) -> Sequence[str]:
@@ -43,7 +43,7 @@ class Form(Struct, frozen=True):
 async def read_multipart(
     request: AnyRequest, *, file_field: str, file_bytes_max: int, wait_s: float
 ) -> AsyncGenerator[Form]:
-    """The form of a multipart request, its file open for the block. Raises 400, 413, 415 and 422 refusals."""
+    """The form of a multipart request; its file is open for the block. Raises 400, 413, 415, 422 errors."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get("boundary")
     if kind != "multipart/form-data" or not boundary:
@@ -70,12 +70,12 @@ async def _read(request: AnyRequest, boundary: str, parts: "_Parts") -> None:
         raise BadRequest("The heads of the form are not UTF-8.") from None
     except RequestEntityTooLarge:
         raise parts.too_large() from None
-    except InternalServerException:  # what Litestar makes of a caller who left
+    except InternalServerException:  # what Litestar raises if the client disconnects
         raise ClientDisconnected from None
 
 
 class _Parts:
-    """What has arrived so far."""
+    """The parts that have arrived so far."""
 
     def __init__(self, file: BinaryIO, file_field: str, file_bytes_max: int) -> None:
         self._file = file
@@ -88,7 +88,7 @@ class _Parts:
         self._text = bytearray()
 
     def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
-        """A part's head, a piece of its content, or (None) its end."""
+        """Accept a part's head, a piece of its content, or (None) its end."""
         if isinstance(event, MultipartSegment):
             self._begin(event.name or "")
         elif event is None:
@@ -103,14 +103,14 @@ class _Parts:
             self._text += event
 
     def form(self) -> Form:
-        """All of it. Raises Invalid where there was no file."""
+        """The complete form. Raises Invalid if it has no file."""
         if self._file_bytes is None:
             raise Invalid(f"The field '{self._file_field}' is missing.", field=self._file_field)
         digest = self._digest.digest()
         return Form(Upload(file=self._file, size_bytes=self._file_bytes, sha256=digest), self._fields)
 
     def too_large(self) -> DomainError:
-        """The refusal of a file over its limit."""
+        """The error for a file over its limit."""
         most = self._file_bytes_max
         return BodyTooLarge(f"The file has more than {most} bytes.", field=self._file_field, limit=most)
 

@@ -1,4 +1,4 @@
-"""OPTIONS: which methods a path has. The framework's own answer knows only the first handler's."""
+"""Responses to OPTIONS: the methods of a path. The framework's own lists only the first handler's."""
 
 from litestar.response.base import ASGIResponse
 from litestar.routes import HTTPRoute
@@ -6,7 +6,7 @@ from litestar.types import Receive, Scope, Send
 
 
 async def answer_options(scope: Scope, receive: Receive, send: Send) -> None:
-    """204, with all methods of the path in Allow."""
+    """Send 204 with all methods of the path in Allow."""
     template = str(scope["path_template"])
     methods = {
         str(method)

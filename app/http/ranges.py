@@ -1,4 +1,4 @@
-"""Parts of a resource (RFC 9110): one range of bytes, or the whole."""
+"""Range and conditional requests (RFC 9110): one range of bytes, or the whole."""
 
 import re
 from typing import NamedTuple
@@ -9,16 +9,16 @@ _ONE_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECAS
 
 
 class Part(NamedTuple):
-    """Bytes `start` to `end`, the latter not included."""
+    """Bytes from `start` to `end`; `end` is not included."""
 
     start: int
     end: int
 
 
 def part_wanted(header: str | None, if_range: str | None, *, size_bytes: int, etag: str) -> Part | None:
-    """The part asked for; None: the whole, also where the header has several ranges or makes no sense.
+    """The requested part; None: the whole, also if the header has several ranges or is malformed.
 
-    Raises RangeNotSatisfiable where the part lies beyond the end.
+    Raises RangeNotSatisfiable if the part lies beyond the end.
     """
     if header is None or (if_range is not None and if_range.strip() != etag):
         return None
@@ -37,7 +37,7 @@ def part_wanted(header: str | None, if_range: str | None, *, size_bytes: int, et
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether the caller has this version already."""
+    """Whether the caller already has this version."""
     if if_none_match is None:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]

@@ -1,7 +1,7 @@
-"""The limits at the front door: whom each counts, and what an answer says of them.
+"""Rate limits: what each one counts, and the RateLimit headers of responses.
 
-A route names its limit by `opt={"limit": …}`: `post` counts keys and accounts, the others count addresses.
-`login` is for routes that look at passwords and tokens; those that were right are given back (`guess`).
+A route names its limit with `opt={"limit": …}`: `post` counts keys and accounts, the others count addresses.
+`login` is for routes that check passwords and tokens: only wrong attempts stay counted (see `guess`).
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from app.domain.identity.principals import Principal
 from app.domain.rate_limiting import Breaker, BucketStore, Limit, Limiter, Standing
 from app.http.client_address import ClientAddresses
 
-STATE = "rate_limit"  # in scope["state"]: the headers, for the envelope
+STATE = "rate_limit"  # in scope["state"]: the headers that the request middleware adds
 _QUARTER_S = 15 * 60
 _HOUR_S = 3600
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The operator's numbers."""
+    """The operator's limits."""
 
     posts_per_minute: int
     posts_burst: int
@@ -42,7 +42,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class RateLimitGuard:
-    """Lets requests pass, or refuses them with RateLimited; nothing else is asked of a refused one."""
+    """Applies the limits. Raises RateLimited for a request over a limit, before any other work is done."""
 
     def __init__(
         self, limits: Limits, store: BucketStore, clients: ClientAddresses, digest: Callable[[str], bytes]
@@ -77,28 +77,29 @@ class RateLimitGuard:
         }
 
     async def before(self, opt: dict[str, Any], scope: Scope) -> None:
-        """Before the caller is known: the limits of addresses."""
+        """Apply the limits for addresses, before the caller is authenticated."""
         limiter = self._of_addresses.get(opt.get("limit", ""))
         if limiter is not None:
-            _judge(scope, await limiter.take(self._clients.counted_as(scope)))
+            _apply(scope, await limiter.take(self._clients.counted_as(scope)))
 
     async def after(self, opt: dict[str, Any], scope: Scope, who: Principal) -> None:
-        """When the caller is known: the limits of its account, and of its key where it came with one."""
+        """Apply the limits of the authenticated caller: of its account, and of its key if it used one."""
         if opt.get("limit") == "post":
-            _judge(scope, await self._posts.take((who.key or who.account).hex))
-            _judge(scope, await self._account_posts.take(who.account.hex))
+            _apply(scope, await self._posts.take((who.key or who.account).hex))
+            _apply(scope, await self._account_posts.take(who.account.hex))
 
     def address(self, scope: Scope) -> str:
-        """What a caller without a credential is counted by."""
+        """The key that counts a caller without a credential."""
         return self._clients.counted_as(scope)
 
     @asynccontextmanager
     async def guess(self, scope: Scope, name: str | None = None) -> AsyncGenerator[None]:
-        """Around a look at a password or token, on a route of the limit `login`: counted where it was wrong.
+        """Wrap the check of a password or token on a route with the limit `login`: wrong ones are counted.
 
-        `name`: the e-mail or account whose password it is, whether there is one or not. After too many wrong
-        ones from a network that network is refused; after too many from anywhere each is looked at later, as
-        whoever guesses must not keep the owner out. Taken before the look: many at once get no further.
+        `name`: the e-mail or account whose password is checked, whether it exists or not. After too many
+        wrong attempts from one network, that network is refused. After too many from anywhere, each attempt
+        is delayed but not refused, so that an attacker cannot lock the owner out. Attempts are counted before
+        the check, so that concurrent ones cannot exceed the limit.
         """
         taken = [(self._of_addresses["login"], self._clients.counted_as(scope))]
         if name is not None:
@@ -107,7 +108,7 @@ class RateLimitGuard:
             yield
         except (Unauthenticated, InvalidReset, InvalidVerification):
             raise
-        except asyncio.CancelledError:  # its caller has left, and learns nothing of it
+        except asyncio.CancelledError:  # the client disconnected, and learns nothing from it
             await asyncio.shield(asyncio.create_task(_give_back(taken)))
             raise
         except Exception:
@@ -117,7 +118,7 @@ class RateLimitGuard:
 
     async def _count_guess(self, scope: Scope, name: str) -> list[tuple[Limiter, str]]:
         by_network = f"{name}:{self._clients.network(scope)}"
-        _judge(scope, await self._logins.take(by_network))
+        _apply(scope, await self._logins.take(by_network))
         taken = [(self._logins, by_network)]
         if (await self._emails.take(name)).retry_after_s:
             await asyncio.sleep(self._slow_s)
@@ -126,9 +127,9 @@ class RateLimitGuard:
         return taken
 
     async def mail(self, scope: Scope, email: str) -> None:
-        """Before a mail is sent to somebody who may not have asked for it."""
+        """Apply the limit on mails to an address whose owner may not have requested them."""
         digest = self._digest(f"mail:{email.strip().lower()}")
-        _judge(scope, await self._resets.take(digest.hex()))
+        _apply(scope, await self._resets.take(digest.hex()))
 
 
 async def _give_back(taken: list[tuple[Limiter, str]]) -> None:
@@ -137,12 +138,12 @@ async def _give_back(taken: list[tuple[Limiter, str]]) -> None:
 
 
 def _rare(name: str, times: int, within_s: int) -> Limit:
-    """Few and far between: a process holds none of them back."""
+    """A limit on rare requests: exact, as processes do not lease blocks of its tokens."""
     return Limit(name=name, per_s=times / within_s, burst=times, exact=True)
 
 
-def _judge(scope: Scope, standing: Standing) -> None:
-    """Of two limits the answer shows the tighter one."""
+def _apply(scope: Scope, standing: Standing) -> None:
+    """Note the limit for the response's headers, which show the tighter of two. Raises RateLimited."""
     state: dict[str, Any] = scope["state"]
     shown: tuple[int, Any] | None = state.get(STATE)
     if shown is None or standing.retry_after_s or standing.remaining < shown[0]:

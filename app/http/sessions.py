@@ -1,4 +1,4 @@
-"""Browsers' sessions: a cookie no script can read, and a token in every form that no other site can know."""
+"""Browser sessions: a cookie that no script can read, and a form token that no other site can know."""
 
 import hmac
 import secrets
@@ -13,14 +13,14 @@ from app.domain.identity.tokens import Tokens
 Headers = Iterable[tuple[bytes, bytes]]
 _VISIT_BYTES = 16
 _VALUE_BYTES_MAX = 4096
-_SAME_NAME_MAX = 8  # cookies of one name that are looked at
+_SAME_NAME_MAX = 8  # cookies of one name that are read
 
 
 class Sessions:
-    """Cookies given out, and who comes with one. Their tokens end with the account's other tokens.
+    """Issues session cookies and authenticates by them. Their tokens end with the account's other tokens.
 
-    Cookies know no ports: the names carry a mark of this installation, since several may run on one host.
-    Over HTTPS they begin with __Host-, so that no other host of the domain can set them.
+    Cookies are not bound to a port, so their names contain a hash of this installation: several may run on
+    one host. Over HTTPS the names begin with __Host-, so that no other host of the domain can set them.
     """
 
     def __init__(self, tokens: Tokens, principals: Principals, secret: bytes, *, is_secure: bool) -> None:
@@ -33,7 +33,7 @@ class Sessions:
         self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if is_secure else "")
 
     async def who(self, headers: Headers) -> Principal | None:
-        """Whose session it is; None without one, or with one that has ended."""
+        """The principal of the session; None if there is no session, or it has ended."""
         token = self._session_token(headers)
         if token is None:
             return None
@@ -43,7 +43,10 @@ class Sessions:
             return None
 
     async def of_script(self, headers: Headers) -> Principal | None:
-        """Whose page asks: its session and, in X-CSRF-Token, the token of its forms. Raises StaleForm."""
+        """The principal of a page's script: needs the session and its form token in X-CSRF-Token.
+
+        Raises StaleForm.
+        """
         sent = [value.decode("latin-1") for name, value in headers if name == b"x-csrf-token"]
         who = await self.who(headers) if sent else None
         if who is not None:
@@ -51,7 +54,7 @@ class Sessions:
         return who
 
     def form_token(self, headers: Headers) -> tuple[str, str | None]:
-        """What this browser's forms carry; and the cookie to set where it has none to compare it with."""
+        """The form token for this browser, and the cookie to set if it has none to bind the token to."""
         found = self._cookie(headers)
         if found is not None:
             return self._form_token(found), None
@@ -59,26 +62,26 @@ class Sessions:
         return self._form_token(visit), f"{self._visit}={visit}{self._attributes}"
 
     def check(self, headers: Headers, sent: str) -> None:
-        """Raise StaleForm unless `sent` is what a page gave this browser."""
+        """Raise StaleForm unless `sent` is this browser's form token."""
         found = self._cookie(headers)
         if found is None or not hmac.compare_digest(self._form_token(found).encode(), sent.encode()):
             raise StaleForm
 
     def begin(self, found: LoggedIn) -> str:
-        """The cookie of who has just logged in."""
+        """The cookie for a new session."""
         token = self._tokens.issue_session(self._tokens.read(found.token))
         return f"{self._session}={token}; Max-Age={self._tokens.session_s}{self._attributes}"
 
     def end(self) -> str:
-        """The cookie that takes the session away."""
+        """The cookie that deletes the session's cookie."""
         return f"{self._session}=; Max-Age=0{self._attributes}"
 
     def _cookie(self, headers: Headers) -> str | None:
-        """What this browser's forms are bound to: its session, else its visit."""
+        """The cookie this browser's forms are bound to: its session's, or the visit's if there is none."""
         return self._session_token(headers) or next(iter(cookie_values(headers, self._visit)), None)
 
     def _session_token(self, headers: Headers) -> str | None:
-        """Of several cookies of the name, the first that is ours and still good; else the first."""
+        """Of several cookies of the name, the first that is ours and still valid; otherwise the first."""
         sent = cookie_values(headers, self._session)
         return next((value for value in sent if self._is_ours(value)), next(iter(sent), None))
 
@@ -94,7 +97,7 @@ class Sessions:
 
 
 def cookie_values(headers: Headers, name: str) -> list[str]:
-    """The values of the cookies of that name. Other programs' cookies, however written, are not read."""
+    """The values of the cookies of that name. Other programs' cookies, even malformed ones, are ignored."""
     prefix = f"{name}=".encode()
     crumbs = (crumb.strip() for header, line in headers if header == b"cookie" for crumb in line.split(b";"))
     values = (crumb.removeprefix(prefix) for crumb in crumbs if crumb.startswith(prefix))

@@ -1,4 +1,4 @@
-"""What is in a body, for the OpenAPI document, of routes that decode their own."""
+"""Request bodies in the OpenAPI document, for routes that decode their own body."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import msgspec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 
 Json = dict[str, Any]
-# What the fields of these names are wherever they occur: bounds that the domain checks, and what to try.
+# Added to fields of these names wherever they occur: bounds that the domain checks, and example values.
 _FIELDS: Mapping[str, Json] = {
     "account": {"examples": ["you@example.org"]},
     "amount": {"examples": [100]},
@@ -37,10 +37,10 @@ _FIELDS: Mapping[str, Json] = {
 def request_body(
     body: type[msgspec.Struct], *, media_type: str = "application/json", required: bool = True
 ) -> type[Operation]:
-    """For a route that decodes its own body: the operation that says what is in it."""
+    """The operation class that documents the body of a route that decodes its own body."""
 
     @dataclass
-    class Taking(Operation):
+    class WithBody(Operation):
         def __post_init__(self) -> None:
             schema: Any = schema_of(body)
             for name, found in schema["properties"].items():
@@ -48,20 +48,20 @@ def request_body(
             content = {media_type: OpenAPIMediaType(schema=schema)}
             self.request_body = RequestBody(content=content, required=required)
 
-    return Taking
+    return WithBody
 
 
 def schema_of(kind: Any) -> Json:
-    """The JSON schema of a type, whole: no reference leads out of it."""
+    """The JSON schema of a type with all references resolved."""
     schema = msgspec.json.schema(kind)
-    return _whole(schema, schema.get("$defs", {}))
+    return _resolved(schema, schema.get("$defs", {}))
 
 
-def _whole(found: Any, definitions: Json) -> Any:
+def _resolved(found: Any, definitions: Json) -> Any:
     if isinstance(found, list):
-        return [_whole(one, definitions) for one in found]
+        return [_resolved(one, definitions) for one in found]
     if not isinstance(found, dict):
         return found
     if "$ref" in found:
-        return _whole(definitions[found["$ref"].rpartition("/")[2]], definitions)
-    return {name: _whole(one, definitions) for name, one in found.items() if name != "$defs"}
+        return _resolved(definitions[found["$ref"].rpartition("/")[2]], definitions)
+    return {name: _resolved(one, definitions) for name, one in found.items() if name != "$defs"}

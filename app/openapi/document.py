@@ -1,4 +1,4 @@
-"""The OpenAPI document, as JSON only: the usual viewers load scripts from elsewhere."""
+"""The OpenAPI document, as JSON only: the usual viewers load scripts from other sites."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ _SCHEMES: dict[str, Any] = {
 
 
 class Document:
-    """The OpenAPI document of `routes`, as JSON; made when first asked for."""
+    """The OpenAPI document of `routes` as JSON; built on first use."""
 
     def __init__(self, routes: Sequence[HTTPRouteHandler]) -> None:
         self._routes = routes
         self._made: bytes | None = None
 
     def text(self) -> bytes:
-        """The document."""
+        """The document as JSON."""
         if self._made is None:
             self._made = _document(self._routes)
         return self._made
@@ -55,8 +55,9 @@ def _document(routes: Sequence[HTTPRouteHandler]) -> bytes:
         components=Components(security_schemes=_SCHEMES),
         security=[{name: []} for name in _SCHEMES],
     )
-    described = Litestar(route_handlers=list(routes), openapi_config=config, logging_config=None)
-    document = described.openapi_schema.to_schema()
+    app = Litestar(route_handlers=list(routes), openapi_config=config, logging_config=None)
+    document = app.openapi_schema.to_schema()
+    document["paths"] = dict(sorted(document["paths"].items()))  # a handler's paths are a set
     for route in routes:
         for path, method in product(route.paths, route.http_methods):
             template = _TYPED.sub("}", path)
@@ -66,7 +67,7 @@ def _document(routes: Sequence[HTTPRouteHandler]) -> bytes:
 
 
 def _shared(paths: Json) -> Json:
-    """Refusals that several routes answer with, written once; in their place, references."""
+    """Move each distinct error response into the shared components and reference it there."""
     kept: Json = {}
     names: dict[bytes, str] = {}
     for operation in (operation for verbs in paths.values() for operation in verbs.values()):
@@ -79,30 +80,30 @@ def _shared(paths: Json) -> Json:
 
 
 def _complete(operation: Json, method: str, path: str, opt: Mapping[str, Any]) -> None:
-    """What the framework cannot know: who may call, which headers count, every answer there may be."""
-    told = responses_of(method, path)
+    """Add what the framework cannot know: authentication, request headers, and every possible response."""
+    documented = responses_of(method, path)
     if "public" in opt:
         operation["security"] = [{}]
     elif "body_key" in opt:
         operation["security"] = [*({name: []} for name in _SCHEMES), {}]
     if method == "HEAD":
         operation["operationId"] += "Head"
-    operation["parameters"] = [*operation.get("parameters", ()), *map(_header, told.headers)]
-    refusals = error_responses(path, refusals_of(path, opt, operation, told), has_body=method != "HEAD")
-    said = {code: one for code, one in operation["responses"].items() if code < "300"}
-    operation["responses"] = _answers(said, told) | refusals
+    operation["parameters"] = [*operation.get("parameters", ()), *map(_header, documented.headers)]
+    refusals = error_responses(path, refusals_of(path, opt, operation, documented), has_body=method != "HEAD")
+    successes = {code: one for code, one in operation["responses"].items() if code < "300"}
+    operation["responses"] = _successes(successes, documented) | refusals
 
 
-def _answers(said: Json, told: RouteResponses) -> Json:
-    """The answers that are no refusals."""
-    for status, content in told.content.items():
-        before = said.get(str(status), {"description": HTTPStatus(status).phrase})
-        said[str(status)] = before | {"content": dict(content)}
-    for one in said.values():
+def _successes(responses: Json, documented: RouteResponses) -> Json:
+    """The responses that are not errors."""
+    for status, content in documented.content.items():
+        before = responses.get(str(status), {"description": HTTPStatus(status).phrase})
+        responses[str(status)] = before | {"content": dict(content)}
+    for one in responses.values():
         one["headers"] = dict(REQUEST_ID)
         if not one.get("content"):
             one.pop("content", None)
-    return said
+    return responses
 
 
 def _header(name: str) -> Json:
@@ -113,7 +114,7 @@ def _header(name: str) -> Json:
 
 
 def _any_of(found: Any) -> Any:
-    """Unions are not exclusive: 5 is an integer and a number."""
+    """Replace `oneOf` with `anyOf`: unions are not exclusive, as 5 is both an integer and a number."""
     if isinstance(found, list):
         return [_any_of(one) for one in found]
     if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""Refusals in the OpenAPI document: of each status its codes, in the shape of the path's dialect."""
+"""Error responses in the OpenAPI document: the codes of each status, in the shape of the path's dialect."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ _TEXT: Json = {"type": "string"}
 
 
 def error_responses(path: str, kinds: Iterable[Kind], *, has_body: bool) -> Json:
-    """The responses of these refusals, by status; a HEAD request's have no body."""
+    """The responses for these errors, by status. Responses to HEAD have no body."""
     codes: dict[int, set[str]] = {}
     for kind in kinds:
         status, code = public(kind, path)
@@ -26,10 +26,10 @@ def _problem(path: str, status: int, codes: list[str], has_body: bool) -> Json:
     headers = REQUEST_ID | ({"Retry-After": _needed("integer")} if status in _WITH_RETRY else {})
     if status == 401:
         headers = headers | {"WWW-Authenticate": _needed("string")}
-    told: Json = {"description": ", ".join(f"`{code}`" for code in codes), "headers": headers}
+    response: Json = {"description": ", ".join(f"`{code}`" for code in codes), "headers": headers}
     if not has_body:
-        return told
-    return told | {"content": {"application/json": {"schema": _schema(path, codes)}}}
+        return response
+    return response | {"content": {"application/json": {"schema": _schema(path, codes)}}}
 
 
 def _needed(kind: str) -> Json:
@@ -37,7 +37,7 @@ def _needed(kind: str) -> Json:
 
 
 def _schema(path: str, codes: list[str]) -> Json:
-    """By path alone; where a header chooses between two dialects, either."""
+    """The schema by path alone; if a header chooses between two dialects, either is allowed."""
     shapes = {dialect(path, has_xi_key=has_xi_key).__name__ for has_xi_key in (False, True)}
     found = [_SHAPES[name](_one_of(codes)) for name in sorted(shapes)]
     return found[0] if len(found) == 1 else {"anyOf": found}

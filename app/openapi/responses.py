@@ -1,4 +1,4 @@
-"""What a route may answer besides what its types say: refusals, and content that is no JSON."""
+"""Responses of routes that their types do not show: errors, and content that is not JSON."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ Content = Mapping[str, Json]
 
 
 class RouteResponses(Struct, frozen=True, kw_only=True):
-    """Of one route. `content` stands in place of what the types say; `headers` are the request's."""
+    """The responses of one route. `content` replaces what the types say; `headers` are request headers."""
 
     refusals: tuple[Kind, ...] = ()
     content: Mapping[int, Content] = {}
@@ -30,21 +30,21 @@ class RouteResponses(Struct, frozen=True, kw_only=True):
 
 
 def responses_of(method: str, path: str) -> RouteResponses:
-    """What is written down here of the route."""
-    return _TOLD.get(f"{method} {path}", RouteResponses())
+    """The documented responses of the route; empty if there are none."""
+    return _RESPONSES.get(f"{method} {path}", RouteResponses())
 
 
-def refusals_of(path: str, opt: Mapping[str, Any], operation: Json, told: RouteResponses) -> set[Kind]:
-    """Every refusal the route may answer with: by what it is and takes, and what is told of it."""
+def refusals_of(path: str, opt: Mapping[str, Any], operation: Json, documented: RouteResponses) -> set[Kind]:
+    """Every error the route may return: by its options and parameters, and by its documented responses."""
     places = {parameter["in"] for parameter in operation.get("parameters", ())}
-    found: set[Kind] = {e.BadRequest, e.TooSlow, e.HeadersTooLarge, *told.refusals}
+    found: set[Kind] = {e.BadRequest, e.TooSlow, e.HeadersTooLarge, *documented.refusals}
     found |= set(_CREDENTIALS) if "public" not in opt else set()
     found |= {e.RateLimited} if "limit" in opt else set()
     found |= set(_BODY) if "requestBody" in operation else set()
     found |= {e.NotFound} if "path" in places else set()
-    found |= {e.Invalid} if "query" in places or told.headers else set()
-    found |= {e.KeyReused} if IDEMPOTENCY_KEY in told.headers else set()
-    return found if path == "/health/live" or 503 in told.content else found | {e.Unavailable}
+    found |= {e.Invalid} if "query" in places or documented.headers else set()
+    found |= {e.KeyReused} if IDEMPOTENCY_KEY in documented.headers else set()
+    return found if path == "/health/live" or 503 in documented.content else found | {e.Unavailable}
 
 
 def _json(*kinds: Any) -> Content:
@@ -71,24 +71,24 @@ _SPEECH = (
     *(*_SPENDING, *_STORING),
 )
 _STREAMED = (e.SpeechFailed, e.UnspeakableText, e.UnsupportedScript, e.MissingText, e.TextTooLong)
-_SOUND = (*_SPEECH, *_STREAMED, e.InFlight, e.Gone, e.TooManyStreams, e.TooManyRefunds)
-_HEARING = (
+_SYNCHRONOUS = (*_SPEECH, *_STREAMED, e.InFlight, e.Gone, e.TooManyStreams, e.TooManyRefunds)
+_TRANSCRIPTION = (
     *(e.UnsupportedAudio, e.BrokenAudio, e.UnknownLanguage, e.AudioTooLong, e.InFlight, e.Cancelled),
     *(*_SPENDING, *_STORING),
 )
 _BY_ID = (e.MissingKey, e.SignatureRequired, e.NotReady, e.Gone, e.RangeNotSatisfiable)
-_KEYED = (IDEMPOTENCY_KEY,)
-_SOUNDING = (IDEMPOTENCY_KEY, "Prefer")
-_LATER = {202: _json(Accepted)}
+_KEY_HEADER = (IDEMPOTENCY_KEY,)
+_SPEECH_HEADERS = (IDEMPOTENCY_KEY, "Prefer")
+_ACCEPTED = {202: _json(Accepted)}
 _GENERATED = RouteResponses(
-    refusals=_SOUND, headers=_SOUNDING, content={200: _AUDIO, 202: _json(YourVoicAccepted)}
+    refusals=_SYNCHRONOUS, headers=_SPEECH_HEADERS, content={200: _AUDIO, 202: _json(YourVoicAccepted)}
 )
 _ELEVENLABS = RouteResponses(
-    refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: _AUDIO, **_LATER}
+    refusals=(*_SYNCHRONOUS, e.UnknownModel), headers=_SPEECH_HEADERS, content={200: _AUDIO, **_ACCEPTED}
 )
 _TRANSCRIPTS = RouteResponses(
-    refusals=(*_HEARING, e.UnknownModel),
-    headers=_KEYED,
+    refusals=(*_TRANSCRIPTION, e.UnknownModel),
+    headers=_KEY_HEADER,
     content={200: {**_json(JsonView, VerboseView), **_bytes("text/plain", "text/vtt"), **_EVENTS}},
 )
 _FILE = RouteResponses(refusals=_BY_ID, content={200: _AUDIO, 206: _AUDIO, 304: {}})
@@ -96,12 +96,12 @@ _HEAD = RouteResponses(refusals=_BY_ID, content={200: {}, 304: {}})
 _SAMPLE: Content = _bytes(FORMATS["mp3"].content_type)
 
 
-def _act(*refusals: Kind) -> RouteResponses:
-    return RouteResponses(refusals=refusals, headers=_KEYED)
+def _admin(*refusals: Kind) -> RouteResponses:
+    return RouteResponses(refusals=refusals, headers=_KEY_HEADER)
 
 
-_TOLD: Mapping[str, RouteResponses] = {
-    "POST /v1/tts": RouteResponses(refusals=_SPEECH, headers=_KEYED),
+_RESPONSES: Mapping[str, RouteResponses] = {
+    "POST /v1/tts": RouteResponses(refusals=_SPEECH, headers=_KEY_HEADER),
     "GET /tts/status/{job_id}": RouteResponses(refusals=(e.Gone,)),
     "GET /tts/audio/{job_id}": _FILE,
     "HEAD /tts/audio/{job_id}": _HEAD,
@@ -116,11 +116,11 @@ _TOLD: Mapping[str, RouteResponses] = {
     "HEAD /samples/{file}": RouteResponses(
         refusals=(e.SpeechFailed, e.StoreFull, e.Gone), content={200: {}, 304: {}}
     ),
-    "POST /transcribe": RouteResponses(refusals=_HEARING, headers=_KEYED),
+    "POST /transcribe": RouteResponses(refusals=_TRANSCRIPTION, headers=_KEY_HEADER),
     "POST /v1/audio/transcriptions": _TRANSCRIPTS,
     "POST /v1/audio/translations": _TRANSCRIPTS,
     "POST /api/stt/live/complete": RouteResponses(
-        refusals=(e.MissingText, e.TextTooLong, e.NotFound, *_SPENDING), headers=_KEYED
+        refusals=(e.MissingText, e.TextTooLong, e.NotFound, *_SPENDING), headers=_KEY_HEADER
     ),
     "POST /api/auth/register": RouteResponses(
         refusals=(e.EmailTaken, e.RegistrationClosed, e.InviteRequired, e.InvalidInvite)
@@ -143,36 +143,38 @@ _TOLD: Mapping[str, RouteResponses] = {
     "GET /api/v1/health": RouteResponses(content={200: _json(HealthAnswer), 503: _json(HealthAnswer)}),
     "GET /health/ready": RouteResponses(content={200: _json(Health), 503: _json(Health)}),
     "POST /v1/audio/speech": RouteResponses(
-        refusals=(*_SOUND, e.UnknownModel), headers=_SOUNDING, content={200: {**_AUDIO, **_EVENTS}, **_LATER}
+        refusals=(*_SYNCHRONOUS, e.UnknownModel),
+        headers=_SPEECH_HEADERS,
+        content={200: {**_AUDIO, **_EVENTS}, **_ACCEPTED},
     ),
     "GET /v1/models": RouteResponses(content={200: _json(ModelList, list[ModelView])}),
     "GET /v1/models/{model_id}": RouteResponses(refusals=(e.UnknownModel,)),
     "POST /v1/text-to-speech/{voice_id}": _ELEVENLABS,
     "POST /v1/text-to-speech/{voice_id}/stream": _ELEVENLABS,
-    "POST /api/admin/users": _act(e.EmailTaken),
-    "POST /api/admin/accounts": _act(e.EmailTaken),
-    "POST /api/admin/users/{account}/suspend": _act(),
-    "POST /api/admin/users/{account}/plan": _act(e.Closed),
-    "POST /api/admin/users/{account}/reset-link": _act(),
-    "POST /api/admin/invites": _act(e.NotFound),
-    "POST /api/admin/invites/{invite}/revoke": _act(),
-    "POST /api/admin/accounts/{account}/limit": _act(e.Closed),
-    "POST /api/admin/accounts/{account}/unlimited": _act(e.Closed),
-    "POST /api/admin/accounts/{account}/close": _act(e.Closed),
-    "POST /api/admin/accounts/{account}/keys": _act(e.TooManyKeys, e.ScopeTooWide),
-    "POST /api/admin/keys/{key}/rotate": _act(e.TooLate, e.TooManyKeys),
-    "POST /api/admin/keys/{key}/revoke": _act(),
-    "POST /api/admin/grants": _act(e.NotFound, e.Closed),
-    "POST /api/admin/expiries": _act(e.NotFound, e.NotEnough),
-    "POST /api/admin/refunds": _act(e.NotFound, e.NotCharged),
-    "POST /api/admin/prices": _act(),
-    "POST /api/admin/jobs/{job}/retry": _act(e.NotFailed, *_SPENDING),
-    "POST /api/admin/jobs/{job}/cancel": _act(e.TooLate),
+    "POST /api/admin/users": _admin(e.EmailTaken),
+    "POST /api/admin/accounts": _admin(e.EmailTaken),
+    "POST /api/admin/users/{account}/suspend": _admin(),
+    "POST /api/admin/users/{account}/plan": _admin(e.Closed),
+    "POST /api/admin/users/{account}/reset-link": _admin(),
+    "POST /api/admin/invites": _admin(e.NotFound),
+    "POST /api/admin/invites/{invite}/revoke": _admin(),
+    "POST /api/admin/accounts/{account}/limit": _admin(e.Closed),
+    "POST /api/admin/accounts/{account}/unlimited": _admin(e.Closed),
+    "POST /api/admin/accounts/{account}/close": _admin(e.Closed),
+    "POST /api/admin/accounts/{account}/keys": _admin(e.TooManyKeys, e.ScopeTooWide),
+    "POST /api/admin/keys/{key}/rotate": _admin(e.TooLate, e.TooManyKeys),
+    "POST /api/admin/keys/{key}/revoke": _admin(),
+    "POST /api/admin/grants": _admin(e.NotFound, e.Closed),
+    "POST /api/admin/expiries": _admin(e.NotFound, e.NotEnough),
+    "POST /api/admin/refunds": _admin(e.NotFound, e.NotCharged),
+    "POST /api/admin/prices": _admin(),
+    "POST /api/admin/jobs/{job}/retry": _admin(e.NotFailed, *_SPENDING),
+    "POST /api/admin/jobs/{job}/cancel": _admin(e.TooLate),
     "GET /api/admin/jobs": RouteResponses(refusals=(e.NotFound,)),
     "GET /api/admin/acts": RouteResponses(refusals=(e.NotFound,)),
 }
 
 
 def documented_routes() -> Iterable[str]:
-    """The routes something is written down of here."""
-    return _TOLD.keys()
+    """The routes that have documented responses here."""
+    return _RESPONSES.keys()

@@ -1,4 +1,4 @@
-"""Jobs as the front door sees them: submit, charge, status, listen, cancel. Rules: `migrations/sql/`."""
+"""Job functions of the API server: submit, charge, status, listen, cancel. Rules: `migrations/sql/`."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,10 +19,10 @@ async def submit(
     wait_s_max: int,
     open_max: int,
 ) -> list[Submitted]:
-    """Hold the price of each job and queue it, in one statement; an answer for each, in order.
+    """Hold the price of each job and queue it, in one statement; return a result for each, in order.
 
-    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. A job that cannot be
-    written is answered `malformed`; the others are queued.
+    Idempotent by job id and by key. `open_max`: unfinished jobs an owner may have. The result of a job that
+    cannot be stored is `malformed`; the others are queued.
     """
     columns = zip(*map(_fields, jobs), strict=True)
     limits = (timedelta(seconds=wait_s_max), open_max)
@@ -55,18 +55,18 @@ def _fields(job: NewJob) -> Sequence[object]:
 
 
 def _params(job: NewJob) -> str:
-    """With the request's id and the expected cost. An earlier job's params, JSON already, may have them: the
-    last ones count.
+    """The params as JSON, with the request's id and the expected cost. The params of a retried job contain
+    these already: the last ones count.
     """
-    told = msgspec.json.encode(job.params)
+    encoded = msgspec.json.encode(job.params)
     more: dict[str, object] = {"request_id": job.request_id, "cost_us": job.cost_us}
     if job.expected_ms:
         more["expected_ms"] = job.expected_ms
-    return (told[:-1] + (b"," if told != b"{}" else b"") + msgspec.json.encode(more)[1:]).decode()
+    return (encoded[:-1] + (b"," if encoded != b"{}" else b"") + msgspec.json.encode(more)[1:]).decode()
 
 
 async def charge(connection: Connection, wanted: NewCharge) -> Charged:
-    """Take the price of something done elsewhere, as a completed job, once: in one statement."""
+    """Charge work done elsewhere, as a completed job, in one statement. Idempotent by id and by key."""
     (row,) = await connection.fetch(
         query("charge"),
         wanted.id,
@@ -90,20 +90,20 @@ async def charge(connection: Connection, wanted: NewCharge) -> Charged:
 
 
 async def status(connection: Connection, job: UUID) -> JobStatus | None:
-    """What may be told of a job to whoever knows its id."""
+    """What anyone who knows a job's id may see of it; None if there is no such job."""
     (found,) = await statuses(connection, [job])
     return found
 
 
 async def statuses(connection: Connection, wanted: Sequence[UUID]) -> list[JobStatus | None]:
-    """The status of each, in order, in one round trip."""
+    """The status of each job, in order, in one round trip."""
     rows = await connection.fetch(query("job_status"), wanted)
     found = {row["id"]: JobStatus(**dict(row)) for row in rows}
     return [found.get(job) for job in wanted]
 
 
 async def progress(connection: Connection, wanted: Sequence[UUID]) -> list[Progress | None]:
-    """What a poll shows of each, in order, in one round trip."""
+    """What a poll shows of each job, in order, in one round trip."""
     found: list[Progress | None] = [None] * len(wanted)
     for row in await connection.fetch(query("job_progress"), wanted):
         found[row[0] - 1] = Progress(*row[1:])
@@ -113,7 +113,7 @@ async def progress(connection: Connection, wanted: Sequence[UUID]) -> list[Progr
 async def transcriptions(
     connection: Connection, wanted: Sequence[tuple[UUID, UUID]]
 ) -> list[TranscriptionJob | None]:
-    """Of each (job, owner) the owner's own transcription, in order, in one round trip."""
+    """The transcription of each (job, owner), in order, in one round trip; None unless it is the owner's."""
     found: list[TranscriptionJob | None] = [None] * len(wanted)
     for row in await connection.fetch(query("transcription_jobs"), *zip(*wanted, strict=True)):
         n, *values = row
@@ -122,7 +122,7 @@ async def transcriptions(
 
 
 async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str) -> str:
-    """Cancel an owner's unfinished job: what a listener was given is paid for, else its credit returns.
+    """Cancel an owner's unfinished job: audio delivered to a listener is charged, else its credits return.
 
     Returns cancelled, too_late or not_found.
     """
@@ -134,7 +134,7 @@ async def cancel(connection: Connection, job: UUID, *, owner: UUID, actor: str) 
 
 
 async def break_off(connection: Connection, job: UUID, *, owner: UUID, actor: str) -> str:
-    """End a job whose listener was cut off by a failure of ours: it is free, even where it has completed.
+    """End a job whose stream was interrupted by a failure of ours: it is free, even if it has completed.
 
     Returns failed, refunded, too_late or not_found.
     """
@@ -142,31 +142,31 @@ async def break_off(connection: Connection, job: UUID, *, owner: UUID, actor: st
 
 
 async def live_jobs(connection: Connection, engine: str) -> tuple[list[UUID], int]:
-    """The owner of each unfinished job of an engine that somebody listens to, and its workers."""
+    """The owner of each unfinished live job of an engine, and the number of the engine's workers."""
     row = await connection.fetchrow(query("live_jobs"), engine)
     assert row is not None
     return row["owners"], row["workers"]
 
 
 async def listen(connection: Connection, job: UUID) -> None:
-    """Say that somebody listens to an unfinished job, for whichever worker claims it."""
+    """Record that a client listens to an unfinished job, for the worker that claims it."""
     await connection.execute(query("listen"), job)
 
 
 async def unlisten(connection: Connection, job: UUID) -> None:
-    """Say that the last of those who listened to a job that was queued for later has left."""
+    """Record that the last listener of an enqueued job has left."""
     await connection.execute(query("unlisten"), job)
 
 
 async def hear(connection: Connection, job: UUID, *, attempt: int, given_ms: int) -> str:
-    """Record that a listener is about to be given audio of an attempt, `given_ms` in all.
+    """Record that audio of an attempt is about to be delivered to a listener, `given_ms` in all.
 
-    Returns heard; metered, where further audio is to be recorded as well; superseded, where another attempt
-    has taken over; else the state the job ended in.
+    Returns heard; metered, if further audio must be recorded as well; superseded, if another attempt has
+    taken over; else the state in which the job ended.
     """
     return str(await connection.fetchval(query("hear"), job, attempt, given_ms))
 
 
 async def has_too_many_refunds(connection: Connection, owner: UUID, *, refunds_max: int) -> bool:
-    """Whether more streams of an owner than that were cut off and refunded today, outside incidents."""
+    """Whether more than `refunds_max` of an owner's streams were refunded today, outside incidents."""
     return bool(await connection.fetchval(query("has_too_many_refunds"), owner, refunds_max))

@@ -1,4 +1,4 @@
-"""Jobs as a worker sees them: claim, renew, finish, sweep; its engine made known. Blocking."""
+"""Job functions of the workers: claim, renew, finish, sweep, retention, and publishing engines. Blocking."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -12,7 +12,7 @@ from db.postgres.queries import query
 from db.types import UNSHARED, Capabilities, Claimed, Finished, Params, Shares, SpeechParams
 
 WorkerConnection = psycopg.Connection[tuple[Any, ...]]
-Way = WorkerConnection | psycopg.Cursor[tuple[Any, ...]]  # a cursor that is kept knows the types it has met
+Way = WorkerConnection | psycopg.Cursor[tuple[Any, ...]]  # a reused cursor caches types it has read
 _Row = tuple[UUID, int, str, str, bool, str, float, UUID]
 _UNREAD = SpeechParams(text="", voice="", language="")
 
@@ -23,9 +23,9 @@ class _Origin(msgspec.Struct):
 
 
 def worker_connection(url: str, *, application_name: str) -> WorkerConnection:
-    """A blocking connection in autocommit: each statement, thus each ledger function, is one commit.
+    """A blocking connection in autocommit mode: each statement, thus each ledger function, is one commit.
 
-    Parameters are $1, $2 …, as in the asyncpg half. For one thread.
+    Parameters are $1, $2 …, as with asyncpg. For one thread.
     """
     return psycopg.connect(
         url,
@@ -55,11 +55,11 @@ def claim(
     shares: Shares = UNSHARED,
     live_only: bool = False,
 ) -> list[Claimed]:
-    """Take up to `limit` queued jobs, the fairest first; each comes leased and with a new attempt number.
+    """Claim up to `limit` queued jobs in fair order; each is leased, with a new attempt number.
 
-    Of `lane` where given; else of one lane (that of the fairest job), or of any where `mixed`. `params`: what
-    the engine's jobs have. `live_only`: of any lane, those alone that somebody listens to. While others wait,
-    an account beyond its share comes after them.
+    All are of `lane` if given; else of one lane (the first job's), or of any lanes if `mixed`. `params`: the
+    type of the engine's job params. `live_only`: only live jobs, of any lane. While other accounts wait, an
+    account above its share comes after them.
     """
     values = (engine, lane, mixed, live_only, limit, *_share(shares), worker, timedelta(seconds=lease_s))
     return [_claimed(row, params) for row in connection.execute(query("claim"), values).fetchall()]
@@ -75,16 +75,16 @@ def claim_beyond(
     worker: str,
     lease_s: float,
 ) -> list[Claimed]:
-    """Take the fairest job of each of up to `limit` accounts that run nothing with this engine.
+    """Claim the next job of each of up to `limit` accounts that have no running job on this engine.
 
-    Of at most `characters_max` characters, where given.
+    The jobs have at most `characters_max` characters, if given.
     """
     values = (engine, limit, characters_max, worker, timedelta(seconds=lease_s))
     return [_claimed(row, params) for row in connection.execute(query("claim_beyond"), values).fetchall()]
 
 
 def correct_costs(connection: Way, more_us: Mapping[UUID, int]) -> None:
-    """Jobs took so much more engine time than was expected: their owners' later jobs come later by that."""
+    """Delay owners' later jobs by the engine time (in us, by job) their jobs took beyond the estimate."""
     connection.execute(query("correct_costs"), (list(more_us), list(more_us.values())))
 
 
@@ -93,7 +93,7 @@ def _share(shares: Shares) -> tuple[int, int]:
 
 
 def _claimed(row: _Row, params: type[Params]) -> Claimed:
-    """One row that cannot be read must not lose the others, which are leased by now."""
+    """A claimed job. An undecodable row becomes unreadable, so that the others, now leased, are not lost."""
     job, attempt, lane, text, live, kind, waited_s, owner = row
     claimed = Claimed(
         id=job,
@@ -117,17 +117,17 @@ def _claimed(row: _Row, params: type[Params]) -> Claimed:
 def renew(
     connection: Way, held: Sequence[tuple[UUID, int]], *, worker: str, lease_s: float
 ) -> set[tuple[UUID, int]]:
-    """Renew the leases of `held` (id, attempt); those still the worker's. Others: cancelled, lost."""
+    """Renew the leases of `held` (id, attempt); return those still held. The rest were cancelled or lost."""
     ids, attempts = [job for job, _ in held], [attempt for _, attempt in held]
     rows = connection.execute(query("renew"), (ids, attempts, worker, timedelta(seconds=lease_s))).fetchall()
-    last = dict(sorted(held))  # of several attempts at a job, only the last can still be the worker's
+    last = dict(sorted(held))  # of several attempts at a job, only the last can still be held
     return {(row[0], last[row[0]]) for row in rows}
 
 
 def finish(
     connection: Way, ended: Sequence[Finished], *, worker: str, tries_max: int, keep_s: int
 ) -> dict[tuple[UUID, int], str]:
-    """End attempts, jobs and credit in one commit: attempt → completed, failed, queued (again) or fenced."""
+    """End attempts and settle jobs in one commit: attempt → completed, failed, queued (again) or fenced."""
     ending = (*_fields(ended), worker, tries_max, timedelta(seconds=keep_s))
     rows = connection.execute(query("finish"), ending).fetchall()
     return _fenced(ended) | {(id, n): result for id, n, result in rows}
@@ -146,7 +146,7 @@ def finish_and_claim(
     lease_s: float,
     shares: Shares = UNSHARED,
 ) -> tuple[dict[tuple[UUID, int], str], list[Claimed]]:
-    """`finish`, and `claim` of jobs of any lane, both in one commit."""
+    """`finish`, and `claim` of jobs of any lane, in one commit."""
     ending = (*_fields(ended), worker, tries_max, timedelta(seconds=keep_s))
     claiming = (engine, limit, *_share(shares), timedelta(seconds=lease_s))
     rows = connection.execute(query("finish_and_claim"), (*ending, *claiming)).fetchall()
@@ -156,7 +156,7 @@ def finish_and_claim(
 
 
 def _fields(ended: Sequence[Finished]) -> Sequence[object]:
-    """A column for each field of `Finished`."""
+    """One column for each field of `Finished`."""
     return [[getattr(end, field) for end in ended] for field in Finished.__struct_fields__]
 
 
@@ -165,44 +165,44 @@ def _fenced(ended: Sequence[Finished]) -> dict[tuple[UUID, int], str]:
 
 
 def sweep(connection: Way, *, tries_max: int, limit: int) -> list[tuple[UUID, str, str, str]]:
-    """Rescue jobs whose lease or waiting time ran out: (id, engine, queued | failed | expired, kind)."""
+    """Recover jobs whose lease or waiting time has expired: (id, engine, queued | failed | expired, kind)."""
     return connection.execute(query("sweep"), (tries_max, limit)).fetchall()
 
 
 def old_audio(connection: Way, *, limit: int) -> list[tuple[UUID, str]]:
-    """(job, key) of objects kept past their time: to be deleted, then forgotten."""
+    """(job, key) of objects past their retention time: delete them, then call `forget_audio`."""
     return connection.execute(query("old_audio"), (limit,)).fetchall()
 
 
 def forget_audio(connection: Way, jobs: Sequence[UUID]) -> None:
-    """Forget objects that are deleted, and the texts they spoke."""
+    """Clear the keys of deleted objects, and the texts of their jobs."""
     connection.execute(query("forget_audio"), (list(jobs),))
 
 
 def named_objects(connection: Way, keys: Sequence[str]) -> set[str]:
-    """Those of `keys` that finished jobs name."""
+    """Those of `keys` that finished jobs refer to."""
     return {row[0] for row in connection.execute(query("named_objects"), (list(keys),)).fetchall()}
 
 
 def upload_jobs(connection: Way, jobs: Sequence[UUID], *, keep_s: int) -> dict[UUID, bool]:
-    """Those of `jobs` that are known, and whether each still needs its upload: open, or just ended."""
+    """Of the existing `jobs`, whether each still needs its upload: it is open, or ended within `keep_s`."""
     rows = connection.execute(query("upload_jobs"), (list(jobs), timedelta(seconds=keep_s))).fetchall()
     return dict(rows)
 
 
 def orphans(connection: Way, objects: Sequence[tuple[str, UUID]]) -> list[str]:
-    """Of `objects` (key, job), those that no job will ever name; of jobs not known here, nothing is said."""
+    """Of `objects` (key, job), the keys no job will ever refer to. Unknown jobs' objects are left out."""
     keys, jobs = [key for key, _ in objects], [job for _, job in objects]
     return [row[0] for row in connection.execute(query("orphans"), (keys, jobs)).fetchall()]
 
 
 def forget_texts(connection: Way, *, keep_s: int, limit: int) -> None:
-    """Forget the texts of jobs that came to nothing `keep_s` ago."""
+    """Clear the texts of jobs that ended without a result `keep_s` ago."""
     connection.execute(query("forget_texts"), (timedelta(seconds=keep_s), limit))
 
 
 def forget_keys(connection: Way, *, limit: int) -> None:
-    """Forget Idempotency-Keys that are a day old."""
+    """Delete Idempotency-Keys that are a day old."""
     connection.execute(query("forget_keys"), (limit,))
 
 
@@ -213,11 +213,11 @@ def waiting(connection: Way, *, engine: str, limit: int) -> int:
 
 
 def publish(connection: Way, capabilities: Capabilities, *, worker: str) -> None:
-    """Make an engine known to the front door, and its worker seen now."""
+    """Publish an engine to the API server, and mark its worker as seen now."""
     text = msgspec.json.encode(capabilities).decode()
     connection.execute(query("publish"), (capabilities.engine, worker, text))
 
 
 def retire(connection: Way, *, engine: str, worker: str) -> None:
-    """Say that a worker is gone; what it published stays known until another worker publishes."""
+    """Mark a worker as stopped; its engine's capabilities are kept until another worker publishes."""
     connection.execute(query("retire"), (engine, worker))

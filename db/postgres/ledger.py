@@ -1,4 +1,4 @@
-"""Credits: wallets, grants, balances, audit. The rules are in `migrations/sql/`."""
+"""Ledger functions: wallets, grants, refunds, balances, audit. The rules are in `migrations/sql/`."""
 
 from uuid import UUID
 
@@ -18,14 +18,14 @@ async def open_wallet(
     monthly: int | None = None,
     unlimited: bool = False,
 ) -> None:
-    """Open an owner's wallet; this month's free credits are in it at once. `monthly` None: the plan's."""
+    """Open an owner's wallet, with this month's free credits. `monthly` None: the plan's."""
     await connection.execute(query("open_wallet"), owner, kind, tier, monthly, unlimited)
 
 
 async def grant(
     connection: Connection, owner: UUID, *, ref: UUID, amount: int, actor: str, reason: str
 ) -> str:
-    """Give `amount` > 0 micro-credits of the paid kind, once a `ref`.
+    """Grant `amount` > 0 paid micro-credits. Idempotent by `ref`.
 
     Returns granted, replayed, no_wallet or closed.
     """
@@ -33,13 +33,13 @@ async def grant(
 
 
 async def balance(connection: Connection, owner: UUID) -> Balance | None:
-    """The owner's effective balance now; None where there is no wallet. Writes nothing."""
+    """The owner's effective balance now; None if there is no wallet. Writes nothing."""
     row = await connection.fetchrow(query("balance"), owner)
     return msgspec.convert(dict(row), Balance) if row else None
 
 
 async def audit(connection: Connection) -> list[Finding]:
-    """Every defect found in the whole record: sums, sequence, hash chain, jobs against credit, guards."""
+    """All defects of the whole ledger: sums, sequences, hash chains, jobs against credits, triggers."""
     defects = [Finding(what=row["what"], id=row["id"]) for row in await connection.fetch(query("recon"))]
     for what, name in (
         ("hash chain broken", "chain_breaks"),
@@ -53,9 +53,9 @@ async def audit(connection: Connection) -> list[Finding]:
 async def defects_since_checkpoint(
     connection: Connection, after: UUID | None = None, *, wallets_max: int = 1000
 ) -> tuple[list[Finding], UUID | None]:
-    """Defects of the next wallets after `after`, by owner, read from their last checkpoint on; and the last.
+    """Defects of the next wallets after `after`, by owner, since their last checkpoints; and the last owner.
 
-    The quick audit: its work is bounded by `wallets_max` and by what they moved since. Nothing is locked.
+    The quick audit: its work is bounded by `wallets_max` and by their transfers since. It locks nothing.
     """
     rows = await connection.fetch(query("defects_since_checkpoint"), after, wallets_max)
     last = await connection.fetchval(query("last_of_wallets"), after, wallets_max)
@@ -65,9 +65,9 @@ async def defects_since_checkpoint(
 async def checkpoint(
     connection: Connection, after: UUID | None = None, *, wallets_max: int = 200
 ) -> tuple[int, UUID | None]:
-    """Write down the next wallets as they stand, where nothing is wrong with them; how many, where to go on.
+    """Checkpoint the next wallets that have no defect; return how many, and the last owner (None: the end).
 
-    Locks them until the commit: a transaction a call.
+    Locks them until the commit: use one transaction a call.
     """
     written = int(await connection.fetchval(query("checkpoint"), after, wallets_max) or 0)
     return written, await connection.fetchval(query("last_of_wallets"), after, wallets_max)
@@ -82,7 +82,7 @@ async def totals(connection: Connection) -> dict[str, int]:
 async def expire(
     connection: Connection, owner: UUID, *, ref: UUID, amount: int, actor: str, reason: str
 ) -> str:
-    """Take `amount` > 0 paid micro-credits away, once a `ref`.
+    """Expire `amount` > 0 paid micro-credits. Idempotent by `ref`.
 
     Returns expired, replayed, no_wallet or not_enough.
     """
@@ -90,7 +90,7 @@ async def expire(
 
 
 async def refund(connection: Connection, job: UUID, *, actor: str, reason: str) -> str:
-    """Give back what a job cost, once. Returns refunded, replayed, not_charged or no_job."""
+    """Refund what a job cost, once. Returns refunded, replayed, not_charged or no_job."""
     return str(await connection.fetchval(query("refund"), job, actor, reason))
 
 
@@ -104,7 +104,7 @@ async def set_terms(
     actor: str,
     reason: str,
 ) -> str:
-    """Change plan and monthly credits (None: the plan's). Higher terms hold now, with the difference as free
+    """Change plan and monthly credits (None: the plan's). Higher terms apply now, with the difference as free
     credits; lower ones from next month.
 
     Returns changed, next_month, replayed, no_wallet, no_plan or closed.
@@ -115,15 +115,15 @@ async def set_terms(
 async def set_unlimited(
     connection: Connection, owner: UUID, *, ref: UUID, unlimited: bool, actor: str, reason: str
 ) -> str:
-    """Unlimited or not, from the next hold on. Returns changed, replayed, no_wallet or closed."""
+    """Set or end unlimited use, from the next hold on. Returns changed, replayed, no_wallet or closed."""
     return str(await connection.fetchval(query("set_unlimited"), owner, ref, unlimited, actor, reason))
 
 
 async def close(connection: Connection, owner: UUID, *, ref: UUID, actor: str, reason: str) -> str:
-    """Close a wallet for good: its credits expire, open jobs run on. Answers closed, replayed, no_wallet."""
+    """Close a wallet for good: its credits expire, open jobs go on. Returns closed, replayed, no_wallet."""
     return str(await connection.fetchval(query("close_wallet"), owner, ref, actor, reason))
 
 
 async def heads(connection: Connection) -> list[tuple[UUID, int, bytes]]:
-    """(owner, sequence, hash) of every wallet's last transfer: kept elsewhere, they show what was changed."""
+    """(owner, sequence, hash) of every wallet's last transfer; kept elsewhere, they reveal tampering."""
     return [(row["owner"], row["seq"], row["head"]) for row in await connection.fetch(query("heads"))]

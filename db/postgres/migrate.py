@@ -1,22 +1,20 @@
-"""Brings a database to this version; quick where there is nothing to do."""
+"""Upgrades a database to this version's schema; fast if there is nothing to do."""
 
 from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from db.postgres.migrations.errors import SchemaError
+
 _VERSIONS = Path(__file__).with_name("migrations") / "versions"
-
-
-class SchemaError(Exception):
-    """The database cannot be brought to this version; the message, one sentence or two, says why."""
 
 
 def upgrade(owner_url: str, app_url: str) -> None:
     """Upgrade the database at `owner_url` (a role that may create roles); let the role of `app_url` use it.
 
-    Idempotent. The latter is made, with its URL's password, where it does not exist. Raises SchemaError for a
-    database of a newer version, or of one from before 0.1.0; nothing is changed then.
+    Idempotent. The latter role is created, with its URL's password, if it does not exist. Raises SchemaError
+    for a database of a newer version, or of one before 0.1.0; nothing is changed then.
     """
     if _is_current(owner_url, app_url):
         return
@@ -26,7 +24,7 @@ def upgrade(owner_url: str, app_url: str) -> None:
 
 
 def revisions() -> list[str]:
-    """The names of all revisions, in their order: files begin with them."""
+    """The names of all revisions, in order; their files' names begin with them."""
     return sorted(path.name.partition("_")[0] for path in _VERSIONS.glob("0*.py"))
 
 

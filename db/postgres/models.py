@@ -1,4 +1,4 @@
-"""Accounts and their keys as SQLAlchemy models, for cold paths; the tables are made by `migrations/`."""
+"""SQLAlchemy models of accounts and keys, for cold paths; the tables are created by `migrations/`."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -34,9 +34,8 @@ class Account(Base):
     admin: Mapped[bool] = mapped_column(Boolean, default=False)
     suspended: Mapped[bool] = mapped_column(Boolean, default=False)
     token_epoch: Mapped[int] = mapped_column(default=0)
-    verified_at: Mapped[datetime | None] = mapped_column(
-        DateTime(timezone=True)
-    )  # the address is its owner's
+    # When the e-mail address was verified.
+    verified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     verification_due: Mapped[bool] = mapped_column(Boolean, default=False)  # free credits wait for it
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.clock_timestamp()
@@ -44,7 +43,7 @@ class Account(Base):
 
 
 class ApiKey(Base):
-    """A key of an account: found by `digest`, shown again from `sealed`."""
+    """A key of an account: found by `digest`, revealed from `sealed`."""
 
     __tablename__ = "api_key"
 

@@ -1,4 +1,4 @@
-"""The front door's ways into Postgres: asyncpg's pool for hot paths, a SQLAlchemy session for cold ones.
+"""The API server's connections to Postgres: asyncpg's pool for hot paths, SQLAlchemy sessions for cold ones.
 
 Only `transaction()` and `session()` commit; the functions of `db` take a connection and never do.
 """
@@ -20,8 +20,8 @@ else:
 
 
 _CONNECT_S = 5.0
-_LATE_S = 2.0  # beyond the statement timeout: then the server, or the way to it, does not answer
-# A connection whose other end has vanished without a word is lost after 11 s.
+_LATE_S = 2.0  # beyond the statement timeout: then the server or the network does not respond
+# A connection whose peer has vanished silently is closed after 11 s.
 _KEEP_ALIVE = {
     socket.TCP_KEEPIDLE: 5,
     socket.TCP_KEEPINTVL: 2,
@@ -31,7 +31,7 @@ _KEEP_ALIVE = {
 
 
 async def open_pool(url: str, *, connections_max: int, statement_timeout_ms: int) -> Pool:
-    """A pool whose connections are not reset between uses: nobody here leaves session state behind."""
+    """A pool whose connections are not reset between uses, since this code leaves no session state."""
     return await asyncpg.create_pool(
         url,
         min_size=min(2, connections_max),
@@ -43,14 +43,14 @@ async def open_pool(url: str, *, connections_max: int, statement_timeout_ms: int
 
 
 async def connect(url: str, *, statement_timeout_ms: int) -> Connection:
-    """One connection beside the pool, made within five seconds."""
+    """One connection outside the pool, opened within five seconds."""
     connection = await asyncpg.connect(url, **_bounds(statement_timeout_ms))
     await _keep_alive(connection)
     return connection
 
 
 def _bounds(statement_timeout_ms: int) -> dict[str, Any]:
-    """The server ends a statement that takes too long; the client one that the server cannot end."""
+    """Timeouts: the server ends a statement that takes too long; the client, one the server cannot end."""
     return {
         "timeout": _CONNECT_S,
         "command_timeout": statement_timeout_ms / 1000 + _LATE_S,
@@ -62,11 +62,11 @@ def _bounds(statement_timeout_ms: int) -> dict[str, Any]:
 
 
 async def _no_reset(_connection: Connection) -> None:
-    """asyncpg's own reset is one more round trip at each release."""
+    """Do nothing: asyncpg's own reset is one more round trip at each release."""
 
 
 async def _keep_alive(connection: Connection) -> None:
-    """Have the kernel find out that the other end has vanished: asyncpg offers no option for it."""
+    """Have the kernel detect a vanished peer; asyncpg has no option for that."""
     transport: Any = connection._transport  # pyright: ignore[reportPrivateUsage,reportAttributeAccessIssue]
     opened = transport.get_extra_info("socket")
     if opened is not None and opened.family in (socket.AF_INET, socket.AF_INET6):
@@ -77,13 +77,13 @@ async def _keep_alive(connection: Connection) -> None:
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncGenerator[Connection]:
-    """A connection in a transaction: committed at the end of the block, rolled back where it raises."""
+    """A connection in a transaction: committed at the end of the block, rolled back on an exception."""
     async with pool.acquire() as connection, connection.transaction():
         yield connection
 
 
 def open_engine(url: str, *, statement_timeout_ms: int = 30_000, wait_s: float = 5.0) -> "AsyncEngine":
-    """The SQLAlchemy engine of cold paths. `wait_s`: for a free connection."""
+    """The SQLAlchemy engine for cold paths. `wait_s`: for a free connection."""
     from sqlalchemy import make_url
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -98,7 +98,7 @@ def open_engine(url: str, *, statement_timeout_ms: int = 30_000, wait_s: float =
 
 @asynccontextmanager
 async def session(engine: "AsyncEngine") -> AsyncGenerator["AsyncSession"]:
-    """A session in a transaction: committed at the end of the block, rolled back where it raises."""
+    """A session in a transaction: committed at the end of the block, rolled back on an exception."""
     from sqlalchemy.ext.asyncio import AsyncSession
 
     async with AsyncSession(engine, expire_on_commit=False) as opened, opened.begin():
@@ -106,8 +106,8 @@ async def session(engine: "AsyncEngine") -> AsyncGenerator["AsyncSession"]:
 
 
 async def raw(opened: "AsyncSession") -> Connection:
-    """The session's own connection, for the ledger's functions: same transaction, one commit."""
-    asked = await opened.connection()
-    await asked.exec_driver_sql("SELECT 1")  # SQLAlchemy begins the transaction with its own first statement
-    connection = await asked.get_raw_connection()
+    """The session's own asyncpg connection, for ledger functions in the same transaction."""
+    proxy = await opened.connection()
+    await proxy.exec_driver_sql("SELECT 1")  # SQLAlchemy begins the transaction with its own first statement
+    connection = await proxy.get_raw_connection()
     return cast("Connection", connection.driver_connection)

@@ -1,6 +1,6 @@
-"""The SQL beside this file, by name: whole scripts, and the statements of `queries.sql`.
+"""Loads SQL from `sql/` by name: whole scripts, and the statements of `queries.sql`.
 
-Tables, functions and views are made by the revisions in `migrations/`.
+Tables, functions and views are created by the revisions in `migrations/`.
 """
 
 import re

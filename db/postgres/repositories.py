@@ -1,4 +1,4 @@
-"""Repositories of accounts and keys. They neither begin nor commit: the session's opener does."""
+"""Repositories of accounts and keys. They neither begin nor commit a transaction: the caller does."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,19 +18,19 @@ class EmailTakenError(Exception):
 
 
 class AccountRepository(SQLAlchemyAsyncRepository[Account]):
-    """Accounts, whole rows."""
+    """Whole rows of accounts."""
 
     model_type = Account
 
 
 class ApiKeyRepository(SQLAlchemyAsyncRepository[ApiKey]):
-    """Keys, whole rows."""
+    """Whole rows of keys."""
 
     model_type = ApiKey
 
 
 async def add_account(session: AsyncSession, account: Account) -> Account:
-    """Insert an account. Raises EmailTakenError, by the constraint: two at once cannot both have it."""
+    """Insert an account. Raises EmailTakenError, by the database's constraint, which also excludes races."""
     try:
         return await AccountRepository(session=session).add(account)
     except IntegrityError as error:
@@ -40,7 +40,7 @@ async def add_account(session: AsyncSession, account: Account) -> Account:
 
 
 async def account_by_email(session: AsyncSession, email: str) -> Account | None:
-    """The account of an e-mail, in lower case."""
+    """The account of an e-mail, which must be in lower case."""
     return await AccountRepository(session=session).get_one_or_none(Account.email == email)
 
 
@@ -67,7 +67,7 @@ async def personal_key(session: AsyncSession, account: UUID) -> ApiKey | None:
 
 
 async def keys_of(session: AsyncSession, account: UUID, *, limit: int) -> Sequence[ApiKey]:
-    """An account's keys: those that work first, the personal one first of all; then the last revoked."""
+    """An account's keys: first those that work, the personal one before the others; then the last revoked."""
     wanted = (
         select(ApiKey)
         .where(ApiKey.account == account)
@@ -82,32 +82,32 @@ async def keys_of(session: AsyncSession, account: UUID, *, limit: int) -> Sequen
 async def key_of(
     session: AsyncSession, account: UUID, key: UUID, *, for_update: bool = False
 ) -> ApiKey | None:
-    """That key, if it is the account's; locked until the commit where `for_update`."""
+    """The key, if it is the account's; with `for_update` locked until the commit."""
     wanted = select(ApiKey).where(ApiKey.account == account, ApiKey.id == key)
     return await session.scalar(wanted.with_for_update() if for_update else wanted)
 
 
 async def lock_account(session: AsyncSession, account: UUID) -> Account | None:
-    """The account as it is now, locked until the commit: after its wallet, before its keys and resets."""
+    """The account's current row, locked until the commit. Lock order: wallet, account, keys and resets."""
     wanted = select(Account).where(Account.id == account).with_for_update(key_share=True)
     return await session.scalar(wanted.execution_options(populate_existing=True))
 
 
 async def is_key_working(session: AsyncSession, account: UUID, key: UUID) -> bool:
-    """Whether the account has that key, and it works now."""
+    """Whether the account has that key, and it is neither revoked nor expired."""
     wanted = select(ApiKey.id).where(ApiKey.account == account, ApiKey.id == key, _works())
     return await session.scalar(wanted) is not None
 
 
 async def count_working_keys(session: AsyncSession, account: UUID) -> int:
-    """Keys that work now. Locks the account: two who count at once cannot both add the last one."""
+    """The number of working keys. Locks the account, so that two callers cannot both add the last one."""
     await lock_account(session, account)
     counted = select(func.count()).where(ApiKey.account == account, _works())
     return await session.scalar(counted) or 0
 
 
 async def revoke_key(session: AsyncSession, account: UUID, key: UUID, *, grace_s: int = 0) -> bool:
-    """Revoke that key of the account `grace_s` from now, or earlier; whether there is such a key."""
+    """Revoke the key `grace_s` from now, or when it was to be revoked, if earlier; whether it exists."""
     then = func.clock_timestamp() + timedelta(seconds=grace_s)
     change = update(ApiKey).where(ApiKey.account == account, ApiKey.id == key)
     change = change.values(revoked_at=func.least(ApiKey.revoked_at, then))
@@ -124,7 +124,7 @@ def _works() -> ColumnElement[bool]:
 async def set_password_hash(
     session: AsyncSession, account: UUID, password_hash: str, *, before: str | None = None
 ) -> bool:
-    """Keep another hash of the account's password; only in place of `before`, where given. Whether it did."""
+    """Store a new password hash; if `before` is given, only in place of that. Whether it was stored."""
     change = update(Account).where(Account.id == account).values(password_hash=password_hash)
     if before is not None:
         change = change.where(Account.password_hash == before)
@@ -133,21 +133,21 @@ async def set_password_hash(
 
 
 async def set_suspended(session: AsyncSession, account: UUID, suspended: bool) -> bool:
-    """Suspend the account, or not; whether there is one."""
+    """Set whether the account is suspended; whether it exists."""
     change = update(Account).where(Account.id == account).values(suspended=suspended)
     change = change.returning(Account.id).execution_options(synchronize_session=False)
     return await session.scalar(change) is not None
 
 
 async def raise_token_epoch(session: AsyncSession, account: UUID) -> None:
-    """End every token given out for the account."""
+    """Invalidate every token issued for the account."""
     await session.execute(
         update(Account).where(Account.id == account).values(token_epoch=Account.token_epoch + 1)
     )
 
 
 def _constraint(error: BaseException | None) -> str | None:
-    """The violated constraint's name, which only the driver's own error, some causes down, has."""
+    """The violated constraint's name, from the driver's error among the causes."""
     while error is not None and not isinstance(error, asyncpg.IntegrityConstraintViolationError):
         error = error.__cause__ or error.__context__
     return getattr(error, "constraint_name", None)

@@ -1,14 +1,14 @@
-"""Live audio and what is said aloud between the rooms: one Redis stream for an attempt, three fixed channels.
+"""Live audio and job notifications: one Redis stream for each attempt, and three pub/sub channels.
 
-All of it may be lost: the record and the store have everything, a little later. The rules a reader keeps:
+All of it may be lost: the database and the object store have everything, a little later. Rules for readers:
 
-* What a stream gives is always a beginning of the stored object (in WAV and FLAC, but for its header's
-  counts): it may stop early, where Redis was away, slow or full, or the audio is longer than a stream may be.
-  Its end may then be missing as well.
-* At `complete`, or where the stream is silent and the row says completed, whoever has fewer bytes than the
-  object reads the rest from the store, from where they are.
-* At `again` another attempt follows, with a stream of its own. At `cancelled` the attempt is no longer its
-  worker's: the row says whether the job was cancelled or another attempt follows.
+* A stream's audio is always a prefix of the stored object (in WAV and FLAC, except for the counts in the
+  header). It may stop early, if Redis was out of reach, slow or full, or the audio is longer than a stream
+  may be; then the last entry may be missing as well.
+* At `complete`, or if the stream is silent and the job's row says completed, a reader with fewer bytes than
+  the object reads the rest from the store.
+* At `again` another attempt follows, with its own stream. At `cancelled` the worker has lost the attempt: the
+  job's row says whether the job was cancelled or another attempt follows.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-LISTEN = "cv:listen"  # a job's id (hex): somebody listens to it from now on
+LISTEN = "cv:listen"  # a job's id (hex): a client listens to it from now on
 CANCEL = "cv:cancel"  # a job's id (hex): it was cancelled; stop its attempt
-DONE = "cv:done"  # `done_message`: a job is in its last state
-_KEEP_S_AFTER_END = 30  # for those who read slowly; then they go to the store
+DONE = "cv:done"  # `done_message`: a job has ended
+_KEEP_S_AFTER_END = 30  # for slow readers; later they read from the store
 
 Ending = Literal["complete", "failed", "again", "cancelled"]
 
 
 class End(Struct, frozen=True, kw_only=True):
-    """The last entry of a stream. `code` where failed; duration and bytes (of the object) where complete."""
+    """The last entry of a stream. `code` if failed; duration and bytes (of the object) if complete."""
 
     ending: Ending
     code: str = ""
@@ -39,14 +39,14 @@ class End(Struct, frozen=True, kw_only=True):
 
 
 class Chunk(Struct, frozen=True):
-    """Encoded audio. `until_ms`: the sound in the stream up to its end; None where its writer did not say."""
+    """Encoded audio. `until_ms`: the audio in the stream up to this chunk's end; None if not reported."""
 
     audio: bytes
     until_ms: int | None = None
 
 
 class Live(Struct, frozen=True):
-    """One attempt whose audio goes out live."""
+    """One attempt whose audio is published live."""
 
     job: UUID
     attempt: int
@@ -57,17 +57,17 @@ class Live(Struct, frozen=True):
 
 
 def connect(url: str) -> redis.Redis:
-    """A blocking client that gives up soon: no job waits for its listeners. Never tries again by itself,
-    so that no entry is written twice.
+    """A blocking client with short timeouts, since no job waits for its listeners. It never retries, so that
+    no entry is written twice.
     """
     once = Retry(NoBackoff(), 0)
     return redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=once)
 
 
 def append(pipeline: Pipeline, live: Live, chunk: Chunk, *, keep_s: int, is_first: bool) -> None:
-    """Queue an entry of encoded bytes. The first one holds the header and the first sound.
+    """Queue an entry of encoded bytes. The first one contains the header and the first audio.
 
-    What Redis has dropped, for its age or for want of memory, is not begun anew: it would have a hole.
+    A stream that Redis has dropped, by age or for lack of memory, is not created again: it would have a gap.
     """
     until = {} if chunk.until_ms is None else {"ms": chunk.until_ms}
     pipeline.xadd(live.key, {"b": chunk.audio, **until}, nomkstream=not is_first)
@@ -75,26 +75,26 @@ def append(pipeline: Pipeline, live: Live, chunk: Chunk, *, keep_s: int, is_firs
 
 
 def end(pipeline: Pipeline, live: Live, end: End) -> None:
-    """Queue the last entry. A reader who never came finds it for half a minute."""
+    """Queue the last entry, and have the stream expire after half a minute."""
     ending = f"failed:{end.code}" if end.ending == "failed" else end.ending
     pipeline.xadd(live.key, {"end": ending, "duration_ms": end.duration_ms, "bytes": end.audio_bytes})
     pipeline.expire(live.key, _KEEP_S_AFTER_END)
 
 
 def done_message(job: UUID, state: str) -> str:
-    """What `DONE` carries."""
+    """A message of `DONE`."""
     return f"{job.hex}:{state}"
 
 
 def read_done(message: bytes) -> tuple[UUID, str] | None:
-    """The job and the state in a message; None where it is not one."""
+    """The job and its state in a message of `DONE`; None if it is malformed."""
     text, _, state = message.decode(errors="replace").partition(":")
     job = read_job(text)
     return (job, state) if job else None
 
 
 def read_job(message: bytes | str) -> UUID | None:
-    """The job's id in a message of `LISTEN` or `CANCEL`; None where it is not one."""
+    """The job's id in a message of `LISTEN` or `CANCEL`; None if it is malformed."""
     text = message.decode(errors="replace") if isinstance(message, bytes) else message
     try:
         return UUID(text)
@@ -111,7 +111,7 @@ class Reader:
         self._after: bytes | str = "0"
 
     async def next(self, *, wait_ms: int, entries_max: int = 16) -> Sequence[Chunk | End]:
-        """What has come since, in order; empty where nothing came in time. Raises redis.RedisError.
+        """The next entries, in order; empty if none arrived in time. Raises redis.RedisError.
 
         The client's socket timeout must be longer than `wait_ms`.
         """

@@ -1,4 +1,4 @@
-"""How many streams each caller has open, counted in Redis by all API processes together."""
+"""Counts each caller's open streams in Redis, for all API processes together."""
 
 import secrets
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from db.redis.script_calls import ScriptAway, ScriptCalls
 
 
 class StreamsAway(Exception):
-    """Redis is out of reach, or refuses: nobody knows what other processes have open."""
+    """Redis is out of reach, or refused the call: the counts of other processes are unknown."""
 
 
 class OpenStreams(Struct, frozen=True):
-    """What this process has open for one caller, and the most that all may have; 0: no limit is checked."""
+    """A caller's open streams in this process, and the limit over all processes; 0: no limit is checked."""
 
     caller: str
     streams: int
@@ -21,7 +21,7 @@ class OpenStreams(Struct, frozen=True):
 
 
 class StreamCounts:
-    """This process's counts beside those of the others. Each is good for `lease_s`, then forgotten."""
+    """This process's counts, and the limits over all processes. A count expires after `lease_s`."""
 
     def __init__(self, redis_url: str, *, lease_s: float) -> None:
         self._calls = ScriptCalls(redis_url, "open_streams")
@@ -29,11 +29,11 @@ class StreamCounts:
         self._lease_us = int(lease_s * 1_000_000)
 
     async def open(self) -> None:
-        """Connect, so that the first stream need not; without Redis, do nothing."""
+        """Connect ahead of the first stream; if Redis is out of reach, do nothing."""
         await self._calls.open()
 
     async def note(self, wanted: Sequence[OpenStreams]) -> OpenStreams | None:
-        """Note all of them; where one would be too many, note none and return it. Raises StreamsAway."""
+        """Store all counts; if one exceeds its limit, store none and return that one. Raises StreamsAway."""
         numbers = [number for each in wanted for number in (each.streams, each.most)]
         keys = [f"codevoice:streams:{each.caller}" for each in wanted]
         try:

@@ -1,4 +1,4 @@
-"""Calls of a Lua script in Redis, over one connection: what comes during a trip goes together in the next."""
+"""Calls a Lua script in Redis over one connection; calls during a round trip are batched into the next."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-_TIMEOUT_S = 1.0  # a caller that cannot wait so long gives up sooner; the answer still counts
+_TIMEOUT_S = 1.0  # a caller may stop waiting earlier; the script's effect still counts
 _BATCH_MAX = 128
 _WAITING_MAX = 10_000
 Arguments = Sequence[str | int | float]
@@ -31,11 +31,11 @@ class _Call:
 
 
 class ScriptAway(Exception):
-    """Redis is out of reach, or refuses: nobody knows whether the script ran."""
+    """Redis is out of reach, or refused the call: it is unknown whether the script ran."""
 
 
 class ScriptCalls:
-    """Calls `lua/<name>.lua`, in the order of the calls."""
+    """Calls `lua/<name>.lua`, in order."""
 
     def __init__(self, redis_url: str, name: str) -> None:
         self._name = name
@@ -50,7 +50,7 @@ class ScriptCalls:
         self._sending: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect and bring the script, so that the first call need not; without Redis, do nothing."""
+        """Connect and load the script ahead of the first call; if Redis is out of reach, do nothing."""
         with suppress(redis.RedisError, OSError):
             await self._redis.script_load(_script(self._name))
 
@@ -65,7 +65,7 @@ class ScriptCalls:
         return await call.answer
 
     async def close(self) -> None:
-        """Close the connection; whoever waits hears that Redis is away."""
+        """Close the connection; waiting calls raise ScriptAway."""
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait({self._sending})
@@ -89,18 +89,18 @@ class ScriptCalls:
                 call.answer.set_result(found)
 
     async def _answers(self, batch: Sequence[_Call]) -> list[Any]:
-        """An answer or an error for each."""
+        """A response or an error for each call."""
         try:
             return await self._evaluate(batch)
         except (redis.RedisError, OSError) as error:
             return [error] * len(batch)
-        except Exception as error:  # a mistake of ours: whoever waits is told so, and the next is asked
+        except Exception as error:  # a bug of ours: the calls of this batch fail, the next is sent
             structlog.get_logger().exception("script_failed", script=self._name)
             return [error] * len(batch)
 
     async def _evaluate(self, batch: Sequence[_Call]) -> list[Any]:
         answers = await self._pipelined(batch)
-        if any(isinstance(answer, NoScriptError) for answer in answers):  # Redis was started anew
+        if any(isinstance(answer, NoScriptError) for answer in answers):  # Redis was restarted
             await self._redis.script_load(_script(self._name))
             again = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             for n, answer in zip(again, await self._pipelined([batch[n] for n in again]), strict=True):

@@ -1,4 +1,4 @@
-"""Token buckets in Redis: shared by all processes, taken from by one atomic script."""
+"""Token buckets in Redis, shared by all processes; an atomic script takes tokens."""
 
 import secrets
 
@@ -8,14 +8,14 @@ from db.redis.script_calls import ScriptAway, ScriptCalls
 
 
 class BucketsAway(Exception):
-    """Redis is out of reach, or refuses: nobody knows what is in a bucket."""
+    """Redis is out of reach, or refused the call: the state of the bucket is unknown."""
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """Up to `want` tokens of a bucket that holds `burst` and gets `per_s` a second.
+    """A request for up to `want` tokens of a bucket that holds `burst` and is refilled by `per_s` a second.
 
-    `held` of the process's present lease are not spent yet; all is leased anew for `lease_s`. `want` below 0
-    gives so many back.
+    `held` tokens of the process's current lease are not spent yet; they are leased again, with the new ones,
+    for `lease_s`. A negative `want` returns that many.
     """
 
     bucket: str
@@ -27,7 +27,7 @@ class Ask(Struct, frozen=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """What was given, how many of those `held` are still good, and what is left in the bucket."""
+    """Tokens granted, how many of those `held` are still valid, and how many are left in the bucket."""
 
     granted: int
     held: int
@@ -35,14 +35,14 @@ class Grant(Struct, frozen=True, kw_only=True):
 
 
 class Buckets:
-    """Asks Redis over one connection; whoever asks while an answer is under way shares the next trip."""
+    """Takes tokens over one connection; calls during a round trip share the next one."""
 
     def __init__(self, redis_url: str) -> None:
         self._calls = ScriptCalls(redis_url, "take")
         self._holder = secrets.token_hex(8)
 
     async def open(self) -> None:
-        """Connect and bring the script, so that the first request need not; without Redis, do nothing."""
+        """Connect and load the script ahead of the first request; if Redis is out of reach, do nothing."""
         await self._calls.open()
 
     async def take(self, ask: Ask) -> Grant:
@@ -55,5 +55,5 @@ class Buckets:
         return Grant(granted=granted, held=held, left=float(left))
 
     async def close(self) -> None:
-        """Close the connection; whoever waits is told that Redis is away."""
+        """Close the connection; waiting calls raise BucketsAway."""
         await self._calls.close()

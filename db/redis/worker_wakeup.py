@@ -1,4 +1,4 @@
-"""The one message between the rooms: "this engine has work". Losing it costs only latency."""
+"""Wake-up messages from the API server to an engine's workers. A lost one costs only latency."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-_ANSWERS_MAX = 32  # not come: Redis does not listen, and a write would soon wait for it
-_LUA_STACK = 8000  # Dramatiq asks; to enqueue has no use for it
+_ANSWERS_MAX = 32  # outstanding: Redis does not read, and a write would soon block
+_LUA_STACK = 8000  # Dramatiq queries it, but does not need it to enqueue
 
 
 def queue_name(engine: str) -> str:
@@ -22,12 +22,12 @@ def queue_name(engine: str) -> str:
 
 
 def actor_name(engine: str) -> str:
-    """The Dramatiq actor that drains an engine's jobs."""
+    """The Dramatiq actor that runs an engine's jobs."""
     return f"drain-{engine}"
 
 
 def connect(url: str) -> "redis.Redis":
-    """A Redis client that gives up within a second, and never tries again: nobody waits for a nudge."""
+    """A Redis client with a timeout of a second and no retries, since nothing waits for a wake-up."""
     once = Retry(NoBackoff(), 0)
     return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=once)
 
@@ -38,7 +38,7 @@ def producer(url: str) -> RedisBroker:
 
 
 def send(broker: RedisBroker, engine: str) -> None:
-    """Nudge the engine's workers. Raises redis.RedisError."""
+    """Send a wake-up to the engine's workers. Raises redis.RedisError."""
     broker.enqueue(_message(engine))
 
 
@@ -49,24 +49,25 @@ def _message(engine: str) -> "Message[None]":
 
 
 class WakeupSender:
-    """Nudges without waiting for Redis: what Dramatiq would send is made ready before its time, then written
-    to one connection, and its answer looked at later. One caller at a time. What fails closes the connection.
+    """Sends wake-ups without waiting for Redis: Dramatiq's commands are prepared in advance, written to one
+    connection, and their responses read later. For one caller at a time. A failure closes the connection.
     """
 
     def __init__(self, url: str) -> None:
-        # Called from an event loop: a Redis that falls silent in the middle of an answer holds it up so long.
+        # Called from an event loop, which a Redis that stops within a response blocks for this timeout.
         pool = redis.ConnectionPool.from_url(url, socket_timeout=0.25, socket_connect_timeout=1)
-        self._connection = cast("Any", pool.make_connection())  # partly without types
+        self._connection = cast("Any", pool.make_connection())  # partly untyped
         self._scripts: list[bytes] = []
         self._commands: list[Sequence[str | int | bytes]] = []
-        self._ready: dict[str, Sequence[bytes]] = {}  # the commands of an engine's next nudge
-        self._awaited: deque[str | None] = deque()  # of each answer to come, the engine it counts for
+        self._ready: dict[str, Sequence[bytes]] = {}  # the packed commands of an engine's next wake-up
+        # For each outstanding response, the engine whose messages it counts.
+        self._awaited: deque[str | None] = deque()
         self._unread: dict[str, int] = {}
         self._broker = RedisBroker(client=self, middleware=[])
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection, as far as we know."""
+        """Whether the connection is open, as far as is known."""
         return bool(self._connection.is_connected)
 
     def open(self) -> None:
@@ -87,16 +88,17 @@ class WakeupSender:
         self._connection.disconnect()
 
     def send(self, engine: str) -> None:
-        """Nudge the engine's workers, and count. Raises redis.RedisError."""
+        """Send a wake-up to the engine's workers, and request a count. Raises redis.RedisError."""
         self._write(self._ready.pop(engine, None) or self._packed(engine), None, engine)
 
     def count(self, engine: str) -> None:
-        """Have the nudges counted that no worker has taken yet. Raises redis.RedisError."""
+        """Request a count of the wake-ups that no worker has read yet. Raises redis.RedisError."""
         self._write(self._connection.pack_command("LLEN", _queue_key(self._broker, engine)), engine)
 
     def look(self) -> bool:
-        """Read the answers that have come, and make the next nudge ready; whether all have come. Raises
-        redis.RedisError and OSError.
+        """Read the responses that have arrived, and prepare the next wake-ups; whether none is outstanding.
+
+        Raises redis.RedisError and OSError.
         """
         try:
             while self._awaited and self._connection.can_read(timeout=0):
@@ -104,17 +106,17 @@ class WakeupSender:
                 if (engine := self._awaited.popleft()) is not None:
                     self._unread[engine] = int(answer)
                     self._ready[engine] = self._ready.get(engine) or self._packed(engine)
-        except (redis.RedisError, OSError):  # a script it does not know any more, too
+        except (redis.RedisError, OSError):  # also after Redis has lost a script
             self.close()
             raise
         return not self._awaited
 
     def unread(self, engine: str) -> int:
-        """The last count answered."""
+        """The last count received."""
         return self._unread.get(engine, 0)
 
     def register_script(self, script: bytes) -> Callable[..., int]:
-        """What Dramatiq's broker asks of a client: a script to be called."""
+        """Register a script. Dramatiq's broker calls this method of its client."""
         self._scripts.append(script)
         return partial(self._call, sha1(script, usedforsecurity=False).hexdigest())
 

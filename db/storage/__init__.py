@@ -1,1 +1,1 @@
-"""The object store, and what is kept in it."""
+"""The object store, and the objects kept in it."""

@@ -1,4 +1,4 @@
-"""The disk of a store that is a folder."""
+"""The free disk space of an object store in a local folder."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,7 +9,7 @@ from db.storage.objects import StoreError
 
 
 class StoreDisk:
-    """Looks at the disk. Of S3 there is none to look at: its operator sees to its room."""
+    """Reads the disk's state. S3 has none: its operator is responsible for its capacity."""
 
     def __init__(self, db: DbSettings) -> None:
         place = urlsplit(db.objects)
@@ -17,7 +17,7 @@ class StoreDisk:
         self._floor = floor_of(db)
 
     def look(self) -> Disk | None:
-        """The disk; None where the store is no folder. Blocking. Raises StoreError."""
+        """The disk's state; None if the store is not a folder. Blocking. Raises StoreError."""
         if self._folder is None:
             return None
         try:
@@ -27,5 +27,5 @@ class StoreDisk:
 
 
 def floor_of(db: DbSettings) -> Floor:
-    """What the operator wants left alone."""
+    """The free space the operator has reserved."""
     return Floor(bytes_min=db.store_free_bytes_min, percent_min=db.store_free_percent_min)

@@ -1,4 +1,4 @@
-"""The disk of a folder: how full it is, and how much of it is left alone."""
+"""A folder's disk: its free space, and the floor below which nothing is written."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Disk(Struct, frozen=True, kw_only=True):
-    """As it is now. Below `floor_bytes` of free space no job is taken, and no audio is written."""
+    """A disk's state. With less than `floor_bytes` free, no job is accepted and no audio is written."""
 
     free_bytes: int
     size_bytes: int
@@ -19,18 +19,18 @@ class Disk(Struct, frozen=True, kw_only=True):
 
     @property
     def room_bytes(self) -> int:
-        """So much may still be written."""
+        """The bytes that may still be written."""
         return self.free_bytes - self.floor_bytes
 
 
 class Floor(Struct, frozen=True, kw_only=True):
-    """What is left alone of a disk: the larger of the two."""
+    """The free space to reserve on a disk: the larger of the two."""
 
     bytes_min: int = 0
     percent_min: float = 0.0
 
     def look(self, folder: Path) -> Disk:
-        """The folder's disk. Blocking. Raises OSError."""
+        """The state of the folder's disk. Blocking. Raises OSError."""
         found = os.statvfs(folder)
         size_bytes = found.f_blocks * found.f_frsize
         return Disk(

@@ -1,15 +1,13 @@
-"""Finished audio: one small store over obstore, a local folder or any S3, chosen by URL.
+"""The object store: a local folder or any S3 server, chosen by URL; a thin layer over obstore.
 
-Content types, sizes and digests are in Postgres: folders keep none. Writers block; readers are async.
+Content types, sizes and digests are in Postgres, since folders store none. Writers block; readers are async.
 """
 
 import asyncio
 import atexit
-import fcntl
 import math
 import os
 import secrets
-import struct
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,30 +29,29 @@ from db.metrics import STORE_FAILURES
 from db.storage.disk_floor import Floor
 from db.storage.s3_bucket import make_bucket, open_bucket
 
-_CHUNK_BYTES = 5 << 20  # S3's least part
+_CHUNK_BYTES = 5 << 20  # S3's minimum part size
 _READ_BYTES = 256 << 10
 _PAGE = 1000
-_GET_FLAGS, _SET_FLAGS, _TOP_OF_TREE = 0x80086601, 0x40086602, 0x00020000  # linux/fs.h
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 PROBES = "probe"
 _PROBE = f"{PROBES}/none"
 _NO_FLOOR = Floor()
 _PROBE_BYTES = 1 << 20
-_ANSWER_S = 4.0  # for the first of a read, a size, a copy: a caller waits
+_ANSWER_S = 4.0  # for the first part of a read, a size, a copy: a caller waits
 _CHUNK_S = 10.0  # for each further part of a read
 _CHECK_S = 2.0
 
 
 class StoreError(Exception):
-    """The store is out of reach, full, or refuses us."""
+    """The store is out of reach, full, or refuses access."""
 
 
 def open_store(url: str, *, floor: Floor = _NO_FLOOR) -> "Objects":
     """The store at `file:///folder` or `s3://bucket[/prefix]?endpoint=…&region=…`.
 
     S3 credentials come from `access_key_id` and `secret_access_key` in the query, or AWS_* variables.
-    `floor`: of a folder's disk, what puts leave alone.
-    Not to be used across a fork. Raises StoreError for a URL it does not know or a folder it cannot make.
+    `floor`: the space on a folder's disk that puts leave free.
+    Do not use the store across a fork. Raises StoreError for an unknown URL or a folder it cannot create.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -71,25 +68,11 @@ def _folder(path: Path) -> LocalStore:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StoreError(f"cannot make the folder {path}: {error.strerror}") from error
-    _set_apart(path)
     return LocalStore(str(path))
 
 
-def _set_apart(folder: Path) -> None:
-    """Have ext4 put the folders below into regions of their own, as `chattr +T` does. In a region where
-    thousands of files were deleted shortly before, by whomever, a new one took 0.3 ms more.
-    """
-    with suppress(OSError):  # another file system, or somebody else's folder
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            flags = struct.unpack("l", fcntl.ioctl(opened, _GET_FLAGS, bytes(8)))[0]
-            fcntl.ioctl(opened, _SET_FLAGS, struct.pack("l", flags | _TOP_OF_TREE))
-        finally:
-            os.close(opened)
-
-
 class Objects:
-    """Puts, reads and deletes objects by key. An object is visible only when it is whole."""
+    """Puts, reads and deletes objects by key. An object becomes visible only when it is complete."""
 
     def __init__(
         self,
@@ -101,12 +84,12 @@ class Objects:
         self._store = store
         self._root = root
         self._floor = floor
-        self._make = make  # what holds the objects, where it is missing
+        self._make = make  # creates the bucket if it is missing
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")  # a disk may hang
         _drain_at_exit()
 
     def put(self, key: str, source: BinaryIO) -> None:
-        """Write everything `source` has, in a stream. Blocking. Raises StoreError."""
+        """Write all of `source` as a stream. Blocking. Raises StoreError."""
         with _failing("put"):
             try:
                 self._put(key, source)
@@ -121,14 +104,14 @@ class Objects:
             _write(self._root, key, source)
             return
         whole = source.read(_CHUNK_BYTES)
-        if len(whole) < _CHUNK_BYTES:  # at once: none of obstore's threads needs to come back for more
+        if len(whole) < _CHUNK_BYTES:  # in one call: no thread of obstore's has to read on
             obstore.put(self._store, key, whole, use_multipart=False)
             return
         source.seek(0)
         obstore.put(self._store, key, source, chunk_size=_CHUNK_BYTES, max_concurrency=2)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those already gone are fine. Blocking. Raises StoreError."""
+        """Delete objects; missing ones are ignored. Blocking. Raises StoreError."""
         for key in keys:
             with _failing("delete"), suppress(FileNotFoundError):
                 self._delete(key)
@@ -138,13 +121,15 @@ class Objects:
             obstore.delete(self._store, key)
             return
         path = self._root / key
-        path.unlink()  # obstore does not touch what a broken-off write left
+        path.unlink()  # obstore ignores the leftovers of interrupted writes
         with suppress(OSError):  # not empty, or gone already
             path.parent.rmdir()
 
     def probe(self, size_bytes: int = 0) -> None:
-        """Return when the store takes an object of a sentence's size; a folder's disk is to have room for
-        `size_bytes` as well. Blocking. Raises StoreError.
+        """Return if the store accepts an object of a sentence's size, and a folder's disk has room for
+        `size_bytes`.
+
+        Blocking. Raises StoreError.
         """
         if self._root is not None:
             if not self._root.is_dir():
@@ -156,7 +141,7 @@ class Objects:
         self.delete([key])
 
     def _check_room(self, root: Path, size_bytes: int) -> None:
-        """Raise OSError where so much would take what is left alone of the disk."""
+        """Raise OSError if writing `size_bytes` would leave less than the floor."""
         if self._floor.look(root).room_bytes < size_bytes:
             raise OSError(f"the disk of {root} has no room for {size_bytes} bytes more")
 
@@ -173,9 +158,9 @@ class Objects:
                 yield from ((meta["path"], meta["last_modified"]) for meta in page)
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes `start` to `end` (exclusive), in chunks. Raises FileNotFoundError and StoreError up front.
+        """Bytes `start` to `end` (exclusive), in chunks. Raises FileNotFoundError and StoreError.
 
-        In a folder that is away or out of order an object is not missing: that is a StoreError.
+        If the store's folder itself is missing or not writable, that is a StoreError.
         """
         try:
             with _failing("read", but=FileNotFoundError):
@@ -188,20 +173,21 @@ class Objects:
             raise
 
     async def size(self, key: str) -> int | None:
-        """How many bytes the object has; None where there is none. Raises StoreError."""
+        """The object's size in bytes; None if there is none. Raises StoreError."""
         with _failing("read"), suppress(FileNotFoundError):
             async with asyncio.timeout(_ANSWER_S):
                 return int((await obstore.head_async(self._store, key))["size"])
         return None
 
     async def copy(self, source: str, target: str) -> None:
-        """Copy an object within the store. Raises StoreError, also where there is no such source."""
+        """Copy an object within the store. Raises StoreError, also if the source does not exist."""
         with _failing("put"):
             async with asyncio.timeout(_ANSWER_S):
                 await obstore.copy_async(self._store, source, target)
 
     async def check(self) -> None:
-        """Return when the store answers, within two seconds; a folder's must be writable, and not full.
+        """Return if the store responds within two seconds; a folder must be writable, and its disk not full.
+
         Raises StoreError.
         """
         with _failing("check"), suppress(FileNotFoundError):
@@ -213,8 +199,8 @@ class Objects:
                     await loop.run_in_executor(self._checker, _check_folder, self._root)
 
     def old(self, prefix: str, older_s: float) -> Iterator[list[str]]:
-        """Keys below `prefix` that were not written to lately, a page at a time; what a write that was broken
-        off has left in a folder, too. Blocking. Raises StoreError.
+        """Keys below `prefix` not written to in the last `older_s`, a page at a time; in a folder including
+        leftovers of interrupted writes. Blocking. Raises StoreError.
         """
         until = datetime.now(UTC) - timedelta(seconds=older_s)
         with _failing("read"):
@@ -226,9 +212,10 @@ class Objects:
 
 
 def _write(root: Path, key: str, source: BinaryIO) -> None:
-    """Seen when whole, as obstore's files are, in a quarter of its time: no other thread is asked.
+    """Write a file that becomes visible when complete, as obstore does, but without another thread: in a
+    quarter of its time.
 
-    Below the root folder alone: where that is gone (a disk that is not mounted), none is made in its place.
+    Only folders below the root are created: a missing root may be a disk that is not mounted.
     """
     path = root / key
     beside = f"{path}#{secrets.token_hex(4)}"
@@ -253,7 +240,7 @@ def _write(root: Path, key: str, source: BinaryIO) -> None:
 
 
 def _rest(source: BinaryIO) -> int:
-    """Bytes from here to the end."""
+    """The bytes from the current position to the end."""
     at = source.tell()
     source.seek(0, os.SEEK_END)
     end = source.tell()
@@ -262,7 +249,7 @@ def _rest(source: BinaryIO) -> int:
 
 
 def _check_folder(root: Path) -> None:
-    """Raise OSError unless a sentence could be put there. A disk may hang: not to be called in a loop."""
+    """Raise OSError unless a sentence's audio could be stored. A disk may hang: call it in a thread."""
     if not os.access(root, os.W_OK | os.X_OK):
         raise OSError(f"the folder {root} is gone or cannot be written")
     disk = os.statvfs(root)
@@ -277,7 +264,7 @@ def _make_below(root: Path, folder: Path) -> None:
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
-    """The first in time for a caller who waits for an answer."""
+    """The chunks; the first has a shorter timeout, since a caller waits for the response."""
     chunks, wait_s = aiter(found.stream(min_chunk_size=_READ_BYTES)), _ANSWER_S
     while True:
         with _failing("read"):
@@ -291,7 +278,7 @@ async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
 
 
 def _old_files(root: Path, prefix: str, until: float) -> Iterator[list[str]]:
-    """obstore would not list what a broken-off write left (`name#1`)."""
+    """A page of keys at a time. obstore would not list the leftovers of interrupted writes (`name#1`)."""
     files = (path for path in (root / prefix).rglob("*") if path.is_file())
     while page := list(islice(files, _PAGE)):
         yield [str(path.relative_to(root)) for path in page if _written_at(path) < until]
@@ -300,29 +287,29 @@ def _old_files(root: Path, prefix: str, until: float) -> Iterator[list[str]]:
 def _written_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # deleted while we looked
+    except FileNotFoundError:  # deleted in the meantime
         return math.inf
 
 
 @contextmanager
 def _failing(operation: str, *, but: type[Exception] | None = None) -> Generator[None]:
-    """Errors become a StoreError and are counted; those of the kind `but` go on as they are."""
+    """Count errors and raise them as StoreError; those of type `but` are raised unchanged."""
     try:
         yield
     except (BaseError, OSError, HTTPException) as error:
         if but is not None and isinstance(error, but):
             raise
         STORE_FAILURES.labels(operation).inc()
-        # The first line, without the server's answer: it may quote a signature.
-        said = str(error).partition("\n")[0].partition("<")[0]
-        raise StoreError(said or "no answer in time") from error
+        # The first line, without the server's response, which may quote a signature.
+        message = str(error).partition("\n")[0].partition("<")[0]
+        raise StoreError(message or "no answer in time") from error
 
 
 _draining = False
 
 
 def _drain_at_exit() -> None:
-    """obstore's runtime may abort the interpreter if it ends in the middle of a call's clean-up."""
+    """Sleep briefly at exit: obstore's runtime may abort if the interpreter ends during a call's clean-up."""
     global _draining
     if not _draining:
         _draining = True

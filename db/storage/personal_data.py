@@ -1,4 +1,4 @@
-"""What the store and Redis keep of an account's jobs: found by the jobs' ids, and deleted."""
+"""Finds and deletes an account's data in the object store and in Redis, by the ids of its jobs and keys."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -10,7 +10,7 @@ from db.redis import live_audio
 from db.storage.objects import Objects
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_OF_ANY_AGE_S = -86_400.0  # also what a store whose clock is ahead wrote just now
+_OF_ANY_AGE_S = -86_400.0  # in the future, for a store whose clock is ahead
 _SCAN_AT_ONCE = 1000
 _TIMEOUT_S = 10
 _KEPT = ("cv:*", "codevoice:*")  # live audio by job; counters by account and key
@@ -19,8 +19,8 @@ _KEPT = ("cv:*", "codevoice:*")  # live audio by job; counters by account and ke
 def objects_of(store: Objects, jobs: Collection[UUID]) -> Iterator[list[str]]:
     """Keys of all objects that carry the id of one of the jobs, a page of the store at a time.
 
-    Audio, transcripts, uploads, and what a write that was broken off has left. Reads the list of the whole
-    store. Blocking. Raises StoreError.
+    These are audio, transcripts, uploads, and leftovers of interrupted writes. Lists the whole store.
+    Blocking. Raises StoreError.
     """
     for page in store.old("", _OF_ANY_AGE_S):
         if found := [key for key in page if _job_of(key) in jobs]:
@@ -28,7 +28,7 @@ def objects_of(store: Objects, jobs: Collection[UUID]) -> Iterator[list[str]]:
 
 
 def delete_objects(store: Objects, jobs: Collection[UUID]) -> int:
-    """Delete all of `objects_of`; how many. Blocking. Raises StoreError."""
+    """Delete all of `objects_of`; return how many. Blocking. Raises StoreError."""
     deleted = 0
     for keys in objects_of(store, jobs):
         store.delete(keys)
@@ -37,25 +37,25 @@ def delete_objects(store: Objects, jobs: Collection[UUID]) -> int:
 
 
 class RedisTraces:
-    """Redis, for who erases an account there. Blocking; each method raises redis.RedisError."""
+    """Erases an account's data in Redis. Blocking; each method raises redis.RedisError."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._redis.close()
 
     def say_cancelled(self, jobs: Iterable[UUID]) -> None:
-        """Have workers stop these jobs, and whoever waits for them be told."""
+        """Notify the workers, and the requests waiting for these jobs, that they were cancelled."""
         for job in jobs:
             self._redis.publish(live_audio.CANCEL, job.hex)
             self._redis.publish(live_audio.DONE, live_audio.done_message(job, "cancelled"))
 
     def delete(self, ids: Collection[UUID]) -> int:
-        """Delete live audio and counters that carry one of these ids, of jobs, keys and accounts; how many.
+        """Delete live audio and counters with one of these ids, of jobs, keys or accounts; return how many.
 
-        They go from the server's append-only file too, where it keeps one.
+        An append-only file of the server's keeps them until `rewrite`.
         """
         wanted = {spelled for one in ids for spelled in (one.hex.encode(), str(one).encode())}
         gone = 0
@@ -66,10 +66,10 @@ class RedisTraces:
         return gone
 
     def rewrite(self) -> bool:
-        """Have the server write its append-only file anew, without what was deleted; whether it does."""
+        """Have the server rewrite its append-only file without the deleted data; whether it does."""
         try:
             self._redis.bgrewriteaof()
-        except redis.ResponseError:  # a managed server's own matter, or under way already
+        except redis.ResponseError:  # not allowed on a managed server, or under way already
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""An S3 bucket of any server: opened by its URL, made where it is missing."""
+"""Opens an S3 bucket, and creates it if it is missing."""
 
 import http.client
 from datetime import timedelta
@@ -9,16 +9,16 @@ import obstore
 from obstore.store import S3Store
 
 _WAIT_S = 10.0
-_FINE = (200, 204, 409)  # 409: somebody else has just made it
+_FINE = (200, 204, 409)  # 409: another client has just created it
 _PLACE = (
     '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
     "<LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>"
 )
-_HOME_REGION = "us-east-1"  # the one that must not be named
+_HOME_REGION = "us-east-1"  # the one that must not be named as a location constraint
 
 
 def open_bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
-    """The bucket. Options: `endpoint`, `region`, `access_key_id`, `secret_access_key`; else AWS_*."""
+    """The bucket. Options: `endpoint`, `region`, `access_key_id`, `secret_access_key`; else from AWS_*."""
     endpoint = options.get("endpoint", "")
     config: dict[str, Any] = {"region": _HOME_REGION, **options}
     return S3Store(
@@ -36,7 +36,7 @@ def open_bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
 
 
 def make_bucket(name: str, options: dict[str, str]) -> None:
-    """Make it. Blocking. Raises OSError, http.client.HTTPException, or obstore's errors."""
+    """Create the bucket. Blocking. Raises OSError, http.client.HTTPException, or obstore's errors."""
     url = urlsplit(obstore.sign(open_bucket(name, "", options), "PUT", "", timedelta(seconds=60)))
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     region = options.get("region", _HOME_REGION)

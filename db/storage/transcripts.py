@@ -1,4 +1,4 @@
-"""What was heard: one JSON object in the store, written by a worker and read by the front door."""
+"""Transcripts: one JSON object each in the store, written by a worker and read by the API server."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ class Word(Struct, frozen=True, kw_only=True):
 
 
 class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was said between two pauses. `words` are there where they were asked for, the engine's figures
-    where it has them: they are Whisper's.
+    """The speech between two pauses. `words` are present if requested; Whisper's figures (`tokens` and after)
+    if the engine has them.
     """
 
     id: int  # from 0
@@ -33,14 +33,14 @@ class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transcript(Struct, frozen=True, kw_only=True):
-    """A whole recording. `text` may be empty: nobody spoke."""
+    """The transcript of a recording. `text` may be empty: there was no speech."""
 
     text: str
     language: str
     duration: float  # seconds of audio
     segments: tuple[Segment, ...]
-    warnings: tuple[str, ...] = ()  # what was wrong with the file, and what in the text may be
-    engine: str = ""  # that heard it
+    warnings: tuple[str, ...] = ()  # defects of the file, and doubtful parts of the text
+    engine: str = ""  # that transcribed it
 
 
 def joined(segments: Sequence[Segment]) -> str:

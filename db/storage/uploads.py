@@ -1,4 +1,4 @@
-"""Uploaded audio: which containers are taken, told by their first bytes, and where one is kept."""
+"""Uploaded audio: the supported containers, recognised by their first bytes, and the objects' keys."""
 
 from typing import BinaryIO
 from uuid import UUID
@@ -10,12 +10,12 @@ _TAG_HEAD_BYTES = 10
 
 
 def upload_key(job: UUID) -> str:
-    """The object of a job's upload."""
+    """The object key of a job's upload."""
     return f"{PREFIX}/{job}/audio"
 
 
 def job_of(key: str) -> UUID | None:
-    """The job an object under PREFIX was put for."""
+    """The job of an object under PREFIX; None for any other key."""
     parts = key.split("/")
     try:
         return UUID(parts[1]) if len(parts) == 3 and parts[0] == PREFIX else None
@@ -24,7 +24,7 @@ def job_of(key: str) -> UUID | None:
 
 
 def container_of(file: BinaryIO) -> str | None:
-    """One of CONTAINERS, by the first bytes alone; None: nothing we take. Leaves the file at its start."""
+    """One of CONTAINERS, by the first bytes only; None: not supported. Rewinds the file to its start."""
     file.seek(0)
     head = file.read(_HEAD_BYTES)
     tagged = head[:3] == b"ID3" and len(head) > _TAG_HEAD_BYTES
@@ -53,7 +53,7 @@ def _container(head: bytes) -> str | None:
 
 
 def _mpeg(head: bytes) -> str | None:
-    """A frame's header: eleven bits set, then version, layer (none: ADTS), bitrate and rate."""
+    """By a frame's header: eleven bits set, then version, layer (none: ADTS), bitrate and rate."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     if head[1] & 0x06 == 0:

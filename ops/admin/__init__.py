@@ -1,1 +1,1 @@
-"""Operators' commands, a module a noun: thin shells over `app.domain.admin`."""
+"""Operators' commands, one module per noun: thin wrappers around `app.domain.admin`."""

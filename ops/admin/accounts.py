@@ -1,4 +1,4 @@
-"""`codevoice accounts …`: API-only accounts, limits, unlimited use, the end."""
+"""`codevoice accounts …`: API-only accounts, limits, unlimited use, closing."""
 
 import rich_click as click
 
@@ -13,19 +13,19 @@ from ops.admin.users import opened_in_words
 
 @click.command()
 @click.argument("name")
-@click.option("--email", help="Whom to ask about it.")
+@click.option("--email", help="Contact address.")
 @click.option("--limit", "monthly", type=Credits(zero=True), default=0, help="Credits a month.")
-@click.option("--extra", type=Credits(zero=True), default=0, help="Credits on top, until they are used.")
+@click.option("--extra", type=Credits(zero=True), default=0, help="Additional credits, until they are used.")
 @click.option("--unlimited", is_flag=True, help="No limit at all.")
 @acts(reason="opened by an operator")
 def create_api_only(
-    doing: CommandContext, name: str, email: str | None, monthly: int, extra: int, unlimited: bool
+    context: CommandContext, name: str, email: str | None, monthly: int, extra: int, unlimited: bool
 ) -> None:
     """Open an account for a program called NAME: a key, no log-in."""
-    ask(doing, f"Open an API-only account for {name}?")
+    ask(context, f"Open an API-only account for {name}?")
     keys = key_settings()
     do_in_session(
-        doing,
+        context,
         lambda session, act: users.create_api_only(
             session,
             act,
@@ -45,35 +45,35 @@ def create_api_only(
 @click.argument("account")
 @click.argument("monthly", type=Credits(zero=True), metavar="CREDITS")
 @acts()
-def limit(doing: CommandContext, account: str, monthly: int) -> None:
+def limit(context: CommandContext, account: str, monthly: int) -> None:
     """Give ACCOUNT (e-mail or id) CREDITS a month: more at once, fewer from next month.
 
     `plans set` gives it its plan's again.
     """
-    ask(doing, f"Give {account} {in_words(monthly)} credits a month?")
-    do(doing, lambda connection, act: plans.set_limit(connection, act, account, monthly), in_short)
+    ask(context, f"Give {account} {in_words(monthly)} credits a month?")
+    do(context, lambda connection, act: plans.set_limit(connection, act, account, monthly), in_short)
 
 
 @click.command()
 @click.argument("account")
-@click.option("--undo", is_flag=True, help="Within its credits again.")
+@click.option("--undo", is_flag=True, help="Restore its credit limit.")
 @acts()
-def unlimited(doing: CommandContext, account: str, undo: bool) -> None:
-    """Let ACCOUNT (e-mail or id) use all without limit."""
-    ask(doing, f"Let {account} use {'its credits only' if undo else 'all without limit'}?")
-    do(doing, lambda connection, act: plans.set_unlimited(connection, act, account, undo=undo), in_short)
+def unlimited(context: CommandContext, account: str, undo: bool) -> None:
+    """Let ACCOUNT (e-mail or id) use the service without a credit limit."""
+    ask(context, f"Let {account} use {'its credits only' if undo else 'all without limit'}?")
+    do(context, lambda connection, act: plans.set_unlimited(connection, act, account, undo=undo), in_short)
 
 
 @click.command()
 @click.argument("account")
 @acts()
-def close(doing: CommandContext, account: str) -> None:
-    """End ACCOUNT (e-mail or id) for good: its credits expire, its open jobs run on."""
-    ask(doing, f"Close {account} for good? Its credits expire.")
-    do(doing, lambda connection, act: plans.close(connection, act, account), in_short)
+def close(context: CommandContext, account: str) -> None:
+    """Close ACCOUNT (e-mail or id) permanently: its credits expire, its open jobs still run."""
+    ask(context, f"Close {account} for good? Its credits expire.")
+    do(context, lambda connection, act: plans.close(connection, act, account), in_short)
 
 
 def in_short(found: Changed) -> str:
-    """An account after an act, in a line."""
+    """An account after an operation, as one line."""
     left = "unlimited" if found.total_remaining is None else f"{found.total_remaining} credits left"
     return f"{found.code}: {found.email or found.account}, plan {found.plan}, {found.monthly} a month, {left}"

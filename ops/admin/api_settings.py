@@ -1,4 +1,4 @@
-"""What commands need of the front door's settings: its secrets, for making keys, and its limits."""
+"""The API server's settings that commands need: its secrets, for making keys, and its limits."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from msgspec import Struct
 from app.domain.identity.key_crypto import KeyRing
 from app.settings import AppSettings, Secret
 from db.settings import read
-from ops.cli import failing_on
+from ops.command_errors import failing_on
 from ops.stack.home import home_of, secrets_of
 from ops.stack.running import NoStack, running_stack
 
@@ -44,7 +44,7 @@ class JobLimits(Struct, frozen=True, kw_only=True):
 
 
 def key_settings(environ: Mapping[str, str] = os.environ) -> KeySettings:
-    """From the environment, as the front door has it; else the running stack's. Ends the program without."""
+    """From the environment, else the running stack's. Ends the program if neither has them."""
     from db.settings import SettingsError
 
     with failing_on(SettingsError):
@@ -52,7 +52,7 @@ def key_settings(environ: Mapping[str, str] = os.environ) -> KeySettings:
 
 
 def public_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the pages are: CODEVOICE_PUBLIC_URL, else the running stack's address; empty where neither is."""
+    """The pages' URL: CODEVOICE_PUBLIC_URL, else the running stack's address; empty if there is neither."""
     if given := environ.get("CODEVOICE_PUBLIC_URL", ""):
         return given.rstrip("/")
     try:
@@ -63,12 +63,12 @@ def public_url(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def job_limits(environ: Mapping[str, str] = os.environ) -> JobLimits:
-    """From the environment, else as the front door has them by default."""
+    """From the environment, else the API server's defaults."""
     return read(JobLimits, environ)
 
 
 def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """The running stack's, unless DATABASE_URL leads to another record than its own."""
+    """The running stack's, unless DATABASE_URL names another database than its own."""
     try:
         stack = running_stack(environ)
     except NoStack:

@@ -1,4 +1,4 @@
-"""`codevoice credits …`: given, given back, taken away; and what happened so far."""
+"""`codevoice credits …`: grants, refunds, expiry, and the history."""
 
 import rich_click as click
 
@@ -6,7 +6,7 @@ from app.domain.admin import credits
 from app.domain.admin.credits import Moved
 from app.domain.billing.credits import in_words
 from ops.admin import output
-from ops.admin.execution import ask, do, look
+from ops.admin.execution import ask, do, query
 from ops.admin.options import CommandContext, Credits, Paging, acts, pages
 
 
@@ -14,37 +14,37 @@ from ops.admin.options import CommandContext, Credits, Paging, acts, pages
 @click.argument("account")
 @click.argument("amount", type=Credits())
 @acts()
-def grant(doing: CommandContext, account: str, amount: int) -> None:
+def grant(context: CommandContext, account: str, amount: int) -> None:
     """Give ACCOUNT (e-mail or id) AMOUNT paid credits."""
-    ask(doing, f"Give {account} {in_words(amount)} credits?")
-    do(doing, lambda connection, act: credits.grant(connection, act, account, amount), _in_short)
+    ask(context, f"Give {account} {in_words(amount)} credits?")
+    do(context, lambda connection, act: credits.grant(connection, act, account, amount), _in_short)
 
 
 @click.command()
 @click.argument("job")
 @acts()
-def refund(doing: CommandContext, job: str) -> None:
-    """Give back what JOB (its id) cost: once, whatever the key."""
-    ask(doing, f"Give back what job {job} cost?")
-    do(doing, lambda connection, act: credits.refund(connection, act, job), _in_short)
+def refund(context: CommandContext, job: str) -> None:
+    """Refund the price of JOB (its id): once, whatever the key."""
+    ask(context, f"Give back what job {job} cost?")
+    do(context, lambda connection, act: credits.refund(connection, act, job), _in_short)
 
 
 @click.command()
 @click.argument("account")
 @click.argument("amount", type=Credits())
 @acts()
-def expire(doing: CommandContext, account: str, amount: int) -> None:
+def expire(context: CommandContext, account: str, amount: int) -> None:
     """Take AMOUNT paid credits away from ACCOUNT (e-mail or id), which must have them."""
-    ask(doing, f"Take {in_words(amount)} credits from {account}?")
-    do(doing, lambda connection, act: credits.expire(connection, act, account, amount), _in_short)
+    ask(context, f"Take {in_words(amount)} credits from {account}?")
+    do(context, lambda connection, act: credits.expire(connection, act, account, amount), _in_short)
 
 
 @click.command()
 @click.argument("account")
 @pages
 def history(paging: Paging, account: str) -> None:
-    """What was moved for ACCOUNT (e-mail or id), the last first."""
-    found = look(
+    """The transfers of ACCOUNT (e-mail or id), the latest first."""
+    found = query(
         lambda connection: credits.history(connection, account, limit=paging.limit, cursor=paging.cursor)
     )
     output.page(found, "seq", "at", "src", "dst", "amount", "actor", "reason", in_json=paging.as_json)

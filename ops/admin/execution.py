@@ -1,4 +1,4 @@
-"""Does operators' acts on the record: asks, opens a transaction, tells, ends with the right exit status."""
+"""Runs operators' commands on the database: confirmation, transaction, output, exit status."""
 
 import asyncio
 import os
@@ -19,7 +19,8 @@ from db.postgres.pool import Connection
 from db.settings import DbSettings, SettingsError
 from ops.admin import output
 from ops.admin.options import CommandContext
-from ops.cli import NOT_FOUND, REFUSED, failing_on
+from ops.cli import NOT_FOUND, REFUSED
+from ops.command_errors import failing_on
 from ops.stack.running import settings_for_cli
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class RecordAway(Exception):
 
 
 class Answer(Protocol):
-    """What every act answers."""
+    """What every operation returns."""
 
     @property
     def code(self) -> str: ...
@@ -47,7 +48,7 @@ Check = Callable[[Connection, Answer], Awaitable[None]]
 
 
 class _Undone(Exception):
-    """Thrown to roll a dry run back."""
+    """Raised to roll back a dry run."""
 
     def __init__(self, answer: Answer, entries: list[Leg]) -> None:
         super().__init__()
@@ -55,9 +56,9 @@ class _Undone(Exception):
         self.entries = entries
 
 
-def ask(doing: CommandContext, question: str) -> None:
-    """Go on only if the operator says so; where nobody can be asked, `--yes` must say it."""
-    if doing.yes or doing.dry_run:
+def ask(context: CommandContext, question: str) -> None:
+    """Continue only if the operator confirms; without a terminal, `--yes` must be given."""
+    if context.yes or context.dry_run:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("this asks before it acts, and here is no terminal: add --yes")
@@ -65,11 +66,11 @@ def ask(doing: CommandContext, question: str) -> None:
 
 
 def do(
-    doing: CommandContext,
+    context: CommandContext,
     work: Callable[[Connection, operations.AdminOperation], Awaitable[A]],
     say: Callable[[A], str],
 ) -> A | None:
-    """Do an act in a transaction and tell its answer; None where it was a dry run."""
+    """Run an operation in a transaction and print its result; returns None after a dry run."""
 
     async def run(act: operations.AdminOperation, check: Check) -> A:
         async with _connection() as connection, connection.transaction():
@@ -77,15 +78,15 @@ def do(
             await check(connection, answer)
             return answer
 
-    return _do(doing, run, say)
+    return _do(context, run, say)
 
 
 def do_in_session(
-    doing: CommandContext,
+    context: CommandContext,
     work: Callable[["AsyncSession", operations.AdminOperation], Awaitable[A]],
     say: Callable[[A], str],
 ) -> A | None:
-    """As `do`, for acts that need a session."""
+    """As `do`, for operations that need a session."""
 
     async def run(act: operations.AdminOperation, check: Check) -> A:
         async with _session() as session:
@@ -93,11 +94,11 @@ def do_in_session(
             await check(await pool.raw(session), answer)
             return answer
 
-    return _do(doing, run, say)
+    return _do(context, run, say)
 
 
-def look(work: Callable[[Connection], Awaitable[T]]) -> T:
-    """What `work` reads, at one moment of all tables."""
+def query(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """The result of `work`, which reads all tables in one snapshot."""
 
     async def run() -> T:
         async with _connection() as connection:
@@ -109,7 +110,7 @@ def look(work: Callable[[Connection], Awaitable[T]]) -> T:
 
 
 def write(work: Callable[[Connection], Awaitable[T]]) -> T:
-    """What `work` answers, which begins and commits by itself."""
+    """The result of `work`, which begins and commits its own transactions."""
 
     async def run() -> T:
         async with _connection() as connection:
@@ -120,25 +121,25 @@ def write(work: Callable[[Connection], Awaitable[T]]) -> T:
 
 
 def settings() -> DbSettings:
-    """The record and the queue to work on. Ends the program where there are none."""
+    """The addresses of the database and the queue. Ends the program if there are none."""
     with failing_on():
         return settings_for_cli(os.environ)
 
 
 def _do(
-    doing: CommandContext,
+    context: CommandContext,
     run: Callable[[operations.AdminOperation, Check], Awaitable[A]],
     say: Callable[[A], str],
 ) -> A | None:
     async def check(connection: Connection, answer: Answer) -> None:
-        if doing.dry_run:
+        if context.dry_run:
             entries = await legs_so_far(connection, answer.account) if answer.account else []
             raise _Undone(answer, entries)
 
     async def act() -> A:
-        key = doing.idempotency_key
-        made = operations.record_operation(
-            actor=f"cli:{os.getuid()}", reason=doing.reason, scope="cli", key=key
+        key = context.idempotency_key
+        made = operations.new_operation(
+            actor=f"cli:{os.getuid()}", reason=context.reason, scope="cli", key=key
         )
         return await run(made, check)
 
@@ -146,9 +147,9 @@ def _do(
         with failing():
             answer = asyncio.run(act())
     except _Undone as undone:
-        output.dry_run(undone.answer.code, undone.answer.account, undone.entries, in_json=doing.as_json)
+        output.dry_run(undone.answer.code, undone.answer.account, undone.entries, in_json=context.as_json)
         return None
-    if doing.as_json:
+    if context.as_json:
         output.as_json(answer)
     else:
         click.echo(say(answer))

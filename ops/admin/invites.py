@@ -1,4 +1,4 @@
-"""`codevoice invites …`: made, listed, revoked."""
+"""`codevoice invites …`: create, list, revoke."""
 
 from datetime import UTC, datetime
 
@@ -8,23 +8,23 @@ from app.domain.admin import invites
 from app.domain.admin.invites import FREE_PLAN, Invited, NewInvitation
 from ops.admin import output
 from ops.admin.api_settings import key_settings, public_url
-from ops.admin.execution import ask, do, look
+from ops.admin.execution import ask, do, query
 from ops.admin.options import CommandContext, Paging, acts, pages
 
 
 @click.command()
-@click.option("--plan", default=FREE_PLAN, show_default=True, help="Plan (name or tier) they are put on.")
-@click.option("--uses", default=1, show_default=True, help="So many people may sign up by it.")
-@click.option("--until", "expires_at", type=click.DateTime(), help="UTC; without it: for ever.")
+@click.option("--plan", default=FREE_PLAN, show_default=True, help="Plan (name or tier) of the new accounts.")
+@click.option("--uses", default=1, show_default=True, help="How many people may sign up with it.")
+@click.option("--until", "expires_at", type=click.DateTime(), help="UTC; by default it never expires.")
 @acts(reason="invited by an operator")
-def create(doing: CommandContext, plan: str, uses: int, expires_at: datetime | None) -> None:
-    """Make an invitation, for where sign-up is by invitation. Its code is shown this once."""
-    ask(doing, f"Make an invitation for {uses} onto the plan {plan}?")
+def create(context: CommandContext, plan: str, uses: int, expires_at: datetime | None) -> None:
+    """Create an invitation, needed if sign-up is by invitation. Its code is shown only once."""
+    ask(context, f"Make an invitation for {uses} onto the plan {plan}?")
     keys, url = key_settings(), public_url()
     until = expires_at.replace(tzinfo=UTC) if expires_at else None
     wanted = NewInvitation(plan=plan, uses=uses, expires_at=until)
     do(
-        doing,
+        context,
         lambda connection, act: invites.create(connection, act, keys.ring, wanted, public_url=url),
         _in_words,
     )
@@ -33,8 +33,8 @@ def create(doing: CommandContext, plan: str, uses: int, expires_at: datetime | N
 @click.command()
 @pages
 def list_(paging: Paging) -> None:
-    """Invitations, the last made first; their codes are not kept."""
-    found = look(
+    """List invitations, the newest first; their codes are not stored."""
+    found = query(
         lambda connection: invites.list_invites(connection, limit=paging.limit, cursor=paging.cursor)
     )
     columns = (
@@ -54,10 +54,10 @@ def list_(paging: Paging) -> None:
 @click.command()
 @click.argument("invite")
 @acts()
-def revoke(doing: CommandContext, invite: str) -> None:
-    """Let nobody sign up by INVITE (its id) any more; who has, stays."""
-    ask(doing, f"Revoke invitation {invite}?")
-    do(doing, lambda connection, act: invites.revoke(connection, act, invite), _in_words)
+def revoke(context: CommandContext, invite: str) -> None:
+    """Revoke INVITE (its id): nobody can sign up with it any more; existing accounts stay."""
+    ask(context, f"Revoke invitation {invite}?")
+    do(context, lambda connection, act: invites.revoke(connection, act, invite), _in_words)
 
 
 def _in_words(done: Invited) -> str:

@@ -1,4 +1,4 @@
-"""`codevoice jobs …`: listed, shown, put back, cancelled for their owner."""
+"""`codevoice jobs …`: list, show, retry, cancel on the owner's behalf."""
 
 from typing import get_args
 
@@ -9,17 +9,17 @@ from app.domain.admin import jobs
 from db.types import State
 from ops.admin import output
 from ops.admin.api_settings import job_limits
-from ops.admin.execution import ask, do, look, settings
+from ops.admin.execution import ask, do, query, settings
 from ops.admin.options import CommandContext, Paging, acts, json_option, pages
 
 
 @click.command()
-@click.option("--account", help="Of this one (e-mail or id) only.")
-@click.option("--state", type=click.Choice(get_args(State)), help="In this state only.")
+@click.option("--account", help="Only jobs of this account (e-mail or id).")
+@click.option("--state", type=click.Choice(get_args(State)), help="Only jobs in this state.")
 @pages
 def list_(paging: Paging, account: str | None, state: str | None) -> None:
-    """Jobs, the last first."""
-    found = look(
+    """List jobs, the newest first."""
+    found = query(
         lambda connection: jobs.list_jobs(
             connection, account=account, state=state, limit=paging.limit, cursor=paging.cursor
         )
@@ -32,8 +32,8 @@ def list_(paging: Paging, account: str | None, state: str | None) -> None:
 @click.argument("job")
 @json_option
 def show(job: str, as_json: bool) -> None:
-    """JOB (its id), and all that was moved for it. Never its text."""
-    found = look(lambda connection: jobs.show_job(connection, job))
+    """Show JOB (its id) and all its transfers. Never its text."""
+    found = query(lambda connection: jobs.show_job(connection, job))
     if as_json:
         output.as_json(found)
         return
@@ -44,12 +44,12 @@ def show(job: str, as_json: bool) -> None:
 @click.command()
 @click.argument("job")
 @acts()
-def retry(doing: CommandContext, job: str) -> None:
-    """Queue failed or expired JOB (its id) anew, as another job: its price is held anew."""
-    ask(doing, f"Put job {job} back? Its price is held anew.")
+def retry(context: CommandContext, job: str) -> None:
+    """Queue the failed or expired JOB (its id) again, as a new job with a new hold of its price."""
+    ask(context, f"Put job {job} back? Its price is held anew.")
     limits = job_limits()
     answer = do(
-        doing,
+        context,
         lambda connection, act: jobs.retry_job(
             connection,
             act,
@@ -60,23 +60,23 @@ def retry(doing: CommandContext, job: str) -> None:
         lambda answer: f"{answer.code}: job {answer.new_job}, for which {answer.held} credits are held anew",
     )
     if answer is not None and answer.code == "queued":
-        _nudge(answer.engine)
+        _wake_worker(answer.engine)
 
 
 @click.command()
 @click.argument("job")
 @acts()
-def cancel(doing: CommandContext, job: str) -> None:
-    """Cancel JOB (its id) on its owner's behalf; the answer says what it cost."""
-    ask(doing, f"Cancel job {job}?")
+def cancel(context: CommandContext, job: str) -> None:
+    """Cancel JOB (its id) on its owner's behalf; the output shows what it cost."""
+    ask(context, f"Cancel job {job}?")
     do(
-        doing,
+        context,
         lambda connection, act: jobs.cancel_job(connection, act, job),
         lambda answer: f"{answer.code}: job {answer.job}. {answer.settlement}",
     )
 
 
-def _nudge(engine: str) -> None:
+def _wake_worker(engine: str) -> None:
     """Wake a worker; without the message, one finds the job by itself a little later."""
     import redis
 
@@ -87,4 +87,4 @@ def _nudge(engine: str) -> None:
         if url:
             worker_wakeup.send(worker_wakeup.producer(url), engine)
     except (redis.RedisError, OSError) as error:
-        click.echo(f"no worker was woken ({error}): one will look by itself", err=True)
+        click.echo(f"no worker was woken ({error}): one will find the job by itself", err=True)

@@ -1,4 +1,4 @@
-"""`codevoice keys …`: any account's keys."""
+"""`codevoice keys …`: API keys of any account."""
 
 import rich_click as click
 
@@ -7,7 +7,7 @@ from app.domain.admin.keys import KeyActed
 from app.domain.identity.scopes import SCOPES
 from ops.admin import output
 from ops.admin.api_settings import key_settings
-from ops.admin.execution import ask, do_in_session, look
+from ops.admin.execution import ask, do_in_session, query
 from ops.admin.options import CommandContext, Paging, acts, pages
 
 
@@ -16,12 +16,12 @@ from ops.admin.options import CommandContext, Paging, acts, pages
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Only this; repeatable.")
 @acts()
-def create(doing: CommandContext, account: str, name: str, scopes: tuple[str, ...]) -> None:
-    """One more key for ACCOUNT (e-mail or id), called NAME; without scopes it may do all its account may."""
-    ask(doing, f"Make a key for {account}?")
+def create(context: CommandContext, account: str, name: str, scopes: tuple[str, ...]) -> None:
+    """Create a key for ACCOUNT (e-mail or id), called NAME; without scopes it has its account's rights."""
+    ask(context, f"Make a key for {account}?")
     made = key_settings()
     do_in_session(
-        doing,
+        context,
         lambda session, act: keys.create_key(
             session,
             act,
@@ -40,8 +40,8 @@ def create(doing: CommandContext, account: str, name: str, scopes: tuple[str, ..
 @click.argument("account")
 @pages
 def list_(paging: Paging, account: str) -> None:
-    """The keys of ACCOUNT (e-mail or id), the last made first."""
-    found = look(
+    """List the keys of ACCOUNT (e-mail or id), the newest first."""
+    found = query(
         lambda connection: keys.list_keys(connection, account, limit=paging.limit, cursor=paging.cursor)
     )
     columns = ("id", "name", "prefix", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")
@@ -50,14 +50,14 @@ def list_(paging: Paging, account: str) -> None:
 
 @click.command()
 @click.argument("key")
-@click.option("--grace", "grace_s", default=0, show_default=True, help="Seconds the old one works on.")
+@click.option("--grace", "grace_s", default=0, show_default=True, help="Seconds the old key stays valid.")
 @acts()
-def rotate(doing: CommandContext, key: str, grace_s: int) -> None:
-    """A new key in place of KEY (its id)."""
-    ask(doing, f"Replace key {key}?")
+def rotate(context: CommandContext, key: str, grace_s: int) -> None:
+    """Replace KEY (its id) by a new key."""
+    ask(context, f"Replace key {key}?")
     made = key_settings()
     do_in_session(
-        doing,
+        context,
         lambda session, act: keys.rotate_key(
             session,
             act,
@@ -74,10 +74,10 @@ def rotate(doing: CommandContext, key: str, grace_s: int) -> None:
 @click.command()
 @click.argument("key")
 @acts()
-def revoke(doing: CommandContext, key: str) -> None:
-    """End KEY (its id) now."""
-    ask(doing, f"Revoke key {key}?")
-    do_in_session(doing, lambda session, act: keys.revoke_key(session, act, key), _in_words)
+def revoke(context: CommandContext, key: str) -> None:
+    """Revoke KEY (its id) now."""
+    ask(context, f"Revoke key {key}?")
+    do_in_session(context, lambda session, act: keys.revoke_key(session, act, key), _in_words)
 
 
 def _in_words(acted: KeyActed) -> str:

@@ -1,4 +1,4 @@
-"""`codevoice ledger …`: audited, its heads, exported."""
+"""`codevoice ledger …`: audit, checkpoint, heads, export."""
 
 import csv
 import sys
@@ -13,27 +13,27 @@ from app.domain.admin import ledger
 from app.domain.admin.ledger import Exported, Head
 from db.postgres.pool import Connection
 from ops.admin import output
-from ops.admin.execution import look, write
+from ops.admin.execution import query, write
 from ops.admin.options import json_option
 
 
 @click.command()
 @click.option(
-    "--heads", "kept", type=click.File(), help="Also look whether the record still has these heads."
+    "--heads", "kept", type=click.File(), help="Also check whether the ledger still has these heads."
 )
 @click.option(
     "--since-checkpoint",
     is_flag=True,
-    help="Quickly: only what came after `ledger checkpoint`. An older entry changed since is not looked at.",
+    help="Faster: only what came after `ledger checkpoint`. Older entries are not checked for changes.",
 )
 @json_option
 def audit(kept: TextIO | None, since_checkpoint: bool, as_json: bool) -> None:
-    """Recompute every balance, check every link of the hash chain, every job against its credit, every guard.
+    """Recompute every balance; check every link of the hash chain, every job against its credit, every guard.
 
-    Exit status 0 only when nothing is wrong.
+    The exit status is 0 only if nothing is wrong.
     """
     before = _heads(kept) if kept else []
-    found = look(lambda connection: ledger.audit(connection, before, since_checkpoint=since_checkpoint))
+    found = query(lambda connection: ledger.audit(connection, before, since_checkpoint=since_checkpoint))
     if as_json:
         output.as_json(found)
     else:
@@ -47,11 +47,11 @@ def audit(kept: TextIO | None, since_checkpoint: bool, as_json: bool) -> None:
 @click.command()
 @json_option
 def checkpoint(as_json: bool) -> None:
-    """Write down every wallet that is found right, for `ledger audit --since-checkpoint` to go on from there.
+    """Record every wallet found correct, so that `ledger audit --since-checkpoint` can start from there.
 
-    Exit status 0 only when nothing is wrong.
+    The exit status is 0 only if nothing is wrong.
     """
-    found = look(lambda connection: ledger.audit(connection, since_checkpoint=True))
+    found = query(lambda connection: ledger.audit(connection, since_checkpoint=True))
     if not found.clean:
         raise click.ClickException("the audit since the last checkpoint finds defects: see `ledger audit`")
     written = write(ledger.checkpoint)
@@ -64,8 +64,8 @@ def checkpoint(as_json: bool) -> None:
 @click.command()
 @json_option
 def heads(as_json: bool) -> None:  # noqa: ARG001
-    """The last transfer of every wallet, as JSON lines: owner, seq, hash. Keep them elsewhere."""
-    for head in look(ledger.heads):
+    """Print the last transfer of every wallet as JSON lines: owner, seq, hash. Keep them elsewhere."""
+    for head in query(ledger.heads):
         output.as_json(head)
 
 
@@ -74,7 +74,7 @@ def heads(as_json: bool) -> None:  # noqa: ARG001
 @click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
 @json_option
 def export(account: str | None, form: Literal["jsonl", "csv"], as_json: bool) -> None:
-    """Every transfer, of ACCOUNT (e-mail or id) or of all, in micro-credits, by owner and sequence."""
+    """Export every transfer, of ACCOUNT (e-mail or id) or of all, in micro-credits, by owner and sequence."""
     put = output.as_json if as_json or form == "jsonl" else _csv()
 
     async def each(connection: Connection) -> None:
@@ -82,7 +82,7 @@ def export(account: str | None, form: Literal["jsonl", "csv"], as_json: bool) ->
         async for row in rows:
             put(row)
 
-    look(each)
+    query(each)
 
 
 def _csv() -> Callable[[Any], None]:
@@ -92,7 +92,7 @@ def _csv() -> Callable[[Any], None]:
 
 
 def _plain(value: Any) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet interprets as a formula."""
     return str(marked(value.isoformat() if hasattr(value, "isoformat") else str(value)))
 
 

@@ -1,4 +1,4 @@
-"""What operators' commands are given: amounts, and the options that every act and every list has."""
+"""Types and options of operators' commands: amounts, the options of every operation and every list."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):
-    """How an act is to be done."""
+    """The options of an operation."""
 
     reason: str
     idempotency_key: str | None
@@ -24,7 +24,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
 
 class Paging(Struct, frozen=True, kw_only=True):
-    """Which part of a list is wanted, and how it is to be told."""
+    """Which part of a list to show, and its output format."""
 
     limit: int
     cursor: str | None
@@ -32,7 +32,7 @@ class Paging(Struct, frozen=True, kw_only=True):
 
 
 class Credits(click.ParamType[int]):
-    """Credits as people write them, up to six decimals; gives micro-credits."""
+    """Credits as a decimal number with up to six places; converts to micro-credits."""
 
     name = "credits"
 
@@ -50,7 +50,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 def acts(*, reason: str | None = None) -> Callable[[F], F]:
-    """The options of an act, given to the command as one `Doing`. `reason` is the default one."""
+    """The options of an operation, passed to the command as a `CommandContext`. `reason`: the default."""
 
     def decorate(command: F) -> F:
         @wraps(command)
@@ -64,7 +64,7 @@ def acts(*, reason: str | None = None) -> Callable[[F], F]:
 
 
 def pages(command: F) -> F:
-    """The options of a list, given to the command as one `Paging`."""
+    """The options of a list, passed to the command as one `Paging`."""
 
     @wraps(command)
     def called(**given: Any) -> None:
@@ -72,23 +72,23 @@ def pages(command: F) -> F:
         command(Paging(**options), **given)
 
     listing = [
-        click.option("--limit", default=50, show_default=True, help="At most so many."),
-        click.option("--cursor", help="What the list before gave as `next_cursor`."),
+        click.option("--limit", default=50, show_default=True, help="Maximum number of entries."),
+        click.option("--cursor", help="The `next_cursor` of the previous page."),
         json_option,
     ]
     return _with(called, listing)  # type: ignore[return-value]
 
 
 def _act_options(reason: str | None) -> list[Callable[[Any], Any]]:
-    told = "Why; kept for good. No personal data."
+    reason_help = "The reason; kept permanently. No personal data."
     needed: dict[str, Any] = (
         {"required": True} if reason is None else {"default": reason, "show_default": True}
     )
     return [
-        click.option("--reason", help=told, **needed),
-        click.option("--idempotency-key", help="The same key does it once, however often it is sent."),
+        click.option("--reason", help=reason_help, **needed),
+        click.option("--idempotency-key", help="Repeats with the same key have no effect."),
         click.option("--dry-run", is_flag=True, help="Only show what it would write to the ledger."),
-        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
         json_option,
     ]
 

@@ -1,4 +1,4 @@
-"""Answers on stdout: JSON, tables where a terminal reads them, tab-separated lines where a program does."""
+"""Output on stdout: JSON, tables on a terminal, tab-separated lines otherwise."""
 
 import sys
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def as_json(answer: Any) -> None:
 
 
 def page(found: Page[Any], *columns: str, in_json: bool) -> None:
-    """A page of a list; how to go on is said on stderr."""
+    """A page of a list; how to continue is printed on stderr."""
     if in_json:
         as_json(found)
         return
@@ -29,7 +29,7 @@ def page(found: Page[Any], *columns: str, in_json: bool) -> None:
 
 
 def table(rows: Sequence[Any], *columns: str) -> None:
-    """Some fields of each row, a line a row."""
+    """Some fields of each row, one line per row."""
     lines = [[_cell(getattr(row, column)) for column in columns] for row in rows]
     if not sys.stdout.isatty():
         click.echo("\n".join("\t".join(line) for line in [list(columns), *lines]))
@@ -45,14 +45,14 @@ def table(rows: Sequence[Any], *columns: str) -> None:
 
 
 def facts(answer: Struct) -> None:
-    """One thing: a line a field that says something."""
+    """One object: a line for each field that is not empty."""
     for name, value in msgspec.structs.asdict(answer).items():
         if value is not None and value is not UNSET:
             click.echo(f"{name} {_cell(value)}")
 
 
 def dry_run(code: str, account: object, entries: Sequence[Leg], *, in_json: bool) -> None:
-    """What an act would have written."""
+    """What an operation would have written."""
     if in_json:
         as_json({"dry_run": True, "code": code, "account": account, "entries": entries})
         return
@@ -61,7 +61,7 @@ def dry_run(code: str, account: object, entries: Sequence[Leg], *, in_json: bool
 
 
 def _cell(value: Any) -> str:
-    """A value in one line: nothing in it moves a terminal's cursor."""
+    """A value as one line, without control characters that move a terminal's cursor."""
     if value is None or value == []:
         return "-"
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""`codevoice users …`: accounts listed, shown, opened, suspended."""
+"""`codevoice users …`: list, show, create and suspend accounts, make reset links."""
 
 import secrets
 import sys
@@ -13,7 +13,7 @@ from app.domain.admin.operations import AdminOperation
 from app.domain.admin.reset_links import ResetLink, make_reset_link
 from ops.admin import output
 from ops.admin.api_settings import key_settings, public_url
-from ops.admin.execution import ask, do, do_in_session, failing, look
+from ops.admin.execution import ask, do, do_in_session, failing, query
 from ops.admin.options import CommandContext, Paging, acts, json_option, pages
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _PASSWORD_BYTES = 12
 )
 @pages
 def list_(paging: Paging, user_type: str | None) -> None:
-    """Accounts, the last opened first."""
-    found = look(
+    """List accounts, the newest first."""
+    found = query(
         lambda connection: users.list_users(
             connection, user_type=user_type, limit=paging.limit, cursor=paging.cursor
         )
@@ -52,8 +52,8 @@ def list_(paging: Paging, user_type: str | None) -> None:
 @click.argument("account")
 @json_option
 def show(account: str, as_json: bool) -> None:
-    """ACCOUNT (e-mail or id): its rights and credits."""
-    found = look(lambda connection: users.show_user(connection, account))
+    """Show ACCOUNT (e-mail or id): its rights and credits."""
+    found = query(lambda connection: users.show_user(connection, account))
     if as_json:
         output.as_json(found)
     else:
@@ -62,20 +62,20 @@ def show(account: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("email")
-@click.option("--admin", is_flag=True, help="It may do all that operators may, under /api/admin.")
-@click.option("--name", help="What to call the person.")
+@click.option("--admin", is_flag=True, help="Give it the operators' rights, under /api/admin.")
+@click.option("--name", help="The person's name.")
 @click.option(
-    "--password-stdin", is_flag=True, help="Read the password from stdin; else one is made and shown."
+    "--password-stdin", is_flag=True, help="Read the password from stdin; else one is generated and shown."
 )
 @acts(reason="opened by an operator")
-def create(doing: CommandContext, email: str, admin: bool, name: str | None, password_stdin: bool) -> None:
-    """Open an account for a person, with a log-in and a key."""
+def create(context: CommandContext, email: str, admin: bool, name: str | None, password_stdin: bool) -> None:
+    """Create an account for a person, with a log-in and a key."""
     password = (
         sys.stdin.readline().rstrip("\r\n") if password_stdin else secrets.token_urlsafe(_PASSWORD_BYTES)
     )
     with failing():
         check_password(password)
-    ask(doing, f"Open an account for {email}{', who may do everything' if admin else ''}?")
+    ask(context, f"Open an account for {email}{', who may do everything' if admin else ''}?")
     keys = key_settings()
     from app.domain.accounts.password_hashing import argon2id
 
@@ -95,18 +95,18 @@ def create(doing: CommandContext, email: str, admin: bool, name: str | None, pas
         is_to_show = opened.code == "created" and not password_stdin
         return msgspec.structs.replace(opened, password=password) if is_to_show else opened
 
-    do_in_session(doing, work, opened_in_words)
+    do_in_session(context, work, opened_in_words)
 
 
 @click.command()
 @click.argument("account")
-@click.option("--undo", is_flag=True, help="Let it in again.")
+@click.option("--undo", is_flag=True, help="Restore the account.")
 @acts()
-def suspend(doing: CommandContext, account: str, undo: bool) -> None:
-    """Refuse everything ACCOUNT asks for; its credits and jobs stay."""
-    ask(doing, f"{'Restore' if undo else 'Suspend'} {account}?")
+def suspend(context: CommandContext, account: str, undo: bool) -> None:
+    """Reject every request of ACCOUNT; its credits and jobs stay."""
+    ask(context, f"{'Restore' if undo else 'Suspend'} {account}?")
     do_in_session(
-        doing,
+        context,
         lambda session, act: users.suspend(session, act, account, undo=undo),
         lambda answer: f"{answer.code}: {account}",
     )
@@ -115,12 +115,12 @@ def suspend(doing: CommandContext, account: str, undo: bool) -> None:
 @click.command("reset-link")
 @click.argument("account")
 @acts(reason="asked by the person")
-def reset_link(doing: CommandContext, account: str) -> None:
-    """Make a link by which the person of ACCOUNT (e-mail or id) chooses a new password: once, in a day."""
-    ask(doing, f"Make a link that sets a new password for {account}?")
+def reset_link(context: CommandContext, account: str) -> None:
+    """Create a link that lets the person of ACCOUNT (e-mail or id) set a new password: once, within a day."""
+    ask(context, f"Make a link that sets a new password for {account}?")
     keys, url = key_settings(), public_url()
     do(
-        doing,
+        context,
         lambda connection, act: make_reset_link(connection, act, keys.ring, account, public_url=url),
         _link_in_words,
     )
@@ -134,7 +134,7 @@ def _link_in_words(made: ResetLink) -> str:
 
 
 def opened_in_words(opened: users.Opened) -> str:
-    """A new account, and what its owner needs; shown this once."""
+    """A new account, and what its owner needs; shown only once."""
     lines = [f"{opened.code}: account {opened.account}"]
     if opened.api_key:
         lines.append(f"api_key {opened.api_key}")

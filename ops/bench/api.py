@@ -1,11 +1,11 @@
-"""What the request path leaves of Postgres's own speed, and of its peers': one run, in turns.
+"""What the request path leaves of Postgres's own speed, and the same for its peers: one run, in turns.
 
-One API process with all its middleware, durable commits, 64 connections, a thousand accounts. `post_vs_…`
-are jobs a second of POST /v1/tts ÷ those of: `pgbench` calling release 0.1.0's function (`frozen.sql`), one
-job a transaction with 64 clients, or 32 jobs a transaction with 2 (`_batch`); `peer`: FastAPI, Pydantic,
+One API process with all its middleware, durable commits, 64 connections, a thousand accounts. `post_vs_…` are
+jobs a second of POST /v1/tts ÷ those of: `pgbench` calling release 0.1.0's function (`frozen.sql`), one job a
+transaction with 64 clients, or 32 jobs a transaction with 2 (`_batch`); `peer`: FastAPI, Pydantic,
 SQLAlchemy's ORM; `fastapi_same`: FastAPI on the same function. Each is the median of the rounds' own ratios,
-with its least and most. `cpu_us_…`: CPU a request of application, database and load generator. Fails where
-any answer was not 200, or where the audit finds a defect afterwards.
+with its minimum and maximum. `cpu_us_…`: CPU per request of application, database and load generator. Fails
+if any response was not 200, or if the audit finds a defect afterwards.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ SELECT 1 / (code = 'queued')::int FROM frozen.submit_batch(ARRAY[gen_random_uuid
 _POLLED = 64
 _BATCH = 32
 _BATCH_CLIENTS = 2
-_PGBENCH_S_MIN = 3  # its 64 connections take one to open, of a busy machine
+_PGBENCH_S_MIN = 3  # its 64 connections take one second to open on a busy machine
 _PLACE = ("host", "port", "user", "password")
 _RATIOS = {  # figure: dividend, divisor
     "post_vs_pgbench": ("post", "pgbench"),
@@ -59,7 +59,7 @@ _RATIOS = {  # figure: dividend, divisor
 
 
 class Turn(Struct, frozen=True, kw_only=True):
-    """One side's turn in a round; CPU in microseconds a request (pgbench has no application)."""
+    """One side's turn in a round; CPU in microseconds per request (pgbench has no application)."""
 
     rate: float
     cpu_app: float = 0.0
@@ -70,14 +70,14 @@ class Turn(Struct, frozen=True, kw_only=True):
 
 
 def api(*, rounds: int = 15, seconds: float = 1.3) -> Figures:
-    """Run all; raises BenchError where a request failed, or the audit finds a defect."""
+    """Run all; raises BenchError if a request failed, or the audit finds a defect."""
     missing = [name for name in ("fastapi", "sqlalchemy") if find_spec(name) is None]
     if missing:
         raise BenchError(f"{' and '.join(missing)} not installed: pip install 'codevoice[bench,embedded]'")
     with environment() as place:
         sides = _sides(place, seconds)
         for side in sides.values():
-            side()  # caches, plans and connections are made
+            side()  # warms caches, plans and connections
         figures = _figures(_rounds(sides, rounds))
         figures["defects"] = defects(place.app_url)
     if figures["defects"]:
@@ -106,7 +106,7 @@ def _sides(place: Environment, seconds: float) -> dict[str, Callable[[], Turn]]:
 
 
 def _rounds(sides: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[Turn]]:
-    """Each round in another order: begun one further, and backwards every second time."""
+    """Each round in another order: rotated by one, and reversed every second time."""
     names, turns = list(sides), dict[str, list[Turn]]()
     for number in range(rounds):
         order = names[number % len(names) :] + names[: number % len(names)]
@@ -157,7 +157,7 @@ def _http_turn(place: Environment, name: str, requests: Sequence[str], seconds: 
 
 
 def _pgbench_turn(place: Environment, script: str, clients: int, jobs: int, seconds: float) -> Turn:
-    """`jobs` a transaction."""
+    """`jobs` per transaction."""
     at, path = conninfo_to_dict(place.owner_url), place.folder / "script"
     path.write_text(script)
     before = family_s(place.pids["postgres"])
@@ -194,12 +194,12 @@ def _one_call() -> str:
 
 
 def _batch_call() -> str:
-    asked = f"public.submit_many({_BATCH}, {ACCOUNTS}, '{json.dumps(PARAMS)}')"
-    return f"SELECT 1 / ({asked} = {_BATCH})::int;\n"
+    call = f"public.submit_many({_BATCH}, {ACCOUNTS}, '{json.dumps(PARAMS)}')"
+    return f"SELECT 1 / ({call} = {_BATCH})::int;\n"
 
 
 def _jobs(place: Environment) -> Sequence[str]:
-    """Some jobs to ask about."""
+    """Some jobs to poll."""
     some = [post(key) for key in place.keys[:_POLLED]]
     ask(place.ports["app"], some, seconds=0.2, connections=CONNECTIONS)
 

@@ -1,7 +1,8 @@
-"""The same requests sent again and again, all at once: each Idempotency-Key makes one job and one hold.
+"""The same requests sent repeatedly, all at once: each Idempotency-Key makes one job and one hold.
 
-`jobs` and `holds`: what the record has more than before. `answers`: different ones; more than `keys` would be
-a caller told two things. `replayed` + `keys` = `requests` where nobody was refused. The record is audited.
+`jobs` and `holds`: what the database has more than before. `answers`: distinct responses; more than `keys`
+would mean that a caller got two different ones. `replayed` + `keys` = `requests` if nothing was refused. The
+ledger is audited.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ def duplicates() -> Figures:
 
 
 def duplicates_in(stack: Stack, *, keys: int, copies: int, clients: int) -> Figures:
-    """Send `copies` of each of `keys` requests in random order, `clients` at a time."""
+    """Send `copies` of each of `keys` requests in random order, from `clients` clients at once."""
     fund(stack, credits=keys)
     run = uuid.uuid4().hex
     wanted = [f"{run}-{key}" for key in range(keys) for _ in range(copies)]
@@ -57,7 +58,7 @@ def duplicates_in(stack: Stack, *, keys: int, copies: int, clients: int) -> Figu
 
 
 def _send(stack: Stack, keys: list[str]) -> tuple[set[tuple[str, str]], int]:
-    """(key, answer) of each, and how many said that they were replayed."""
+    """The (key, response) pairs, and how many responses were marked as replayed."""
     answers, replayed = set[tuple[str, str]](), 0
     with Poster(stack) as poster:
         for key in keys:
@@ -68,7 +69,7 @@ def _send(stack: Stack, keys: list[str]) -> tuple[set[tuple[str, str]], int]:
 
 
 async def _counts(stack: Stack) -> tuple[int, int, int]:
-    """Jobs, holds and defects in the whole record."""
+    """Jobs, holds and defects in the whole database."""
     connection = await asyncpg.connect(stack.database_url)
     try:
         return (

@@ -1,10 +1,10 @@
-"""What a second worker host brings, and what a lost one costs. A host is a network namespace of its own.
+"""What a second worker host adds, and what a lost one costs. Each host is a network namespace of its own.
 
-`hosts_ratio`: jobs/s of two hosts ÷ that of one, by an engine that sleeps for its time (`paced.py`), the
-median of rounds in turns. `cut_off_recovery_s`: from the moment a host's cable is pulled in mid-job until the
+`hosts_ratio`: jobs/s of two hosts ÷ that of one, with an engine that sleeps for its time (`paced_engine.py`),
+the median of rounds in turns. `cut_off_recovery_s`: from the moment a host's link is cut in mid-job until the
 last of its jobs (`cut_off_jobs`) is completed elsewhere; `lease_s` is the workers' default.
-`late_results_fenced`: how many of them it tried in vain to end when its cable was back. `charges_a_job`:
-credits spent for each, of a price of one.
+`late_results_fenced`: how many of them it tried in vain to finish once its link was restored.
+`charges_a_job`: credits spent per job, at a price of one.
 """
 
 import os
@@ -43,7 +43,7 @@ _LEASE_S = WorkerSettings(engine="paced").lease_s
 
 
 class Site(Struct, frozen=True):
-    """One record, one API and no worker that matters, to be reached from hosts."""
+    """One database, one API and no worker that matters, reachable from the hosts."""
 
     stack: Stack
     folder: Path
@@ -54,7 +54,7 @@ class Site(Struct, frozen=True):
             yield Record(connection)
 
     def environ(self, at: Host) -> dict[str, str]:
-        """What a worker host is told."""
+        """The environment of a worker host."""
         return {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": at.reaching(self.stack.database_url),
@@ -79,7 +79,7 @@ class Crew:
         self.process = at.start(argv, {**site.environ(at), **environ}, self.log)
 
     def name(self) -> str:
-        """Its worker's name, once it is at work."""
+        """Its worker's name, once it is ready."""
         deadline = time.monotonic() + _READY_S_MAX
         while not (ready := self.events("worker_ready")):
             if time.monotonic() > deadline or self.process.poll() is not None:
@@ -88,41 +88,41 @@ class Crew:
         return ready[0]["worker"]
 
     def events(self, event: str) -> list[dict[str, str]]:
-        """What its worker told of that kind."""
+        """Its worker's log events of that kind."""
         lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
-        return [told for told in map(msgspec.json.decode, lines) if told["event"] == event]
+        return [one for one in map(msgspec.json.decode, lines) if one["event"] == event]
 
     def attempts(self, result: str) -> int:
-        """How many of its attempts ended so."""
-        return sum(told["result"] == result for told in self.events("job"))
+        """The number of its attempts with that result."""
+        return sum(one["result"] == result for one in self.events("job"))
 
 
 class Record:
-    """What the database says of jobs and money."""
+    """The state of jobs and credits in the database."""
 
     def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
         self._connection = connection
 
     def held_by(self, worker: str) -> list[str]:
-        """The jobs that a worker has now."""
-        asked = "SELECT id::text FROM cv.job WHERE worker = %s AND state = 'processing'"
-        return [row[0] for row in self._connection.execute(asked, [worker])]
+        """The jobs that a worker holds now."""
+        query = "SELECT id::text FROM cv.job WHERE worker = %s AND state = 'processing'"
+        return [row[0] for row in self._connection.execute(query, [worker])]
 
     def completed(self, jobs: Sequence[str]) -> int:
-        """How many of `jobs` are."""
-        asked = "SELECT count(*) FROM cv.job WHERE id = ANY(%s::uuid[]) AND state = 'completed'"
-        [(count,)] = self._connection.execute(asked, [list(jobs)])
+        """How many of `jobs` are completed."""
+        query = "SELECT count(*) FROM cv.job WHERE id = ANY(%s::uuid[]) AND state = 'completed'"
+        [(count,)] = self._connection.execute(query, [list(jobs)])
         return count
 
     def credits_spent(self) -> float:
-        """By all accounts, ever."""
+        """By all accounts, in total."""
         [(micro,)] = self._connection.execute("SELECT sum(spent) FROM cv.wallet")
         return float(micro) / MICRO
 
 
 @contextmanager
 def site() -> Generator[Site]:
-    """A stack whose stores other hosts may reach; stopped and removed at the end."""
+    """A stack whose stores other hosts can reach; stopped and removed at the end."""
     with tempfile.TemporaryDirectory(prefix="codevoice-hosts-") as name, ExitStack() as closing:
         folder, password = Path(name), secrets.token_hex(8)
         folder.chmod(0o755)  # Postgres may run as another account
@@ -151,13 +151,13 @@ def crew(site: Site, at: Host, **environ: str) -> Generator[Crew]:
 
 
 def hosts() -> Figures:
-    """Run all rounds; raises BenchError where hosts cannot be made or a job failed."""
+    """Run all rounds; raises BenchError if hosts cannot be made or a job failed."""
     if what := lacking():
         raise BenchError(f"no hosts can be made here: {what} is missing")
     with site() as made, host(1) as one, host(2) as other:
         fund(made.stack, credits=(3 * _ROUNDS + 3) * _JOBS)
         with crew(made, one):
-            platform_rate(made.stack, VOICE, 2 * SLOTS)  # caches and plans are made
+            platform_rate(made.stack, VOICE, 2 * SLOTS)  # warms caches and plans
         ratio = statistics.median(_ratio(made, one, other) for _ in range(_ROUNDS))
         return {"hosts_ratio": ratio, **_cut_off(made, one, other)}
 
@@ -191,13 +191,13 @@ def _cut_off(made: Site, one: Host, other: Host) -> Figures:
 
 
 def post(made: Site, jobs: int) -> list[str]:
-    """So many jobs for the hosts; their ids."""
+    """Submit so many jobs for the hosts; returns their ids."""
     with Poster(made.stack) as poster:
         return [poster.post("So long a text, and no longer.", VOICE) for _ in range(jobs)]
 
 
 def wait_for(condition: Callable[[], bool], *, within_s: float = _DONE_S_MAX) -> None:
-    """Return when it holds; raises BenchError where it does not in time."""
+    """Return when it holds; raises BenchError if it does not in time."""
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:

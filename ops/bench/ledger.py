@@ -2,10 +2,10 @@
 
 In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, all with the same clients, in
 alternating rounds. The hold is the call the API makes for one job, the post the call a worker makes for one;
-the claim between them, which workers share among up to 16 jobs, is made so and not timed. `share_N` is
-2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post; `vs_frozen_N` is pairs /
-pairs by release 0.1.0's functions (`frozen.sql`); `hot_share_8` is all clients on one wallet, against spread
-wallets. Medians of the rounds; the record is audited afterwards.
+the claim between them, which workers share among up to 16 jobs, is done the same way and not timed. `share_N`
+is 2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post; `vs_frozen_N` is pairs
+/ pairs by release 0.1.0's functions (`frozen.sql`); `hot_share_8` is all clients on one wallet, against
+spread wallets. Medians of the rounds; the ledger is audited afterwards.
 """
 
 import os
@@ -26,7 +26,7 @@ from ops.stack import embedded
 
 _ROUNDS = 5
 _SECONDS = 4
-_PAIRS = 19_200  # a round and number of clients
+_PAIRS = 19_200  # per round and number of clients
 _HOT_PAIRS = 6_400
 _WALLETS = 5_000
 _CLIENTS = (8, 32)
@@ -54,7 +54,7 @@ _SCHEMAS = {"today": "cv", "frozen": "frozen"}
 
 
 def ledger() -> Figures:
-    """Run all rounds; raises BenchError where a transaction failed or the audit finds a defect."""
+    """Run all rounds; raises BenchError if a transaction failed or the audit finds a defect."""
     with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
         os.chmod(folder, 0o755)  # noqa: S103 # nosec B103 - Postgres may run as another account
         with embedded.postgres(Path(folder) / "pg", password="bench", durable=True) as url:  # noqa: S106
@@ -117,7 +117,7 @@ def _pairs(url: str, folder: Path, which: str, clients: int, pairs: int, wallets
 
 
 def _pgbench(url: str, script: Path, clients: int, *more: str) -> float:
-    """Scripts a second: the median of its seconds but the first, in which connections plan and compile."""
+    """Scripts a second: the median of its seconds except the first, in which connections plan and compile."""
     place = conninfo_to_dict(url)
     options = ["-n", "-P", "1", "-M", "prepared", "-c", str(clients), "-j", "2", "-f", str(script), *more]
     done = subprocess.run(

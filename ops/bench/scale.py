@@ -1,7 +1,7 @@
-"""What more processes of the API bring on this machine: jobs a second of 1, 2 … of them, in turns.
+"""What more API processes bring on this machine: jobs a second with 1, 2 … of them, in turns.
 
 All processes of one group accept from one socket, as under `codevoice up --api-processes`. Each ratio is the
-median of the rounds' own, with its least and most. Fails where any answer was not 200, or where the audit
+median of the rounds' own, with its minimum and maximum. Fails if any response was not 200, or if the audit
 finds a defect afterwards.
 """
 
@@ -32,7 +32,7 @@ def scale(processes: Sequence[int], *, rounds: int = 15, seconds: float = 1.3) -
             return done.done / done.seconds
 
         for count in processes:
-            rate(count, seconds)  # caches, plans and connections are made
+            rate(count, seconds)  # warms caches, plans and connections
         rates = {count: list[float]() for count in processes}
         for number in range(rounds):
             for count in processes if number % 2 == 0 else reversed(processes):
@@ -55,7 +55,7 @@ def _figures(rates: dict[int, list[float]]) -> Figures:
 
 @contextmanager
 def _group(place: Environment, count: int) -> Generator[int]:
-    """So many processes on one port, which is given, until the block ends."""
+    """Run so many processes on one port during the block; yields the port."""
     names = api_processes.names(count)
     logs = {name: place.folder / f"{count}-{name}.log" for name in names}
     with Signals() as signals, listening({"CODEVOICE_PORT": "0"}) as listener:

@@ -1,10 +1,10 @@
-"""Whether a large record is slower than an empty one: both side by side, in turns.
+"""Whether a large database is slower than an empty one: both side by side, in turns.
 
 Two stacks, each with a Postgres of its own and a thousand accounts. The first hundred have a hundred jobs
 each in both; in the large one the others have the rest of a million jobs and five million transfers, written
 by the ledger's own writer. `…_ratio` is the time of the large one ÷ that of the other, each the median of a
 turn, then of the rounds: a POST of speech, a status poll, a claim of 16 jobs with their end, and, for one of
-the hundred accounts, the dashboard's figures, the list of jobs and the usage by day. The large record is
+the hundred accounts, the dashboard's figures, the list of jobs and the usage by day. The large database is
 audited afterwards. `python -m ops.bench.size --jobs 10000000` for more.
 """
 
@@ -30,8 +30,8 @@ JOBS = 1_000_000
 _KNOWN = 100  # accounts with as many jobs in both
 _KNOWN_JOBS = 100
 _BATCH = 16
-_CLAIMS = 20  # a turn
-_JOB_BYTES = 3_000  # with its transfers, indexes and what Postgres writes ahead
+_CLAIMS = 20  # per turn
+_JOB_BYTES = 3_000  # with its transfers, indexes and write-ahead log
 _FILLERS = 2
 _GETS = {
     "dashboard": "/api/user/dashboard",
@@ -45,7 +45,7 @@ Turns = Mapping[str, Callable[[], float]]
 
 
 def size(jobs: int = JOBS, *, rounds: int = 5, turn_s: float = 1.0) -> Figures:
-    """Fill and measure; raises BenchError: the disk is too small, a request failed, or the audit objects."""
+    """Fill and measure; raises BenchError: disk too small, a request failed, or the audit finds a defect."""
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < jobs * _JOB_BYTES:
         raise BenchError(
@@ -64,7 +64,7 @@ def size(jobs: int = JOBS, *, rounds: int = 5, turn_s: float = 1.0) -> Figures:
 
 
 def _fill(place: Environment, jobs: int) -> Figures:
-    """Write so many jobs; what there is then."""
+    """Write so many jobs; returns the sizes afterwards."""
     with psycopg.connect(place.owner_url, autocommit=True) as connection:
         connection.execute(Path(__file__).with_name("size.sql").read_bytes())
     began, others, rest = time.perf_counter(), ACCOUNTS - _KNOWN, jobs - _KNOWN * _KNOWN_JOBS
@@ -94,7 +94,7 @@ def _write(url: str, plan: Sequence[tuple[int, int]]) -> None:
 
 
 def _turns(place: Environment, rounds: int, turn_s: float) -> Turns:
-    """A turn of each kind, which answers with the median milliseconds."""
+    """One turn of each kind, as a function that returns the median milliseconds."""
     with psycopg.connect(place.owner_url, autocommit=True) as connection:
         for _ in range(-(-_CLAIMS * (rounds + 1) * _BATCH // 32)):
             connection.execute("SELECT public.submit_many(32, %s, %s)", (ACCOUNTS, json.dumps(PARAMS)))
@@ -112,7 +112,7 @@ def _turns(place: Environment, rounds: int, turn_s: float) -> Turns:
 def _ratios(empty: Turns, large: Turns, rounds: int) -> Figures:
     figures: Figures = {}
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in empty}
-    for number in range(-1, rounds):  # the first, unmeasured, warms
+    for number in range(-1, rounds):  # the first, unmeasured, warms up
         for name, pairs in taken.items():
             first, second = (empty, large) if number % 2 else (large, empty)
             times = {id(first): first[name](), id(second): second[name]()}
@@ -131,7 +131,7 @@ def _http(place: Environment, turn_s: float, requests: Sequence[str]) -> float:
 
 
 def _claims(place: Environment) -> float:
-    """As a worker does it: a batch claimed, and ended."""
+    """As a worker does it: a batch claimed, and finished."""
     took: list[float] = []
     with jobs_worker.worker_connection(place.app_url, application_name="bench") as connection:
         for _ in range(_CLAIMS):

@@ -1,10 +1,10 @@
 """Many streams for a minute: nothing mixed, nothing lost, memory flat; in a stack of the benchmark's own.
 
-64 listeners, each to one stream after another; the engine (`telling.py`) speaks as fast as one hears, and
-its every byte is known. Three streams in four are raw samples, one is MP3. `streams_mixed` got other bytes,
+64 listeners, each to one stream after another; the engine (`pattern_engine.py`) speaks in real time, and its
+every byte is known. Three streams in four are raw samples, one is MP3. `streams_mixed` received wrong bytes,
 `streams_unequal_to_store` other ones than are stored. `…_rss_last_vs_second`: the process's memory, mean of
-the run's last third ÷ mean of its second. `listeners_at_once`: how many heard a stream at the same time,
-the median of four looks a second. `first_byte_ms_p50`: from the request on; 100 ms of it are the engine's.
+the run's last third ÷ mean of its second. `listeners_at_once`: how many streams played at the same time, the
+median of four samples a second. `first_byte_ms_p50`: from the request on; 100 ms of it are the engine's.
 """
 
 import http.client
@@ -31,11 +31,11 @@ from ops.stack.running import Stack
 _LISTENERS, _SECONDS = 64, 60.0
 _PATH = "/api/v1/tts/generate/stream"
 _CHUNKS = range(40, 60)  # of a stream: they do not all end together
-_LOOK_S = 0.25
+_SAMPLE_S = 0.25
 _ANSWER_S_MAX = 30
 
 
-class _Heard(Struct, frozen=True):
+class _Received(Struct, frozen=True):
     """One stream; times by one clock."""
 
     began_at: float
@@ -48,10 +48,10 @@ class _Heard(Struct, frozen=True):
 def soak(
     *, seconds: float = _SECONDS, listeners: int = _LISTENERS, chunks: Sequence[int] = _CHUNKS
 ) -> Figures:
-    """Listen that long, and to the end of what then sounds. What is refused or broken off counts as an error;
-    raises BenchError where nothing was heard.
+    """Listen that long, and to the end of the streams playing then. Refused or interrupted requests are
+    errors; raises BenchError if nothing was received.
     """
-    most = str(2 * listeners)  # an ended one is counted a moment longer
+    most = str(2 * listeners)  # an ended stream is counted for a moment longer
     limits = {"CODEVOICE_STREAMS_MAX": most, "CODEVOICE_ACCOUNT_STREAMS_MAX": most}
     with own_stack(engines=ENGINE, **limits) as stack:
         fund(stack, credits=10_000)
@@ -63,7 +63,7 @@ def soak(
             memory = _watch(stack, until)
             for each in waiting:
                 each.result()
-    if not all(listener.heard for listener in crowd):
+    if not all(listener.received for listener in crowd):
         raise BenchError("a listener heard no stream to its end")
     return _figures(crowd) | _memory_figures(memory)
 
@@ -73,22 +73,22 @@ class _Listener:
         self._stack = stack
         self._number = number
         self._chunks = chunks
-        self.heard: list[_Heard] = []
+        self.received: list[_Received] = []
         self.errors = 0
 
     def listen(self, until: float) -> None:
-        """To one stream after another, each over a connection of its own."""
+        """Receive one stream after another, each over a connection of its own."""
         for turn in itertools.count():
             if time.monotonic() >= until:
                 return
             at = self._number + 7 * turn
             text = f"{self._chunks[at % len(self._chunks)]} chunks for {self._number}, turn {turn}"
             try:
-                self.heard.append(self._stream(text, "mp3" if at % 4 == 0 else "pcm"))
+                self.received.append(self._stream(text, "mp3" if at % 4 == 0 else "pcm"))
             except (OSError, http.client.HTTPException):
                 self.errors += 1
 
-    def _stream(self, text: str, form: str) -> _Heard:
+    def _stream(self, text: str, form: str) -> _Received:
         place = urlsplit(self._stack.url)
         body = json.dumps({"text": text, "voice": VOICE, "format": form})
         headers = {"X-API-Key": self._stack.api_key, "Content-Type": "application/json"}
@@ -103,7 +103,7 @@ class _Listener:
             ended_at = time.monotonic()
             api.request("GET", f"/tts/audio/{answer.headers['X-Job-ID']}")
             stored = _good(api.getresponse()).read()
-        return _Heard(began_at, first_at, ended_at, audio != file_of(text, form), audio != stored)
+        return _Received(began_at, first_at, ended_at, audio != file_of(text, form), audio != stored)
 
 
 def _good(answer: http.client.HTTPResponse) -> http.client.HTTPResponse:
@@ -113,12 +113,12 @@ def _good(answer: http.client.HTTPResponse) -> http.client.HTTPResponse:
 
 
 def _watch(stack: Stack, until: float) -> dict[str, list[float]]:
-    """The memory, in MiB, of API and worker, a few times a second."""
+    """Memory of the API and the worker, in MiB, a few times a second."""
     seen: dict[str, list[float]] = {"api": [], "worker": []}
     while time.monotonic() < until:
         for name, sizes in seen.items():
             sizes.append(_rss_mib(stack.pids[name]))
-        time.sleep(_LOOK_S)
+        time.sleep(_SAMPLE_S)
     return seen
 
 
@@ -128,23 +128,23 @@ def _rss_mib(pid: int) -> float:
 
 
 def _figures(crowd: Sequence[_Listener]) -> Figures:
-    heard = [each for listener in crowd for each in listener.heard]
+    received = [each for listener in crowd for each in listener.received]
     return {
-        "streams": len(heard),
-        "streams_mixed": sum(each.is_mixed for each in heard),
-        "streams_unequal_to_store": sum(each.is_unequal for each in heard),
+        "streams": len(received),
+        "streams_mixed": sum(each.is_mixed for each in received),
+        "streams_unequal_to_store": sum(each.is_unequal for each in received),
         "errors": sum(listener.errors for listener in crowd),
-        "listeners_at_once": _at_once(heard),
-        "first_byte_ms_p50": statistics.median(1000 * (each.first_at - each.began_at) for each in heard),
+        "listeners_at_once": _at_once(received),
+        "first_byte_ms_p50": statistics.median(1000 * (each.first_at - each.began_at) for each in received),
     }
 
 
-def _at_once(heard: Sequence[_Heard]) -> float:
+def _at_once(received: Sequence[_Received]) -> float:
     """From the first stream's beginning to the last one's."""
-    began = [each.began_at for each in heard]
-    looks = np.arange(min(began), max(began), _LOOK_S) + _LOOK_S
+    began = [each.began_at for each in received]
+    moments = np.arange(min(began), max(began), _SAMPLE_S) + _SAMPLE_S
     return statistics.median(
-        sum(each.first_at <= at <= each.ended_at for each in heard) for at in looks.tolist()
+        sum(each.first_at <= at <= each.ended_at for each in received) for at in moments.tolist()
     )
 
 

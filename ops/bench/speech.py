@@ -1,9 +1,9 @@
 """What the platform leaves of an engine's speed, in a stack of the benchmark's own.
 
 `slow_engine_ratio`: jobs/s through POST /v1/tts ÷ the bare engine's loop, with an engine that takes its time
-(`paced.py`). `embedded_ratio`: the same with espeak, on the same cores; both sides in turns. `job_ms_p50`:
-from a POST's bytes sent to the job's `finished_at`, one client; `engine_ms_p50`: the bare engine's part of
-it, the same text alone, in turns with them. `cpu_ms_*`: a job's CPU by process, of the
+(`paced_engine.py`). `embedded_ratio`: the same with espeak, on the same cores; both sides in turns.
+`job_ms_p50`: from sending a POST's bytes to the job's `finished_at`, one client; `engine_ms_p50`: the bare
+engine's part of it, the same text alone, in turns with them. `cpu_ms_*`: a job's CPU by process, in the
 espeak runs; children of the engine that have spoken and ended are not counted.
 """
 
@@ -21,8 +21,8 @@ from ops.bench.harness.own_stack import own_stack
 from ops.bench.harness.paced_engine import SLOTS, VOICE, PacedEngine
 from ops.bench.harness.posting import Poster, ready
 from ops.stack.running import Stack
-from workers.engines import Engine, Utterance
 from workers.engines.espeak.engine import EspeakEngine
+from workers.engines.protocol import Engine, Utterance
 
 _TEXT = "The quick brown fox jumps over the lazy dog, and then it sleeps in the sun."
 _VOICE = "espeak-ryan"
@@ -32,12 +32,12 @@ _ROUNDS = 7
 _SINGLE_JOBS = 50
 _CLIENTS = 8
 _DONE_S_MAX = 120
-_APART_S = 0.06  # an engine that has spoken readies its next child, which would take from the other's time
-_LOOK_S = 0.2  # seldom: each look takes from what is measured
+_APART_S = 0.06  # an engine prepares its next child after speaking, which would use the other's time
+_POLL_S = 0.2  # rarely: each query takes time from what is measured
 
 
 def speech() -> Figures:
-    """Run all; raises BenchError where a job failed."""
+    """Run all; raises BenchError if a job failed."""
     with own_stack(engines="espeak,ops.bench.harness.paced_engine:engine") as stack:
         fund(stack, credits=_SLOW_JOBS + (_ROUNDS + 1) * _QUICK_JOBS + _SINGLE_JOBS + 100)
         for voice in (VOICE, _VOICE):
@@ -52,7 +52,7 @@ def speech() -> Figures:
 def _embedded(stack: Stack) -> Figures:
     engine = EspeakEngine()
     try:
-        platform_rate(stack, _VOICE, _QUICK_JOBS)  # caches and plans are made
+        platform_rate(stack, _VOICE, _QUICK_JOBS)  # warms caches and plans
         before, rounds = _cpu_ms(stack), list[tuple[float, float]]()
         for _ in range(_ROUNDS):
             rounds.append(
@@ -103,12 +103,12 @@ def platform_rate(stack: Stack, voice: str, jobs: int) -> float:
             if time.time() - began > _DONE_S_MAX:
                 left = done + jobs - now[0]
                 raise BenchError(f"{left} of {jobs} jobs were not completed in {_DONE_S_MAX} s")
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
     return jobs / (now[1] - began)
 
 
 def _completed(connection: psycopg.Connection) -> tuple[int, float]:
-    """How many jobs, and when the last one was."""
+    """The number of completed jobs, and when the last one completed."""
     row = connection.execute(
         "SELECT count(*), coalesce(extract(epoch FROM max(finished_at)), 0)::float8 FROM cv.job"
         " WHERE state = 'completed'"
@@ -117,7 +117,7 @@ def _completed(connection: psycopg.Connection) -> tuple[int, float]:
 
 
 def _singles(stack: Stack) -> Figures:
-    """POST → completed of jobs one after the other, and of each text the engine's own time."""
+    """POST → completed for jobs one after the other, and the engine's own time for each text."""
     jobs_ms, engine_ms, engine = list[float](), list[float](), EspeakEngine()
     try:
         with Poster(stack) as poster, psycopg.connect(stack.database_url, autocommit=True) as connection:
@@ -134,7 +134,7 @@ def _singles(stack: Stack) -> Figures:
 
 
 def finished_at(connection: psycopg.Connection, job: str, *, within_s: float = 10) -> float:
-    """When the job was completed, by the database; raises BenchError where it is not within `within_s`."""
+    """When the job was completed, by the database; raises BenchError if it is not within `within_s`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         row = connection.execute("SELECT finished_at FROM cv.job WHERE id = %s", (job,)).fetchone()

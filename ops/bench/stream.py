@@ -1,8 +1,8 @@
 """How long sound takes from engine to client: the first audio byte over HTTP − the engine's own first chunk.
 
-In a stack of the benchmark's own, with an engine that takes its time (`paced.py`); both times by the same
-clock, in the same run, and the median of `_PROBES`. `first_byte_extra_ms_idle` and `_8`: WAV, alone and while
-8 other streams run; `first_byte_extra_ms_mp3`: MP3, alone. `first_byte_ms_idle`: from the request.
+In a stack of the benchmark's own, with an engine that takes its time (`paced_engine.py`); both times by the
+same clock, in the same run, and the median of `_PROBES`. `first_byte_extra_ms_idle` and `_8`: WAV, alone and
+while 8 other streams run; `first_byte_extra_ms_mp3`: MP3, alone. `first_byte_ms_idle`: from the request.
 """
 
 import json
@@ -34,11 +34,11 @@ _PATH = "/api/v1/tts/generate/stream"
 class _Probe(Struct, frozen=True):
     text: str
     sent_at: float
-    heard_at: float
+    received_at: float
 
 
 def stream() -> Figures:
-    """Run all probes; raises BenchError where a stream failed."""
+    """Run all probes; raises BenchError if a stream failed."""
     with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
         trace = Path(folder) / "trace"
         with own_stack(engines="ops.bench.harness.paced_engine:engine", **{TRACE: str(trace)}) as stack:
@@ -53,7 +53,7 @@ def stream() -> Figures:
         "first_byte_extra_ms_idle": _extra_ms(idle, said_at),
         "first_byte_extra_ms_8": _extra_ms(busy, said_at),
         "first_byte_extra_ms_mp3": _extra_ms(mp3, said_at),
-        "first_byte_ms_idle": statistics.median(1000 * (probe.heard_at - probe.sent_at) for probe in idle),
+        "first_byte_ms_idle": statistics.median(1000 * (probe.received_at - probe.sent_at) for probe in idle),
     }
 
 
@@ -64,7 +64,7 @@ def _times(trace: Path) -> Iterator[tuple[str, float]]:
 
 
 def _extra_ms(probes: list[_Probe], said_at: dict[str, float]) -> float:
-    return statistics.median(1000 * (probe.heard_at - said_at[probe.text]) for probe in probes)
+    return statistics.median(1000 * (probe.received_at - said_at[probe.text]) for probe in probes)
 
 
 def _probes(stack: Stack, name: str, form: str) -> list[_Probe]:
@@ -78,10 +78,10 @@ def _probe(stack: Stack, text: str, form: str) -> _Probe:
         answer = b""
         while not _has_audio(answer):
             answer += _more(api)
-        heard_at = time.monotonic()
+        received_at = time.monotonic()
         while not answer.endswith(b"0\r\n\r\n"):
             answer = answer[-8:] + _more(api)
-    return _Probe(text, sent_at, heard_at)
+    return _Probe(text, sent_at, received_at)
 
 
 def _has_audio(answer: bytes) -> bool:
@@ -94,7 +94,7 @@ def _has_audio(answer: bytes) -> bool:
 
 @contextmanager
 def _others(stack: Stack) -> Generator[None]:
-    """So many clients that listen to one long stream after another."""
+    """So many clients that receive one long stream after another."""
     stopping = threading.Event()
 
     def listen() -> None:

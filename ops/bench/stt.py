@@ -2,8 +2,8 @@
 
 `platform_ratio`: clips/s through POST /transcribe, a few clients at once, ÷ clips/s of the same engine called
 in a loop with samples already decoded; both in turns, in one run, the median of the rounds. `clip_ms_p50`:
-one client, from the first byte sent to the transcript. `realtime_factor`: the bare engine's seconds a second
-of audio.
+one client, from the first byte sent to the transcript. `realtime_factor`: the bare engine's seconds per
+second of audio.
 """
 
 import statistics
@@ -22,9 +22,9 @@ from ops.stack.running import Stack
 from ops.transcribe import TranscribeError, transcribe
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder
 from workers.audio.encoder import wav_header
-from workers.engines import Utterance
 from workers.engines.espeak.engine import SAMPLE_RATE_HZ, EspeakEngine
 from workers.engines.pocketsphinx.engine import PocketsphinxTranscriber
+from workers.engines.protocol import Utterance
 from workers.engines.transcriber import TranscriptionOptions
 
 _SENTENCES = (
@@ -35,18 +35,18 @@ _SENTENCES = (
 )
 _ROUNDS = 3
 _CLIENTS = 4
-_TIMES = 2  # each clip a round
+_TIMES = 2  # each clip per round
 
 
 def stt() -> Figures:
-    """Run all. Raises BenchError where a clip failed."""
+    """Run all. Raises BenchError if a clip failed."""
     with TemporaryDirectory() as folder, own_stack(engines="espeak,pocketsphinx") as stack:
         clips = _spoken(Path(folder))
         sounds = _decoded(clips)
         fund(stack, credits=(_ROUNDS + 2) * _TIMES * len(clips))
         bare = PocketsphinxTranscriber()
         try:
-            _bare_rate(bare, sounds[:1])  # the models are loaded
+            _bare_rate(bare, sounds[:1])  # loads the models
             _platform_rate(stack, clips)
             rounds = [
                 (_bare_rate(bare, sounds * _TIMES), _platform_rate(stack, clips * _TIMES))
@@ -114,11 +114,11 @@ def _platform_rate(stack: Stack, clips: Sequence[Path]) -> float:
 def _seconds(stack: Stack, clip: Path) -> float:
     began = time.monotonic()
     try:
-        transcribe(ApiClient(url=stack.url, api_key=stack.api_key), clip, language=None, report=_unheard)
+        transcribe(ApiClient(url=stack.url, api_key=stack.api_key), clip, language=None, report=_ignore)
     except TranscribeError as error:
         raise BenchError(str(error)) from None
     return time.monotonic() - began
 
 
-def _unheard(_line: str) -> None:
+def _ignore(_line: str) -> None:
     pass

@@ -39,7 +39,7 @@ Measure = Callable[[Stack], float]
 
 
 def versions(other: Path) -> Figures:
-    """Run all rounds. Raises BenchError where a request or a job failed."""
+    """Run all rounds. Raises BenchError if a request or a job failed."""
     engines = "espeak,ops.bench.harness.paced_engine:engine"
     theirs = other / ".venv" / "bin" / "codevoice"
     figures: Figures = {"rounds": _ROUNDS}
@@ -58,7 +58,7 @@ def versions(other: Path) -> Figures:
 
 def _compared(name: str, measure: Measure, ours: Stack, base: Stack) -> Figures:
     for stack in (ours, base):
-        measure(stack)  # caches, plans and connections are made
+        measure(stack)  # warms caches, plans and connections
     pairs = list[tuple[float, float]]()
     for number in range(_ROUNDS):
         order = (ours, base) if number % 2 else (base, ours)
@@ -76,7 +76,7 @@ def _compared(name: str, measure: Measure, ours: Stack, base: Stack) -> Figures:
 
 
 def _posts(stack: Stack) -> float:
-    """To an engine that takes its time, so that none is spoken meanwhile; then they are cancelled."""
+    """Submit to an engine that takes its time, so that none is spoken meanwhile; then cancel the jobs."""
     body = json.dumps({"text": _TEXT, "voice": VOICE})
     head = (
         f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {stack.api_key}\r\n"

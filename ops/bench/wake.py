@@ -1,7 +1,7 @@
 """How soon an idle worker claims a job, and what an idle worker costs.
 
 `claim_ms_*`: from the moment a POST's bytes are sent over an open loopback connection until the job's
-`started_at`, by this machine's clock. `answer_ms_p50`: until its answer is there. `idle_cpu_percent_*`: of
+`started_at`, by this machine's clock. `answer_ms_p50`: until its response arrives. `idle_cpu_percent_*`: of
 one core, over the idle seconds measured first.
 """
 
@@ -56,7 +56,7 @@ def _waits_ms(stack: Stack) -> list[tuple[float, float]]:
 
 
 def _started_at(connection: psycopg.Connection, job: str) -> datetime:
-    time.sleep(0.02)  # out of its way
+    time.sleep(0.02)  # so as not to compete with the claim
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         row = connection.execute("SELECT started_at FROM cv.job WHERE id = %s", (job,)).fetchone()

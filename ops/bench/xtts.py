@@ -1,14 +1,14 @@
 """How fast and how exact our XTTS is beside upstream's, on random weights of the real size.
 
 `python ops/bench/xtts.py --json` needs nothing but torch, coqui-tts and what they import; `codevoice bench
-xtts` is the same. Everything is measured in turns in one run; of several turns the quickest counts, which the
+xtts` is the same. Everything is measured in turns in one run; of several turns the fastest counts, which the
 machine's other work disturbed least. Figures:
 
 rows, rows_equal_upstream      texts decoded in one batch, greedy, fp32; how many had upstream's very tokens
 wave_max_diff                  the largest difference of their samples, full scale being 1
-rows_equal_alone               sampled rows that came out in a batch as alone
-rows_equal_without_graphs      … as in steps padded for CUDA graphs but run without (on a CPU: unpadded)
-rows_equal_upstream_bf16       on a GPU: of the rows, in the precision that serves there
+rows_equal_alone               sampled rows whose result in a batch equals the one alone
+rows_equal_without_graphs      … equals that of steps padded for CUDA graphs but run without (CPU: unpadded)
+rows_equal_upstream_bf16       on a GPU: of the rows, in the precision used there in production
 decode_tokens_s_N              tokens a second of the decoding step at N rows; decode_ratio_N: to one row
 decode_floor_share_N           on a GPU: of the speed its memory allows: weights and cache read once a step
 bandwidth_gb_s                 on a GPU: the memory's, by copying, in this run
@@ -44,7 +44,7 @@ from workers.xtts.vocode import Part, Vocoder
 from workers.xtts.weights import Gpt, gpt_of, load, speakers_of
 
 Figures = dict[str, float]
-SECONDS = 900.0  # after which no more turns are begun
+SECONDS = 900.0  # after which no new turn begins
 TEXTS = (
     "Hello world.",
     "The quick brown fox jumps over a lazy dog while seven wizards mix jars of quartz.",
@@ -73,7 +73,7 @@ def xtts(*, size: Size = FULL, seconds: float = SECONDS) -> Figures:
 
 
 def measured(model: Any, device: torch.device, *, seconds: float) -> Figures:
-    """All figures of a model that is loaded at `device`."""
+    """All figures of a model that is loaded on `device`."""
     bench = _Bench(model, device, began=time.monotonic(), seconds=seconds)
     gpt = model.args
     shape = {"layers": float(gpt.gpt_layers), "width": float(gpt.gpt_n_model_channels)}
@@ -84,7 +84,7 @@ def measured(model: Any, device: torch.device, *, seconds: float) -> Figures:
 
 
 class _Bench:
-    """A model, in upstream's hands and in ours."""
+    """A model, as upstream runs it and as we run it."""
 
     def __init__(self, model: Any, device: torch.device, *, began: float, seconds: float) -> None:
         self._model = model
@@ -100,9 +100,9 @@ class _Bench:
         self._ids = [self._read(text) for text in TEXTS]
 
     def parity(self) -> Figures:
-        """Ours against upstream's, and against ourselves alone."""
+        """Our decoding against upstream's, and against our own without a batch."""
         _say("eight texts, by upstream and by us")
-        torch.backends.cudnn.allow_tf32 = False  # or neither vocoder would be in fp32
+        torch.backends.cudnn.allow_tf32 = False  # else neither vocoder would compute in fp32
         upstream = [self._upstream(n) for n in range(len(TEXTS))]
         rows, waves = self._batch(self._exact)
         figures: Figures = {
@@ -118,7 +118,7 @@ class _Bench:
         return figures
 
     def steps(self) -> Figures:
-        """The decoding step alone, in turns of all numbers of rows."""
+        """The decoding step alone, in turns over all numbers of rows."""
         _say("the decoding step")
         decoders = {count: self._busy(count) for count in _STEP_ROWS}
         turns, a_turn = (40, 10) if self._is_gpu else (12, 1)
@@ -141,7 +141,7 @@ class _Bench:
         return figures
 
     def texts(self) -> Figures:
-        """Whole texts: upstream's one by one, ours many at once; and how soon the first sound comes."""
+        """Whole texts: upstream's one by one, ours many at once; and the time to the first sound."""
         tokens = 4 if not self._is_full else 200 if self._is_gpu else 24
         upstream: list[float] = []
         ours: dict[int, list[float]] = {count: [] for count in _TEXT_ROWS}
@@ -256,20 +256,20 @@ class _Bench:
         return audio_bytes / 2 / SAMPLE_RATE_HZ / took[0]
 
     def _first_audio_ms(self, loop: Loop, *, beside: int) -> float:
-        # Tiny weights decode so quickly that the sound of whole rows would be what is waited for.
+        # Tiny weights decode so quickly that whole rows' vocoding would dominate the wait.
         tokens = self._gpt.audio_tokens_max if self._is_full else 40
         others = [self._script(n, tokens) for n in range(beside)]
         for other in others:
             loop.speak(other)
         if others:
-            time.sleep(3.0 if self._is_full and not self._is_gpu else 0.2)  # their texts are read
-        asked = Script([Piece(tuple(self._read(_HUNDRED)), 60, seed=7)], "bench", live=True)
+            time.sleep(3.0 if self._is_full and not self._is_gpu else 0.2)  # their texts are prefilled
+        script = Script([Piece(tuple(self._read(_HUNDRED)), 60, seed=7)], "bench", live=True)
         began = time.perf_counter()
-        loop.speak(asked)
-        next(iter(asked))
+        loop.speak(script)
+        next(iter(script))
         took = time.perf_counter() - began
-        for script in (asked, *others):
-            script.close()
+        for each in (script, *others):
+            each.close()
         return 1000 * took
 
     # Time
@@ -292,7 +292,7 @@ class _Bench:
 def _decoded(
     gpt: Gpt, rows: Sequence[Row], how: Sampling, capture: Capture | None = None
 ) -> list[torch.Tensor]:
-    """Decode rows together; the latents of each."""
+    """Decode rows together; returns the latents of each."""
     decoder = Decoder(gpt, rows_max=len(rows), how=how, capture=capture)
     decoder.join(rows)
     made: dict[int, torch.Tensor] = {}
@@ -317,7 +317,7 @@ def _apart(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def _bandwidth() -> float:
-    """Bytes a second the GPU's memory moves."""
+    """Bytes per second that the GPU's memory moves."""
     source = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     best = 0.0
@@ -331,7 +331,7 @@ def _bandwidth() -> float:
 
 
 def main() -> None:
-    """By itself, without the rest of CodeVoice."""
+    """Run without the rest of CodeVoice."""
     options = argparse.ArgumentParser(description="XTTS on random weights: ours against upstream's.")
     options.add_argument("--json", action="store_true", help="one JSON object")
     options.add_argument("--size", choices=["full", "tiny"], default="full", help="of the random weights")

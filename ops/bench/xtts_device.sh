@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Our XTTS on a GPU machine that has no package registry, on random weights: one command, ten minutes at most.
+# Our XTTS on a GPU machine without a package registry, on random weights: one command, ten minutes at most.
 #
-#   bash ops/bench/xtts_device.sh wheels WHEELS       where there is a registry: fetch what that machine lacks (17 MB)
-#   bash ops/bench/xtts_device.sh run WHEELS RESULTS  there: RESULTS/xtts.json, and all it said in RESULTS/xtts.log
-#   … run WHEELS RESULTS --size tiny --seconds 1      the rehearsal: every step of it, on any CPU
+#  bash ops/bench/xtts_device.sh wheels WHEELS       with a registry: fetch what that machine lacks (17 MB)
+# bash ops/bench/xtts_device.sh run WHEELS RESULTS  there: RESULTS/xtts.json, and its output in
+# RESULTS/xtts.log
 #
-# The machine must have Python 3.12 and, for it, what a machine for PyTorch mostly has: torch >= 2.11, tokenizers 0.23,
-# huggingface_hub >= 1.31, safetensors, einops, fsspec, lazy_loader, matplotlib, msgpack, numba, psutil, regex, six,
-# scikit-learn, scipy, tensorboard, typer. Not its own transformers: 5.17 fails where torchcodec is a stand-in
-# (workers/xtts/audio.py). PYTHON names another interpreter than python3; THERE another version than 3.12.
+# The machine must have Python 3.12 and, for it, what a PyTorch machine usually has: torch >= 2.11, tokenizers
+# 0.23, huggingface_hub >= 1.31, safetensors, einops, fsspec, lazy_loader, matplotlib, msgpack, numba, psutil,
+# regex, six, scikit-learn, scipy, tensorboard, typer. Its own transformers is not used: 5.17 fails if
+# torchcodec is a stand-in (workers/xtts/audio.py). PYTHON names an interpreter other than python3; THERE a
+# version other than 3.12.
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
@@ -36,7 +37,7 @@ run() {
   shift 2
   mkdir -p "$results"
   site="$(mktemp -d)"
-  # shellcheck disable=SC2064  # the folder that is now meant
+  # shellcheck disable=SC2064  # the current folder's value
   trap "rm -rf '$site'" EXIT
   for wheel in "$wheels"/*.whl; do
     if [ -e "$wheel" ]; then "$PYTHON" -m zipfile -e "$wheel" "$site"; fi

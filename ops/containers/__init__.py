@@ -1,1 +1,1 @@
-"""Images, and what runs inside them alone."""
+"""Container images, and code that runs only inside them."""

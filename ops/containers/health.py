@@ -1,4 +1,4 @@
-"""`python -m ops.containers.health URL`: exit status 0 where it answers 200; an image has no curl."""
+"""`python -m ops.containers.health URL`: exit status 0 if the URL answers 200; the image has no curl."""
 
 import sys
 import urllib.request
@@ -8,7 +8,7 @@ _ANSWER_S = 2.5
 
 
 def main(url: str) -> int:
-    """Ask once."""
+    """Send one request."""
     try:
         with urllib.request.urlopen(url, timeout=_ANSWER_S) as answer:  # noqa: S310 # nosec B310 - given by the image
             return 0 if answer.status == 200 else 1

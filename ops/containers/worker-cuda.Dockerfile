@@ -15,7 +15,7 @@ FROM python:3.11.13-slim-bookworm
 ENV PATH=/opt/codevoice/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 \
     CODEVOICE_METRICS_HOST=0.0.0.0 CODEVOICE_METRICS_PORT=9464 HOME=/tmp \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-# A new volume takes the owner of the folder it is mounted at.
+# A new volume takes the owner of the folder on which it is mounted.
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin codevoice && \
     install -d -o 10001 -g 10001 /models
 COPY --from=build /opt/codevoice /opt/codevoice

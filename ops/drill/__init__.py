@@ -1,1 +1,1 @@
-"""Fire drills: real faults in a running stack, and a real Prometheus that sees each alert come and go."""
+"""Alert drills: real faults in a running stack, and a real Prometheus that sees each alert fire and clear."""

@@ -1,7 +1,7 @@
-"""`python -m ops.drill [--short]`: stage every fault that an alert is for, in a stack of the drill's own.
+"""`python -m ops.drill [--short]`: stages the fault behind every alert, in a stack of the drill's own.
 
-Prints a JSON object an alert on stdout; exit status 1, with the reason on stderr, where one did not come, did
-not go, or came unasked. Needs Debian's prometheus; as root it also fills a disk.
+Prints one JSON object per alert on stdout; the exit status is 1, with the reason on stderr, if an alert did
+not fire, did not clear, or fired without its fault. Needs Debian's prometheus; as root it also fills a disk.
 """
 
 import sys
@@ -15,7 +15,7 @@ from ops.drill.run import drill
 
 
 def main() -> int:
-    """Hold one drill."""
+    """Run one drill."""
 
     def report(line: str) -> None:
         print(f"drill: {line}", file=sys.stderr, flush=True)

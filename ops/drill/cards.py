@@ -1,4 +1,4 @@
-"""A GPU that is not there, shown as the exporter shows real ones."""
+"""A simulated GPU, exported like a real one."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,47 +10,47 @@ from prometheus_client import CollectorRegistry, start_http_server
 from ops import collectors
 from ops.exporter import Exporter, Look
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 class Card:
-    """NVIDIA's library with one card; `used` of its 100 bytes are in use."""
+    """Imitates NVIDIA's library with one card; `used` of its 100 bytes are in use."""
 
     class NVMLError(Exception):
-        """The library's."""
+        """The library's error class."""
 
     class NVMLError_NotSupported(NVMLError):
-        """The library's."""
+        """The library's error class."""
 
     def __init__(self) -> None:
         self.used = 40
 
     def nvmlInit(self) -> None:
-        """Always well."""
+        """Always succeeds."""
 
     def nvmlDeviceGetCount(self) -> int:
-        """One."""
+        """One card."""
         return 1
 
     def nvmlDeviceGetHandleByIndex(self, n: int) -> int:
-        """Its number."""
+        """The card's number."""
         return n
 
     def nvmlDeviceGetMemoryInfo(self, _device: int) -> Any:
-        """As set."""
+        """The configured use."""
         return SimpleNamespace(used=self.used, total=100)
 
     def nvmlDeviceGetUtilizationRates(self, _device: int) -> Any:
-        """Half."""
+        """Always half."""
         return SimpleNamespace(gpu=50)
 
 
 @contextmanager
 def shown(card: Card) -> Generator[str]:
-    """The address of its metrics, for the block."""
+    """Export the card's metrics during the block; yields their address."""
     see = collectors.gpus(card)
     assert see is not None
-    registry, exporter = CollectorRegistry(), Exporter([Look("gpus", _LOOK_S, see)])
+    registry, exporter = CollectorRegistry(), Exporter([Look("gpus", _POLL_S, see)])
     registry.register(exporter)
     exporter.start()
     server, thread = start_http_server(0, "127.0.0.1", registry)

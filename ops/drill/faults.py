@@ -1,4 +1,4 @@
-"""The faults of a drill: what is done to a running stack, how it is undone, which alerts must tell of it."""
+"""The faults of a drill: what is done to a running stack, how it is undone, which alerts must fire."""
 
 import os
 import subprocess
@@ -16,9 +16,9 @@ from ops.drill.cards import Card
 from ops.drill.site import Load, Site
 from ops.stack.running import running_stack
 
-_FROZEN_S = 11.0  # longer than ten seconds, after which a worker counts as gone, and first audio as slow
+_FROZEN_S = 11.0  # longer than ten seconds, after which a worker counts as lost, and first audio as slow
 _SPIKE = 20_000  # credits
-_LONG = 8  # jobs at work when a worker dies
+_LONG = 8  # jobs running when a worker is killed
 _BROKEN_STREAMS = 21
 _BREAK_OFF = """SELECT cv.break_off_v2(id, owner, 'api') FROM cv.job WHERE state IN ('queued', 'processing')
   AND params ->> 'text' = 'please slow' ORDER BY created_at DESC LIMIT %(jobs)s"""
@@ -26,7 +26,7 @@ _ONCE_MORE = "UPDATE cv.wallet SET paid = paid + %(micro)s, issued = issued + %(
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """`alerts` fire while it lasts, `afterwards` once it is undone. `passes`: only time clears them."""
+    """`alerts` fire while it lasts, `afterwards` once it is undone. `passes`: they clear only with time."""
 
     name: str
     alerts: tuple[str, ...]
@@ -37,7 +37,7 @@ class Fault(Struct, frozen=True, kw_only=True):
 
 
 def faults(site: Site, card: Card) -> list[list[Fault]]:
-    """All there are; those of one list go together, the lists one after the other."""
+    """All faults; those of one list are staged together, the lists one after the other."""
     disk = [_full_disk(site)] if site.has_disk else []
     return [
         [_granted(site), _spent(site)],
@@ -51,7 +51,7 @@ def faults(site: Site, card: Card) -> list[list[Fault]]:
 
 
 def short(site: Site, card: Card) -> list[list[Fault]]:
-    """The quickest of each kind: money, machines, users, stores; all at once."""
+    """The fastest of each kind: credits, machines, users, stores; all at once."""
     return [[_tampered(site), _full_card(card), _strangers(site), _no_redis(site)]]
 
 
@@ -67,7 +67,7 @@ def _granted(site: Site) -> Fault:
 def _spent(site: Site) -> Fault:
     def begin() -> None:
         _price(site, str(_SPIKE))
-        for _ in range(5):  # the API hears of prices within a second or two
+        for _ in range(5):  # the API reads new prices within a second or two
             site.post("Dear.", voice="espeak-ryan")
             time.sleep(0.5)
 
@@ -81,7 +81,7 @@ def _spent(site: Site) -> Fault:
 
 
 def _price(site: Site, credits: str) -> None:
-    """Of espeak's speech: the load's engine costs what it did."""
+    """Set the price of espeak's speech; the load's engine keeps its price."""
     addresses = {"DATABASE_URL": site.stack.database_url, "REDIS_URL": site.stack.redis_url}
     codevoice = Path(sys.executable).with_name("codevoice")
     command = (
@@ -259,7 +259,7 @@ def _frozen_exporter(site: Site) -> Fault:
 
 
 def _signal(site: Site, number: int, prefix: str) -> None:
-    """To every process of the stack whose name begins so."""
+    """Send a signal to every process of the stack whose name begins with `prefix`."""
     for name, pid in running_stack({"CODEVOICE_HOME": str(site.home)}).pids.items():
         if name.startswith(prefix):
             os.kill(pid, number)

@@ -17,15 +17,15 @@ from ops.processes.listener import get
 from ops.processes.program import die_with_us
 from ops.stack.embedded import free_port
 
-FACTOR = 60  # by which times are shortened: a minute is a second
-_WINDOW_S_MIN = 4  # a rate needs scrapes to look at
+FACTOR = 60  # divides all times: a minute becomes a second
+_WINDOW_S_MIN = 4  # a rate needs several scrapes
 _FOR_S_MIN = 1
 _SCRAPE_S = 1
 _READY_S_MAX = 30.0
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _RULES = Path(__file__).parents[1] / "prometheus"
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# Ages that are compared with metrics: also times. The others (10 s to first audio) are staged at full length.
+# Ages compared with metrics are times too. The others (10 s to first audio) are staged at full length.
 _AGES = {
     "codevoice_queue_oldest_job_age_seconds) > 60": "codevoice_queue_oldest_job_age_seconds) > 1",
     "codevoice_ledger_audit_timestamp_seconds) > 3600": "codevoice_ledger_audit_timestamp_seconds) > 60",
@@ -33,7 +33,7 @@ _AGES = {
 
 
 class DrillError(Exception):
-    """The drill failed, or cannot be held here; the message says why."""
+    """The drill failed, or cannot run here; the message gives the reason."""
 
 
 class _Alert(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Prometheus:
         self._url = url
 
     def firing(self) -> set[str]:
-        """Names of the alerts that fire now; none while it does not answer."""
+        """Names of the alerts that fire now; empty while it does not answer."""
         answer = get(self._url, "/api/v1/alerts")
         alerts = msgspec.json.decode(answer, type=_Answer).data.alerts if answer else []
         return {alert.labels["alertname"] for alert in alerts if alert.state == "firing"}
@@ -67,7 +67,7 @@ class Prometheus:
         while get(self._url, "/-/ready") is None:
             if time.monotonic() > deadline:
                 raise DrillError("Prometheus did not start")
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def prometheus(folder: Path, targets: Sequence[str]) -> Generator[Prometheus]:
 
 
 def shortened(folder: Path, name: str) -> Path:
-    """One of our rule files, every time in it divided by FACTOR; nothing else is changed."""
+    """One of our rule files with every time in it divided by FACTOR; nothing else is changed."""
     text = (_RULES / name).read_text(encoding="utf-8")
     text = re.sub(r"(?<=for: )(\d+)([smhd])\b", lambda found: _divided(found, _FOR_S_MIN), text)
     text = re.sub(r"(?<=\[)(\d+)([smhd])(?=\])", lambda found: _divided(found, _WINDOW_S_MIN), text)
@@ -136,5 +136,5 @@ def await_alerts(
             raise DrillError(f"did not {what} within {within_s:g} s: {', '.join(sorted(missing))}")
         up = server.firing()
         seen |= {name: now for name in missing if (name in up) == firing}
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return seen

@@ -1,4 +1,4 @@
-"""One drill from beginning to end: load, faults, and how long each alert took to come and to go."""
+"""One drill from beginning to end: load, faults, and how long each alert took to fire and to clear."""
 
 import re
 import tempfile
@@ -24,7 +24,7 @@ _CLEARS_S_MAX = 120.0
 
 
 class Staged(Struct, frozen=True):
-    """An alert that came and went."""
+    """An alert that fired and cleared."""
 
     alert: str
     fault: str
@@ -36,7 +36,7 @@ Groups = list[list[Fault]]
 
 
 def drill(choose: Callable[[Site, Card], Groups], report: Callable[[str], None]) -> list[Staged]:
-    """Stage the faults chosen. Raises DrillError: an alert does not come, does not go, or comes unasked."""
+    """Stage the chosen faults. Raises DrillError: an alert does not fire or clear, or fires unexpectedly."""
     card = Card()
     with tempfile.TemporaryDirectory(prefix="codevoice-drill-") as folder, site() as made, shown(card) as gpu:
         fund(made.stack, credits=_CREDITS)
@@ -54,7 +54,7 @@ def drill(choose: Callable[[Site, Card], Groups], report: Callable[[str], None])
 
 
 def _await_seen(made: Site) -> None:
-    """The credits that the drill began with are no rise."""
+    """Wait until the exporter shows the initial credits, which must not count as a rise."""
     deadline = time.monotonic() + _FIRES_S_MAX
     while _credits_shown(made) < 0.9 * _CREDITS:
         if time.monotonic() > deadline:
@@ -69,7 +69,7 @@ def _credits_shown(made: Site) -> float:
 
 
 def _await_quiet(server: Prometheus) -> None:
-    """Under load alone nothing fires, once the first scrapes have come."""
+    """Check that under load alone nothing fires, once the first scrapes have come."""
     began = quiet_since = time.monotonic()
     while (now := time.monotonic()) < quiet_since + _QUIET_S:
         if found := server.firing():
@@ -80,7 +80,7 @@ def _await_quiet(server: Prometheus) -> None:
 
 
 def _stage(groups: Groups, server: Prometheus, report: Callable[[str], None]) -> list[Staged]:
-    """Group by group; those that time alone clears are looked at again in the end."""
+    """Group by group; alerts that only time clears are checked again at the end."""
     staged: list[Staged] = []
     passing: list[_Held] = []
     for group in groups:
@@ -95,7 +95,7 @@ def _stage(groups: Groups, server: Prometheus, report: Callable[[str], None]) ->
 
 
 class _Held(Struct, frozen=True):
-    """A group of faults that have been: when by the monotonic clock."""
+    """A group of faults that is over; times by the monotonic clock."""
 
     begun: dict[str, tuple[str, float]]  # by alert: the fault, and when it began
     fired: dict[str, float]

@@ -1,4 +1,4 @@
-"""The stack a drill is held in: its stores can be stopped, its disk is small, its callers never end."""
+"""The stack of a drill: its stores can be stopped, its disk is small, its load is continuous."""
 
 import http.client
 import json
@@ -48,14 +48,14 @@ class Store:
             time.sleep(0.02)
 
     def down(self) -> None:
-        """Stop it; harmless where it is."""
+        """Stop it; harmless if it is stopped."""
         if self._process.poll() is None:
             self._process.send_signal(self._program.stop_signal)
             self._process.wait(_READY_S)
 
 
 class Site(Struct, frozen=True):
-    """The stack and what can be done to it. `has_disk`: its objects have a small disk of their own."""
+    """The stack and the operations on it. `has_disk`: its objects have a small disk of their own."""
 
     stack: Stack
     home: Path
@@ -65,7 +65,7 @@ class Site(Struct, frozen=True):
     has_disk: bool
 
     def post(self, text: str, *, key: str | None = None, voice: str = VOICE) -> int:
-        """One POST /v1/tts, with the account's key unless another is given; its status, 0: no answer."""
+        """One POST /v1/tts, with the account's key unless another is given; its status, 0: no response."""
         connection = http.client.HTTPConnection(urlsplit(self.stack.url).netloc, timeout=_ANSWER_S_MAX)
         headers = {"X-API-Key": key or self.stack.api_key, "Content-Type": "application/json"}
         try:
@@ -78,7 +78,7 @@ class Site(Struct, frozen=True):
 
 
 class Load:
-    """The same request again and again, ten a second; with a key that nobody has where not `known`."""
+    """The same request repeatedly, ten a second; with a key that does not exist if not `known`."""
 
     def __init__(self, site: Site, text: str, *, known: bool = True) -> None:
         self._site = site
@@ -88,12 +88,12 @@ class Load:
         self._callers = [threading.Thread(target=self._ask, daemon=True) for _ in range(2)]
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
         for caller in self._callers:
             caller.start()
 
     def stop(self) -> None:
-        """End, once the last request is answered."""
+        """Stop, once the last request is answered."""
         self._stopping.set()
         for caller in self._callers:
             caller.join(_ANSWER_S_MAX)
@@ -105,7 +105,7 @@ class Load:
 
 @contextmanager
 def site() -> Generator[Site]:
-    """A stack with an engine that obeys, quick to notice everything; removed at the end."""
+    """A stack with a controllable engine and short intervals; removed at the end."""
     with tempfile.TemporaryDirectory(prefix="codevoice-drill-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # Postgres may run as another account
@@ -157,19 +157,19 @@ def _stores(folder: Path) -> Generator[tuple[Store, Store, dict[str, str]]]:
 
 @contextmanager
 def _disk(folder: Path) -> Generator[bool]:
-    """A small disk in memory, where we may make one; else a plain folder."""
+    """A small disk in memory if we may mount one; else a plain folder."""
     folder.mkdir()
-    mounted = os.geteuid() == 0 and _told(
+    mounted = os.geteuid() == 0 and _succeeds(
         "mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "drill", folder
     )
     try:
         yield mounted
     finally:
         if mounted:
-            _told("umount", "--lazy", folder)
+            _succeeds("umount", "--lazy", folder)
 
 
-def _told(*command: str | Path) -> bool:
+def _succeeds(*command: str | Path) -> bool:
     with suppress(FileNotFoundError):
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     return False

@@ -1,4 +1,4 @@
-"""The listening socket, bound before anything is started, so that a taken port costs no time."""
+"""The listening socket, bound before anything else starts, so that a taken port is reported at once."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-_BACKLOG = 2048  # also what waits while the API is started again
+_BACKLOG = 2048  # also holds connections while the API restarts
 _ANSWER_S = 1.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 # nosec B104 - read, not bound
 
@@ -19,7 +19,7 @@ class ListenError(Exception):
 
 
 class Listener(Struct, frozen=True, kw_only=True):
-    """A socket that listens, by its descriptor, and how this machine reaches it."""
+    """A listening socket, by its descriptor, and its URL on this machine."""
 
     fd: int
     url: str
@@ -57,7 +57,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def lacks(url: str) -> list[str] | None:
-    """What the API at `url` says that it lacks; None where it does not answer within a second."""
+    """What the API at `url` reports as missing; None if it does not answer within a second."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_S)
     try:
         connection.request("GET", "/health/ready")
@@ -70,7 +70,7 @@ def lacks(url: str) -> list[str] | None:
 
 
 def get(url: str, path: str) -> bytes | None:
-    """The body of a 200 answer; None for any other, or none within a second."""
+    """The body of a 200 response; None for any other, or for none within a second."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_S)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""An account for a program that refuses to run as root, when we are root. Nothing is copied or opened up."""
+"""Runs a program that refuses to run as root under another account. No files are copied or made readable."""
 
 import os
 import pwd
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-# The kernel drops the request to die with us at a change of account, so it is made again after that.
-# sh, in the same process, sees whether we died in between.
+# The kernel drops the parent-death signal at a change of account, so it is requested again after that. sh, in
+# the same process, checks whether we died in between.
 _IF_PARENT_LIVES = ("/bin/sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 
 
 class NoAccount(Exception):
-    """Root cannot give up being root here."""
+    """Root cannot switch to another account here."""
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -36,9 +36,9 @@ class Account(Struct, frozen=True, kw_only=True):
         return (*self.prefix, *bound, *program)
 
     def own(self, folder: Path) -> None:
-        """Make `folder` and all in it this account's, where it is not; a no-op unless we are root."""
+        """Make `folder` and its content this account's, if it is not; a no-op unless we are root."""
         if self.changes and folder.stat().st_uid != self.uid:
-            for path in (*folder.rglob("*"), folder):  # itself last: it tells that all is done
+            for path in (*folder.rglob("*"), folder):  # itself last: its owner marks completion
                 os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
@@ -53,11 +53,11 @@ def account_for(program: Path, folder: Path) -> Account:
 
 
 def _candidates() -> Iterator[Account]:
-    """Least rights first."""
+    """The candidates, with the fewest rights first."""
     uid, gid = _nobody()
     nobody = ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
     yield Account(uid=uid, gid=gid, prefix=(*nobody, "--"), changes=True)
-    # A closed folder above the program or its files (a home is 0700) takes one capability: to look, or,
+    # A closed folder above the program or its files (a home is 0700) requires one capability: to search, or,
     # in containers that withhold it, to override. no_setuid_fixup lets access() count it too.
     for capability in ("+dac_read_search", "+dac_override"):
         with_it = ("--securebits", "+no_setuid_fixup", "--inh-caps", capability, "--ambient-caps", capability)

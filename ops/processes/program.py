@@ -1,4 +1,4 @@
-"""A program to run, and its process: in a session of its own, bound to our life, its output in a log."""
+"""A program to run, and its process: in a session of its own, killed when we die, its output in a log."""
 
 import ctypes
 import os
@@ -19,41 +19,41 @@ Renewed = Literal["never", "beside", "after"]  # when a successor starts: before
 
 
 class Program(Struct, frozen=True, kw_only=True):
-    """What to run, how to see that it serves, and how to end it."""
+    """What to run, how to see that it is ready, and how to end it."""
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     log: Path | None  # None: our own stderr
-    is_ready: Callable[[int], bool]  # given its process id
+    is_ready: Callable[[int], bool]  # called with its process id
     stop_signal: signal.Signals = signal.SIGTERM
-    death_signal: signal.Signals = signal.SIGKILL  # when we die: nobody is left to insist
+    death_signal: signal.Signals = signal.SIGKILL  # when we die, since no supervisor is left to kill it
     grace_s: float = 2.0
-    wave: int = 0  # those of one wave are stopped together, the highest wave first
+    wave: int = 0  # programs of one wave are stopped together, the highest wave first
     fds: tuple[int, ...] = ()  # inherited, under the same numbers
-    before: Callable[[], None] = lambda: None  # each start
-    # Whether one that keeps dying before it was ever ready ends all. One that was ready once is started again
-    # for ever, ever more slowly: what ends it, a full disk for example, may pass.
+    before: Callable[[], None] = lambda: None  # called before each start
+    # Whether a program that keeps dying before it was ever ready ends everything. One that was ready once is
+    # restarted for ever, ever more slowly: the cause, a full disk for example, may pass.
     gives_up: bool = True
-    final: frozenset[int] = frozenset()  # exit statuses that starting again would not mend
-    optional: bool = False  # where it cannot run, or keeps dying, the others go on without it
-    once: bool = False  # when it has ended, that is that
-    planned: frozenset[int] = frozenset()  # those that ask for it, at once
-    tells_ready: bool = False  # by a line on the descriptor CODEVOICE_READY_FD
+    final: frozenset[int] = frozenset()  # exit statuses that a restart would not fix
+    optional: bool = False  # if it cannot run, or keeps dying, the others continue without it
+    once: bool = False  # not restarted after it has ended
+    planned: frozenset[int] = frozenset()  # exit statuses that request a restart at once
+    notifies_ready: bool = False  # by a line on the descriptor CODEVOICE_READY_FD
     renewed: Renewed = "never"
-    leave_signal: signal.Signals = signal.SIGTERM  # tells one that is renewed to end in its own time
-    leave_s: float = 0.0  # it has so long, then it is stopped
+    leave_signal: signal.Signals = signal.SIGTERM  # asks a replaced process to end when its work is done
+    leave_s: float = 0.0  # it has this long, then it is stopped
 
 
 def spawn(program: Program) -> "subprocess.Popen[bytes]":
-    """Start `program` in a session of its own, its output appended to its log, bound to our life."""
+    """Start `program` in a session of its own, its output appended to its log; it dies when we die."""
     program.before()
     trim(program.log)
     with program.log.open("ab") if program.log else nullcontext() as log:
         return subprocess.Popen(
             program.argv,
             env=dict(program.env),
-            cwd="/",  # the one folder every account can be in
+            cwd="/",  # the one folder every account can use
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -69,45 +69,45 @@ def die_with_us(number: signal.Signals) -> Callable[[], None]:
 
     def ask_kernel() -> None:
         prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # died before we asked
+        if os.getppid() != parent:  # died before the request
             os._exit(1)
 
     return ask_kernel
 
 
 def has_ended(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether it ended; leaves its process id taken, so that its group can still be killed safely."""
+    """Whether it ended; keeps its process id reserved, so that its group can still be killed safely."""
     if process.returncode is not None:
         return True
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill what is left of the process and of all it started in its session; collect it."""
+    """Kill what is left of the process and of all it started in its session, and reap it."""
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def trim(log: Path | None) -> None:
-    """Move a log over LOG_BYTES_MAX aside, over the last one; its writers, who append, go on at 0."""
+    """Rotate a log over LOG_BYTES_MAX, replacing the previous one; its writers, who append, continue at 0."""
     if log and log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-        with suppress(OSError):  # a full disk: better no copy than a longer log
+        with suppress(OSError):  # a full disk: losing the copy is better than a longer log
             shutil.copyfile(log, log.with_suffix(".log.1"))
         os.truncate(log, 0)
 
 
 def how(code: int) -> str:
-    """A process's status, for people."""
+    """A process's exit status as text."""
     return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
 
 
 def end_of(log: Path | None, lines: int = 12) -> str:
-    """The last lines of a log, to go on a message with."""
+    """The last lines of a log, as the end of a message."""
     return f"; the end of {log}:\n{tail(log, lines)}" if log else ""
 
 
 def tail(log: Path | None, lines: int) -> str:
-    """The last lines of a log; empty where there is none."""
+    """The last lines of a log; empty if there is none."""
     text = log.read_bytes()[-8000:].decode(errors="replace") if log and log.exists() else ""
     return "\n".join(text.splitlines()[-lines:])

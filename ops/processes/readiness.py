@@ -1,4 +1,4 @@
-"""How a program tells its supervisor that it serves: a line through a pipe (s6's notification)."""
+"""How a program notifies its supervisor of readiness: a line through a pipe (s6's protocol)."""
 
 import os
 from collections.abc import Generator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 
 class Readiness:
-    """Our end of one process's pipe."""
+    """The supervisor's end of one process's pipe."""
 
     def __init__(self) -> None:
         self._fd = -1
-        self._told = b""
+        self._line = b""
 
     @contextmanager
-    def telling(self) -> Generator[int]:
-        """The other end, open for the block: to be inherited by the process."""
+    def child_end(self) -> Generator[int]:
+        """The process's end, open for the block, to be inherited."""
         self._fd, theirs = os.pipe()
         os.set_blocking(self._fd, False)
         try:
@@ -22,18 +22,18 @@ class Readiness:
         finally:
             os.close(theirs)
 
-    def is_told(self) -> bool:
-        """Whether the line has come."""
-        if self._fd >= 0 and not self._told:
+    def is_notified(self) -> bool:
+        """Whether the line has arrived."""
+        if self._fd >= 0 and not self._line:
             try:
-                self._told = os.read(self._fd, 1)
+                self._line = os.read(self._fd, 1)
             except BlockingIOError:
                 return False
             self.close()
-        return bool(self._told)
+        return bool(self._line)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close the pipe."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -1,4 +1,4 @@
-"""INT, TERM, HUP and USR1 as something to wait for, so that a stop is clean whatever it interrupts."""
+"""SIGINT, SIGTERM, SIGHUP and SIGUSR1 as something to wait for, so that every stop is clean."""
 
 import select
 import signal
@@ -12,18 +12,19 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop(BaseException):
-    """A signal asked to stop. No Exception, so that nothing that mends errors swallows it."""
+    """A signal requested a stop. Not an Exception, so that no error handler swallows it."""
 
 
 class Signals:
-    """Counts the requests to stop, notes one to renew (USR1); wakes `wait` for them and for a child's end.
+    """Counts requests to stop, records a request to renew (USR1); wakes `wait` for them and for a child's
+    end.
 
     A context manager for the main thread. Outside of `with` it counts nothing and `wait` only sleeps.
     """
 
     def __init__(self) -> None:
-        self.asked = 0
-        self.renewal_asked = False
+        self.stop_requests = 0
+        self.renewal_requested = False
         self._raising = False
         self._wake: socket.socket | None = None
 
@@ -34,7 +35,7 @@ class Signals:
         self._old_fd = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         self._old = {number: signal.signal(number, self._ask) for number in _STOPPING}
         self._old[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._ask_renewal)
-        # Python writes to the waking socket only for signals that have a handler.
+        # Python writes to the wake-up socket only for signals that have a handler.
         self._old[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, _do_nothing)
         return self
 
@@ -55,13 +56,13 @@ class Signals:
             self._wake.recv(4096)
 
     def check(self) -> None:
-        """Raise Stop where a stop was asked for."""
-        if self.asked:
+        """Raise Stop if a stop was requested."""
+        if self.stop_requests:
             raise Stop
 
     @contextmanager
     def raising(self) -> Generator[None]:
-        """A stop raises Stop at once in here: for calls that block elsewhere than in `wait`."""
+        """Inside the block a stop raises Stop at once: for calls that block elsewhere than in `wait`."""
         self._raising = True
         try:
             self.check()
@@ -70,13 +71,13 @@ class Signals:
             self._raising = False
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked += 1
+        self.stop_requests += 1
         if self._raising:
-            self._raising = False  # the next one must not interrupt the cleaning up
+            self._raising = False  # the next one must not interrupt the clean-up
             raise Stop
 
     def _ask_renewal(self, _number: int, _frame: FrameType | None) -> None:
-        self.renewal_asked = True
+        self.renewal_requested = True
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

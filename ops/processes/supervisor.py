@@ -1,8 +1,8 @@
 """Child processes that are kept running, stopped in order, and never outlive this process.
 
-Linux only: each child is in a session of its own, so that a terminal's Ctrl-C reaches us alone, and asks
-the kernel for a signal at our death, so that not even kill -9 leaves one behind. That request belongs to
-the thread that starts the child: use a Supervisor from the main thread only.
+Linux only: each child is in a session of its own, so that a terminal's Ctrl-C reaches only this process, and
+requests a signal at our death from the kernel, so that even kill -9 leaves none behind. That request belongs
+to the thread that starts the child: use a Supervisor from the main thread only.
 """
 
 import math
@@ -19,24 +19,24 @@ from ops.processes.signals import Signals
 
 DEATHS_A_MINUTE_MAX = 5
 BACKOFF_S_MAX = 10.0
-RENEWAL_S_MAX = 120.0  # for a successor to be ready
+RENEWAL_S_MAX = 120.0  # for a successor to become ready
 _BACKOFF_S = 0.1  # after the first death in a while, doubled for each further one
-_REMEMBERED_S = 60.0  # a death; where nobody gives up, each for longer than the longest pause
+_REMEMBERED_S = 60.0  # how long a death counts; for programs never given up, longer than the longest pause
 _POLL_S = 0.02
 _TRIM_S = 60.0
 _HURRIED_S = 0.3
 
 
 class Crashed(Exception):
-    """A program does not stay up, or does not become ready; the message holds the end of its log."""
+    """A program does not stay up, or does not become ready; the message has the end of its log."""
 
 
 class Hopeless(Crashed):
-    """A program ended with a status that says: do not start me again."""
+    """A program ended with a status that means: do not restart."""
 
 
 class Supervisor:
-    """Keeps programs running. `changed` gets the process ids by name, `report` a line for people."""
+    """Keeps programs running. `changed` gets the process ids by name, `report` a line of text."""
 
     def __init__(
         self,
@@ -52,18 +52,18 @@ class Supervisor:
         self._leaving: list[_Child] = []
 
     def start(self, program: Program) -> None:
-        """Start `program`, and again whenever it dies while this supervisor waits or watches."""
+        """Start `program`, and restart it whenever it dies while this supervisor waits or watches."""
         self._children[program.name] = _Child(program)
         self._changed(self.pids())
 
     def pids(self) -> dict[str, int]:
-        """Process ids of what runs now, by name."""
+        """Process ids of the running programs, by name."""
         return {name: child.process.pid for name, child in self._children.items() if child.process}
 
     def wait_ready(self, name: str, *, seconds: float) -> bool:
         """Return when that program is ready; raises Crashed after `seconds`, Stop on a signal.
 
-        False: an optional one that is not ready, of which a line was reported.
+        False: an optional program is not ready, which was reported.
         """
         child = self._children[name]
         deadline = time.monotonic() + seconds
@@ -76,19 +76,19 @@ class Supervisor:
                     raise Crashed(f"{late}{end_of(child.program.log)}")
                 self._report(f"{late}: going on without it")
                 return False
-            self._look()
+            self._poll()
         return True
 
     def watch(self) -> None:
-        """Restart what dies, renew all when asked. A signal raises Stop.
+        """Restart what dies, renew all when requested. A signal raises Stop.
 
-        One that keeps dying without having been ready raises Crashed, if it gives up.
+        A program that keeps dying without having been ready raises Crashed, if it gives up.
         """
         while True:
             self._signals.check()
             self.mend()
-            if self._signals.renewal_asked:
-                self._signals.renewal_asked = False
+            if self._signals.renewal_requested:
+                self._signals.renewal_requested = False
                 self.renew()
             for child in self._children.values():
                 trim(child.program.log)
@@ -97,9 +97,9 @@ class Supervisor:
             self._signals.wait(max(0.0, wait_s))
 
     def renew(self) -> None:
-        """Put a new process in the place of each that may be renewed, one after the other.
+        """Replace the process of each renewable program, one after the other.
 
-        Where a new one does not become ready the old one stays, those after it too, and that is reported.
+        If a new one does not become ready, the old one stays, and so do those after it; that is reported.
         """
         for name, child in list(self._children.items()):
             if child.program.renewed == "never":
@@ -120,7 +120,7 @@ class Supervisor:
                 if new.has_ended() or time.monotonic() > deadline:
                     new.kill()
                     return False
-                self._look()
+                self._poll()
         except BaseException:
             new.kill()
             raise
@@ -138,17 +138,17 @@ class Supervisor:
                 return False
             if child.process is old:
                 child.hurry()
-            self._look()
+            self._poll()
         return True
 
-    def _look(self) -> None:
-        """What is to be done while something is waited for."""
+    def _poll(self) -> None:
+        """What must be done during any wait."""
         self._signals.check()
         self.mend()
         self._signals.wait(_POLL_S)
 
     def stop(self) -> None:
-        """End all programs, wave by wave, each within its grace; then kill what is left of it."""
+        """End all programs, wave by wave, each within its grace period; then kill what is left."""
         children = [child for child in (*reversed(self._children.values()), *self._leaving) if child.process]
         for wave in sorted({child.program.wave for child in children}, reverse=True):
             self._end([child for child in children if child.program.wave == wave])
@@ -156,7 +156,7 @@ class Supervisor:
         self._leaving.clear()
 
     def mend(self) -> None:
-        """Note who died, start whose time has come; raises Crashed for what keeps dying. Does not wait."""
+        """Record deaths, start what is due; raises Crashed for a program that keeps dying. Does not wait."""
         for child in self._children.values():
             if child.process and has_ended(child.process):
                 if line := child.bury():
@@ -175,7 +175,7 @@ class Supervisor:
             child.send(child.program.stop_signal)
         while children:
             ended_s = time.monotonic() - asked_at
-            hurried = self._signals.asked > 1
+            hurried = self._signals.stop_requests > 1
             for child in [c for c in children if c.is_done(ended_s, hurried=hurried)]:
                 child.kill()
                 children.remove(child)
@@ -196,47 +196,47 @@ class _Child:
         self.restart()
 
     def restart(self) -> None:
-        if not self.program.tells_ready:
+        if not self.program.notifies_ready:
             self.process = spawn(self.program)
             return
         self._ready.close()
         self._ready = Readiness()
-        with self._ready.telling() as fd:
+        with self._ready.child_end() as fd:
             env = {**self.program.env, "CODEVOICE_READY_FD": str(fd)}
-            told = msgspec.structs.replace(self.program, env=env, fds=(*self.program.fds, fd))
-            self.process = spawn(told)
+            program = msgspec.structs.replace(self.program, env=env, fds=(*self.program.fds, fd))
+            self.process = spawn(program)
 
     def is_ready(self) -> bool:
-        told = self._ready.is_told() or not self.program.tells_ready
-        is_ready = bool(told and self.process and self.program.is_ready(self.process.pid))
+        is_notified = self._ready.is_notified() or not self.program.notifies_ready
+        is_ready = bool(is_notified and self.process and self.program.is_ready(self.process.pid))
         self._was_ready = self._was_ready or is_ready
         return is_ready
 
     def has_served(self) -> bool:
-        """Whether the process of now has said that it is ready."""
-        return self._ready.is_told() and self.process is not None
+        """Whether the current process has reported readiness."""
+        return self._ready.is_notified() and self.process is not None
 
     def has_ended(self) -> bool:
         return self.process is None or has_ended(self.process)
 
     def is_over(self) -> bool:
-        """Whether it has ended and is not to be started again."""
+        """Whether it has ended and is not to be restarted."""
         return self.process is None and self.restart_at == math.inf
 
     def try_again(self) -> None:
-        """Have a new process try to become ready, where this one has not."""
+        """Start a new process if this one has not become ready."""
         if self.process:
             self.leave()
         else:
             self.restart_at = time.monotonic()
 
     def leave(self) -> None:
-        """End, in your own time."""
+        """Ask it to end when its work is done."""
         self._left_at = time.monotonic()
         self.send(self.program.leave_signal)
 
     def hurry(self) -> None:
-        """Insist where one that is to leave takes too long."""
+        """Stop it if leaving takes too long."""
         late_s = time.monotonic() - self._left_at - self.program.leave_s
         if late_s > self.program.grace_s:
             self.kill()
@@ -255,7 +255,7 @@ class _Child:
             self.process.send_signal(number)
 
     def is_done(self, waited_s: float, *, hurried: bool) -> bool:
-        """It has ended, or had time enough to."""
+        """Whether it has ended, or its grace period is over."""
         grace_s = min(self.program.grace_s, _HURRIED_S) if hurried else self.program.grace_s
         return not self.process or waited_s > grace_s or has_ended(self.process)
 
@@ -265,12 +265,12 @@ class _Child:
             kill_group(self.process)
 
     def bury(self) -> str:
-        """Note the death, plan the restart; a line about it, where it is worth one.
+        """Record the death, plan the restart; returns a line about it, if it is worth one.
 
-        Raises Crashed where there is to be no restart, and others need this program.
+        Raises Crashed if there is to be no restart, and others need this program.
         """
         assert self.process
-        self._was_ready = self._was_ready or self.has_served()  # where nobody waited for it
+        self._was_ready = self._was_ready or self.has_served()  # in case nothing waited for it
         kill_group(self.process)  # children of its own would hold its ports and its work
         code, self.process = self.process.returncode, None
         program, see = self.program, f"; see {self.program.log}" if self.program.log else ""
@@ -294,7 +294,7 @@ class _Child:
         return self.program.gives_up and not self._was_ready
 
     def _abandon(self, kind: type[Crashed], why: str) -> str:
-        """Raise `kind`, or say that the others go on without it: in one line, with the last of its log."""
+        """Raise `kind`, or return one line that the others continue without it, with the end of its log."""
         log = self.program.log
         if not self.program.optional:
             raise kind(f"{why}{end_of(log)}")
@@ -302,7 +302,7 @@ class _Child:
         return f"{why}: going on without it; {tail(log, 1) or 'it said nothing'}"
 
     def _pause_s(self) -> float:
-        """Count this death among the recent ones; how long to wait after it."""
+        """Count this death among the recent ones; returns how long to wait after it."""
         now = time.monotonic()
         remembered_s = _REMEMBERED_S if self._gives_up() else 10 * _REMEMBERED_S
         self._deaths = [t for t in self._deaths if now - t < remembered_s] + [now]

@@ -1,7 +1,7 @@
-"""The API's processes under `codevoice up`: how many, what each is given, when each is ready.
+"""The API's processes under `codevoice up`: how many, the settings of each, when each is ready.
 
-All accept from one listening socket, so none of them has an address of its own; what they must agree on lies
-in Postgres and Valkey. The first is named `api`, the others `api-2`, `api-3` …
+All accept from one listening socket, so none of them has an address of its own; their shared state is in
+Postgres and Valkey. The first is named `api`, the others `api-2`, `api-3` …
 """
 
 import os
@@ -17,9 +17,9 @@ from ops.stack import workers
 
 NAME = "api"
 _DEFAULT_MAX = 8
-_CORES_A_PROCESS = 2  # Postgres, Valkey and the engines want the other
-_OTHER_CONNECTIONS = 13  # of a process, beside its pool: reserve 3, rare requests 8, heartbeats 2
-_BESIDE = 2  # while they are renewed, each old process and its successor are there
+_CORES_A_PROCESS = 2  # Postgres, Valkey and the engines need the other
+_OTHER_CONNECTIONS = 13  # per process, beside its pool: reserve 3, rare requests 8, heartbeats 2
+_BESIDE = 2  # during renewal, each old process and its successor run
 _GRACE_S = 5.0
 _PASSWORD_THREADS, _PASSWORDS_WAITING = 2, 32  # for the machine
 
@@ -35,14 +35,14 @@ def names(count: int) -> list[str]:
 
 
 def connections(count: int, environ: Mapping[str, str]) -> int:
-    """Connections to Postgres that the processes may have at most, renewal included. Raises SettingsError."""
+    """The maximum of Postgres connections that the processes use, renewal included. Raises SettingsError."""
     return _BESIDE * count * (read(DbSettings, environ).pool_connections + _OTHER_CONNECTIONS)
 
 
 def programs(
     count: int, environ: Mapping[str, str], listener: Listener, logs: Mapping[str, Path], *, wave: int
 ) -> list[Program]:
-    """One for each name; ready when it says so and the address answers."""
+    """One program per name; ready when it reports readiness and the address answers."""
     shared = {**_shares(count), **environ, "CODEVOICE_LISTEN_FD": str(listener.fd)}
     return [
         Program(
@@ -54,8 +54,8 @@ def programs(
             fds=(listener.fd,),
             grace_s=_GRACE_S,
             wave=wave,
-            planned=frozenset({0}),  # by TERM
-            tells_ready=True,
+            planned=frozenset({0}),  # after SIGTERM
+            notifies_ready=True,
             renewed="beside",
             leave_signal=SIGUSR1,
             leave_s=workers.LEAVE_S,
@@ -65,7 +65,7 @@ def programs(
 
 
 def _shares(count: int) -> dict[str, str]:
-    """Each process's part of what is limited for the machine; an operator's own value is each process's."""
+    """Each process's share of the machine-wide limits; an operator's own value applies to each process."""
     return {
         "CODEVOICE_PASSWORD_THREADS": str(max(1, _PASSWORD_THREADS // count)),
         "CODEVOICE_PASSWORD_WAITING_MAX": str(max(1, _PASSWORDS_WAITING // count)),

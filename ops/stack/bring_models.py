@@ -1,7 +1,7 @@
 """`python -m ops.stack.bring_models NAME…`: fetches models in the background of `codevoice up`.
 
-A line each on stderr, and what is still missing in the file CODEVOICE_MODELS_STATE, for the pages. What
-cannot be had is tried again a few times, ever later. Exit status 1: given up.
+Prints progress lines on stderr, and writes what is still missing to the file CODEVOICE_MODELS_STATE, for the
+pages. A model that cannot be fetched is retried a few times, ever later. Exit status 1: given up.
 """
 
 import os
@@ -19,7 +19,7 @@ from workers.models.fetch import add, megabytes
 from workers.models.store import installed, models_folder
 
 _PAUSES_S = (30.0, 120.0, 600.0)
-_NICER = 10  # than those who answer
+_NICER = 10  # than the processes that serve requests
 
 
 def program(names: Sequence[str], environ: Mapping[str, str], *, wave: int) -> Program:
@@ -36,7 +36,7 @@ def program(names: Sequence[str], environ: Mapping[str, str], *, wave: int) -> P
 
 
 def main(names: Sequence[str]) -> int:
-    """Bring them one after the other, the first first."""
+    """Fetch the models one by one, in order."""
     os.nice(_NICER)
     folder, missing = models_folder(os.environ), _Missing(names, os.environ.get("CODEVOICE_MODELS_STATE"))
     for pause_s in (*_PAUSES_S, 0.0):
@@ -49,7 +49,7 @@ def main(names: Sequence[str]) -> int:
 
 
 class _Missing:
-    """The models that are not there yet, kept in a file too."""
+    """The models that are not installed yet, also kept in a file."""
 
     def __init__(self, names: Sequence[str], file: str | None) -> None:
         self._file = Path(file) if file else None
@@ -69,7 +69,7 @@ class _Missing:
 
     def _write(self) -> None:
         if self._file:
-            with suppress(OSError):  # a full disk: pages show what was, the models matter more
+            with suppress(OSError):  # a full disk: the pages show the old state; the models matter more
                 write(self._file, self._states.values())
 
 

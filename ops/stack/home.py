@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from db.settings import data_folder
 
-_LOCK_WAIT_S = 0.5  # longer than a look at the lock takes, shorter than a person notices
+_LOCK_WAIT_S = 0.5  # longer than a check of the lock takes, shorter than a person notices
 
 
 class HomeError(Exception):
@@ -26,7 +26,7 @@ class HomeTaken(HomeError):
 
 
 class Secrets(Struct, frozen=True, kw_only=True):
-    """What must survive with the data: 64 hex digits each. Losing it loses every key and log-in."""
+    """Secrets to keep with the data: 64 hex digits each. Losing them invalidates every key and log-in."""
 
     database_owner_password: str
     database_app_password: str
@@ -45,40 +45,47 @@ class Home(Struct, frozen=True, kw_only=True):
 
     @property
     def postgres(self) -> Path:
+        """Postgres's data directory."""
         return self.folder / "postgres"
 
     @property
     def valkey(self) -> Path:
+        """Valkey's data directory."""
         return self.folder / "valkey"
 
     @property
     def objects(self) -> Path:
+        """The folder of the object store."""
         return self.folder / "objects"
 
     @property
     def metrics(self) -> Path:
+        """Where the processes of one kind share their metrics."""
         return self.folder / "run" / "metrics"
 
     @property
     def models_state(self) -> Path:
+        """The file on models that are being fetched."""
         return self.folder / "run" / "models.json"
 
     @property
     def stack_file(self) -> Path:
+        """Addresses and process ids of the running stack."""
         return self.folder / "run" / "stack.json"
 
     def log(self, name: str) -> Path:
+        """The log file of a program."""
         return self.folder / "logs" / f"{name}.log"
 
 
 def home_of(environ: Mapping[str, str]) -> Home:
-    """CODEVOICE_HOME, by default `codevoice` in the user's data folder. Nothing is made."""
+    """CODEVOICE_HOME, by default `codevoice` in the user's data folder. Creates nothing."""
     return Home(folder=data_folder(environ))
 
 
 @contextmanager
 def held(home: Home) -> Generator[None]:
-    """The folders exist and are ours alone for the block; raises HomeError, HomeTaken."""
+    """Create the folders and lock them for the block; raises HomeError, HomeTaken."""
     try:
         for name in ("", "valkey", "objects", "logs", "run"):
             (home.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,7 +100,7 @@ def held(home: Home) -> Generator[None]:
 
 
 def is_held(home: Home) -> bool:
-    """Whether a stack lives in it now."""
+    """Whether a stack uses it now."""
     try:
         lock = os.open(home.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -110,7 +117,7 @@ def is_held(home: Home) -> bool:
 
 
 def _lock(lock: int, home: Home) -> None:
-    """Tried for a while, since `is_held` takes it for an instant."""
+    """Retries for a while, since `is_held` takes the lock for an instant."""
     deadline = time.monotonic() + _LOCK_WAIT_S
     while True:
         try:
@@ -122,7 +129,7 @@ def _lock(lock: int, home: Home) -> None:
 
 
 def secrets_of(home: Home) -> Secrets:
-    """The secrets in `home`, made where there are none. Hold the home."""
+    """The secrets in `home`, generated if there are none. The caller holds the home's lock."""
     path = home.folder / "secrets"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Secrets)
@@ -141,7 +148,7 @@ def _make_secrets(path: Path, home: Home) -> Secrets:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file only we can read, whole or not at all."""
+    """Write a file only we can read, atomically."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

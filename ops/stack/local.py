@@ -1,7 +1,6 @@
 """`codevoice up`: the whole stack on one machine, from an empty folder to ready, until a signal.
 
-USR1 renews all but the stores, without a failed request.
-
+SIGUSR1 renews everything except the stores, without a failed request.
 Order: home and port, Postgres and Valkey, migrations, API and worker together, the demo account, ready.
 """
 
@@ -29,16 +28,16 @@ from ops.stack.prepare import APP_ROLE, DEMO_EMAIL, UpError, demo_account, migra
 from ops.stack.running import Stack, read_stack, write_stack
 from ops.stack.valkey_memory import memory_max_mb
 from ops.stack.welcome import welcome
-from workers.engines.transcriber import TRANSCRIBERS
+from workers.engines.registry import TRANSCRIBERS
 from workers.models.catalogue import ModelError
 from workers.models.store import models_folder
 
 _API_READY_S = 60.0
 _WORKER_READY_S = 120.0
-_WORKER_DRAIN_S = "3"  # with 5 s for API and worker, and 2 s for each store, all stops within 10 s
+_WORKER_DRAIN_S = "3"  # with 5 s for API and worker, and 2 s for each store, everything stops within 10 s
 _EXPORTER_READY_S = 30.0
 _FRONT = 2  # stopped together, before the stores
-# The API alone may see these; an operator's own value wins over the home's.
+# Only the API may see these; an operator's own value overrides the home's.
 _API_SECRETS = {
     "CODEVOICE_KEY_PEPPER": "key_pepper",
     "CODEVOICE_KEY_ENCRYPTION_KEY": "key_encryption_key",
@@ -57,11 +56,11 @@ def up(
     small: bool = False,
     processes: int = 1,
 ) -> None:
-    """Run everything until INT or TERM, then stop it within 10 s; the data stays for the next time.
+    """Run everything until SIGINT or SIGTERM, then stop it within 10 s; the data stays for the next start.
 
     `engines`: empty for the default ones. `small`: without models that are fetched in the background.
     `processes`: of the API.
-    Says on stdout how to use it, or as one JSON object: url, api_key, email, password.
+    Prints on stdout how to use it, or one JSON object: url, api_key, email, password.
     Raises UpError, HomeError, ListenError, EmbeddedError or Crashed, with nothing left running.
     """
     began = time.monotonic()
@@ -69,7 +68,7 @@ def up(
     home = home_of(environ)
     try:
         posts = workers.posts(engines or engine_plan.default_engines(), devices, environ)
-        memory_max_mb(environ)  # found wrong now rather than later
+        memory_max_mb(environ)  # report a wrong value now rather than later
         seats = engine_plan.seats(posts, environ, models_folder(environ), small=small)
     except SettingsError as error:
         raise UpError(str(error)) from None
@@ -100,7 +99,7 @@ def _held_alone(home: Home) -> Generator[None]:
 
 
 class _Run:
-    """One life of the stack: what is decided at its start, and what runs."""
+    """One run of the stack: the decisions made at its start, and its processes."""
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class _Run:
         seats: Sequence[engine_plan.Seat],
         processes: int,
     ) -> None:
-        self.supervisor = Supervisor(signals, changed=self._tell, report=say)
+        self.supervisor = Supervisor(signals, changed=self._write_stack, report=say)
         self._environ = environ
         self._home = home
         self._listener = listener
@@ -127,8 +126,8 @@ class _Run:
         self.demo_password = self._secrets.demo_password
 
     def start(self) -> Stack:
-        """Start everything in order; the stack, ready."""
-        self._tell({})
+        """Start everything in order; returns the ready stack."""
+        self._write_stack({})
         self._home.models_state.unlink(missing_ok=True)
         metrics.empty(self._home.metrics)
         with step("voice"), self._signals.raising():
@@ -157,11 +156,11 @@ class _Run:
         if lacks(self._listener.url) == ["disk"]:
             say("no speech is taken until the disk has room: CODEVOICE_STORE_FREE_PERCENT_MIN says how much")
         self._stack = msgspec.structs.replace(self._stack, api_key=key)
-        self._tell(self.supervisor.pids())
+        self._write_stack(self.supervisor.pids())
         return self._stack
 
     def start_the_rest(self) -> None:
-        """What nobody waits for, lest it slow the start down; and the fetching of what that needs."""
+        """Start the workers that are not awaited, so as not to delay the start, and fetch their models."""
         for program in self._workers(awaited=False):
             self.supervisor.start(program)
         names = engine_plan.for_later(self._seats)
@@ -170,7 +169,7 @@ class _Run:
 
     @contextmanager
     def stopped_at_the_end(self) -> Generator[None]:
-        """Whatever ends the block, everything is stopped after it."""
+        """However the block ends, everything is stopped after it."""
         try:
             yield
         finally:
@@ -179,7 +178,7 @@ class _Run:
                 self._home.stack_file.unlink(missing_ok=True)
 
     def _plan(self) -> Stack:
-        """The addresses: from the environment where given, else of what we start."""
+        """The addresses: from the environment if given, else of our own stores."""
         owner, app = self._secrets.database_owner_password, self._secrets.database_app_password
         url, port = self._environ.get, self._postgres_port
         if bool(url("DATABASE_URL")) != bool(url("CODEVOICE_DATABASE_OWNER_URL")):
@@ -196,11 +195,11 @@ class _Run:
             pids={},
         )
 
-    def _tell(self, pids: dict[str, int]) -> None:
+    def _write_stack(self, pids: dict[str, int]) -> None:
         self._stack = msgspec.structs.replace(self._stack, pids={"supervisor": os.getpid(), **pids})
         try:
             write_stack(self._home, self._stack)
-        except OSError as error:  # a full disk: what runs goes on
+        except OSError as error:  # a full disk: what runs continues
             say(f"{self._home.stack_file} cannot be written: {error.strerror}")
 
     def _start_stores(self) -> None:
@@ -252,14 +251,14 @@ class _Run:
         return api_processes.names(self._processes)
 
     def _workers(self, *, awaited: bool) -> list[Program]:
-        """Ready as soon as any speaks, and as soon as any transcribes where one is to."""
+        """Ready as soon as any speaks, and as soon as any transcribes if one should."""
         drain_s = self._environ.get("CODEVOICE_DRAIN_S") or _WORKER_DRAIN_S
         environ = {**self._shared_environ(), "CODEVOICE_DRAIN_S": drain_s}
         return [
             msgspec.structs.replace(
                 workers.program(seat.post, environ, log=self._home.log(name)),
                 name=name,
-                is_ready=self._hears if seat.post.engine in TRANSCRIBERS else self._has_worker,
+                is_ready=self._can_transcribe if seat.post.engine in TRANSCRIBERS else self._has_worker,
                 death_signal=SIGKILL,
                 gives_up=True,
                 optional=seat.optional,
@@ -275,10 +274,10 @@ class _Run:
         return ["worker", *(seat.post.name for seat in self._seats[1:])]
 
     def _has_worker(self, _pid: int) -> bool:
-        return lacks(self._listener.url) in ([], ["disk"])  # which is no reason not to start
+        return lacks(self._listener.url) in ([], ["disk"])  # a full disk is no reason not to start
 
     def _exporter(self) -> Program:
-        """Shows the metrics of all: they write into a folder it reads."""
+        """Serves the metrics of all processes: they write to a folder that it reads."""
         at = {
             "CODEVOICE_METRICS_HOST": self._metrics_host(),
             "CODEVOICE_METRICS_PORT": str(self._metrics_port),
@@ -299,7 +298,7 @@ class _Run:
     def _metrics_host(self) -> str:
         return self._environ.get("CODEVOICE_METRICS_HOST") or "127.0.0.1"
 
-    def _hears(self, _pid: int) -> bool:
+    def _can_transcribe(self, _pid: int) -> bool:
         return get(self._listener.url, "/api/stt/languages") is not None
 
     def _shared_environ(self) -> dict[str, str]:
@@ -312,7 +311,7 @@ class _Run:
             "CODEVOICE_MODELS": str(self._models),
             "CODEVOICE_MODELS_STATE": str(self._home.models_state),
             metrics.FOLDER: str(self._home.metrics),
-            "PYTHONSAFEPATH": "1",  # no folder named app or workers where we happen to be started
+            "PYTHONSAFEPATH": "1",  # no folder named app or workers in the current directory
         }
 
 
@@ -322,9 +321,9 @@ def _secrets(home: Home, environ: Mapping[str, str]) -> Secrets:
 
 
 def say_ready(stack: Stack, home: Home, *, password: str, as_json: bool) -> None:
-    """One JSON object, or a text for people, on stdout."""
-    told = {"url": stack.url, "api_key": stack.api_key, "email": DEMO_EMAIL, "password": password}
+    """Print one JSON object, or a text, on stdout."""
+    access = {"url": stack.url, "api_key": stack.api_key, "email": DEMO_EMAIL, "password": password}
     if as_json:
-        print(json.dumps(told), flush=True)
+        print(json.dumps(access), flush=True)
     else:
-        print(welcome(**told, folder=str(home.folder)), flush=True)
+        print(welcome(**access, folder=str(home.folder)), flush=True)

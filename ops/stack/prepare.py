@@ -1,4 +1,4 @@
-"""What a new stack's database needs before it serves: the schema, and the demo account."""
+"""Prepares a new stack's database: the schema, and the demo account."""
 
 from ops.stack.home import Secrets
 from ops.stack.running import Stack
@@ -12,10 +12,11 @@ class UpError(Exception):
 
 
 def migrate(stack: Stack) -> None:
-    """Bring the stack's database to this version; raises UpError where that cannot be."""
+    """Migrate the stack's database to this version; raises UpError if that is impossible."""
     import psycopg
 
-    from db.postgres.migrate import SchemaError, upgrade
+    from db.postgres.migrate import upgrade
+    from db.postgres.migrations.errors import SchemaError
 
     try:
         upgrade(stack.database_owner_url, stack.database_url)
@@ -26,7 +27,7 @@ def migrate(stack: Stack) -> None:
 
 
 def demo_account(database_url: str, secrets: Secrets) -> str:
-    """The demo account's API key; made where it is missing."""
+    """The demo account's API key; created if it is missing."""
     from app.domain.accounts import service as accounts
 
     return accounts.demo_account(

@@ -1,4 +1,4 @@
-"""`codevoice restart`: new processes for the running stack, all but the stores, and no caller notices."""
+"""`codevoice restart`: new processes for the running stack, except its stores, without a failed request."""
 
 import os
 import signal
@@ -7,27 +7,27 @@ from collections.abc import Mapping
 
 import rich_click as click
 
-from ops.cli import failing_on
+from ops.command_errors import failing_on
 from ops.processes.supervisor import RENEWAL_S_MAX
 from ops.stack.running import running_stack
 from ops.stack.workers import LEAVE_S
 
 _STAYS = frozenset({"supervisor", "postgres", "valkey", "models"})
 _PATIENCE_S = RENEWAL_S_MAX + LEAVE_S  # for the next process
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 
 class RestartError(Exception):
-    """Something was not renewed; the message says what."""
+    """Something was not renewed; the message names it."""
 
 
 @click.command()
 def restart() -> None:
     """Renew the API, the workers and the exporter of the running stack, one after the other.
 
-    A new API or worker serves before the old one is told to go, and that one answers what it has begun. An
-    engine with a model is loaded anew when its old process has ended; its jobs wait meanwhile. What runs then
-    is the code now on disk. Postgres, Valkey and `codevoice up` itself stay.
+    A new API or worker process is ready before the old one is asked to leave, which completes its open
+    requests. An engine with a model is loaded again after its old process has ended; its jobs wait meanwhile.
+    The new processes run the code now on disk. Postgres, Valkey and `codevoice up` itself stay.
     """
     with failing_on(RestartError):
         _restart(os.environ)
@@ -46,4 +46,4 @@ def _restart(environ: Mapping[str, str]) -> None:
             click.echo(f"codevoice: {name} is renewed", err=True)
             left = left - {name}
             deadline = time.monotonic() + _PATIENCE_S
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""What runs in a home, for the command line, tools and tests."""
+"""The running stack of a home, for the command line, tools and tests."""
 
 import shlex
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from ops.stack.home import Home, home_of, is_held, write_private
 
 
 class NoStack(Exception):
-    """No stack runs there; the message says how to start one."""
+    """No stack runs there; the message explains how to start one."""
 
 
 class Stack(Struct, frozen=True, kw_only=True):
-    """Where everything is. Holds passwords: the file is 0600. `pids` lack what runs elsewhere."""
+    """All addresses. Contains passwords: the file is 0600. `pids` lacks processes that run elsewhere."""
 
     database_url: str
     database_owner_url: str
@@ -24,11 +24,11 @@ class Stack(Struct, frozen=True, kw_only=True):
     url: str
     pids: dict[str, int]  # supervisor, postgres, valkey, api, worker, exporter
     metrics_url: str = ""
-    api_key: str = ""  # the demo account's, from when all is ready
+    api_key: str = ""  # the demo account's, once everything is ready
 
 
 def running_stack(environ: Mapping[str, str]) -> Stack:
-    """The stack of CODEVOICE_HOME; raises NoStack where none runs, or none is ready yet."""
+    """The stack of CODEVOICE_HOME; raises NoStack if none runs, or none is ready yet."""
     home = home_of(environ)
     stack = read_stack(home) if is_held(home) else None
     if stack is None:
@@ -47,15 +47,15 @@ def read_stack(home: Home) -> Stack | None:
 
 
 def write_stack(home: Home, stack: Stack) -> None:
-    """Tell other processes of `stack`."""
+    """Write `stack` to the home's file, for other processes."""
     write_private(home.stack_file, msgspec.json.encode(stack).decode())
 
 
 def public(stack: Stack) -> dict[str, object]:
     """What `codevoice env` prints."""
-    told = msgspec.structs.asdict(stack)
-    del told["api_key"]
-    return told
+    fields = msgspec.structs.asdict(stack)
+    del fields["api_key"]
+    return fields
 
 
 def exports(stack: Stack) -> str:
@@ -70,7 +70,7 @@ def exports(stack: Stack) -> str:
 
 
 def settings_for_cli(environ: Mapping[str, str]) -> DbSettings:
-    """The record a command works on: DATABASE_URL where set, else the running stack's; raises NoStack.
+    """The database a command works on: DATABASE_URL if set, else the running stack's; raises NoStack.
 
     The two are never mixed: with DATABASE_URL, an address not set is empty.
     """

@@ -1,4 +1,4 @@
-"""How much memory the Valkey that we start may take."""
+"""The memory limit of the Valkey that we start."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -9,11 +9,11 @@ from db.settings import read
 
 
 class ValkeySettings(Struct, frozen=True, kw_only=True):
-    """What an operator may choose of it."""
+    """The operator's settings for it."""
 
     redis_memory_max_mb: Annotated[int, Meta(ge=16)] = 256
 
 
 def memory_max_mb(environ: Mapping[str, str]) -> int:
-    """Megabytes. Raises SettingsError."""
+    """The limit in megabytes. Raises SettingsError."""
     return read(ValkeySettings, environ).redis_memory_max_mb

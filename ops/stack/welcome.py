@@ -1,4 +1,4 @@
-"""What `codevoice up` tells a person when all is ready."""
+"""What `codevoice up` prints when everything is ready."""
 
 import json
 import shlex
@@ -31,8 +31,8 @@ open("voice.wav", "wb").write(r.urlopen(r.Request("{url}/v1/audio/speech", {body
 
 def welcome(*, url: str, email: str, password: str, api_key: str, folder: str) -> str:
     """The text, with a curl line and a Python line that work as pasted into a shell."""
-    asked = {"model": "tts-1", "voice": "Emma", "input": "Hello from CodeVoice.", "response_format": "wav"}
-    body = json.dumps(asked)
+    request = {"model": "tts-1", "voice": "Emma", "input": "Hello from CodeVoice.", "response_format": "wav"}
+    body = json.dumps(request)
     curl = _CURL.format(url=url, api_key=api_key, body=shlex.quote(body))
     python = _PYTHON.format(url=url, api_key=api_key, body=body)
     return _TEXT.format(

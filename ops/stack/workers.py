@@ -1,4 +1,4 @@
-"""`codevoice worker`: a worker process an engine and device, kept running; USR1 renews them."""
+"""`codevoice worker`: a worker process per engine and device, kept running; USR1 renews them."""
 
 import os
 import re
@@ -17,15 +17,15 @@ from db.settings import DbSettings, SettingsError, read
 from ops.processes.program import Program
 from ops.processes.signals import Signals, Stop
 from ops.processes.supervisor import Supervisor
-from workers.engines import CPU_ONLY
+from workers.engines.registry import CPU_ONLY
 from workers.process import devices
 from workers.process.exit_codes import Exit
 from workers.settings import WorkerSettings
 
-LEAVE_S = 620.0  # for what a renewed process still has to do; it ends by itself before that
-_GRACE_S = 5.0  # beyond the drain
-_CORES_USED = {"espeak": 16, "whisper": 8, "pocketsphinx": 8}  # by a process; what is not named uses all
-# What only the API and migrations may see.
+LEAVE_S = 620.0  # for the remaining work of a process being replaced; it ends by itself before that
+_GRACE_S = 5.0  # on top of the drain time
+_CORES_USED = {"espeak": 16, "whisper": 8, "pocketsphinx": 8}  # by a process; an engine not named uses all
+# Only the API and migrations may see these.
 NOT_FOR_WORKERS = (
     "CODEVOICE_KEY_PEPPER",
     "CODEVOICE_KEY_ENCRYPTION_KEY",
@@ -36,12 +36,12 @@ NOT_FOR_WORKERS = (
 
 
 class Post(Struct, frozen=True):
-    """Where a worker process stands: its engine, its device, and what CUDA shows it."""
+    """The place of a worker process: its engine, its device, and what CUDA shows it."""
 
     engine: str
     device: str
     visible: str
-    number: int = 1  # of those of one engine on one device
+    number: int = 1  # among those of one engine on one device
 
     @property
     def name(self) -> str:
@@ -52,9 +52,8 @@ class Post(Struct, frozen=True):
 def posts(engines: str, wanted: str, environ: Mapping[str, str]) -> list[Post]:
     """One post for each engine and device; lists are separated by commas.
 
-    Where one process of an engine cannot use all of many cores there are more. No device named: all seen, or
-    the CPU where there is none. Some engines run on the CPU in any case.
-    Raises SettingsError.
+    If one process of an engine cannot use all of many cores there are more. Without named devices: all
+    detected ones, or the CPU if there is none. Some engines run on the CPU in any case. Raises SettingsError.
     """
     on = _list(wanted) or devices.seen(environ) or [devices.CPU]
     names = _list(engines)
@@ -76,12 +75,12 @@ def _processes(engine: str, device: str) -> int:
 
 
 def settings_of(post: Post, environ: Mapping[str, str]) -> WorkerSettings:
-    """What the worker of a post is set to; raises SettingsError."""
+    """The settings of a post's worker; raises SettingsError."""
     return read(WorkerSettings, {**environ, **_place(post)})
 
 
 def _place(post: Post) -> dict[str, str]:
-    # The device's number is one among those visible, of which there is now one.
+    # The device's number is one among the visible ones, of which there is now only one.
     return {"CODEVOICE_ENGINE": post.engine, "CODEVOICE_DEVICE": "cuda:0" if post.visible else post.device}
 
 
@@ -102,8 +101,8 @@ def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Prog
         gives_up=False,
         final=frozenset({Exit.SETTING}),
         planned=frozenset({Exit.DRAINED, Exit.RECYCLED}),
-        tells_ready=True,
-        # Two of an engine with a model may be more than the device's memory.
+        notifies_ready=True,
+        # Two of an engine with a model may exceed the device's memory.
         renewed="beside" if post.engine in CPU_ONLY else "after",
         leave_signal=SIGUSR1,
         leave_s=LEAVE_S,
@@ -111,14 +110,14 @@ def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Prog
 
 
 def run(environ: Mapping[str, str], places: DbSettings, stand: Sequence[Post]) -> None:
-    """Keep a worker at each post until INT or TERM, then drain them all. Raises Hopeless, SettingsError."""
+    """Keep a worker at each post until SIGINT or SIGTERM, then drain all. Raises Hopeless, SettingsError."""
     stores = {
         "DATABASE_URL": places.database_url,
         "REDIS_URL": places.redis_url,
         "CODEVOICE_OBJECTS": places.objects,
     }
     with _metrics_shared(environ) as (shown, hidden), Signals() as signals:
-        # One process shows the metrics of all.
+        # One process serves the metrics of all.
         programs = [
             program(post, {**environ, **stores, **(hidden if n else shown)}, log=None)
             for n, post in enumerate(stand)
@@ -137,7 +136,7 @@ def run(environ: Mapping[str, str], places: DbSettings, stand: Sequence[Post]) -
 
 @contextmanager
 def _metrics_shared(environ: Mapping[str, str]) -> Generator[tuple[dict[str, str], dict[str, str]]]:
-    """What the process that shows metrics needs, and the others, where metrics are to be shown at all."""
+    """The settings of the process that serves metrics, and of the others; empty if none are served."""
     if not environ.get("CODEVOICE_METRICS_PORT") or environ.get(FOLDER):
         yield {}, {"CODEVOICE_METRICS_PORT": ""}
         return

@@ -1,4 +1,4 @@
-"""Who the storm's clients are: a few accounts of each kind, opened once through the front door."""
+"""The accounts of the storm's clients: a few of each kind, opened once through the HTTP API."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _OPEN_S = 60.0
 
 
 class Account(Struct, frozen=True):
-    """A caller, by id and key."""
+    """A caller's account, by id and key."""
 
     id: str
     key: str
@@ -27,18 +27,18 @@ class Account(Struct, frozen=True):
 
 
 class Accounts(Struct, frozen=True):
-    """All callers, and the operator who gives them credits."""
+    """All callers, and the operator who grants them credits."""
 
     admin: str
     callers: list[Account]  # the first gets a third of the load
 
 
 class NoAccounts(Exception):
-    """They could not be opened."""
+    """The accounts could not be opened."""
 
 
 def accounts(folder: Path, home: Path, url: str) -> Accounts:
-    """Those of an earlier life, else new ones."""
+    """The accounts of an earlier run, else new ones."""
     file = folder / "accounts.json"
     if file.exists():
         return msgspec.json.decode(file.read_bytes(), type=Accounts)

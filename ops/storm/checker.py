@@ -1,4 +1,4 @@
-"""The verdict: the histories against the record, by a model in Python. Every answer given must bear out."""
+"""The verdict: checks the histories against the database, by a model in Python. Every response must hold."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -14,19 +14,19 @@ _RANK = {"queued": 0, "processing": 1, "completed": 2, "failed": 2}
 _MICRO = 1_000_000
 
 
-def check(asked: ClientHistory, record: Record, objects: Path | None = None) -> list[Violation]:
-    """Every broken promise. `objects`: the folder in which all finished audio must be."""
+def check(history: ClientHistory, record: Record, objects: Path | None = None) -> list[Violation]:
+    """Every broken promise. `objects`: the folder that must contain all finished audio."""
     books = _books(record)
     found = [violation for book in books.values() for violation in book.violations]
     found += [
-        Violation("an answer that nobody promised", f"{o} {http} {code}") for o, http, code in asked.strange
+        Violation("an answer that nobody promised", f"{o} {http} {code}") for o, http, code in history.strange
     ]
-    found += [Violation("an answer came late", f"{op} {ms} ms") for op, ms in asked.late]
-    found += _jobs(asked, record, books)
-    found += _requests(asked, record, books)
-    found += _statuses(asked, record)
-    found += _balances(asked, books)
-    found += _grants(asked, books)
+    found += [Violation("an answer came late", f"{op} {ms} ms") for op, ms in history.late]
+    found += _jobs(history, record, books)
+    found += _requests(history, record, books)
+    found += _statuses(history, record)
+    found += _balances(history, books)
+    found += _grants(history, books)
     if objects:
         found += _audio(record, objects)
     return found
@@ -39,10 +39,10 @@ def _books(record: Record) -> dict[str, Book]:
     return {owner: Book(wallet).replay(entries[owner]) for owner, wallet in record.wallets.items()}
 
 
-def _jobs(asked: ClientHistory, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
-    """Every job was asked for, has ended, and cost what its end says."""
+def _jobs(history: ClientHistory, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
+    """Every job was requested, has ended, and cost what its end state says."""
     for job in record.jobs.values():
-        if job.text not in asked.requests:
+        if job.text not in history.requests:
             yield Violation("a job nobody asked for", job.id)
         if job.state not in _FINAL:
             yield Violation("a job never ended", job.id)
@@ -58,21 +58,21 @@ def _jobs(asked: ClientHistory, record: Record, books: dict[str, Book]) -> Itera
         )
 
 
-def _requests(asked: ClientHistory, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
-    """No acknowledgement is lost, nothing is done twice, and each answer was true when it was given."""
+def _requests(history: ClientHistory, record: Record, books: dict[str, Book]) -> Iterator[Violation]:
+    """No acknowledgement is lost, nothing is done twice, and each response was true when it was given."""
     by_text: dict[str, list[Job]] = defaultdict(list)
     by_key: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in record.jobs.values():
         by_text[job.text].append(job)
-        request = asked.requests.get(job.text)
+        request = history.requests.get(job.text)
         if request and request.key:
             by_key[request.owner, request.key].append(job)
-    for text, request in asked.requests.items():
+    for text, request in history.requests.items():
         yield from _request(text, request, by_text[text], record, books)
     for (_, key), jobs in by_key.items():
         if sum(job.state == "completed" for job in jobs) > 1:
             yield Violation("a key was charged twice", key)
-    for job in asked.refunded:
+    for job in history.refunded:
         found = record.jobs.get(job)
         paid = books[found.owner].jobs.get(job) if found else None
         if paid is None or paid.refunded != paid.spent:
@@ -112,42 +112,42 @@ def _messages(paid: Paid) -> tuple[str, ...]:
     }.get(paid.bucket, ())
 
 
-def _statuses(asked: ClientHistory, record: Record) -> Iterator[Violation]:
-    """Queued, processing, over: never back, whoever looks; and the last word is the record's."""
-    for job_id, looks in asked.looks.items():
+def _statuses(history: ClientHistory, record: Record) -> Iterator[Violation]:
+    """Queued, processing, over: never back, whichever client polls; the final state is the database's."""
+    for job_id, reads in history.status_reads.items():
         job = record.jobs.get(job_id)
-        if job is None or any(look.said not in _RANK for look in looks):
+        if job is None or any(read.said not in _RANK for read in reads):
             yield Violation("a known job was not found", job_id)
             continue
         end = _FINAL.get(job.state)
-        if any(_RANK[look.said] == 2 and look.said != end for look in looks):
+        if any(_RANK[read.said] == 2 and read.said != end for read in reads):
             yield Violation("a job was said to have ended otherwise", job_id)
-        over_at = min(asked.cancelled.get(job_id, 1 << 62), asked.over.get(job_id, 1 << 62))
-        for look in looks:
-            before = [_RANK[other.said] for other in looks if other.n < look.since]
-            if over_at < look.since:
+        over_at = min(history.cancelled.get(job_id, 1 << 62), history.over.get(job_id, 1 << 62))
+        for read in reads:
+            before = [_RANK[other.said] for other in reads if other.n < read.since]
+            if over_at < read.since:
                 before.append(2)
-            if max(before, default=0) > _RANK[look.said]:
-                yield Violation("a status went back", f"{job_id} line {look.n}")
-    for job_id in asked.cancelled:
+            if max(before, default=0) > _RANK[read.said]:
+                yield Violation("a status went back", f"{job_id} line {read.n}")
+    for job_id in history.cancelled:
         job = record.jobs.get(job_id)
         if job is None or job.state != "cancelled":
             yield Violation("a cancellation was lost", job_id)
 
 
-def _balances(asked: ClientHistory, books: dict[str, Book]) -> Iterator[Violation]:
-    """Balances looked at were there at some moment, and not before what the caller already knew."""
-    for owner, sights in asked.sights.items():
-        book, known = books[owner], _known(asked, books[owner], owner)
-        for sight in sights:
-            if not book.had(micro(sight.balance), since=known(sight.since)):
-                yield Violation("a balance that never was, or no longer", f"{owner} line {sight.since}")
+def _balances(history: ClientHistory, books: dict[str, Book]) -> Iterator[Violation]:
+    """Balances read existed at some moment, and not before what the caller already knew."""
+    for owner, reads in history.balance_reads.items():
+        book, known = books[owner], _known(history, books[owner], owner)
+        for read in reads:
+            if not book.had(micro(read.balance), since=known(read.since)):
+                yield Violation("a balance that never was, or no longer", f"{owner} line {read.since}")
 
 
-def _known(asked: ClientHistory, book: Book, owner: str) -> Callable[[int], int]:
-    """The last entry that an answer received before a line had told of."""
+def _known(history: ClientHistory, book: Book, owner: str) -> Callable[[int], int]:
+    """The last entry known to the caller from a response received before a line."""
     lines, seqs, last = list[int](), [0], 0
-    for line, job in asked.told.get(owner, []):
+    for line, job in history.acknowledged.get(owner, []):
         paid = book.jobs.get(job)
         last = max(last, paid.seq if paid else 0)
         lines.append(line)
@@ -155,8 +155,8 @@ def _known(asked: ClientHistory, book: Book, owner: str) -> Callable[[int], int]
     return lambda line: seqs[bisect_left(lines, line)]
 
 
-def _grants(asked: ClientHistory, books: dict[str, Book]) -> Iterator[Violation]:
-    for reason, grant in asked.grants.items():
+def _grants(history: ClientHistory, books: dict[str, Book]) -> Iterator[Violation]:
+    for reason, grant in history.grants.items():
         entries = books[grant.owner].grants.get(reason, [])
         if len(entries) > 1 or (grant.oks and not entries):
             yield Violation("a grant was lost, or given twice", reason)
@@ -164,7 +164,7 @@ def _grants(asked: ClientHistory, books: dict[str, Book]) -> Iterator[Violation]
             yield from _grant(reason, grant, *entries[0], books[grant.owner])
     for book in books.values():
         yield from (
-            Violation("a grant nobody gave", reason) for reason in book.grants.keys() - asked.grants.keys()
+            Violation("a grant nobody gave", reason) for reason in book.grants.keys() - history.grants.keys()
         )
 
 
@@ -172,15 +172,15 @@ def _grant(reason: str, grant: Grant, amount: int, after: State, book: Book) -> 
     if amount != grant.amount * _MICRO:
         yield Violation("a grant of another amount", reason)
     for code, balance in grant.balances:
-        told = micro(balance)
+        answered = micro(balance)
         is_first = code == "granted"
-        is_true = book.is_after(after, told) if is_first else book.had(told, since=after.seq)
+        is_true = book.is_after(after, answered) if is_first else book.had(answered, since=after.seq)
         if not is_true:
             yield Violation("a grant answered a balance that was not so", reason)
 
 
 def _audio(record: Record, objects: Path) -> Iterator[Violation]:
-    """What is said to be finished can be heard."""
+    """Audio of completed jobs exists in the store."""
     for job in record.jobs.values():
         if job.state == "completed":
             file = objects / (job.object or "none")

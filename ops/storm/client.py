@@ -1,4 +1,4 @@
-"""One HTTP connection of a storm's client: asks, and says whether there was an answer."""
+"""One HTTP connection of a storm's client: sends requests, and reports whether there was a response."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ _LOST = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, Timeou
 
 
 class Answer(Struct, frozen=True):
-    """A status and a JSON body. Status 0: no answer came, so nobody knows."""
+    """A status and a JSON body. Status 0: no response came, so the outcome is unknown."""
 
     http: int
     body: Any = None
@@ -31,7 +31,7 @@ NONE = Answer(0)
 
 
 class Client:
-    """Connects when asked, and again after a loss. One request at a time; `lateness` times each."""
+    """Connects on first use, and again after a loss. One request at a time; `lateness` times each."""
 
     def __init__(self, url: str, lateness: Lateness | None = None) -> None:
         self._lateness = lateness
@@ -49,7 +49,7 @@ class Client:
         idempotency: str = "",
         is_speech: bool = False,
     ) -> Answer:
-        """The answer; NONE where the connection broke, or no promise could be kept any more."""
+        """The response; NONE if the connection broke, or no promise could be kept any more."""
         within_s = SPEECH_S if is_speech else PLAIN_S
         asking = self._ask(method, path, key=key, body=body, idempotency=idempotency, wait_s=2 * within_s)
         if self._lateness is None:
@@ -70,7 +70,7 @@ class Client:
     async def hang_up(
         self, path: str, *, key: str, body: object, idempotency: str = "", how: Leaving = "FIN"
     ) -> None:
-        """POST, and be gone in that way before the answer."""
+        """POST, and disconnect in that way before the response."""
         try:
             async with asyncio.timeout(_LEAVE_S):
                 await self._send("POST", path, key=key, body=body, idempotency=idempotency)
@@ -96,7 +96,7 @@ class Client:
             writer.transport.abort()
 
     def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
         if self._ends:
             self._ends[1].close()
             self._ends = None

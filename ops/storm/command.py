@@ -1,4 +1,4 @@
-"""`codevoice storm`: the whole stack under load and faults, and the verdict on every answer it gave."""
+"""`codevoice storm`: the whole stack under load and faults, and the verdict on every response it gave."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from ops.cli import failing_on
+from ops.command_errors import failing_on
 
 if TYPE_CHECKING:
     from ops.storm.run import Verdict
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 @click.option("--process-kills", default=1000, show_default=True, help="Goal: API, worker or Redis killed.")
 @click.option("--postgres-kills", default=100, show_default=True, help="Goal: Postgres killed, all of it.")
 @click.option("--redis-flushes", default=20, show_default=True, help="Goal: Redis emptied.")
-@click.option("--calm", default=180.0, show_default=True, help="Seconds that the last jobs may take to end.")
+@click.option("--calm", default=180.0, show_default=True, help="Maximum seconds for the last jobs to end.")
 @click.option(
-    "--faults", default="", help="These alone, separated by commas: kill_api, month_end … (see docs)."
+    "--faults", default="", help="Only these, separated by commas: kill_api, month_end … (see docs)."
 )
 @click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Rage on in the folder of an earlier one.",
+    help="Resume in the folder of an earlier storm.",
 )
 @click.option(
-    "--detach", is_flag=True, help="In the background; prints the folder, which will hold storm.json."
+    "--detach", is_flag=True, help="Run in the background; prints the folder, where storm.json will be."
 )
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def storm(
     seconds: float,
     acks: int,
@@ -46,10 +46,10 @@ def storm(
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Kill -9, freeze, flush and cut off everything, while clients submit; then check every answer.
+    """Kill -9, freeze, flush and cut off everything, while clients submit; then check every response.
 
-    In a folder of its own, with a stack of its own. Ends when all goals are reached or the time is up. Exit
-    status 1 where a promise was broken. Interrupted, it can be resumed.
+    Runs in a folder of its own, with a stack of its own. Ends when all goals are reached or the time is up.
+    The exit status is 1 if a promise was broken. After an interruption, it can be resumed.
     """
     from ops.processes.signals import Stop
     from ops.stack.embedded import EmbeddedError
@@ -96,15 +96,15 @@ def _known(faults: str) -> tuple[str, ...]:
 
 
 def _say(verdict: "Verdict", folder: Path, *, as_json: bool) -> None:
-    told = {
+    result = {
         "storm": folder.name,
         "figures": verdict.figures,
         "violations": [{"what": one.what, "id": one.id} for one in verdict.violations],
         "left_out": verdict.left_out,
     }
-    (folder / "storm.json").write_text(json.dumps(told, indent=1) + "\n")
+    (folder / "storm.json").write_text(json.dumps(result, indent=1) + "\n")
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(result))
         return
     click.echo("\n".join(f"{name} {value:g}" for name, value in verdict.figures.items()))
     click.echo("\n".join(f"violation: {one.what}: {one.id}" for one in verdict.violations) or "no violations")
@@ -114,7 +114,7 @@ def _say(verdict: "Verdict", folder: Path, *, as_json: bool) -> None:
 
 
 def _detach(folder: Path) -> None:
-    """The same command again, in a session of its own."""
+    """Run the same command again, in a session of its own."""
     arguments = [one for one in sys.argv[1:] if one != "--detach"]
     if "--resume" not in arguments:
         arguments += ["--resume", str(folder)]

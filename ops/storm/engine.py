@@ -1,6 +1,6 @@
-"""The storm's engine, `CODEVOICE_ENGINE=ops.storm.engine:quick`: speaks at once, or as the text asks.
+"""The storm's engine, `CODEVOICE_ENGINE=ops.storm.engine:quick`: speaks at once, or as the text says.
 
-The text's last word: `slow` takes a second or two, `break` breaks off now and then, `refuse` is refused.
+The text's last word: `slow` takes a second or two, `break` is interrupted sometimes, `refuse` is refused.
 """
 
 import random
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from db.types import Capabilities, Voice
-from workers.engines import Interrupted, Refused, Synthesis, Utterance
+from workers.engines.protocol import Interrupted, Refused, Synthesis, Utterance
 
 NAME = "ops.storm.engine:quick"
 VOICE = "storm"
@@ -23,7 +23,7 @@ def quick() -> "Quick":
 
 
 class Quick:
-    """Speaks any text in 20 ms of the same sound."""
+    """Speaks any text as 20 ms of the same sound."""
 
     slots = 8
     mixed_lanes = True
@@ -49,7 +49,7 @@ class Quick:
     )
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
-        """One `Speech` for each."""
+        """One `Synthesis` for each."""
         return [_Sound(utterance.text.rpartition(" ")[2]) for utterance in batch]
 
     def close(self) -> None:

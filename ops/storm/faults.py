@@ -1,4 +1,4 @@
-"""What breaks next, and how: every fault strikes only what the storm itself has started."""
+"""Chooses and causes the faults; every fault affects only processes that the storm itself has started."""
 
 import random
 import time
@@ -36,10 +36,10 @@ WEIGHTS = {  # how often each, among all
     "month_end": 1,
 }
 _PAUSE_S = (0.05, 0.5)
-_ACKS_BETWEEN = 70  # at most: a stack that is all outage proves little …
-_LULL_S_MAX = 4.0  # … and one that does not come back must be struck again
+_ACKS_BETWEEN = 70  # maximum number of acknowledgements between faults: permanent outage proves little …
+_LULL_S_MAX = 4.0  # … and a stack that does not recover must be hit again
 _STORE_AWAY_S = (0.5, 2.5)
-_SILENCE_S = (1.0, 6.0)  # of Postgres or Redis
+_SILENCE_S = (1.0, 6.0)  # how long Postgres or Redis is frozen
 _LEDGER_STEP_S = 60  # of its clock, at most, either way
 _NUDGES = 30
 _BRIEF = "-c statement_timeout=2s"
@@ -48,7 +48,7 @@ FLUSHES = ("flush_redis", "flush_redis_file")
 
 
 class Faults:
-    """Strikes when `tend` is called, if it is time; `counts` says what came to pass, over all lives."""
+    """Causes a fault when `tend` is called, if one is due; `counts` has those that succeeded, in all runs."""
 
     def __init__(
         self,
@@ -71,7 +71,9 @@ class Faults:
         self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in WEIGHTS}
 
     def tend(self, acks: int) -> None:
-        """Mend what is due, and break something where it is time, by the clock and by what got done since."""
+        """Repair what is due, and cause a fault if one is due, by time and by acknowledgements since the
+        last.
+        """
         now = time.monotonic()
         if self._store_back_at and now >= self._store_back_at:
             self._mend_store()
@@ -82,12 +84,12 @@ class Faults:
             self._strike(self._next())
 
     def end(self) -> None:
-        """Whole again: the rest is for the stack to mend."""
+        """Undo all faults; the stack must recover from the rest by itself."""
         self._mend_store()
         self._processes.thaw()
 
     def _next(self) -> str:
-        """By chance, yet none falls far behind its weight: a short storm has some of all."""
+        """Random, yet no fault falls far behind its weight: a short storm has some of all."""
         name = min(self._names, key=lambda name: (self._tried[name] + random.random()) / WEIGHTS[name])
         self._tried[name] += 1
         return name
@@ -110,14 +112,14 @@ class Faults:
         return self._kill("postgres")
 
     def _kill(self, *names: str) -> bool:
-        """One that is up: a death during its start would prove little."""
+        """Kill one that is up: a death during its start would prove little."""
         up = [name for name in names if self._processes.is_up(name)]
         if up:
             self._processes.kill(random.choice(up))
         return bool(up)
 
     def _kill_backend(self) -> bool:
-        """One connection's process: Postgres itself then ends all others and recovers."""
+        """Kill one connection's process: Postgres itself then ends all others and recovers."""
         statement = (
             "SELECT pid FROM pg_stat_activity WHERE usename = 'codevoice_app' ORDER BY random() LIMIT 1"
         )
@@ -136,7 +138,7 @@ class Faults:
         return True
 
     def _freeze_worker(self) -> bool:
-        """Past its lease: it comes back as a zombie, with attempts that are others' by then."""
+        """Freeze it past its lease: it resumes as a zombie, with attempts that others hold by then."""
         return self._freeze(WORKERS, LEASE_S * random.uniform(1.2, 2.2))
 
     def _freeze_api(self) -> bool:
@@ -170,7 +172,7 @@ class Faults:
         return True
 
     def _ledger_clock_step(self) -> bool:
-        """Of the ledger, within a minute of where its last month's end left it."""
+        """Step the ledger's clock, within a minute of where its last month's end left it."""
         return self._as_owner(
             "SELECT 1 FROM cv.shift_clock(round(extract(epoch FROM cv.now() - clock_timestamp()) / 86400)"
             " * interval '1 day' + %s * interval '1 second')",
@@ -192,7 +194,7 @@ class Faults:
         return False
 
     def _month_end(self) -> bool:
-        """The ledger's clock goes on by 31 days: always another month."""
+        """Advance the ledger's clock by 31 days: always another month."""
         return self._as_owner(
             "SELECT 1 FROM cv.shift_clock(round(extract(epoch FROM cv.now() - clock_timestamp()) / 86400)"
             " * interval '1 day' + interval '31 days')",
@@ -209,7 +211,7 @@ class Faults:
 
 
 def left_out() -> dict[str, str]:
-    """Faults that cannot be had on this machine, and what they need."""
+    """Faults that are impossible on this machine, and what they need."""
     if disks.may_mount():
         return {}
     return dict.fromkeys(("store_full", "store_read_only"), "the right to mount a tmpfs")

@@ -1,8 +1,8 @@
-"""What the storm's clients asked and were told, in order: an append-only file of JSON lines, one a life.
+"""The requests of the storm's clients and their outcomes, in order: an append-only JSON lines file per run.
 
-Every act is an `invoke`, then `ok`, `fail` (it did not happen) or `unknown` (it may have); what a life that
-was killed left without an end is unknown as well. A look is one line; `since` is the number of the line that
-came next when it was asked for.
+Every operation is an `invoke`, then `ok`, `fail` (it did not happen) or `unknown` (it may have); one that a
+killed run left without an end is unknown as well. A read is one line; `since` is the number of the line that
+came next when it was sent.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _NAME = "history-{life:04d}.jsonl"
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line. `n` counts over all lives; `of` is the `n` of the invoke that this ends."""
+    """One line. `n` counts over all runs; `of` is the `n` of the invoke that this ends."""
 
     n: int
     kind: Kind
@@ -33,35 +33,35 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     said: str = ""  # the message, the status, the code
     replayed: bool = False
     amount: int = 0  # credits
-    ms: int = 0  # of an answer that came late
+    ms: int = 0  # of a response that came late
     balance: tuple[int, int, int] | None = None  # free, paid, held: credits
 
 
 class History:
-    """The file of one life of the storm."""
+    """The file of one run of the storm."""
 
     def __init__(self, folder: Path) -> None:
         earlier = list(_files(folder))
         self.next = max((event.n for path in earlier[-1:] for event in _lines(path)), default=0) + 1
-        # Unbuffered: an invoke is with the kernel, and survives us, before the request is sent.
+        # Unbuffered: an invoke has reached the kernel, and survives us, before the request is sent.
         self._file = (folder / _NAME.format(life=len(earlier) + 1)).open("ab", buffering=0)
         self._lock = Lock()
         self._encoder = msgspec.json.Encoder()
 
     def add(self, kind: Kind, op: str, **more: Any) -> int:
-        """Append a line; its number. From any thread."""
+        """Append a line; returns its number. From any thread."""
         with self._lock:
             n, self.next = self.next, self.next + 1
             self._file.write(self._encoder.encode(Event(n=n, kind=kind, op=op, **more)) + b"\n")
         return n
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         self._file.close()
 
 
 def read(folder: Path) -> Iterator[Event]:
-    """Every event of every life, in order."""
+    """Every event of every run, in order."""
     for path in _files(folder):
         yield from _lines(path)
 
@@ -74,5 +74,5 @@ def _lines(path: Path) -> Iterator[Event]:
     decoder = msgspec.json.Decoder(Event)
     with path.open("rb") as file:
         for line in file:
-            if line.endswith(b"\n"):  # a last line cut short was never acted upon
+            if line.endswith(b"\n"):  # a truncated last line was never acted upon
                 yield decoder.decode(line)

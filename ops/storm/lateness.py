@@ -1,4 +1,4 @@
-"""How long the storm's callers waited: what came later than is promised goes on record."""
+"""How long the storm's callers waited: responses later than promised are recorded."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -13,8 +13,8 @@ SPEECH_S = FIRST_AUDIO_WAIT_S + 8.0
 
 
 class Lateness:
-    """Times calls. `hindered_s`: seconds so far in which an API process was frozen, or none served. What a
-    call has of them does not count, since nothing could have answered it.
+    """Times calls. `hindered_s`: seconds so far in which an API process was frozen, or none was ready. Such
+    seconds are subtracted from a call's time, since nothing could have answered it then.
     """
 
     def __init__(self, history: History, hindered_s: Callable[[], float]) -> None:

@@ -1,4 +1,4 @@
-"""The storm's clients: they submit, send again, hang up, cancel, poll, are given credits; all on record."""
+"""The storm's clients: they submit, repeat, disconnect, cancel, poll, are granted credits; all recorded."""
 
 import asyncio
 import random
@@ -17,10 +17,10 @@ _SUBMITTERS, _POLLERS = 24, 4
 _GRANT_CREDITS = 100
 _GRANT_EACH_S = 0.2
 _PAUSE_S = 0.1  # after a refusal
-_RETRY_S = 0.2  # after a 5xx, or no answer
+_RETRY_S = 0.2  # after a 5xx, or no response
 _TRIES = 20
 _POLLS = 12
-_MEMORY = 500  # of each kind: jobs to look at, keys to use again
+_MEMORY = 500  # of each kind: jobs to poll, keys to reuse
 _END_S = 30.0
 _HOT = 1 / 3
 _ACTS = {"plain": 44, "keyed": 40, "twice": 6, "again": 4, "hang_up": 5, "speak": 5, "misuse": 1, "look": 2}
@@ -53,11 +53,11 @@ class Load:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """False where the clients have broken down: a mistake of the storm's own."""
+        """False if the clients have crashed: a bug of the storm's own."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Begin nothing more; return when what was begun has ended."""
+        """Start nothing more; return when everything under way has ended."""
         self._stopping.set()
         self._thread.join(_END_S)
 
@@ -81,7 +81,7 @@ class Load:
         )
         match act:
             case "look":
-                await self._look(client, account)
+                await self._read_balance(client, account)
             case "again" if self._keys:
                 await self._submit(client, *random.choice(self._keys))
             case "misuse" if self._keys:
@@ -113,7 +113,7 @@ class Load:
         return f"storm {self._life} {self._made} {order}"
 
     async def _until_known(self, client: Client, account: Account, text: str, key: str) -> None:
-        """As a client with retries: the same key until there is an answer."""
+        """Like a client with retries: the same key until there is a response."""
         for _ in range(_TRIES):
             answer = await self._submit(client, account, text, key)
             if answer.http == 200:
@@ -146,7 +146,7 @@ class Load:
         await client.hang_up(path, key=account.key, body=body, idempotency=key, how=how)
 
     async def _speak(self, client: Client, account: Account, text: str) -> None:
-        """Finished speech in the answer. A refusal may come after the job: of that, nothing is concluded."""
+        """Request speech in the response. A refusal may come after the job: nothing is concluded from it."""
         of = self._history.add("invoke", "speak", owner=account.id, text=text)
         answer = await client.ask("POST", _SPEECH, key=account.key, body=_body(text) | _WAV, is_speech=True)
         self._history.add("unknown", "speak", of=of, http=answer.http)
@@ -182,16 +182,16 @@ class Load:
                 return
             await asyncio.sleep(random.uniform(0.02, 0.4))
 
-    async def _look(self, client: Client, account: Account) -> None:
+    async def _read_balance(self, client: Client, account: Account) -> None:
         since = self._history.next
         answer = await client.ask("GET", f"/api/admin/users/{account.id}", key=self._accounts.admin)
         if answer.http == 200:
             self._history.add("saw", "balance", owner=account.id, since=since, balance=_balance(answer))
 
     async def _treasurer(self, client: Client) -> None:
-        """Gives each account credits in turn; each grant until it is known, a tenth of them twice."""
+        """Grant credits to each account in turn; each grant until it is known, a tenth of them twice."""
         callers = self._accounts.callers
-        for account in (*callers, callers[0]):  # the hot one twice: it still runs out now and then
+        for account in (*callers, callers[0]):  # the busiest one twice: it still runs out now and then
             if self._stopping.is_set():
                 return
             reason = f"grant {self._life} {self._history.next}"
@@ -223,7 +223,7 @@ class Load:
             self._ended("refund", of, answer)
 
     def _ended(self, op: str, of: int, answer: Answer) -> None:
-        """A refusal is definite; a 5xx, or none, is not."""
+        """Record the outcome: a refusal is definite; a 5xx, or no response, is not."""
         kind = "ok" if answer.http == 200 else "fail" if answer.http in _DEFINITE else "unknown"
         more: dict[str, Any] = {"http": answer.http}
         if kind == "ok" and op in ("grant", "refund"):

@@ -1,4 +1,4 @@
-"""An owner's credits as a person would keep them on paper, entry by entry. Knows what is promised, no SQL."""
+"""An owner's credits replayed entry by entry, as on paper. Implements the promises, without SQL."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,18 +9,18 @@ from msgspec import Struct
 from ops.storm.record import Transfer, Wallet
 
 HOLDS = {10: "free", 11: "paid", 12: "issued"}
-_IN_FLIGHT_MAX = 100  # of one owner: every client's request and a worker's fullest batch
+_IN_FLIGHT_MAX = 100  # per owner: every client's request and a worker's fullest batch
 
 
 class Violation(Struct, frozen=True):
-    """A broken promise, and whose."""
+    """A broken promise, and the account or job concerned."""
 
     what: str
     id: str
 
 
 class Paid(Struct):
-    """What became of one job's credit."""
+    """The credits of one job."""
 
     holds: dict[str, tuple[int, date]]  # bucket → amount, month
     left: Counter[str]  # bucket → not resolved yet
@@ -28,7 +28,7 @@ class Paid(Struct):
     refunded: Counter[str]
     seq: int = 0  # of its last hold
     bucket: str = ""  # the last it was taken from
-    remaining: int = 0  # what that, and all before it, then had
+    remaining: int = 0  # the balance after that hold and all before it
 
 
 class State(Struct, frozen=True):
@@ -48,11 +48,11 @@ class Book:
         self.jobs: dict[str, Paid] = {}
         self.grants: dict[str, list[tuple[int, State]]] = {}  # reason → amount, and the balances after it
         self.states = [State(0, 0, 0, 0)]
-        self._month_ends: set[int] = set()  # entries after which the next writes a new month down
+        self._month_ends: set[int] = set()  # entries after which the next records a new month
         self._last_time: dict[tuple[int, int, int], int] = {}
-        if not wallet.monthly:  # what who looks before the first entry sees
+        if not wallet.monthly:  # what a read before the first entry sees
             self._last_time[0, 0, 0] = 0
-        # As a look after the month's end may show them while older requests are still to be written.
+        # As a read after the month's end may show them while older requests are still to be recorded.
         self._last_ahead: dict[tuple[int, int, int], int] = {}
         self._month_since = 0  # entry
         self._wallet = wallet
@@ -70,8 +70,8 @@ class Book:
     def had(self, balance: tuple[int, int, int], *, since: int) -> bool:
         """Whether the balances (free, paid, held) were these after entry `since`, or any later one.
 
-        Who looks when a month has ended sees the new one's credits at once, though requests that began
-        before it are still to be written down.
+        A read after the end of a month sees the new month's credits at once, though requests that began
+        before it are still to be recorded.
         """
         last = max(self._last_time.get(balance, -1), self._last_ahead.get(balance, -1))
         return last >= since or self._is_new_month_of(self.states[-1], balance)
@@ -81,7 +81,7 @@ class Book:
         return balance == (state.free, state.paid, state.held) or self._is_new_month_of(state, balance)
 
     def _is_new_month_of(self, state: State, balance: tuple[int, int, int]) -> bool:
-        """A month that has ended shows at once, and is written down by whoever moves something next."""
+        """A new month is visible at once, and is recorded with the next transfer."""
         wallet, is_last = self._wallet, state is self.states[-1]
         has_ended = wallet.month > wallet.period if is_last else state.seq in self._month_ends
         return has_ended and balance == (wallet.monthly, state.paid, state.held)
@@ -134,17 +134,17 @@ class Book:
         return is_later and entry.amount == self._wallet.monthly and self._sum["free"] == 0
 
     def _is_this_month(self, entry: Transfer) -> bool:
-        """Where no credits come with a month, nothing is entered at its beginning."""
+        """If no monthly credits are due, nothing is entered at a month's beginning."""
         if not self._wallet.monthly and (self._period is None or entry.period > self._period):
             self._period = entry.period
         return entry.period == self._period
 
     def _is_next(self, slot: int) -> bool:
-        """Free credits before paid ones; all of it without limit only from where no limit is."""
+        """Free credits before paid ones; the unlimited bucket only for accounts without a limit."""
         return self._wallet.unlimited == (slot == 12) and (slot != 11 or self._sum["free"] == 0)
 
     def _resolves(self, entry: Transfer, bucket: str) -> bool:
-        """A hold is taken, or given back to where it came from: once, and never more than it was."""
+        """A hold is posted, or returned to its bucket: once, and never more than it was."""
         job = self.jobs.get(entry.ref)
         if job is None or entry.src != "held" or job.left[bucket] < entry.amount:
             return False

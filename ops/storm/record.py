@@ -1,4 +1,4 @@
-"""What the record says when the storm is over: every job, transfer and wallet, read plainly."""
+"""The database's content after the storm: every job, transfer and wallet, read with plain queries."""
 
 from datetime import date
 from typing import Any
@@ -63,7 +63,7 @@ class Wallet(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """All of it."""
+    """The whole content."""
 
     jobs: dict[str, Job]
     transfers: list[Transfer]
@@ -71,7 +71,7 @@ class Record(Struct, frozen=True):
 
 
 def read(url: str) -> Record:
-    """The whole record, at one moment. Raises psycopg.Error."""
+    """Read everything in one snapshot. Raises psycopg.Error."""
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         return Record(
@@ -82,7 +82,7 @@ def read(url: str) -> Record:
 
 
 def open_jobs(url: str) -> int:
-    """Jobs that have not ended. Raises psycopg.Error."""
+    """The number of jobs that have not ended. Raises psycopg.Error."""
     with psycopg.connect(url, connect_timeout=2) as connection:
         row = connection.execute(_OPEN).fetchone()
     return row[0] if row else 0

@@ -1,4 +1,4 @@
-"""One life of a storm: start or go on, rage until it is enough, calm down, and judge what is on record."""
+"""One run of a storm: start or resume, cause faults under load, calm down, and check the histories."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ from ops.storm.model import Violation
 from ops.storm.stack.processes import Processes
 from ops.storm.stack.stack import APIS, WORKERS, StormStack, bring_store_back
 
-_BYTES_AN_ACK = 16_000  # of disk: its rows, their indexes and log, its audio, its lines of history
+_BYTES_AN_ACK = 16_000  # on disk: its rows, their indexes and log, its audio, its lines of history
 _BYTES_SPARE = 3_000_000_000
 _TICK_S = 0.02
 _REPORT_S = 10.0
@@ -33,23 +33,23 @@ _SHOWN = 3  # violations of a kind
 
 
 class StormError(Exception):
-    """The storm cannot rage, or did not calm down; the message says why."""
+    """The storm cannot run, or did not calm down; the message gives the reason."""
 
 
 class Goals(Struct, frozen=True, kw_only=True):
-    """When it is enough: all of these, or the time is up."""
+    """When the storm ends: all of these are reached, or the time is up."""
 
     seconds: float
     acks: int
     process_kills: int
     postgres_kills: int
     redis_flushes: int
-    calm_s: float  # how long the last jobs may take to end
-    faults: tuple[str, ...] = ()  # these alone; none named: all
+    calm_s: float  # maximum time for the last jobs to end
+    faults: tuple[str, ...] = ()  # only these; none named: all
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What came of it."""
+    """The result of a storm."""
 
     figures: dict[str, float]
     violations: list[Violation]  # a few of each kind
@@ -60,7 +60,7 @@ Report = Callable[[str], None]
 
 
 def storm(folder: Path, goals: Goals, report: Report) -> Verdict:
-    """Rage in `folder`, on from where an earlier life in it ended. Raises StormError, Stop on a signal."""
+    """Run in `folder`, resuming an earlier run in it. Raises StormError, Stop on a signal."""
     _check_disk(folder, goals.acks)
     home = Home(folder=folder / "home")
     if not is_held(home):
@@ -125,7 +125,7 @@ class _Life:
                 if time.monotonic() - reported > _REPORT_S:
                     reported = time.monotonic()
                     _check_disk(self._folder, 0)
-                    self._tell(load, reported - began)
+                    self._report_progress(load, reported - began)
                 time.sleep(_TICK_S)
         finally:
             self._faults.end()
@@ -198,12 +198,12 @@ class _Life:
             return False
         return all(n >= getattr(self._goals, name) for name, n in self._counts().items())
 
-    def _tell(self, load: Load, seconds: float) -> None:
+    def _report_progress(self, load: Load, seconds: float) -> None:
         counts = ", ".join(f"{name} {n}" for name, n in self._counts().items())
         self._report(f"{seconds:.0f} s: acks {self._acks_before + load.acks}, {counts}")
 
     def _while_mending(self, act: Callable[[], None]) -> None:
-        """Let the clients end what they have begun, with a stack that comes back."""
+        """Let the clients finish what they have begun, while the stack recovers."""
         from threading import Thread
 
         waiting = Thread(target=act, daemon=True)

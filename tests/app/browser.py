@@ -5,16 +5,16 @@ from html import unescape
 
 import httpx
 
-from .front import PASSWORD, Front
+from tests.app.api_process import PASSWORD, ApiProcess
 
 _TOKEN = re.compile(r'<meta name="form-token" content="([0-9a-f]{64})">')
 
 
 class Browser:
-    """One person's browser at one front door."""
+    """One person's browser at one API server."""
 
-    def __init__(self, front: Front) -> None:
-        self.client = httpx.Client(base_url=front.url, timeout=30)
+    def __init__(self, api: ApiProcess) -> None:
+        self.client = httpx.Client(base_url=api.url, timeout=30)
         self.token = ""
 
     def open(self, path: str) -> httpx.Response:
@@ -22,7 +22,7 @@ class Browser:
         return self._seen(self.client.get(path))
 
     def send(self, path: str, **fields: object) -> httpx.Response:
-        """Send a form of the page last loaded, and follow to where it leads."""
+        """Send a form of the page last loaded, and follow the redirect."""
         data = {"form_token": self.token, **fields}
         return self._seen(self.client.post(path, data=data, follow_redirects=True))  # type: ignore[arg-type]
 

@@ -1,6 +1,5 @@
-"""One front door for all stories, on a database of its own, with an engine made known and no worker."""
+"""One API server for all tests, on its own database, with a published engine and no worker."""
 
-import io
 import os
 import secrets
 import signal
@@ -8,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,61 +17,36 @@ from msgspec import Struct
 from app.domain.identity.key_crypto import KeyRing
 from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection, worker_connection
-from db.redis import live_audio
 from db.storage.objects import Objects, open_store
-from db.types import Capabilities, Finished, Outcome, Voice
+from tests.app.api_process import PASSWORD as PASSWORD
+from tests.app.api_process import SECRETS, ApiProcess, running
+from tests.app.job_fixtures import AUDIO as AUDIO
+from tests.app.job_fixtures import End as End
+from tests.app.job_fixtures import Say as Say
+from tests.app.job_fixtures import Take as Take
+from tests.app.job_fixtures import end as end
+from tests.app.job_fixtures import say as say
+from tests.app.job_fixtures import take as take
+from tests.app.published_engine import ENGINE as ENGINE
+from tests.app.published_engine import voice as voice
+from tests.app.transcription_worker import beside as beside
+from tests.app.transcription_worker import finish as finish
+from tests.app.transcription_worker import transcription_engine as transcription_engine
 
 from .browser import Browser
-from .front import PASSWORD as PASSWORD
-from .front import SECRETS, Front, running
-from .hearing import beside as beside
-from .hearing import ear as ear
-from .hearing import finish as finish
 from .proxy import Wire
 
-AUDIO = bytes(range(256)) * 40
 Databases = Callable[[], tuple[str, str]]
 
 
 class Person(Struct, frozen=True):
-    """An account, and what its owner has of it."""
+    """An account and its owner's credentials."""
 
     email: str
     key: str
     token: str
     refresh_token: str
     id: str
-
-
-def voice(name: str, *languages: str, gender: str = "male", quality: str = "high") -> Voice:
-    return Voice(
-        id=name.lower(),
-        name=name,
-        gender=gender,  # type: ignore[arg-type]
-        languages=languages,
-        language_names=tuple(f"Language {tag}" for tag in languages),
-        description=f"Voice: {name}",
-        quality=quality,  # type: ignore[arg-type]
-    )
-
-
-ENGINE = Capabilities(
-    engine="parrot",
-    kind="speech",
-    voices=(
-        voice("ryan", "en-US"),
-        voice("Anna", "de-DE", "de-AT", gender="female", quality="low"),
-        voice("Zoë", "fr-FR", gender="female", quality="standard"),
-    ),
-    sample_rate_hz=22_050,
-    formats=("wav", "mp3"),
-    characters_max=2000,
-    cost_us_per_character=100,
-    speed_min=0.5,
-    speed_max=2.0,
-    audio_s_max=600,
-    audio_bytes_max=20_000_000,
-)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +81,7 @@ def environ(database_url: str, redis_url: str, objects_url: str) -> dict[str, st
 
 @pytest.fixture(scope="session")
 def parrot(database_url: str) -> Generator[WorkerConnection]:
-    """A worker's connection; its engine is known from the beginning."""
+    """A worker's connection; its engine is published before the API server starts."""
     connection = worker_connection(database_url, application_name="test-parrot")
     jobs_worker.publish(connection, ENGINE, worker="w1")
     yield connection
@@ -127,30 +100,30 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def front(environ: dict[str, str], parrot: WorkerConnection, logs: Path) -> Generator[Front]:
-    with running(environ, logs) as front:
-        yield front
+def api(environ: dict[str, str], parrot: WorkerConnection, logs: Path) -> Generator[ApiProcess]:
+    with running(environ, logs) as api:
+        yield api
 
 
-Run = Callable[..., Front]
+Run = Callable[..., ApiProcess]
 
 
 @pytest.fixture(scope="module")
-def front_with(environ: dict[str, str], parrot: WorkerConnection, logs: Path) -> Generator[Run]:
-    """One more front door, with other settings; the same one for the same settings."""
-    running_ones: dict[tuple[tuple[str, str], ...], Front] = {}
+def api_with(environ: dict[str, str], parrot: WorkerConnection, logs: Path) -> Generator[Run]:
+    """One more API server with other settings; the same one for the same settings."""
+    running_ones: dict[tuple[tuple[str, str], ...], ApiProcess] = {}
     with ExitStack() as stack:
 
-        def start(**other: str) -> Front:
+        def start(**other: str) -> ApiProcess:
             wanted = tuple(sorted(other.items()))
             if wanted not in running_ones:
                 running_ones[wanted] = stack.enter_context(running({**environ, **other}, logs))
             return running_ones[wanted]
 
         yield start
-        for front in running_ones.values():  # together, since each takes a second to end
-            front.client.close()
-            os.kill(front.pid, signal.SIGTERM)
+        for api in running_ones.values():  # together, since each takes a second to end
+            api.client.close()
+            os.kill(api.pid, signal.SIGTERM)
 
 
 @pytest.fixture
@@ -161,14 +134,14 @@ def wire(database_url: str) -> Generator[Wire]:
 
 
 @pytest.fixture
-def wired(front_with: Run, wire: Wire) -> Callable[..., Front]:
-    """A front door that reaches Postgres by the wire."""
-    return lambda **more: front_with(DATABASE_URL=wire.url, **more)
+def wired(api_with: Run, wire: Wire) -> Callable[..., ApiProcess]:
+    """An API server that reaches Postgres through the proxy."""
+    return lambda **more: api_with(DATABASE_URL=wire.url, **more)
 
 
 @pytest.fixture
 def address() -> str:
-    """An address nobody else comes from."""
+    """An address that no other test uses."""
     return f"192.0.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
 
 
@@ -176,8 +149,8 @@ SetPrice = Callable[[str, str, float], None]
 
 
 @pytest.fixture
-def set_price(front: Front, owner: psycopg.Connection[Any]) -> Generator[SetPrice]:
-    """Sets a kind's price in credits a unit; returns when every front door must know. Undone afterwards."""
+def set_price(api: ApiProcess, owner: psycopg.Connection[Any]) -> Generator[SetPrice]:
+    """Sets a kind's price in credits per unit; returns when all servers must know it. Undone afterwards."""
 
     def write(kind: str, unit: str, credits: float) -> None:
         owner.execute(
@@ -201,12 +174,12 @@ SignUp = Callable[[], Person]
 
 
 @pytest.fixture(scope="session")
-def sign_up(front: Front) -> SignUp:
-    """Opens an account, as people do."""
+def sign_up(api: ApiProcess) -> SignUp:
+    """Registers an account over HTTP."""
 
     def sign_up() -> Person:
         email = f"{secrets.token_hex(6)}@example.org"
-        answer = front.call("POST", "/api/auth/register", json={"email": email, "password": PASSWORD})
+        answer = api.call("POST", "/api/auth/register", json={"email": email, "password": PASSWORD})
         assert answer.status_code == 201, answer.text
         found = answer.json()
         return Person(email, found["api_key"], found["token"], found["refresh_token"], found["user"]["id"])
@@ -275,10 +248,10 @@ LogIn = Callable[[Person], Browser]
 
 
 @pytest.fixture
-def new_browser(front: Front) -> Generator[NewBrowser]:
+def new_browser(api: ApiProcess) -> Generator[NewBrowser]:
     opened: list[Browser] = []
 
-    def new(at: Front = front) -> Browser:
+    def new(at: ApiProcess = api) -> Browser:
         opened.append(Browser(at))
         return opened[-1]
 
@@ -304,86 +277,9 @@ def admin(log_in: LogIn, sign_up: SignUp, owner: psycopg.Connection[Any]) -> Bro
     return log_in(person)
 
 
-Say = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def say(front: Front) -> Say:
-    """Queues speech; the job's id."""
-
-    def say(key: str, **fields: object) -> str:
-        answer = front.call("POST", "/v1/tts", key, json={"text": "hello", "voice": "ryan", **fields})
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["job_id"])
-
-    return say
-
-
-Take = Callable[[str], int]
-
-
-@pytest.fixture(scope="session")
-def take(parrot: WorkerConnection) -> Take:
-    """Claims one job, handing back whatever else was queued; its attempt."""
-
-    def take(job_id: str) -> int:
-        claimed = jobs_worker.claim(
-            parrot, engine="parrot", lane=None, mixed=True, limit=10_000, worker="w1", lease_s=60
-        )
-        others = [
-            Finished(id=job.id, attempt=job.attempt, outcome="hand_back")
-            for job in claimed
-            if str(job.id) != job_id
-        ]
-        jobs_worker.finish(parrot, others, worker="w1", tries_max=3, keep_s=3600)
-        (attempt,) = [job.attempt for job in claimed if str(job.id) == job_id]
-        return attempt
-
-    return take
-
-
-End = Callable[..., None]
-
-
-@pytest.fixture(scope="session")
-def end(parrot: WorkerConnection, take: Take, store: Objects, redis_url: str) -> End:
-    """Does a job as a worker does: with AUDIO by default, or with another outcome."""
-    redis = live_audio.connect(redis_url)
-
-    def end(
-        job_id: str,
-        outcome: Outcome = "done",
-        *,
-        code: str | None = None,
-        audio: bytes = AUDIO,
-        content_type: str = "audio/wav",
-        attempt: int | None = None,
-        keep_s: int = 3600,
-    ) -> None:
-        attempt = take(job_id) if attempt is None else attempt
-        key = f"jobs/{job_id}/{attempt}.wav"
-        ended = Finished(id=uuid.UUID(job_id), attempt=attempt, outcome=outcome, code=code)
-        if outcome == "done":
-            store.put(key, io.BytesIO(audio))
-            ended = Finished(
-                id=uuid.UUID(job_id),
-                attempt=attempt,
-                outcome="done",
-                object=key,
-                content_type=content_type,
-                audio_bytes=len(audio),
-                duration_ms=1234,
-                sha256=sha256(audio).digest(),
-            )
-        jobs_worker.finish(parrot, [ended], worker="w1", tries_max=3, keep_s=keep_s)
-        redis.publish(live_audio.DONE, live_audio.done_message(ended.id, "completed"))
-
-    return end
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_wrong_with_the_ledger(owner_url: str) -> Generator[None]:
-    """After all stories, every credit is where it should be."""
+    """After all tests, the ledger is consistent."""
     yield
     with psycopg.connect(owner_url) as connection:
         assert connection.execute("SELECT what, id FROM cv.recon").fetchall() == []

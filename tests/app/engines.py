@@ -1,10 +1,10 @@
-"""What hibari, Kokoro and eSpeak publish of themselves, in short; their workers are not there."""
+"""Abridged capabilities of hibari, Kokoro and eSpeak; their workers do not run."""
 
 import msgspec
 
 from db.types import Capabilities, Voice
 
-from .conftest import ENGINE, voice
+from .published_engine import ENGINE, voice
 
 _MEN = ("Ryan", "Peter", "James")
 

@@ -1,4 +1,4 @@
-"""Callers who listen to live audio and leave when they like, and a worker that makes it sound by sound."""
+"""Clients that stream live audio and disconnect at will, and a fake worker that publishes it in chunks."""
 
 import http.client
 import json
@@ -17,9 +17,9 @@ from db.redis import live_audio
 from db.redis.live_audio import End as Ending
 from db.redis.live_audio import Live
 from db.types import Finished
+from tests.app.api_process import ApiProcess
 
 from .conftest import End, Person, Take
-from .front import Front
 
 WHOLE, STREAM = "/api/v1/tts/generate", "/api/v1/tts/generate/stream"
 HELLO = {"text": "hello", "voice": "ryan", "format": "wav"}
@@ -27,11 +27,11 @@ Answering = Callable[..., Future[httpx.Response]]
 
 
 @pytest.fixture
-def answering(front: Front, person: Person) -> Generator[Answering]:
+def answering(api: ApiProcess, person: Person) -> Generator[Answering]:
     """Sends a request for speech, and does not wait for the answer."""
     with ThreadPoolExecutor(8) as threads:
 
-        def send(path: str = WHOLE, on: Front = front, **headers: str) -> Future[httpx.Response]:
+        def send(path: str = WHOLE, on: ApiProcess = api, **headers: str) -> Future[httpx.Response]:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             return threads.submit(on.call, "POST", path, person.key, json=HELLO, headers=named)
 
@@ -47,24 +47,24 @@ def until(act: Callable[[], Any], seconds: float = 30) -> Any:
     return found
 
 
-def jobs_of(front: Front, person: Person, status: str = "queued") -> list[str]:
-    found = front.call("GET", "/v1/jobs", person.key, params={"status": status}).json()["jobs"]
+def jobs_of(api: ApiProcess, person: Person, status: str = "queued") -> list[str]:
+    found = api.call("GET", "/v1/jobs", person.key, params={"status": status}).json()["jobs"]
     return [job["job_id"] for job in found]
 
 
-def the_job(front: Front, person: Person, status: str = "queued") -> str:
-    (found,) = until(lambda: jobs_of(front, person, status))
+def the_job(api: ApiProcess, person: Person, status: str = "queued") -> str:
+    (found,) = until(lambda: jobs_of(api, person, status))
     return found
 
 
-def credits_of(front: Front, person: Person) -> tuple[int, int]:
+def credits_of(api: ApiProcess, person: Person) -> tuple[int, int]:
     """(left, held)"""
-    found = front.call("GET", "/api/auth/me", person.key).json()["credits"]
+    found = api.call("GET", "/api/auth/me", person.key).json()["credits"]
     return found["total_remaining"], found["held"]
 
 
-class Mouth:
-    """A worker's side of live audio, sound by sound."""
+class FakeWorker:
+    """A worker's side of live audio, published chunk by chunk."""
 
     def __init__(self, redis_url: str, worker: WorkerConnection, take: Take, end: End) -> None:
         self._redis = live_audio.connect(redis_url)
@@ -86,16 +86,16 @@ class Mouth:
             pipeline.execute()
 
     def drop(self, job: str) -> None:
-        """What Redis does where its memory runs out."""
+        """Deletes the stream, as Redis does when its memory runs out."""
         assert self._redis.delete(self._live(job).key) == 1
 
-    def stop(self, job: str, ending: Any, **told: Any) -> None:
+    def stop(self, job: str, ending: Any, **fields: Any) -> None:
         with self._redis.pipeline() as pipeline:
-            live_audio.end(pipeline, self._live(job), Ending(ending=ending, **told))
+            live_audio.end(pipeline, self._live(job), Ending(ending=ending, **fields))
             pipeline.execute()
 
     def again(self, job: str) -> None:
-        """The attempt comes to nothing; another is to follow."""
+        """The attempt is handed back; another is to follow."""
         lost = Finished(id=UUID(job), attempt=self._attempts.pop(job), outcome="hand_back")
         jobs_worker.finish(self._worker, [lost], worker="w1", tries_max=3, keep_s=60)
 
@@ -107,15 +107,15 @@ class Mouth:
 
 
 @pytest.fixture
-def mouth(redis_url: str, parrot: WorkerConnection, take: Take, end: End) -> Mouth:
-    return Mouth(redis_url, parrot, take, end)
+def fake_worker(redis_url: str, parrot: WorkerConnection, take: Take, end: End) -> FakeWorker:
+    return FakeWorker(redis_url, parrot, take, end)
 
 
 class Listener:
-    """A client on a socket of its own, which reads as it likes and leaves when it likes."""
+    """A client on its own socket, which reads and disconnects at will."""
 
-    def __init__(self, front: Front, person: Person, path: str = STREAM, **headers: str) -> None:
-        self._connection = http.client.HTTPConnection(*front.address, timeout=10)
+    def __init__(self, api: ApiProcess, person: Person, path: str = STREAM, **headers: str) -> None:
+        self._connection = http.client.HTTPConnection(*api.address, timeout=10)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"X-API-Key": person.key, "Content-Type": "application/json", **named}
         method, body = ("POST", json.dumps(HELLO)) if path in (STREAM, WHOLE) else ("GET", None)
@@ -128,7 +128,7 @@ class Listener:
             self._answer = self._connection.getresponse()
         return self._answer
 
-    def hear(self, length: int) -> bytes:
+    def read(self, length: int) -> bytes:
         return self.answer.read(length)
 
     def leave(self) -> None:
@@ -141,11 +141,11 @@ Listen = Callable[..., Listener]
 
 
 @pytest.fixture
-def listen(front: Front, person: Person) -> Generator[Listen]:
-    """Makes listeners; those that have not left by then leave at the end."""
+def listen(api: ApiProcess, person: Person) -> Generator[Listen]:
+    """Opens listeners; those still connected disconnect at the end."""
     made: list[Listener] = []
 
-    def listen(path: str = STREAM, on: Front = front, **headers: str) -> Listener:
+    def listen(path: str = STREAM, on: ApiProcess = api, **headers: str) -> Listener:
         made.append(Listener(on, person, path, **headers))
         return made[-1]
 

@@ -14,7 +14,7 @@ TOKEN = re.compile(r"^(cvr_\S+)\s*$", re.MULTILINE)
 
 
 class SmtpServer:
-    """Takes every mail; `mails` has them."""
+    """Accepts every mail; `mails` has them."""
 
     def __init__(self) -> None:
         self.mails: list[Message] = []
@@ -54,7 +54,7 @@ def in_folder(folder: Path) -> list[Message]:
 
 
 def mail_to(address: str, mails: Callable[[], list[Message]], *, number: int = 1) -> Message:
-    """The mail to that address, when there are so many."""
+    """The mail to that address, once `number` of them have arrived."""
     deadline = time.monotonic() + 30
     while len(found := [mail for mail in mails() if mail["To"] == address]) < number:
         assert time.monotonic() < deadline, f"no mail to {address}"

@@ -1,4 +1,4 @@
-"""A wire between the API and Postgres that counts round trips, and can be cut or fall silent."""
+"""A proxy between the API and Postgres that counts round trips, and can be cut or frozen."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ SYNC = ord("S")
 
 
 class Wire:
-    """Listens on a port of its own; `round_trips` counts what the client asked to be answered."""
+    """Listens on its own port; `round_trips` counts the requests the client wants answered."""
 
     def __init__(self, database_url: str) -> None:
         parts = urlsplit(database_url)

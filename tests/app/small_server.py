@@ -22,32 +22,32 @@ from app.http.disconnects import ClientDisconnected, LiveResponse, cancel_on_dis
 HEAD_BYTES_MAX = 20_000
 WAIT_S = 20.0
 MORE_THAN_SOCKETS_HOLD = 8 << 20
-_SOCKET_BYTES = 1 << 18  # asked for, of each buffer; the kernel doubles it
+_SOCKET_BYTES = 1 << 18  # requested for each buffer; the kernel doubles it
 End = type[Exception] | None
 
 
 class SmallServer:
-    """`/echo` answers with what the application saw; `/live` and `/sized` send what `say` gives them; `/wait`
-    answers when `say` is called. `endings` has how each of the latter three ended, in order.
+    """`/echo` returns the request as the application saw it; `/live` and `/sized` send the chunks given to
+    `say`; `/wait` responds when `say` is called. `endings` has how each of the last three ended, in order.
     """
 
     def __init__(self) -> None:
         self.endings: queue.Queue[str] = queue.Queue()
-        self._asked = threading.Event()
-        self._said: asyncio.Queue[bytes | End] = asyncio.Queue()
+        self._requested = threading.Event()
+        self._chunks_to_send: asyncio.Queue[bytes | End] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.address = "", 0
 
     def say(self, *chunks: bytes | End) -> None:
         """Chunks of the live answer under way; None ends it, an exception's class breaks it."""
-        self.until_asked()
+        self.await_request()
         assert self._loop is not None
         for chunk in chunks:
-            self._loop.call_soon_threadsafe(self._said.put_nowait, chunk)
+            self._loop.call_soon_threadsafe(self._chunks_to_send.put_nowait, chunk)
 
-    def until_asked(self) -> None:
+    def await_request(self) -> None:
         """Wait for the first request."""
-        assert self._asked.wait(WAIT_S)
+        assert self._requested.wait(WAIT_S)
 
     def ending(self) -> str:
         """How the next of them ended."""
@@ -56,7 +56,7 @@ class SmallServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._loop = asyncio.get_running_loop()
         path = scope["path"]
-        self._asked.set()
+        self._requested.set()
         if path == "/live":
             await self._live(scope, receive, send, {})
         elif path.startswith("/sized/"):
@@ -72,7 +72,7 @@ class SmallServer:
         await answer.to_asgi_response(None, cast("Any", None))(scope, receive, send)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._said.get()) is not None:
+        while (chunk := await self._chunks_to_send.get()) is not None:
             if not isinstance(chunk, bytes):
                 raise chunk("made_anew")
             yield chunk
@@ -80,7 +80,7 @@ class SmallServer:
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         ending: Ending = "left"
         try:
-            await cancel_on_disconnect(receive, self._said.get())
+            await cancel_on_disconnect(receive, self._chunks_to_send.get())
             ending = "whole"
         except ClientDisconnected:
             return
@@ -115,7 +115,7 @@ class Broken(SpeechFailed):
 
 
 class Bug(Exception):
-    """What nobody foresaw."""
+    """An unexpected error."""
 
 
 @contextmanager

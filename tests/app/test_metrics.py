@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from db.metrics import empty
 from db.postgres.jobs_worker import WorkerConnection
 from ops.stack.embedded import free_port
+from tests.app.api_process import SECRETS, ApiProcess, running
 
 from .conftest import Person
-from .front import SECRETS, Front, running
 
 COUNT = "codevoice_http_request_duration_seconds_count"
 
@@ -51,10 +51,10 @@ def test_several_processes_answer_a_scrape_as_one(
     shared = {**environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
     with running(shared, logs) as one:
         with running({**shared, "CODEVOICE_METRICS_PORT": str(port)}, logs) as other:
-            for front in (one, one, other):
-                assert front.call("GET", f"/tts/status/{uuid.uuid4()}").status_code == 404
-                assert front.call("GET", f"/nowhere/{uuid.uuid4()}").status_code == 404
-                assert front.call("PROPFIND", "/nowhere").status_code == 404
+            for api in (one, one, other):
+                assert api.call("GET", f"/tts/status/{uuid.uuid4()}").status_code == 404
+                assert api.call("GET", f"/nowhere/{uuid.uuid4()}").status_code == 404
+                assert api.call("PROPFIND", "/nowhere").status_code == 404
             everything = counted(port, COUNT, 11)
             files = [path.stat() for path in folder.glob("*.db")]
             assert len(files) >= 4
@@ -64,7 +64,7 @@ def test_several_processes_answer_a_scrape_as_one(
             os.kill(one.pid, signal.SIGKILL)
             os.waitpid(one.pid, 0)
             assert scraped(port, COUNT) == everything
-            assert scraped(port, COUNT) == everything  # once more, without the room it had
+            assert scraped(port, COUNT) == everything  # once more, without the space it had
             assert sum(path.stat().st_size for path in folder.glob(f"*_{one.pid}.db")) < 100_000
     assert everything == {
         ("GET", "/health/live", "2xx"): 2,
@@ -78,10 +78,10 @@ def test_broken_requests_and_reasons_are_counted(
     environ: dict[str, str], parrot: WorkerConnection, logs: Path
 ) -> None:
     port = free_port()
-    with running({**environ, "CODEVOICE_METRICS_PORT": str(port)}, logs) as front:
-        assert b"400" in front.raw(b"HELO\r\n\r\n").splitlines()[0]
-        assert front.call("POST", "/v1/tts", "cv_live_wrong", json={}).status_code == 401
-        assert front.call("POST", "/v1/tts", json={}).status_code == 401
+    with running({**environ, "CODEVOICE_METRICS_PORT": str(port)}, logs) as api:
+        assert b"400" in api.raw(b"HELO\r\n\r\n").splitlines()[0]
+        assert api.call("POST", "/v1/tts", "cv_live_wrong", json={}).status_code == 401
+        assert api.call("POST", "/v1/tts", json={}).status_code == 401
         counted(port, COUNT, 4)
         reasons = scraped(port, "codevoice_http_refusals_total")
         assert scraped(port, "codevoice_store_failures_total") == {("read",): 0}
@@ -89,12 +89,12 @@ def test_broken_requests_and_reasons_are_counted(
     assert reasons == {("bad_request",): 1, ("invalid_api_key",): 1, ("missing_api_key",): 1}
 
 
-def test_metrics_are_not_on_the_callers_port(front: Front, person: Person) -> None:
-    assert front.call("GET", "/metrics", person.key).status_code == 404
+def test_metrics_are_not_on_the_callers_port(api: ApiProcess, person: Person) -> None:
+    assert api.call("GET", "/metrics", person.key).status_code == 404
 
 
-def test_a_taken_port_is_named(environ: dict[str, str], front: Front) -> None:
-    taken = str(front.address[1])
+def test_a_taken_port_is_named(environ: dict[str, str], api: ApiProcess) -> None:
+    taken = str(api.address[1])
     done = subprocess.run(
         [sys.executable, "-m", "app"],
         env={"PATH": os.defpath, **SECRETS, **environ, "CODEVOICE_METRICS_PORT": taken},

@@ -17,9 +17,9 @@ def test_a_message_is_left_out_and_an_id_in_a_field_is_hashed(capsys: pytest.Cap
     except ValueError:
         log.exception("failed", key=f"jobs/{job}/1.wav", request_id=str(job))
     structlog.reset_defaults()
-    said = capsys.readouterr().err
-    assert "my secret words" not in said
-    assert said.count(str(job)) == 1  # the request's own id
-    assert f"jobs/{hashed(job)}/1.wav" in said
-    assert "ValueError" in said
-    assert "test_log.py" in said
+    output = capsys.readouterr().err
+    assert "my secret words" not in output
+    assert output.count(str(job)) == 1  # the request's own id
+    assert f"jobs/{hashed(job)}/1.wav" in output
+    assert "ValueError" in output
+    assert "test_log.py" in output

@@ -1,4 +1,4 @@
-"""Loops go on after a mistake of ours: it is logged, counted, and tried again later (A8)."""
+"""Loops continue after an unexpected error: it is logged, counted, and the step is retried later (A8)."""
 
 import asyncio
 import threading

@@ -37,13 +37,13 @@ def test_a_mix_is_voices_with_weights(text: str, parts: tuple[Part, ...]) -> Non
         ("a" * 10_000 + "(", "is written"),
     ],
 )
-def test_what_is_no_mix_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_an_invalid_mix_is_refused_with_the_reason(text: str, reason: str) -> None:
     assert is_mix(text)
     with pytest.raises(MixError, match=reason):
         parse(text)
 
 
-def test_a_mix_has_one_canonical_name_which_is_read_as_itself() -> None:
+def test_a_mix_has_one_canonical_name_that_parses_to_itself() -> None:
     name = canonical(parse("b + a(2.50)"))
     assert name == "a(2.5)+b(1)" == canonical(parse(name))
     assert canonical(parse("a(7)")) == "a"

@@ -44,7 +44,7 @@ def new_stack(tmp_path: Path) -> Generator[Callable[..., Stack]]:
 
 @pytest.fixture(scope="module")
 def talk(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording of somebody counting."""
+    """A recording of a person counting."""
     file = tmp_path_factory.mktemp("talk") / "talk.wav"
     done = stack.run("say", "one two three four five", "-o", str(file))
     assert done.returncode == 0, done.stderr
@@ -59,11 +59,11 @@ def browser(need: Need, talk: Path) -> Generator[Browser]:
 
 @pytest.fixture
 def watch(browser: Browser, stack: Stack) -> Generator[Watch]:
-    """Opens watched pages; in the end none has done what it should not."""
+    """Opens watched pages; at the end none has a violation."""
     opened: list[Watched] = []
 
-    def open_one(**look: Any) -> Watched:
-        opened.append(Watched(browser, stack.url, **look))
+    def open_one(**appearance: Any) -> Watched:
+        opened.append(Watched(browser, stack.url, **appearance))
         return opened[-1]
 
     yield open_one

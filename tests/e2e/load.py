@@ -1,4 +1,4 @@
-"""Callers who do not stop: what they ask for, over which connections, and every answer that was none."""
+"""Continuous load: what callers request, over which connections, and every failure."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ class Caller:
         self._connection = http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=60)
 
     def ask(self, method: str, path: str, body: object = None) -> bytes:
-        """The whole body of a 200 answer. Does not look whether a kept connection is still there."""
+        """The whole body of a 200 response. Does not check whether a kept connection is still open."""
         sent = None if body is None else json.dumps(body)
         self._connection.request(method, path, sent, self._headers)
         answer = self._connection.getresponse()
@@ -64,7 +64,7 @@ def check_wav(audio: bytes) -> None:
 
 
 class Load:
-    """What so many callers saw."""
+    """What all callers saw."""
 
     def __init__(self) -> None:
         self.answers: Counter[str] = Counter()

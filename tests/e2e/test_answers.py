@@ -1,4 +1,4 @@
-"""Speech in the answer on a whole stack: every format and way, and listeners who leave."""
+"""Synchronous speech on a whole stack: every format and route, and listeners that disconnect."""
 
 import io
 import time
@@ -54,7 +54,7 @@ def funded(stack: Stack) -> Stack:
 
 @pytest.mark.parametrize("text", TEXTS, ids=[str(len(text)) for text in TEXTS])
 @pytest.mark.parametrize("kind", TYPES)
-def test_every_format_by_every_way(funded: Stack, kind: str, text: str) -> None:
+def test_every_format_is_served_by_every_route(funded: Stack, kind: str, text: str) -> None:
     whole, live = ask(funded, WHOLE, text, kind), ask(funded, STREAM, text, kind)
     job = funded.speak(text, "Peter", format=kind, language="en-US", speed=speed_of(text))
     status = poll(funded, job)
@@ -72,7 +72,7 @@ def test_every_format_by_every_way(funded: Stack, kind: str, text: str) -> None:
     assert "Content-Length" not in live.headers
 
 
-def test_what_is_streamed_is_what_is_stored(funded: Stack) -> None:
+def test_streamed_audio_equals_stored_audio(funded: Stack) -> None:
     live = ask(funded, STREAM, TEXTS[2], "mp3")
     job = requests.get(
         f"{funded.url}/v1/jobs/{live.headers['X-Request-ID']}", headers=funded.headers, timeout=10
@@ -83,27 +83,27 @@ def test_what_is_streamed_is_what_is_stored(funded: Stack) -> None:
     assert (job.json()["audio_bytes"], job.json()["credits"]) == (len(live.content), 1)
 
 
-def test_raw_audio_by_the_alias_at_the_rate_asked_for(funded: Stack) -> None:
+def test_raw_audio_by_the_stream_alias_has_the_requested_rate(funded: Stack) -> None:
     body = {"text": "Hello, world!", "voice": "Peter", "sample_rate": 16000}
     answer = requests.post(f"{funded.url}/api/v1/tts/stream", json=body, headers=funded.headers, timeout=30)
 
-    told = [
+    stream_info = [
         answer.headers[name] for name in ("Content-Type", "X-Sample-Rate", "X-Bits-Per-Sample", "X-Channels")
     ]
-    assert told == ["audio/pcm", "16000", "16", "1"]
+    assert stream_info == ["audio/pcm", "16000", "16", "1"]
     assert 0.5 < len(answer.content) / 2 / 16000 < 2
 
 
-def test_listeners_who_leave_near_the_end_pay_for_what_they_heard(funded: Stack) -> None:
+def test_listeners_who_disconnect_near_the_end_are_charged_for_what_they_received(funded: Stack) -> None:
     before = funded.credits()["total_remaining"]
     text = SENTENCE * 10
     length = len(ask(funded, WHOLE, text, "pcm").content)
     for _ in range(20):
         with ask(funded, STREAM, text, "pcm", stream=True) as answer:
-            heard = 0
+            received = 0
             for chunk in answer.iter_content(4096):
-                heard += len(chunk)
-                if heard >= 0.9 * length:
+                received += len(chunk)
+                if received >= 0.9 * length:
                     break
     after = settled(funded)
 

@@ -11,8 +11,8 @@ from ops.bench.duplicates import duplicates_in
 from ops.stack.running import running_stack
 from tests.e2e.clients.programs import download, poll
 from workers.audio.encoder import wav_header
-from workers.engines import Utterance
 from workers.engines.espeak.engine import EspeakEngine
+from workers.engines.protocol import Utterance
 
 from .conftest import Stack
 
@@ -29,7 +29,7 @@ def spoken(engine: EspeakEngine, text: str, voice: str) -> bytes:
     return wav_header(len(pcm), 22050) + pcm
 
 
-def test_200_jobs_of_20_clients_come_back_each_to_its_own(stack: Stack) -> None:
+def test_200_jobs_of_20_clients_each_return_their_own_audio(stack: Stack) -> None:
     stack.grant(JOBS)
     before = stack.credits()
     wanted = [(f"This is sentence number {n}.", VOICES[n % 4]) for n in range(JOBS)]
@@ -49,7 +49,7 @@ def test_200_jobs_of_20_clients_come_back_each_to_its_own(stack: Stack) -> None:
     assert stack.audit_is_clean()
 
 
-def test_a_wav_header_tells_its_length() -> None:
+def test_a_wav_header_has_the_length_of_its_audio() -> None:
     assert struct.unpack("<I", wav_header(100, 22050)[40:])[0] == 100
 
 

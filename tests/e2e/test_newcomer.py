@@ -59,10 +59,10 @@ def test_a_node_proxy_and_a_browsers_poller_work(stack: Stack, need: Need, tmp_p
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["audio"].startswith("/tts/audio/")
-    assert told["bytes"] > 10_000
-    assert told["unknown"] == "stopped"
+    result = json.loads(done.stdout)
+    assert result["audio"].startswith("/tts/audio/")
+    assert result["bytes"] > 10_000
+    assert result["unknown"] == "stopped"
 
 
 # A server of our own between browser and CodeVoice, and a page's script that knows only that server.
@@ -107,7 +107,7 @@ proxy.close();
 
 
 @pytest.mark.parametrize("voice", ["ryan", "Peter", "emma", "JAMES", "de-female", "fr-fr-male"])
-def test_voices_are_found_by_any_writing_of_their_name(stack: Stack, voice: str) -> None:
+def test_voices_are_found_by_any_spelling_of_their_name(stack: Stack, voice: str) -> None:
     assert poll(stack, stack.speak("1 2 3", voice))["status"] == "completed"
 
 
@@ -118,8 +118,8 @@ def test_the_voices_of_the_documents_are_there_with_their_true_quality(stack: St
     assert [voice["name"] for voice in voices[:4]] == ["Emma", "ryan", "Peter", "James"]
     assert {voice["quality"] for voice in voices if voice["engine"] == "espeak"} == {"low"}
     for name, voice in spoken_by.items():
-        told = ("engine", "gender", "quality", "languages")
-        assert [listed[name][field] for field in told] == [voice[field] for field in told]
+        result = ("engine", "gender", "quality", "languages")
+        assert [listed[name][field] for field in result] == [voice[field] for field in result]
 
 
 def test_say_writes_a_file(stack: Stack, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_say_writes_a_file(stack: Stack, tmp_path: Path) -> None:
     assert seconds_of((tmp_path / "a.wav").read_bytes()) > 0.5
 
 
-def test_say_with_an_unknown_voice_says_so_and_costs_nothing(stack: Stack, tmp_path: Path) -> None:
+def test_say_with_an_unknown_voice_fails_and_costs_nothing(stack: Stack, tmp_path: Path) -> None:
     before = stack.credits()
     done = stack.run("say", "Good morning", "-o", str(tmp_path / "a.wav"), "--voice", "nobody")
     assert done.returncode == 1
@@ -146,7 +146,7 @@ def test_the_wake_up_is_measured(stack: Stack) -> None:
     assert stack.audit_is_clean()
 
 
-def test_pollers_end_on_a_cancelled_job(stack: Stack) -> None:
+def test_pollers_stop_on_a_cancelled_job(stack: Stack) -> None:
     job = stack.speak("word " * 15_000)
     gone = requests.delete(f"{stack.url}/v1/jobs/{job}", headers=stack.headers, timeout=10)
     assert gone.status_code == 200, gone.text
@@ -154,7 +154,7 @@ def test_pollers_end_on_a_cancelled_job(stack: Stack) -> None:
     assert stack.credits()["held"] == 0
 
 
-def test_pollers_end_on_an_unknown_job(stack: Stack) -> None:
+def test_pollers_stop_on_an_unknown_job(stack: Stack) -> None:
     for job in ("00000000-0000-4000-8000-000000000000", "nonsense"):
         answer = requests.get(f"{stack.url}/tts/status/{job}", timeout=10)
         assert (answer.status_code, answer.json()["status"]) == (404, "failed")

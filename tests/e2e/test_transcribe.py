@@ -1,4 +1,4 @@
-"""Transcription by the stack as a newcomer has it: files in, words out; strangers' files do no harm."""
+"""Transcription by a newcomer's stack: files in, words out; malicious files do no harm."""
 
 import re
 import subprocess
@@ -33,16 +33,16 @@ def spoken() -> bytes:
     return clips()["lights"][0][44:]
 
 
-def test_speech_is_written_down(stack: Stack) -> None:
-    said: list[str] = []
-    heard: list[str] = []
+def test_speech_is_transcribed(stack: Stack) -> None:
+    spoken_texts: list[str] = []
+    transcribed: list[str] = []
     for content, text in clips().values():
         answer = send(stack, content, language="en-US")
         assert answer.status_code == 200, answer.text
-        said.append(text.lower().strip("."))
-        heard.append(answer.json()["text"])
+        spoken_texts.append(text.lower().strip("."))
+        transcribed.append(answer.json()["text"])
 
-    wer = jiwer.wer(said, heard)
+    wer = jiwer.wer(spoken_texts, transcribed)
 
     print(f"word error rate of the embedded engine: {wer:.3f}")
     assert wer <= WER_MAX
@@ -51,11 +51,11 @@ def test_speech_is_written_down(stack: Stack) -> None:
 def test_the_documents_curl_gets_a_transcript_for_a_credit(stack: Stack, need: Need, tmp_path: Path) -> None:
     (tmp_path / "sample.wav").write_bytes(clips()["lights"][0])
     before = stack.credits()["total_remaining"]
-    asked = [need("curl"), "-s", "-X", "POST", f"{stack.url}/transcribe"]
+    command = [need("curl"), "-s", "-X", "POST", f"{stack.url}/transcribe"]
     key = ["-H", f"X-API-Key: {stack.headers['X-API-Key']}"]
     form = ["-F", "language=en-US", "-F", "file=@sample.wav"]
 
-    done = subprocess.run([*asked, *key, *form], cwd=tmp_path, capture_output=True, check=True, timeout=60)
+    done = subprocess.run([*command, *key, *form], cwd=tmp_path, capture_output=True, check=True, timeout=60)
 
     found: dict[str, Any] = requests.models.complexjson.loads(done.stdout)
     [segment] = found["segments"]
@@ -77,7 +77,7 @@ def test_the_documents_curl_gets_a_transcript_for_a_credit(stack: Stack, need: N
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_every_format_is_taken(stack: Stack, ending: str) -> None:
+def test_every_audio_format_is_accepted(stack: Stack, ending: str) -> None:
     answer = send(stack, encoded(spoken(), ending), name="upload")
 
     assert answer.status_code == 200, answer.text
@@ -85,7 +85,7 @@ def test_every_format_is_taken(stack: Stack, ending: str) -> None:
     assert jiwer.wer("please turn off the lights", answer.json()["text"]) <= 0.4
 
 
-def test_silence_is_heard_as_nothing_and_a_file_cut_short_says_so(stack: Stack) -> None:
+def test_silence_gives_an_empty_transcript_and_a_truncated_file_a_shorter_duration(stack: Stack) -> None:
     silence = send(stack, encoded(bytes(32_000), "flac")).json()
     short = send(stack, encoded(spoken() * 2, "mp3")[:6000]).json()
 
@@ -93,7 +93,7 @@ def test_silence_is_heard_as_nothing_and_a_file_cut_short_says_so(stack: Stack) 
     assert short["duration"] < 3.8
 
 
-def test_the_command_line_writes_down_a_file(stack: Stack, tmp_path: Path) -> None:
+def test_the_command_line_transcribes_a_file(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "clip.flac").write_bytes(encoded(spoken(), "flac"))
 
     done = stack.run("transcribe", str(tmp_path / "clip.flac"), "--language", "en")
@@ -119,9 +119,9 @@ def memory_mb(stack: Stack) -> float:
     return total_kb / 1024
 
 
-def test_strangers_files_cost_nothing_and_do_no_harm(stack: Stack, tmp_path: Path) -> None:
+def test_malicious_files_cost_nothing_and_do_no_harm(stack: Stack, tmp_path: Path) -> None:
     canary = tmp_path / "canary.wav"
-    canary.write_bytes(clips()["station"][0])  # it would be heard
+    canary.write_bytes(clips()["station"][0])  # it would be transcribed
     files = list(hostile(canary, spoken()))
     assert send(stack, clips()["lights"][0]).status_code == 200
     credits, before_mb = stack.credits(), memory_mb(stack)

@@ -30,7 +30,7 @@ from .conftest import Stack
 NewStack = Callable[..., Stack]
 PASSWORD, NEW_PASSWORD = "planted-password-1", "planted-password-2"
 TEXT = "Planted words that nobody else may read."
-IDLE_MB_MAX = 600  # without models; docs/operations.md tells what was measured
+IDLE_MB_MAX = 600  # without models; docs/operations.md has the measured value
 JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -52,7 +52,7 @@ def sign_up(stack: Stack) -> dict[str, Any]:
 
 
 def go_astray(stack: Stack, account: dict[str, Any]) -> list[str]:
-    """Everything a caller can do wrong with a secret in hand; what may be in no log."""
+    """Makes every mistake a caller can make with a secret; returns what no log may contain."""
     key, tts = account["api_key"], f"{stack.url}/v1/tts"
     wrong = "cv_live_planted0000000000000000000000000000000000wrong"
     for headers in ({"X-API-Key": wrong}, {"Authorization": f"Bearer {wrong}"}, {"xi-api-key": key}):
@@ -68,8 +68,8 @@ def go_astray(stack: Stack, account: dict[str, Any]) -> list[str]:
     bearer = {"Authorization": f"Bearer {account['token']}"}
     change = {"password": PASSWORD, "new_password": NEW_PASSWORD}
     requests.post(f"{stack.url}/api/auth/password/change", json=change, headers=bearer, timeout=30)
-    heard = {"transcript": "Planted transcript", "session_id": "planted-session"}
-    requests.post(f"{stack.url}/api/stt/live/complete", json=heard, headers={"X-API-Key": key}, timeout=30)
+    session = {"transcript": "Planted transcript", "session_id": "planted-session"}
+    requests.post(f"{stack.url}/api/stt/live/complete", json=session, headers={"X-API-Key": key}, timeout=30)
     return [wrong, "planted-voice", "planted-path", "Planted transcript", "planted-session"]
 
 
@@ -107,7 +107,7 @@ def test_no_log_holds_a_secret_and_each_job_can_be_followed(new_stack: NewStack)
 
 
 def busy(stack: Stack) -> None:
-    """A little of everything that is counted."""
+    """Causes some of everything that is counted."""
     jobs = [stack.speak(f"Counted, number {n}.") for n in range(4)]
     assert {poll(stack, job)["status"] for job in jobs} == {"completed"}
     requests.delete(f"{stack.url}/v1/jobs/{jobs[0]}", headers=stack.headers, timeout=10)
@@ -200,5 +200,5 @@ def resident_mb(pids: list[int]) -> float:
     return own / 1024 + (resident_mb(below) if below else 0)
 
 
-def test_an_idle_stack_is_small(watched: Stack) -> None:
+def test_an_idle_stack_uses_little_memory(watched: Stack) -> None:
     assert 100 < resident_mb(list(watched.env()["pids"].values())) < IDLE_MB_MAX

@@ -1,6 +1,6 @@
-"""`python -m tests.endings --each 20 --json`: every cell so many times; status 1 where anything is wrong.
+"""`python -m tests.endings --each 20 --json`: every cell `--each` times; status 1 if anything is wrong.
 
-`--faults`: seed each of the six faults in turn and say what was found of it; status 1 where one was not.
+`--faults`: seed each of the six faults in turn and report what was found; status 1 if one was not.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The cells, and what the rule of money says of each, from what was sent and received alone."""
+"""The cells, and what the billing rule says of each, from what was sent and received alone."""
 
 import secrets
 from itertools import product
@@ -23,11 +23,11 @@ _LETTERS = "bcdfghjklmnpqrst"
 
 
 class Cell(Struct, frozen=True):
-    """A dialect, an ending, and whether any audio is given to a listener."""
+    """A dialect, an ending, and `has_audio`: whether any audio is given to a listener."""
 
     dialect: str
     ending: Ending
-    heard: bool
+    has_audio: bool
 
     @property
     def is_queued(self) -> bool:
@@ -42,10 +42,10 @@ class Cell(Struct, frozen=True):
     @property
     def is_possible(self) -> bool:
         if self.ending == "expired":  # it never began
-            return not self.heard
+            return not self.has_audio
         if self.ending == "completed":
-            return self.heard or self.is_queued
-        return not self.heard or self.is_queued or self.is_stream or self.ending in DISCONNECTS
+            return self.has_audio or self.is_queued
+        return not self.has_audio or self.is_queued or self.is_stream or self.ending in DISCONNECTS
 
 
 class Case(Struct, frozen=True):
@@ -61,8 +61,8 @@ class Case(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What the engine is to do. Unheard jobs may have audio, unheard streams have none."""
-        may_sound = self.cell.heard or not (self.cell.is_stream or self.cell.ending in DISCONNECTS)
+        """What the engine is to do. Jobs without a listener may have audio, streams have none then."""
+        may_sound = self.cell.has_audio or not (self.cell.is_stream or self.cell.ending in DISCONNECTS)
         return f"{self.token} {'sound' if may_sound else 'silence'} {self._script}"
 
     @property
@@ -87,25 +87,25 @@ class Due(Struct, frozen=True):
 
 def due(cell: Cell, given_bytes: int) -> Due:
     """What was given is paid unless we failed; what is completed is paid in any case; nothing else."""
-    heard = given_bytes > 0
+    has_audio = given_bytes > 0
     if cell.ending in OURS:
         return Due("failed", charged=False)
     if cell.ending == "expired":
         return Due("expired", charged=False)
     if cell.ending == "refused":
-        return Due("failed", charged=heard)
+        return Due("failed", charged=has_audio)
     if cell.ending in CANCELLATIONS:
-        return Due("cancelled", charged=heard)
+        return Due("cancelled", charged=has_audio)
     is_abandoned = cell.ending in DISCONNECTS and not cell.is_queued
-    if is_abandoned and (cell.is_stream or not cell.heard):
-        return Due("cancelled", charged=heard)
+    if is_abandoned and (cell.is_stream or not cell.has_audio):
+        return Due("cancelled", charged=has_audio)
     return Due("completed", charged=True)
 
 
 CELLS = tuple(
     cell
-    for dialect, ending, heard in product(DIALECTS, ENDINGS, (True, False))
-    if (cell := Cell(dialect, ending, heard)).is_possible
+    for dialect, ending, has_audio in product(DIALECTS, ENDINGS, (True, False))
+    if (cell := Cell(dialect, ending, has_audio)).is_possible
 )
 
 

@@ -1,4 +1,4 @@
-"""What every place says of a job, and what was booked for it, against what is due."""
+"""Compares what every interface reports of a job, and what the ledger has, with what is due."""
 
 import json
 import re
@@ -61,12 +61,12 @@ def check_account(
 
 
 def name(cell: Cell) -> str:
-    return f"{cell.dialect} {cell.ending} {'heard' if cell.heard else 'not heard'}"
+    return f"{cell.dialect} {cell.ending} {'with audio' if cell.has_audio else 'without audio'}"
 
 
 def _check_job(customer: Customer, outcome: Outcome, line: Line, ledger: dict[str, int]) -> Iterator[str]:
     cell = outcome.case.cell
-    if cell.heard != (outcome.given_bytes > 0):
+    if cell.has_audio != (outcome.given_bytes > 0):
         yield f"{outcome.given_bytes} bytes came, with status {outcome.status}: {outcome.words[:200]}"
     wanted = due(cell, outcome.given_bytes)
     own = customer.ask("GET", f"/v1/jobs/{line.job}").json()
@@ -78,7 +78,7 @@ def _check_job(customer: Customer, outcome: Outcome, line: Line, ledger: dict[st
     for place, found in seen.items():
         if found != (wanted.state, wanted.charged):
             yield f"{place} says {found}, due is {(wanted.state, wanted.charged)}"
-    if not _is_said(own.get("settlement", ""), state=own["status"], micro=ledger.get(line.job, 0)):
+    if not _is_reported(own.get("settlement", ""), state=own["status"], micro=ledger.get(line.job, 0)):
         yield f"the job says: {own.get('settlement')}"
     yield from _check_status(customer, line.job, own["settlement"], charged=wanted.charged)
     yield from _check_page(customer, line.job, own["settlement"], charged=wanted.charged)
@@ -86,7 +86,7 @@ def _check_job(customer: Customer, outcome: Outcome, line: Line, ledger: dict[st
         yield f"the answer says: {outcome.words[:200]}"
 
 
-def _is_said(sentence: str, *, state: str, micro: int) -> bool:
+def _is_reported(sentence: str, *, state: str, micro: int) -> bool:
     """Whether that is what the ledger has of the job. Each costs a credit, or nothing."""
     if not micro:
         return sentence.startswith("Nothing was charged") and "1 credit" not in sentence

@@ -1,4 +1,4 @@
-"""An account that calls by its key, and looks at its pages in a browser."""
+"""An account that calls by its key, and opens its pages in a browser."""
 
 import re
 from html import unescape

@@ -1,4 +1,4 @@
-"""Drives one case: a job asked for as its dialect asks, brought to its ending; what its caller received."""
+"""Drives one case: requests a job in its dialect, causes its ending, and returns what its caller received."""
 
 import time
 from collections.abc import Callable
@@ -62,7 +62,7 @@ class Driver:
             self._expire(case)
             return Outcome(case, 0)
         self.begun(case)
-        if not case.cell.heard and case.cell.ending not in DISCONNECTS:
+        if not case.cell.has_audio and case.cell.ending not in DISCONNECTS:
             self._bring_about(customer, case, job)
             return Outcome(case, 0)
         with Connection(customer.url, timeout_s=ANSWERED_S) as listener:
@@ -73,7 +73,7 @@ class Driver:
 
     def _answered(self, customer: Customer, case: Case) -> Outcome:
         with Connection(customer.url, timeout_s=ANSWERED_S) as caller:
-            caller.send(_asked(DIALECTS[case.cell.dialect], customer, case) + _pipelined(case))
+            caller.send(_requested(DIALECTS[case.cell.dialect], customer, case) + _pipelined(case))
             if case.cell.ending == "expired":
                 self._expire(case)
                 return _rest(case, caller, caller.head())
@@ -82,7 +82,7 @@ class Driver:
     def _received(self, customer: Customer, case: Case, caller: Connection, job: str) -> Outcome:
         """From when the engine has the job: audio first, where there is to be any, then the ending."""
         head = None
-        if case.cell.heard:
+        if case.cell.has_audio:
             if not (case.cell.is_stream or case.cell.is_queued):
                 self.go(case)  # this dialect gives nothing before all is made
             head = caller.head()
@@ -108,7 +108,7 @@ class Driver:
                 self.go(case)
 
 
-def _asked(call: Call, customer: Customer, case: Case) -> bytes:
+def _requested(call: Call, customer: Customer, case: Case) -> bytes:
     body = call.body(case.text, case.voice)
     return request("POST", call.path_of(case.voice), call.key(customer.key), body)
 

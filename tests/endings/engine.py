@@ -11,7 +11,7 @@ from pathlib import Path
 
 from db.formats import FORMATS
 from db.types import Capabilities, Voice
-from workers.engines import Interrupted, Refused, Synthesis, Utterance
+from workers.engines.protocol import Interrupted, Refused, Synthesis, Utterance
 
 NAMES = f"{__name__}:scripted,{__name__}:busy"
 FOLDER = "ENDINGS_FOLDER"
@@ -28,7 +28,7 @@ def scripted() -> "Scripted":
 
 
 def busy() -> "Scripted":
-    """Speaks one utterance at a time: further jobs wait in the queue."""
+    """An engine for one utterance at a time: further jobs wait in the queue."""
     return Scripted(BUSY, slots=1)
 
 

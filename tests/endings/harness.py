@@ -12,7 +12,7 @@ from threading import Barrier
 import psycopg
 from msgspec import Struct
 
-from tests.app.front import GENEROUS
+from tests.app.api_process import GENEROUS
 from tests.stack import Stack
 
 from .cases import CELLS, OURS, Case, Cell, new_case
@@ -108,7 +108,7 @@ class Harness:
             return list(threads.map(lambda job: (job[0], _result(driver, *job)), jobs))
 
     def _killed(self, jobs: Sequence[Job]) -> list[tuple[Customer, Result]]:
-        """All are begun, and heard where they are to be; then their worker is killed, once."""
+        """Waits until all are begun and have given audio where they should; then kills their worker, once."""
         killed, pid = Barrier(len(jobs) + 1), self.stack.env()["pids"]["worker"]
         with ThreadPoolExecutor(1) as threads:
             driving = threads.submit(self._at_once, jobs, len(jobs), killed)
@@ -120,7 +120,7 @@ class Harness:
     @contextmanager
     def _engine_kept_busy(self) -> Generator[None]:
         """For the block, jobs for the busy engine's voice stay queued."""
-        customer, case = Customer(self.stack), new_case(Cell("codevoice", "expired", heard=False), 0)
+        customer, case = Customer(self.stack), new_case(Cell("codevoice", "expired", has_audio=False), 0)
         job = customer.queue(case.text, case.voice)
         Driver(self.folder, self._expire).begun(case)
         try:

@@ -1,4 +1,4 @@
-"""Every ending in every dialect, heard or not: bytes received, words answered and credits booked agree."""
+"""Every ending in every dialect, with and without audio: bytes, reported words and booked credits agree."""
 
 from collections.abc import Generator
 from pathlib import Path

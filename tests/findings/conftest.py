@@ -2,7 +2,7 @@
 
 - `CODEVOICE_FINDINGS_PROGRAM`: another checkout's `.venv/bin/codevoice`, which starts the stack.
 - `CODEVOICE_FINDINGS_URL`: a running stack instead, with the setting CODEVOICE_TRUSTED_PROXIES=127.0.0.1; and
-  `CODEVOICE_FINDINGS_HOME`, its data folder, for tests that look at its processes.
+  `CODEVOICE_FINDINGS_HOME`, its data folder, for tests that inspect its processes.
 """
 
 import os
@@ -23,7 +23,7 @@ _HOME = os.environ.get("CODEVOICE_FINDINGS_HOME", "")
 
 
 class Given(CommandLine):
-    """A stack that somebody else has started."""
+    """A stack that was started elsewhere."""
 
     def __init__(self, url: str, home: Path) -> None:
         super().__init__(home, PROGRAM)

@@ -1,4 +1,4 @@
-"""What `/proc` says of the processes below another one."""
+"""The descendants of a process, as `/proc` describes them."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +29,7 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def look(pid: int) -> Process | None:
+def process_of(pid: int) -> Process | None:
     """None where it has just ended."""
     folder = _PROC / str(pid)
     try:
@@ -54,7 +54,7 @@ def look(pid: int) -> Process | None:
 
 def engine_processes(worker: int) -> list[Process]:
     """Those below a worker that open what customers send."""
-    found = (look(pid) for pid in descendants(worker))
+    found = (process_of(pid) for pid in descendants(worker))
     return [each for each in found if each and any(word in each.command for word in ENGINES)]
 
 

@@ -10,14 +10,14 @@ import pytest
 from tests.stack import Running
 
 from .accounts import Account
-from .processes import Process, engine_processes, look
+from .processes import Process, engine_processes, process_of
 
 LONG = "The quick brown fox jumps over the lazy dog, again and again. " * 1_500
 
 
 @contextmanager
 def watched(worker: int, seen: dict[int, Process]) -> Generator[None]:
-    """For the block, keep what each engine process below the worker was when last looked at."""
+    """For the block, record the last seen state of each engine process below the worker."""
     over = threading.Event()
 
     def watch() -> None:
@@ -98,7 +98,7 @@ def test_whoever_opens_a_customers_file_is_confined(listening: list[Process], fa
 def test_under_root_no_engine_runs_as_root_or_as_nobody(
     speaking: list[Process], listening: list[Process], target_pids: dict[str, int]
 ) -> None:
-    worker = look(target_pids["worker"])
+    worker = process_of(target_pids["worker"])
     assert worker is not None
     uids = {process.uid for process in speaking + listening}
 

@@ -1,4 +1,4 @@
-"""S3a: other accounts' long jobs do not keep anybody's short one from being spoken."""
+"""S3a: other accounts' long jobs do not keep an account's short job from being spoken."""
 
 import time
 from collections.abc import Generator
@@ -33,7 +33,7 @@ def long_jobs(accounts: list[Account]) -> Generator[None]:
 
 
 def until_all_slots_are_taken(jobs: list[str], account: Account) -> None:
-    """Until two looks in a row see equally many of them under way."""
+    """Waits until two consecutive polls see the same number of them running."""
     before, deadline = 0, time.monotonic() + 30
     while not (now := sum(account.status(job)["status"] == "processing" for job in jobs)) or now != before:
         assert time.monotonic() < deadline

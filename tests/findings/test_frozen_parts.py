@@ -1,4 +1,4 @@
-"""A part of the stack that stands still, with all its processes, is a clear refusal within five seconds (A2).
+"""A part of the stack whose processes are all frozen is a clear refusal within five seconds (A2).
 
 What does not need the part goes on; when the part goes on, all is well again without a restart.
 """
@@ -26,30 +26,30 @@ PATIENCE_S = 30
 TEXT = "Are you still there?"
 
 
-class Told(Struct, frozen=True):
-    """An answer, and how long it took."""
+class Timed(Struct, frozen=True):
+    """A response and how long it took."""
 
     status: int
     seconds: float
     body: bytes = b""
 
 
-def timed(send: Callable[[], requests.Response]) -> Told:
+def timed(send: Callable[[], requests.Response]) -> Timed:
     began = time.monotonic()
     try:
         answer = send()
-        return Told(answer.status_code, time.monotonic() - began, answer.content)
+        return Timed(answer.status_code, time.monotonic() - began, answer.content)
     except requests.RequestException:
-        return Told(0, time.monotonic() - began)
+        return Timed(0, time.monotonic() - began)
 
 
-def spoken(account: Account, call: Call) -> Told:
+def spoken(account: Account, call: Call) -> Timed:
     url = account.url + call.path_of("ryan")
     body, headers = call.body(TEXT, "ryan"), call.key(account.key)
     return timed(lambda: requests.post(url, json=body, headers=headers, timeout=PATIENCE_S))
 
 
-def transcribed(account: Account, path: str) -> Told:
+def transcribed(account: Account, path: str) -> Timed:
     sound = (CLIPS / "lights.wav").read_bytes()
     headers = {"X-API-Key": account.key, "Authorization": f"Bearer {account.key}"}
     fields = {"model": "whisper-1"} if path.startswith("/v1") else {}
@@ -63,11 +63,11 @@ def transcribed(account: Account, path: str) -> Told:
     return timed(send)
 
 
-def asked(account: Account, method: str, path: str, body: Any = None) -> Told:
+def requested(account: Account, method: str, path: str, body: Any = None) -> Timed:
     return timed(lambda: account.ask(method, path, body))
 
 
-def all_at_once(calls: Sequence[Callable[[], Told]]) -> list[Told]:
+def all_at_once(calls: Sequence[Callable[[], Timed]]) -> list[Timed]:
     with ThreadPoolExecutor(len(calls)) as threads:
         return [each.result() for each in [threads.submit(call) for call in calls]]
 
@@ -85,7 +85,7 @@ def error_code(path: str, body: bytes) -> str:
     return found["detail"]["error"]
 
 
-def test_a_frozen_postgres_is_a_refusal_in_time_on_every_route_and_comes_back(
+def test_a_frozen_postgres_is_refused_in_time_on_every_route_and_recovers(
     target: Running, target_pids: dict[str, int], account: Account
 ) -> None:
     job = account.queue(TEXT)
@@ -104,25 +104,25 @@ def test_a_frozen_postgres_is_a_refusal_in_time_on_every_route_and_comes_back(
         ("POST", "/api/auth/register", {"email": f"x{account.email}", "password": account.password}),
         ("GET", "/api/user/dashboard", None),
     ]
-    calls: dict[str, Callable[[], Told]] = {
+    calls: dict[str, Callable[[], Timed]] = {
         call.path_of("ryan"): lambda call=call: spoken(account, call) for call in (*WHOLES, *STREAMS)
     }
     calls |= {
         path: lambda path=path: transcribed(account, path)
         for path in ("/transcribe", "/v1/audio/transcriptions")
     }
-    calls |= {f"{one[1]} {one[0]}": lambda one=one: asked(account, *one) for one in plain}
+    calls |= {f"{one[1]} {one[0]}": lambda one=one: requested(account, *one) for one in plain}
 
     with frozen(target_pids["postgres"]):
         answers = dict(zip(calls, all_at_once(list(calls.values())), strict=True))
         again = dict(zip(calls, all_at_once(list(calls.values())), strict=True))
-        live, ready = asked(account, "GET", "/health/live"), asked(account, "GET", "/health/ready")
+        live, ready = requested(account, "GET", "/health/live"), requested(account, "GET", "/health/ready")
     began = time.monotonic()
 
-    for told in (answers, again):
-        assert {name: each.status for name, each in told.items()} == dict.fromkeys(calls, 503)
-        assert {error_code(name, each.body) for name, each in told.items()} == {"service_unavailable"}
-        slow = {name: each.seconds for name, each in told.items() if each.seconds > unhurried(WITHIN_S)}
+    for outcome in (answers, again):
+        assert {name: each.status for name, each in outcome.items()} == dict.fromkeys(calls, 503)
+        assert {error_code(name, each.body) for name, each in outcome.items()} == {"service_unavailable"}
+        slow = {name: each.seconds for name, each in outcome.items() if each.seconds > unhurried(WITHIN_S)}
         assert slow == {}
     assert (live.status, live.seconds < unhurried(1)) == (200, True)
     assert (ready.status, "postgres" in json.loads(ready.body)["missing"]) == (503, True)
@@ -135,8 +135,8 @@ def test_a_frozen_postgres_is_a_refusal_in_time_on_every_route_and_comes_back(
 def goes_on(account: Account) -> None:
     """A job and an answer are made as if nothing had been."""
     deadline = time.monotonic() + unhurried(15)
-    while (told := spoken(account, WHOLES[0])).status != 200:
-        assert told.status == 503
+    while (outcome := spoken(account, WHOLES[0])).status != 200:
+        assert outcome.status == 503
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert account.ended(account.queue(TEXT))["status"] == "completed"
@@ -147,11 +147,11 @@ def test_a_frozen_redis_delays_speech_and_refuses_none(
 ) -> None:
     calls = [lambda call=call: spoken(account, call) for call in (*WHOLES, *STREAMS)]
     others = [("GET", "/v1/jobs"), ("GET", "/api/auth/me"), ("GET", "/health/live"), ("GET", "/v1/voices")]
-    calls += [lambda one=one: asked(account, *one) for one in others]
+    calls += [lambda one=one: requested(account, *one) for one in others]
 
     with frozen(target_pids["valkey"]):
         answers = all_at_once(calls)
-        ready = asked(account, "GET", "/health/ready")
+        ready = requested(account, "GET", "/health/ready")
         queued = account.queue(TEXT)
         assert account.ended(queued)["status"] == "completed"
 
@@ -161,14 +161,14 @@ def test_a_frozen_redis_delays_speech_and_refuses_none(
     assert ready.seconds < unhurried(WITHIN_S)
     goes_on(account)
     deadline = time.monotonic() + unhurried(15)
-    while asked(account, "GET", "/health/ready").status != 200:
+    while requested(account, "GET", "/health/ready").status != 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert target.env()["pids"] == target_pids
 
 
 @pytest.mark.parametrize("part", ["worker"])
-def test_a_job_goes_on_when_its_worker_does(
+def test_a_job_continues_when_its_frozen_worker_does(
     target: Running, target_pids: dict[str, int], account: Account, part: str
 ) -> None:
     with frozen(target_pids[part]):

@@ -18,7 +18,7 @@ from tests.tmpfs import Disk, disk
 
 from .accounts import Account
 from .conftest import PROGRAM
-from .processes import children, look
+from .processes import children, process_of
 
 LIVES = 7  # of Postgres, one after the other: a supervisor that gives up has done so after the sixth
 _MIB = 320
@@ -45,22 +45,22 @@ class Lives:
         self._seen: set[int] = set()
 
     def count(self) -> int:
-        """Those seen so far, to be asked again and again."""
+        """The number seen so far; call it repeatedly."""
         self.now()
         return len(self._seen)
 
     def now(self) -> list[int]:
         """Those that are alive."""
-        found = {pid: look(pid) for pid in children(self._supervisor)}
+        found = {pid: process_of(pid) for pid in children(self._supervisor)}
         alive = [pid for pid, seen in found.items() if seen is not None and "/postgres " in seen.command]
         self._seen.update(alive)
         return alive
 
 
 def end(owner_url: str, lives: Lives) -> None:
-    """Ask for a checkpoint, which cannot be written: Postgres ends itself.
+    """Request a checkpoint, which cannot be written: Postgres terminates itself.
 
-    One that lets nobody in, since it cannot write its own files, is killed, as by an operator.
+    A Postgres that accepts no connection, since it cannot write its files, is killed, as by an operator.
     """
     try:
         with psycopg.connect(owner_url, autocommit=True, connect_timeout=2) as owner:
@@ -72,7 +72,7 @@ def end(owner_url: str, lives: Lives) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_a_disk_that_was_full_stops_nothing_for_good(small: Disk) -> None:
+def test_everything_recovers_after_the_disk_was_full(small: Disk) -> None:
     stack = Stack(small.folder / "home", PROGRAM, CODEVOICE_TRUSTED_PROXIES="127.0.0.1")
     try:
         owner_url, lives = stack.env()["database_owner_url"], Lives(stack.process.pid)

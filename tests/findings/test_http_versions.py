@@ -11,9 +11,9 @@ TEXT = "The quick brown fox jumps over the lazy dog, again and again. " * 3
 CALLS = (*STREAMS, *WHOLES)
 
 
-def answered(account: Account, asked: bytes) -> tuple[Headers, bytes]:
+def answered(account: Account, sent: bytes) -> tuple[Headers, bytes]:
     with Connection(account.url) as connection:
-        connection.send(asked)
+        connection.send(sent)
         head = connection.head()
         assert head.status == 200
         return head.headers, connection.read(head)

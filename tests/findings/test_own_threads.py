@@ -21,7 +21,7 @@ _MAIL = Mail(to="a@example.org", subject="x", text="secret")
 
 @pytest.fixture
 async def silent_server() -> AsyncGenerator[str]:
-    """A mail server that takes connections and says nothing."""
+    """A mail server that accepts connections and never responds."""
     opened = list[asyncio.StreamWriter]()
     server = await asyncio.start_server(lambda _, writer: opened.append(writer), "127.0.0.1", 0)
     yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -64,33 +64,33 @@ async def test_mails_to_a_silent_server_fail_in_time_and_hold_nothing_else_up(si
 
 
 class HangingDisk:
-    """Full; from the second look on it does not answer."""
+    """A full disk; from the second reading on it hangs."""
 
     def __init__(self, let: threading.Event) -> None:
-        self.looks = 0
+        self.polls = 0
         self._let = let
 
     def look(self) -> Disk:
-        self.looks += 1
-        if self.looks > 1:
+        self.polls += 1
+        if self.polls > 1:
             self._let.wait()
         return Disk(free_bytes=0, size_bytes=1, floor_bytes=1)
 
 
 @pytest.mark.usefixtures("one_thread")
-async def test_of_a_disk_that_hangs_the_last_look_counts(
+async def test_the_last_reading_of_a_hanging_disk_is_used(
     hang: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage_quotas, "_DISK_FRESH_S", 0.0)
     monkeypatch.setattr(storage_quotas, "_DISK_WAIT_S", 0.2)
     disk: Any = HangingDisk(hang)
-    room = StorageQuotas(cast("Any", None), disk, cast("Any", None))
-    before = await room.is_disk_full()
+    quotas = StorageQuotas(cast("Any", None), disk, cast("Any", None))
+    before = await quotas.is_disk_full()
 
     async with asyncio.timeout(10):
-        meanwhile = [await room.is_disk_full() for _ in range(50)]
+        meanwhile = [await quotas.is_disk_full() for _ in range(50)]
 
-    assert (before, set(meanwhile), disk.looks) == (True, {True}, 2)
+    assert (before, set(meanwhile), disk.polls) == (True, {True}, 2)
     assert await common_threads_are_free()
 
 

@@ -1,4 +1,4 @@
-"""S10: a job that failed is told of at once, in every dialect, and not when its wait is over."""
+"""S10: a failed job is reported at once, in every dialect, and not only when its wait is over."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ CALLS = (*WHOLES, *STREAMS)
 
 @contextmanager
 def engine_that_dies(worker: int) -> Generator[None]:
-    """For the block, whichever process begins to speak is killed."""
+    """For the block, every process that begins to speak is killed."""
     over = threading.Event()
     before = {each.pid for each in engine_processes(worker)}
 
@@ -83,11 +83,11 @@ def test_a_job_whose_engine_died_is_answered_at_once(
     target_pids: dict[str, int], account: Account, call: Call
 ) -> None:
     with engine_that_dies(target_pids["worker"]):
-        asked = TimedCall(account, call, TEXT)
+        timed = TimedCall(account, call, TEXT)
         at = failed_at(account)
 
-    assert asked.waited_s(at) < WITHIN_S
-    assert asked.status >= 400 or call in STREAMS  # which may have begun
+    assert timed.waited_s(at) < WITHIN_S
+    assert timed.status >= 400 or call in STREAMS  # which may have begun
 
 
 @pytest.mark.parametrize("call", CALLS, ids=[call.name for call in CALLS])

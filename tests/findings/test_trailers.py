@@ -33,8 +33,8 @@ def test_an_address_in_a_trailer_is_not_believed(target: Running) -> None:
 
 @pytest.mark.parametrize("name", ["X-API-Key", "x-api-key", "Authorization", "xi-api-key"])
 def test_a_key_in_a_trailer_replaces_none(account: Account, name: str) -> None:
-    head, said = sent(account.url, "/v1/tts", TEXT, account.headers, {name: "zzz"})
-    assert head.status == 200, said
+    head, answer = sent(account.url, "/v1/tts", TEXT, account.headers, {name: "zzz"})
+    assert head.status == 200, answer
 
 
 @pytest.mark.parametrize("name", ["X-API-Key", "Authorization"])
@@ -59,6 +59,6 @@ def test_a_request_id_in_a_trailer_is_not_the_requests(account: Account) -> None
 
 
 def test_a_body_with_trailers_is_read_as_any_other(account: Account) -> None:
-    head, said = sent(account.url, "/v1/tts", TEXT, account.headers, {"X-Checksum": "1234"})
-    assert head.status == 200, said
-    assert account.ended(json.loads(said)["job_id"])["status"] == "completed"
+    head, answer = sent(account.url, "/v1/tts", TEXT, account.headers, {"X-Checksum": "1234"})
+    assert head.status == 200, answer
+    assert account.ended(json.loads(answer)["job_id"])["status"] == "completed"

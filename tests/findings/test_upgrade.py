@@ -26,7 +26,7 @@ OLDER = "00e4b3d"  # nine days before: other tables under the same revision
 REPOSITORY = Path(__file__).parents[2]
 Release = Callable[[str], Path]
 SENTENCE_CHARACTERS_MAX = 600
-STEP = re.compile(r"codevoice: [a-z ,]+ +\d+\.\d\d s$")  # a line that tells how long a step took
+STEP = re.compile(r"codevoice: [a-z ,]+ +\d+\.\d\d s$")  # a line with the time a step took
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def release(tmp_path: Path, lack: Lack) -> Release:
 
 
 def refusal(home: Path) -> str:
-    """What `codevoice up` says when it does not start."""
+    """What `codevoice up` prints when it does not start."""
     here = CommandLine(home, PROGRAM)
     command = [here.program, "up", "--json"]
     with subprocess.Popen(
@@ -64,16 +64,16 @@ def refusal(home: Path) -> str:
         assert up.stdout is not None
         ready = up.stdout.readline()
         up.terminate()
-        said = up.communicate(timeout=60)[1]
+        output = up.communicate(timeout=60)[1]
     assert ready == "", "it started"
     assert up.returncode != 0
-    return said
+    return output
 
 
-def check_sentence(said: str) -> None:
-    words = [line for line in said.splitlines() if not STEP.match(line)]
-    assert "Traceback" not in said
-    assert 0 < sum(map(len, words)) < SENTENCE_CHARACTERS_MAX, said
+def check_sentence(output: str) -> None:
+    words = [line for line in output.splitlines() if not STEP.match(line)]
+    assert "Traceback" not in output
+    assert 0 < sum(map(len, words)) < SENTENCE_CHARACTERS_MAX, output
 
 
 def test_a_data_folder_of_the_version_before_keeps_all(tmp_path: Path, release: Release) -> None:

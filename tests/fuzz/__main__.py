@@ -29,7 +29,7 @@ def main(wanted: int) -> int:
             for found in fuzzers.map(run, rounds):
                 cases, failures = cases + found.cases, [*failures, *found.failures]
                 if found.failures:
-                    print(found.said)
+                    print(found.output)
             rounds = ["fuzzing,stateful"] * cores
             print(f"{cases} cases, {len(failures)} failures, {time.monotonic() - began:.0f} s", flush=True)
         if not stack.audit_is_clean():

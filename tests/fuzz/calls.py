@@ -24,11 +24,11 @@ class Found(Struct, frozen=True, kw_only=True):
     operations: int
     accepted: int
     failures: list[str]
-    said: str
+    output: str
 
 
 def fuzz(url: str, key: str, *options: str) -> Found:
-    """One run with schemathesis' own options; reproducible by the seed it says."""
+    """One run with schemathesis' own options; reproducible by the seed it prints."""
     own = ",".join(_own(url, key))
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -54,15 +54,15 @@ def _own(url: str, key: str) -> list[str]:
     return [me["id"], me["email"], *(each["id"] for each in keys)]
 
 
-def _found(told: dict[str, Any], said: str) -> Found:
-    failures = [f"{one['title']}: {', '.join(one['operations'])}" for one in told["failures"]]
-    rates = [phase for phases in told["valid_rates"].values() for phase in phases.values()]
+def _found(report: dict[str, Any], output: str) -> Found:
+    failures = [f"{one['title']}: {', '.join(one['operations'])}" for one in report["failures"]]
+    rates = [phase for phases in report["valid_rates"].values() for phase in phases.values()]
     return Found(
-        cases=told["test_cases"]["generated"],
-        operations=told["operations"]["tested"],
+        cases=report["test_cases"]["generated"],
+        operations=report["operations"]["tested"],
         accepted=sum(rate["accepted"] for rate in rates),
-        failures=[*failures, *map(str, told["errors"])],
-        said=said,
+        failures=[*failures, *map(str, report["errors"])],
+        output=output,
     )
 
 

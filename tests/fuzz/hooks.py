@@ -1,4 +1,4 @@
-"""What schemathesis is not to try, and why. Loaded by SCHEMATHESIS_HOOKS."""
+"""Requests that schemathesis must not send, and why. Loaded by SCHEMATHESIS_HOOKS."""
 
 import os
 import uuid
@@ -17,7 +17,7 @@ def filter_case(context: Any, case: Any) -> bool:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Nobody is to end the account and the keys all this comes by: these ids become nobody's."""
+    """Protect the account and keys the fuzzer itself uses: their ids are replaced with unknown ones."""
     own = os.environ["FUZZ_OWN"].split(",")
     for name, value in (case.path_parameters or {}).items():
         if str(value) in own:

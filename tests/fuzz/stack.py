@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.app.front import GENEROUS
+from tests.app.api_process import GENEROUS
 from tests.e2e.conftest import Stack
 
 _ENVIRON = GENEROUS | {"CODEVOICE_FIRST_AUDIO_WAIT_S": "10", "CODEVOICE_TRANSCRIPTION_WAIT_S": "10"}

@@ -1,4 +1,4 @@
-"""What is done with strangers' bytes, as functions that raise where a promise is broken."""
+"""Fuzz targets for untrusted bytes: functions that raise if a promise is broken."""
 
 import io
 import os
@@ -37,17 +37,17 @@ def wav_writing(data: bytes) -> None:
 
 def decode_guard(data: bytes) -> None:
     """A file is one of the containers or none; what is refused, is refused by name; nothing else escapes."""
-    heard = list[int]()
+    sizes = list[int]()
     with open(os.memfd_create("upload"), "w+b") as file:  # the kernel's idea of places, not Python's
         file.write(data)
         container = container_of(file)
         assert file.tell() == 0
         assert container is None or container in CONTAINERS
-        report = decode_server._report(file, _limits(container or "mp4"), lambda pcm: heard.append(len(pcm)))
+        report = decode_server._report(file, _limits(container or "mp4"), lambda pcm: sizes.append(len(pcm)))
     if "refused" in report:
         assert report["refused"] in _REFUSALS
     else:
-        assert sum(heard) == report["samples"] * SAMPLE_BYTES
+        assert sum(sizes) == report["samples"] * SAMPLE_BYTES
         assert report["samples"] <= _SECONDS_MAX * decode_server.RATE_HZ
 
 

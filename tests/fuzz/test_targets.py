@@ -1,6 +1,6 @@
 """A short round of the fuzz targets, each of which asserts its own promise.
 
-`just fuzz-bytes` goes on for as long as one likes.
+`just fuzz-bytes` runs for as long as wanted.
 """
 
 import av.logging

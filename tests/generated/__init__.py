@@ -1,1 +1,1 @@
-"""Texts nobody writes, made by chance: every shape, script and length, spoken by the real engine."""
+"""Randomly generated texts of every shape, script and length, spoken by the real engine."""

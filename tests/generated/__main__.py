@@ -1,6 +1,6 @@
-"""`python -m tests.generated N`: so many generated texts through the real engine, and how they were spoken.
+"""`python -m tests.generated N`: N generated texts through the real engine, and how they were spoken.
 
-A case is known by its number, so a run is resumed by `--first`, and one case looked at by `--first X 1`.
+A case is known by its number, so a run is resumed by `--first`, and one case inspected by `--first X 1`.
 """
 
 import argparse
@@ -22,22 +22,22 @@ from .speaking import Outcome, Speaker, outcomes
 
 SPOKEN_MIN = 0.99
 DEATHS_MAX = 1 / 100_000
-_SHOWN = 200
+_EXAMPLES = 200
 _PROGRESS = 1000
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 if at least 99 % of what has anything to say was spoken whole and none died."""
-    asked = _options().parse_args(arguments)
+    """Exit status 0 if at least 99 % of the texts with words were spoken whole and no process died."""
+    options = _options().parse_args(arguments)
     began = time.monotonic()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with closing(EspeakEngine()) as engine:
-        numbers = _until(range(asked.first, asked.first + asked.cases), began + 60 * asked.minutes)
+        numbers = _until(range(options.first, options.first + options.cases), began + 60 * options.minutes)
         speaker = Speaker(engine)
         cases = (case(number, speaker.languages) for number in numbers)
-        report = _report(outcomes(speaker, cases, asked.threads))
-    report |= {"first": asked.first, "seconds": round(time.monotonic() - began)}
-    print(json.dumps(report, ensure_ascii=False) if asked.json else _plain(report))
+        report = _report(outcomes(speaker, cases, options.threads))
+    report |= {"first": options.first, "seconds": round(time.monotonic() - began)}
+    print(json.dumps(report, ensure_ascii=False) if options.json else _plain(report))
     return int(report["whole_share"] < SPOKEN_MIN or report["deaths"] > max(1, report["cases"] * DEATHS_MAX))
 
 
@@ -69,7 +69,7 @@ def _report(all_outcomes: Iterator[Outcome]) -> dict[str, Any]:
             counter[outcome.verdict] += 1
         if outcome.code:
             codes[outcome.code] += 1
-        if outcome.verdict not in ("whole", "silent") and len(failures) < _SHOWN:
+        if outcome.verdict not in ("whole", "silent") and len(failures) < _EXAMPLES:
             failures.append(_failure(outcome))
     cases = verdicts.total()
     speaking = cases - verdicts["silent"]

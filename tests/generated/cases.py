@@ -1,4 +1,4 @@
-"""One case a number: the same number, the same text, voice and speed, on any machine."""
+"""One case per number: the same number gives the same text, voice and speed on any machine."""
 
 from collections.abc import Sequence
 from math import exp, log
@@ -12,7 +12,7 @@ from .scripts import FOREIGN, LETTERS, SPOKEN_IN
 
 LENGTH_MAX = 5_000
 _LONG = 200  # characters: most of what is longer is spoken by the quickest voice there is
-_AS_THEY_COME = 100  # of which each so many is not
+_AS_THEY_COME = 100  # of which one in this many is not
 _QUICK = {"woman": True, "speed": 2.5, "pitch": 20.0}  # beyond 2.5 espeak makes more, and shortens it
 
 

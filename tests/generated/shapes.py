@@ -26,7 +26,7 @@ _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2066\u2069\ufeff\u00ad
 
 
 def text(shape: str, script: str, characters: int, random: Random) -> str:
-    """Exactly so many characters of the shape."""
+    """Exactly `characters` characters of the shape."""
     made, pieces = "", SHAPES[shape](random, script)
     while len(made) < characters:
         made += "".join(next(pieces) for _ in range(32))
@@ -64,7 +64,7 @@ def _same(piece: Callable[[Random, str], str]) -> Maker:
     return maker
 
 
-def _joined(separators: str, piece: Callable[[Random, str], str]) -> Maker:
+def _separated(separators: str, piece: Callable[[Random, str], str]) -> Maker:
     """Pieces with one separator between, whichever chance takes for this text."""
 
     def maker(random: Random, script: str) -> Iterator[str]:
@@ -152,10 +152,10 @@ SHAPES: Mapping[str, Maker] = {
     "dotted letters": _endless(lambda random, script: _letter(random, script) + "."),
     "dotted capitals": _endless(lambda random, script: _letter(random, script).upper() + "."),
     "one dotted letter": _same(lambda random, script: _letter(random, script) + "."),
-    "dots apart": _joined(".", lambda random, script: _letter(random, script) + " "),
+    "dots apart": _separated(".", lambda random, script: _letter(random, script) + " "),
     "abbreviations": _same(lambda random, script: f"{_letter(random, script)}.{_letter(random, script)}. "),
-    "separated letters": _joined(_SEPARATORS, _letter),
-    "separated words": _joined(_SEPARATORS, lambda random, script: _word(random, script, 5)),
+    "separated letters": _separated(_SEPARATORS, _letter),
+    "separated words": _separated(_SEPARATORS, lambda random, script: _word(random, script, 5)),
     "words": _endless(lambda random, script: _word(random, script) + " "),
     "one word": _same(lambda random, script: _word(random, script) + " "),
     "long words": _endless(lambda random, script: _word(random, script, 80) + " "),
@@ -166,8 +166,8 @@ SHAPES: Mapping[str, Maker] = {
     "digits": _endless(_digit),
     "one digit": _same(_digit),
     "digits apart": _endless(lambda random, script: _digit(random, script) + " "),
-    "numbers": _joined(" ,.;:-/'", _number),
-    "thousands": _joined(" ,.'’\u202f", _thousands),
+    "numbers": _separated(" ,.;:-/'", _number),
+    "thousands": _separated(" ,.'’\u202f", _thousands),
     "decimals": _endless(lambda random, script: f"{_number(random, script)}.{_number(random, script)} "),
     "amounts": _endless(lambda random, script: random.choice("$€£¥") + _number(random, script) + " "),
     "ordinals": _endless(
@@ -190,8 +190,8 @@ SHAPES: Mapping[str, Maker] = {
     "punctuation and letters": _endless(
         lambda random, script: _letter(random, script) + random.choice(_PUNCTUATION)
     ),
-    "apostrophes": _joined("'’`´", lambda random, script: _word(random, script, 2)),
-    "hyphens": _joined("-‐‑–—", lambda random, script: _word(random, script, 3)),
+    "apostrophes": _separated("'’`´", lambda random, script: _word(random, script, 2)),
+    "hyphens": _separated("-‐‑–—", lambda random, script: _word(random, script, 3)),
     "brackets": _endless(_nested),
     "quotes": _endless(lambda random, script: f'"{_word(random, script)}"“{_letter(random, script)}” '),
     "addresses": _endless(_url),

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from workers.engines import Engine, Interrupted, Refused, Utterance
+from workers.engines.protocol import Engine, Interrupted, Refused, Utterance
 from workers.text.shapes import prepare
 
 from .cases import Case
 
 SHORT = 40  # characters of a piece
-_PIECES = (3, 9)  # so many at first, so many more where those leave a doubt
+_PIECES = (3, 9)  # this many at first, and more where those leave a doubt
 _LEAST, _MOST = 0.5, 1.5
 _SURE = (0.75, 1.3)
 _BYTES_A_SECOND = 22_050 * 2
@@ -34,7 +34,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 class Speaker:
     """Speaks with one engine, from many threads.
 
-    `compared_every`: pieces are spoken only of each so many cases.
+    `compared_every`: pieces are spoken for one in this many cases.
     """
 
     def __init__(self, engine: Engine, *, compared_every: int = 1) -> None:
@@ -51,48 +51,48 @@ class Speaker:
         """All there are, in one order."""
         return sorted(self._voices)
 
-    def outcome(self, asked: Case) -> Outcome:
+    def outcome(self, case: Case) -> Outcome:
         """Speak it and its pieces. Raises nothing of the engine's."""
         try:
-            seconds = self._seconds(asked, asked.text)
-            is_compared = len(asked.text) > SHORT and asked.number % self._compared_every == 0
-            expected = self._expected(asked, seconds) if is_compared else seconds
+            seconds = self._seconds(case, case.text)
+            is_compared = len(case.text) > SHORT and case.number % self._compared_every == 0
+            expected = self._expected(case, seconds) if is_compared else seconds
         except Refused as error:
-            return Outcome(case=asked, verdict="refused", code=error.code)
+            return Outcome(case=case, verdict="refused", code=error.code)
         except Interrupted as error:
-            return Outcome(case=asked, verdict="died", code=str(error))
+            return Outcome(case=case, verdict="died", code=str(error))
         if not seconds and not expected:
-            return Outcome(case=asked, verdict="silent")
+            return Outcome(case=case, verdict="silent")
         ratio = seconds / expected if expected else 99.0
         verdict = "short" if ratio < _LEAST else "long" if ratio > _MOST else "whole"
-        return Outcome(case=asked, verdict=verdict, seconds=seconds, ratio=ratio)
+        return Outcome(case=case, verdict=verdict, seconds=seconds, ratio=ratio)
 
-    def _expected(self, asked: Case, seconds: float) -> float:
+    def _expected(self, case: Case, seconds: float) -> float:
         """What it would take at the rate of some of its pieces, each spoken alone."""
-        pieces = _pieces(asked.text)
-        Random(asked.number).shuffle(pieces)
+        pieces = _pieces(case.text)
+        Random(case.number).shuffle(pieces)
         known: dict[str, float] = {}
         spoken, characters = 0.0, 0
         for more in _PIECES:
             taken, pieces = pieces[:more], pieces[more:]
             for piece in taken:
                 if piece not in known:
-                    known[piece] = self._seconds(asked, piece)
+                    known[piece] = self._seconds(case, piece)
                 spoken += known[piece]
                 characters += len(piece)
-            expected = spoken / characters * len(asked.text)
+            expected = spoken / characters * len(case.text)
             if not pieces or _SURE[0] * expected < seconds < _SURE[1] * expected:
                 return expected
         return expected
 
-    def _seconds(self, asked: Case, text: str) -> float:
+    def _seconds(self, case: Case, text: str) -> float:
         utterance = Utterance(
-            job_id=UUID(int=asked.number),
-            text=prepare(text, asked.language),
-            voice=self._voices[asked.language][asked.woman],
-            language=asked.language,
-            speed=asked.speed,
-            pitch=asked.pitch,
+            job_id=UUID(int=case.number),
+            text=prepare(text, case.language),
+            voice=self._voices[case.language][case.woman],
+            language=case.language,
+            speed=case.speed,
+            pitch=case.pitch,
         )
         with self._lock:
             (speech,) = self._engine.begin([utterance])
@@ -112,7 +112,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def outcomes(speaker: Speaker, cases: Iterable[Case], threads: int) -> Iterator[Outcome]:
-    """In order; so many are spoken at once."""
+    """The outcomes in order; `threads` cases are spoken at once."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: list[Future[Outcome]] = []
         for each in cases:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from uuid import UUID
 
-from workers.engines import Interrupted, Refused, Utterance
 from workers.engines.espeak.engine import EspeakEngine
+from workers.engines.protocol import Interrupted, Refused, Utterance
 from workers.text.shapes import prepare
 
 _PLACES = ("{}", "a {}", "{}-a")  # alone, at a paragraph's end, before a hyphen
@@ -34,11 +34,11 @@ def deadly(engine: EspeakEngine, signs: str, end: float) -> Iterator[tuple[str, 
 
 
 def _lives(engine: EspeakEngine, text: str, voice: str, language: str) -> bool:
-    asked = Utterance(
+    options = Utterance(
         job_id=UUID(int=1), text=prepare(text, language), voice=voice, language=language, speed=4.0
     )
     try:
-        (speech,) = engine.begin([asked])
+        (speech,) = engine.begin([options])
         return sum(map(len, speech)) >= 0
     except (Refused, Interrupted):
         return False
@@ -50,11 +50,11 @@ def main() -> None:
     parser.add_argument("--first", type=lambda text: int(text, 16), default=0x21, help="hexadecimal")
     parser.add_argument("--last", type=lambda text: int(text, 16), default=0x1FAFF, help="hexadecimal")
     parser.add_argument("--minutes", type=float, default=60.0)
-    asked = parser.parse_args()
-    signs = symbols(asked.first, asked.last)
+    options = parser.parse_args()
+    signs = symbols(options.first, options.last)
     found = 0
     with closing(EspeakEngine()) as engine:
-        for language, text in deadly(engine, signs, time.monotonic() + 60 * asked.minutes):
+        for language, text in deadly(engine, signs, time.monotonic() + 60 * options.minutes):
             found += 1
             print(language, ascii(text), flush=True)
     raise SystemExit(found > 0)

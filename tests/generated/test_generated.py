@@ -34,7 +34,7 @@ def test_any_text_is_spoken_whole_and_no_process_dies(speaker: Speaker, part: in
     assert len(bad) <= 2, bad
 
 
-def test_cases_are_of_every_shape_and_of_lengths_from_one_to_thousands() -> None:
+def test_cases_have_every_shape_and_lengths_from_one_to_thousands() -> None:
     cases = [case(number, ["en-US"]) for number in range(1000)]
     assert Counter(each.shape for each in cases).keys() == SHAPES.keys()
     lengths = [len(each.text) for each in cases]
@@ -44,7 +44,7 @@ def test_cases_are_of_every_shape_and_of_lengths_from_one_to_thousands() -> None
     assert case(7, ["en-US"]) == case(7, ["en-US"])
 
 
-def test_reports_of_runs_one_after_the_other_are_summed_up() -> None:
+def test_reports_of_consecutive_runs_are_summed_up() -> None:
     failure = {"number": 7, "verdict": "short"}
     one = _report(0, Counter(whole=8, silent=1, short=1), [failure])
     two = _report(10, Counter(whole=9, refused=1), [{"number": 12, "verdict": "refused"}])

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-_SHOWN = 12
+_EXAMPLES = 12
 
 
 def total(reports: list[dict[str, Any]]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def total(reports: list[dict[str, Any]]) -> dict[str, Any]:
         "runs": len(runs),
         "first": runs[0][0],
         "seconds": sum(report["seconds"] for report in reports),
-        "failures": sorted(failures, key=lambda failure: failure["verdict"] in ("short", "long"))[:_SHOWN],
+        "failures": sorted(failures, key=lambda failure: failure["verdict"] in ("short", "long"))[:_EXAMPLES],
     }
 
 

@@ -1,4 +1,4 @@
-"""What the stories of `ops` share."""
+"""Fixtures shared by the tests of `ops`."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class Done(Struct, frozen=True):
 
 
 Run = Callable[..., Done]
-Told = Callable[..., Any]
+RunJson = Callable[..., Any]
 Owner = psycopg.Connection[Any]
 
 
@@ -50,15 +50,15 @@ def run(database: tuple[str, str], tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def told(run: Run) -> Told:
-    """What a command that succeeds says with --json."""
+def run_json(run: Run) -> RunJson:
+    """Runs a command with --json that must succeed; its parsed output."""
 
-    def tell(*arguments: str, **options: str) -> Any:
+    def run_it(*arguments: str, **options: str) -> Any:
         done = run(*arguments, "--json", **options)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    return tell
+    return run_it
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def worker(database: tuple[str, str]) -> Generator[WorkerConnection]:
 
 
 @pytest.fixture
-def ann(told: Told) -> str:
+def ann(run_json: RunJson) -> str:
     """An account with 60 free credits; its id."""
-    return str(told("users", "create", "ann@example.org", "--yes")["account"])
+    return str(run_json("users", "create", "ann@example.org", "--yes")["account"])
 
 
 Job = Callable[..., str]

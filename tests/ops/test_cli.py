@@ -87,9 +87,9 @@ def test_wrong_usage_is_2(run: Run) -> None:
     assert run("say", "Hello.").returncode == 2
 
 
-def test_env_tells_of_the_running_stack_but_not_its_key(run: Run, stack: dict[str, str]) -> None:
-    told = json.loads(run("env", "--json", **stack).stdout)
-    assert told == {
+def test_env_describes_the_running_stack_without_its_key(run: Run, stack: dict[str, str]) -> None:
+    variables = json.loads(run("env", "--json", **stack).stdout)
+    assert variables == {
         "database_url": "postgresql://app",
         "database_owner_url": "postgresql://owner",
         "redis_url": "redis://here",
@@ -104,8 +104,8 @@ def test_env_for_a_shell_sets_what_clients_read(run: Run, stack: dict[str, str])
     printed = run("env", "--shell", **stack).stdout
     names = ("CODEVOICE_URL", "CODEVOICE_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY")
     shell = subprocess.run(["sh", "-c", printed + "\nenv"], capture_output=True, text=True, check=True)
-    told = dict(line.split("=", 1) for line in shell.stdout.splitlines() if line.startswith(names))
-    assert told == {
+    variables = dict(line.split("=", 1) for line in shell.stdout.splitlines() if line.startswith(names))
+    assert variables == {
         "CODEVOICE_URL": "http://127.0.0.1:1",
         "CODEVOICE_API_KEY": "cv_demo",
         "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
@@ -113,9 +113,9 @@ def test_env_for_a_shell_sets_what_clients_read(run: Run, stack: dict[str, str])
     }
 
 
-def test_what_a_dead_stack_left_is_not_believed(stack: dict[str, str]) -> None:
+def test_files_left_by_a_dead_stack_are_ignored(stack: dict[str, str]) -> None:
     home = home_of(stack)
-    (home.folder / "lock").unlink()  # as if nobody held it
+    (home.folder / "lock").unlink()  # as if no process held it
     assert home.stack_file.exists()
     with pytest.raises(NoStack):
         settings_for_cli(stack)
@@ -144,27 +144,27 @@ VOICES = [
 ]  # fmt: skip
 
 
-class FrontDoor(http.server.BaseHTTPRequestHandler):
-    """Answers as the contract says, for one job; fails for the text "fail"."""
+class FakeApi(http.server.BaseHTTPRequestHandler):
+    """Responds as the API contract requires, for one job; fails for the text "fail"."""
 
     text: ClassVar[str] = ""
     polls: ClassVar[int] = 0
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        FrontDoor.text, FrontDoor.polls = body["text"], 0
+        FakeApi.text, FakeApi.polls = body["text"], 0
         if self.headers["X-API-Key"] != "cv_demo":
             self.answer(401, {"detail": {"error": "invalid_api_key", "message": "Unknown key."}})
         else:
             self.answer(200, {"job_id": "j1", "status": "queued"})
 
     def do_GET(self) -> None:
-        FrontDoor.polls += 1
-        states = ["queued", "failed" if FrontDoor.text == "fail" else "completed"]
+        FakeApi.polls += 1
+        states = ["queued", "failed" if FakeApi.text == "fail" else "completed"]
         path = self.path.partition("?")[0]
         answers: dict[str, Any] = {
             "/v1/voices": {"voices": VOICES if "?" not in self.path else VOICES[:1]},
-            "/tts/status/j1": {"status": states[FrontDoor.polls > 1], "error": "no such phoneme"},
+            "/tts/status/j1": {"status": states[FakeApi.polls > 1], "error": "no such phoneme"},
             "/tts/audio/j1": "RIFF",
         }
         self.answer(200, answers[path])
@@ -180,9 +180,9 @@ class FrontDoor(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def front_door() -> Generator[dict[str, str]]:
-    """A front door, and the variables that lead to it."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), FrontDoor) as server:
+def fake_api() -> Generator[dict[str, str]]:
+    """A fake API server, and the variables that point to it."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeApi) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -192,9 +192,9 @@ def front_door() -> Generator[dict[str, str]]:
 
 
 def test_say_waits_for_the_job_and_writes_the_file(
-    run: Run, front_door: dict[str, str], tmp_path: Path
+    run: Run, fake_api: dict[str, str], tmp_path: Path
 ) -> None:
-    done = run("say", "Hello.", "-o", str(tmp_path / "voice.wav"), **front_door)
+    done = run("say", "Hello.", "-o", str(tmp_path / "voice.wav"), **fake_api)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines() == [
         "Emma speaks: job j1", "queued", "completed", f"wrote {tmp_path / 'voice.wav'}"
@@ -202,9 +202,9 @@ def test_say_waits_for_the_job_and_writes_the_file(
     assert (tmp_path / "voice.wav").read_text() == "RIFF"
 
 
-def test_voices_says_who_speaks_for_each_name(run: Run, front_door: dict[str, str]) -> None:
-    done = run("voices", **front_door)
-    as_json = json.loads(run("voices", "--language", "en-US", "--json", **front_door).stdout)
+def test_voices_prints_the_voice_of_each_alias(run: Run, fake_api: dict[str, str]) -> None:
+    done = run("voices", **fake_api)
+    as_json = json.loads(run("voices", "--language", "en-US", "--json", **fake_api).stdout)
     assert (done.returncode, done.stdout.splitlines()) == (
         0,
         [
@@ -217,17 +217,17 @@ def test_voices_says_who_speaks_for_each_name(run: Run, front_door: dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("text", "change", "said"),
+    ("text", "change", "message"),
     [
         ("Hello.", {"CODEVOICE_API_KEY": "cv_no"}, "401: Unknown key."),
         ("fail", {}, "the job failed: no such phoneme"),
         ("Hello.", {"CODEVOICE_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9 does not answer"),
     ],
 )
-def test_say_tells_why_it_failed(
-    run: Run, front_door: dict[str, str], tmp_path: Path, text: str, change: dict[str, str], said: str
+def test_say_prints_why_it_failed(
+    run: Run, fake_api: dict[str, str], tmp_path: Path, text: str, change: dict[str, str], message: str
 ) -> None:
-    done = run("say", text, "-o", str(tmp_path / "voice.wav"), **{**front_door, **change})
+    done = run("say", text, "-o", str(tmp_path / "voice.wav"), **{**fake_api, **change})
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert list(tmp_path.glob("voice.wav*")) == []

@@ -14,7 +14,7 @@ from workers.process import trial
 CODEVOICE = str(Path(sys.executable).with_name("codevoice"))
 
 
-def test_it_says_what_each_kind_was_denied_and_what_proc_shows() -> None:
+def test_the_check_reports_what_each_kind_was_denied_and_what_proc_shows() -> None:
     done = subprocess.run(
         [CODEVOICE, "check", "confinement", "--json"], capture_output=True, text=True, check=False
     )
@@ -27,7 +27,7 @@ def test_it_says_what_each_kind_was_denied_and_what_proc_shows() -> None:
     assert isinstance(report["missing"], list)
 
 
-def test_what_is_allowed_and_should_not_be_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_fails_on_anything_allowed_that_should_be_denied(monkeypatch: pytest.MonkeyPatch) -> None:
     real = trial._faults
     monkeypatch.setattr(trial, "_faults", lambda kind, attempts, proc: [*real(kind, attempts, proc), "exec"])
     done = CliRunner().invoke(confinement, [])

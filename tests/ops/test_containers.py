@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from ops.stack.embedded import free_port
-from tests.app.front import SECRETS
+from tests.app.api_process import SECRETS
 from workers.models.catalogue import catalogue
 from workers.models.needed import NEEDED, WHISPER
 
@@ -31,12 +31,12 @@ def compose() -> dict[str, Any]:
 
 
 def test_compose_follows_its_schema() -> None:
-    told = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
-    done = subprocess.run(told, cwd=HOME, capture_output=True, text=True, check=False, timeout=60)
+    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
 
 
-def test_compose_refers_to_what_there_is(compose: dict[str, Any]) -> None:
+def test_compose_refers_to_existing_files(compose: dict[str, Any]) -> None:
     services, volumes = compose["services"], set[str]()
     for name, service in services.items():
         for other, wanted in service.get("depends_on", {}).items():
@@ -57,10 +57,10 @@ def test_compose_refers_to_what_there_is(compose: dict[str, Any]) -> None:
     assert services["worker-gpu"]["profiles"] == ["gpu"]
 
 
-def test_every_variable_is_in_the_example_and_none_is_idle() -> None:
-    asked = set(re.findall(r"(?<!\$)\$\{(\w+)", (HOME / "compose.yaml").read_text()))
+def test_every_variable_is_in_the_example_and_none_is_unused() -> None:
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", (HOME / "compose.yaml").read_text()))
     example = (HOME / "ops/containers/example.env").read_text()
-    assert asked == set(re.findall(r"^(\w+)=", example, re.MULTILINE))
+    assert used == set(re.findall(r"^(\w+)=", example, re.MULTILINE))
 
 
 def test_every_setting_compose_gives_is_one(compose: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def test_an_image_is_slim_pinned_and_not_run_by_root(file: Path) -> None:
         assert [source for source in rest.split()[:-1] if not (HOME / source).exists()] == []
 
 
-def test_what_images_copy_is_not_ignored() -> None:
+def test_files_that_images_copy_are_not_ignored() -> None:
     kept = {line[1:] for line in (HOME / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {
         source
@@ -150,7 +150,7 @@ def test_what_images_copy_is_not_ignored() -> None:
 
 
 class Places:
-    """What stands in for the containers' network."""
+    """A substitute for the containers' network."""
 
     def __init__(self, databases: tuple[str, str], redis_url: str, folder: Path) -> None:
         self.api, self.metrics = free_port(), {name: free_port() for name in ("api", "worker", "exporter")}
@@ -165,11 +165,11 @@ class Places:
 
     def environ(self, name: str, service: dict[str, Any]) -> dict[str, str]:
         """The service's variables, with the values of this place; nothing it is not given."""
-        told = {key: value for key, value in self._given.items() if key in service["environment"]}
+        environment = {key: value for key, value in self._given.items() if key in service["environment"]}
         if name in self.metrics:
-            told["CODEVOICE_METRICS_PORT"] = str(self.metrics[name])
+            environment["CODEVOICE_METRICS_PORT"] = str(self.metrics[name])
         port = {"CODEVOICE_PORT": str(self.api)} if name == "api" else {}
-        return {"PATH": f"{BIN}:{os.defpath}", "PYTHONSAFEPATH": "1", **told, **port}
+        return {"PATH": f"{BIN}:{os.defpath}", "PYTHONSAFEPATH": "1", **environment, **port}
 
     def here(self, command: list[str], name: str) -> list[str]:
         """The command as it is run here: by path, on this place's ports."""
@@ -205,8 +205,8 @@ def test_the_same_commands_serve_without_containers(
 ) -> None:
     places, services = Places(database, redis_url, tmp_path / "objects"), compose["services"]
     migrate = services["migrate"]
-    told = places.here(migrate["command"], "migrate")
-    subprocess.run(told, env=places.environ("migrate", migrate), cwd="/", check=True, timeout=60)
+    command = places.here(migrate["command"], "migrate")
+    subprocess.run(command, env=places.environ("migrate", migrate), cwd="/", check=True, timeout=60)
     with ExitStack() as stack:
         for name in ("api", "worker", "exporter"):
             stack.enter_context(started(places, name, services[name]))
@@ -224,14 +224,14 @@ def test_the_same_commands_serve_without_containers(
 
 
 def ends(url: str, key: str) -> Iterator[str]:
-    """The states of one job, asked for until it is over."""
+    """The states of one job, polled until it ends."""
     headers, deadline = {"X-API-Key": key}, time.monotonic() + 60
     while True:
         body = {"text": "From one container to another.", "voice": "ryan"}
         answer = requests.post(f"{url}/v1/tts", json=body, headers=headers, timeout=30)
         if answer.status_code == 200:
             break
-        assert answer.status_code == 503, answer.text  # the worker is not heard of yet
+        assert answer.status_code == 503, answer.text  # the worker is not known yet
         assert time.monotonic() < deadline
         time.sleep(0.2)
     while True:

@@ -1,4 +1,4 @@
-"""`codevoice models`: what is listed, fetched, found damaged and removed."""
+"""`codevoice models`: list, add, check and remove."""
 
 import json
 from collections.abc import Callable, Generator
@@ -41,7 +41,7 @@ def models(home: Server, folder: Path) -> Models:
     return run
 
 
-def test_the_list_tells_what_is_here(models: Models, folder: Path) -> None:
+def test_the_list_shows_which_models_are_present(models: Models, folder: Path) -> None:
     put(folder, "small")
     found = json.loads(models("list", "--json").stdout)
     assert [(model["name"], model["state"]) for model in found] == [
@@ -53,7 +53,7 @@ def test_the_list_tells_what_is_here(models: Models, folder: Path) -> None:
     assert "small" in models("list").stdout
 
 
-def test_added_models_are_here_and_right(models: Models, home: Server) -> None:
+def test_added_models_are_present_and_verified(models: Models, home: Server) -> None:
     done = models("add", "small", "other")
     assert (done.exit_code, done.stdout) == (0, "")
     assert "codevoice: small: 0.1 MB to fetch" in done.stderr
@@ -61,7 +61,7 @@ def test_added_models_are_here_and_right(models: Models, home: Server) -> None:
     assert (verified.exit_code, verified.stdout) == (0, "small right\nother right\n")
 
 
-def test_a_corrupted_file_is_found_and_mended(models: Models, folder: Path) -> None:
+def test_a_corrupted_file_is_found_and_repaired(models: Models, folder: Path) -> None:
     put(folder, "small", {**FILES, "weights.bin": bytes(len(FILES["weights.bin"]))})
     found = models("verify")
     assert (found.exit_code, found.stdout) == (1, "small broken\n")
@@ -70,13 +70,13 @@ def test_a_corrupted_file_is_found_and_mended(models: Models, folder: Path) -> N
     assert models("verify", "small").exit_code == 0
 
 
-def test_offline_a_folder_will_do(models: Models, home: Server, tmp_path: Path) -> None:
+def test_models_are_added_offline_from_a_folder(models: Models, home: Server, tmp_path: Path) -> None:
     put(tmp_path, "stick")
     assert models("add", "small", "--from", str(tmp_path / "stick")).exit_code == 0
-    assert home.asked == []
+    assert home.requests == []
 
 
-def test_what_cannot_be_had_is_one_line_and_exit_status_1(models: Models, home: Server) -> None:
+def test_a_model_that_cannot_be_fetched_is_one_line_and_exit_status_1(models: Models, home: Server) -> None:
     home.files = {}
     done = models("add", "small")
     assert done.exit_code == 1

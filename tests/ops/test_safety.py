@@ -1,4 +1,4 @@
-"""`just audit` finds what it should, and says what it could not look up."""
+"""`just audit` finds what it should, and reports what it could not look up."""
 
 import subprocess
 from pathlib import Path
@@ -38,11 +38,11 @@ def test_a_secret_of_any_commit_is_found(tmp_path: Path) -> None:
         ("-----BEGIN " + "RSA PRIVATE KEY-----", True),
         ("aws = AKIA" + "IOSFODNN7EXAMPLE", True),
         ("token: ghp_" + "a" * 36, True),
-        ("cv_live_" + "0" * 49, False),  # its checksum is wrong: nobody's key
+        ("cv_live_" + "0" * 49, False),  # its checksum is wrong: not a real key
         ("password = getpass()", False),
     ],
 )
-def test_a_secret_is_told_by_its_form(line: str, expected: bool) -> None:
+def test_a_secret_is_recognised_by_its_form(line: str, expected: bool) -> None:
     assert is_secret(line) is expected
 
 

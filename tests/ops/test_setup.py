@@ -1,4 +1,4 @@
-"""Set-up: asks nothing, repeats nothing, and mends what was left half-made. uv is played by a script."""
+"""Set-up: no prompts, no repeated work, and repair of a half-made environment. A script stands in for uv."""
 
 import re
 import shutil
@@ -108,25 +108,27 @@ def backends(checkout: Path) -> list[str]:
     return [line.partition("--torch-backend ")[2] for line in log.read_text().splitlines()]
 
 
-def test_tests_bring_the_models_packages_on_a_cpu_build_and_say_the_size(ops: Ops, checkout: Path) -> None:
-    said = ops("test.sh").stderr
-    assert "[embedded,test,xtts]: downloads at most about 737 MB" in said
+def test_test_sh_installs_the_model_packages_on_a_cpu_build_and_prints_the_size(
+    ops: Ops, checkout: Path
+) -> None:
+    output = ops("test.sh").stderr
+    assert "[embedded,test,xtts]: downloads at most about 737 MB" in output
     assert backends(checkout) == ["cpu -e .[embedded,test,xtts]"]
 
 
-def test_a_gpu_seen_gets_its_build(ops: Ops, checkout: Path) -> None:
-    said = ops("test.sh", GPUS="GPU 0: NVIDIA H200").stderr
-    assert "downloads at most about 3267 MB" in said
+def test_a_gpu_gets_its_build(ops: Ops, checkout: Path) -> None:
+    output = ops("test.sh", GPUS="GPU 0: NVIDIA H200").stderr
+    assert "downloads at most about 3267 MB" in output
     assert backends(checkout) == ["auto -e .[embedded,test,xtts]"]
 
 
-def test_a_cpu_build_that_pip_would_find_is_taken(ops: Ops, checkout: Path) -> None:
+def test_a_cpu_build_that_pip_would_find_is_used(ops: Ops, checkout: Path) -> None:
     (checkout / "cpu-build-at-hand").touch()
     assert ops("test.sh").returncode == 7
     assert not (checkout / "backend.log").exists()
 
 
-def test_without_a_way_to_pytorchs_index_pypis_build_is_taken(ops: Ops, checkout: Path) -> None:
+def test_without_access_to_pytorchs_index_pypis_build_is_used(ops: Ops, checkout: Path) -> None:
     (checkout / "no-way-to-pytorch").touch()
     done = ops("test.sh")
     assert (done.returncode, len(backends(checkout))) == (7, 1)
@@ -142,7 +144,7 @@ def test_without_a_way_to_pytorchs_index_pypis_build_is_taken(ops: Ops, checkout
         ((), {"CODEVOICE_ENGINES": "whisper"}, "embedded"),
     ],
 )
-def test_up_brings_no_models_packages_but_of_engines_named(
+def test_up_installs_model_packages_of_the_named_engines_only(
     ops: Ops, checkout: Path, arguments: tuple[str, ...], environ: dict[str, str], extras: str
 ) -> None:
     assert ops("up.sh", *arguments, **environ).stdout == " ".join(("codevoice up", *arguments)) + "\n"
@@ -150,14 +152,14 @@ def test_up_brings_no_models_packages_but_of_engines_named(
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
-def test_a_change_of_what_is_needed_renews(ops: Ops, checkout: Path, name: str) -> None:
+def test_a_change_of_the_requirements_renews_the_environment(ops: Ops, checkout: Path, name: str) -> None:
     ops("up.sh")
     with (checkout / name).open("a") as file:
         file.write("# newer\n")
     assert RENEWED in ops("up.sh").stderr
 
 
-def test_what_was_left_half_made_is_made_anew(ops: Ops, checkout: Path) -> None:
+def test_a_half_made_environment_is_made_again(ops: Ops, checkout: Path) -> None:
     ops("up.sh")
     (checkout / ".tools" / "unfinished").touch()  # killed while at work
     (checkout / ".venv" / "half").touch()
@@ -172,21 +174,21 @@ def test_an_environment_made_by_hand_is_kept(ops: Ops, checkout: Path) -> None:
     assert (checkout / ".venv" / "mine").exists()
 
 
-def test_two_at_once_set_up_once(checkout: Path, python_with_pip: Path) -> None:
+def test_two_concurrent_runs_set_up_once(checkout: Path, python_with_pip: Path) -> None:
     command = ["/bin/bash", str(checkout / "ops" / "up.sh")]
     environ = {"PATH": f"{python_with_pip}:/usr/bin:/bin", "HOME": str(checkout)}
     both = [subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) for _ in "ab"]
-    said = [process.communicate(timeout=120)[0] for process in both]
-    assert said == [b"codevoice up\n"] * 2
+    output = [process.communicate(timeout=120)[0] for process in both]
+    assert output == [b"codevoice up\n"] * 2
     assert [call.split()[0] for call in calls(checkout)] == ["venv", "pip"]
 
 
-def test_what_is_set_for_pip_holds_for_uv(ops: Ops, checkout: Path) -> None:
+def test_pips_settings_apply_to_uv(ops: Ops, checkout: Path) -> None:
     ops("up.sh")
     assert "links=/wheels,/more-wheels index=https://mirror/simple" in calls(checkout)[-1]
 
 
-def test_test_hands_on_the_exit_status_and_ends_with_what_was_left_out(ops: Ops) -> None:
+def test_test_sh_returns_the_exit_status_and_ends_with_the_skipped_tests(ops: Ops) -> None:
     done = ops("test.sh", "-k", "voices")
     assert done.returncode == 7
     assert re.fullmatch(
@@ -194,7 +196,7 @@ def test_test_hands_on_the_exit_status_and_ends_with_what_was_left_out(ops: Ops)
     )
 
 
-def test_a_python_too_old_is_refused(ops: Ops, tmp_path: Path) -> None:
+def test_a_python_that_is_too_old_is_refused(ops: Ops, tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
@@ -203,7 +205,7 @@ def test_a_python_too_old_is_refused(ops: Ops, tmp_path: Path) -> None:
     assert done.stderr == f"codevoice: PYTHON={old} is not Python 3.11 or newer with pip\n"
 
 
-def test_where_neither_uv_nor_pip_manages_it_the_next_run_starts_anew(ops: Ops, checkout: Path) -> None:
+def test_after_uv_and_pip_both_failed_the_next_run_starts_again(ops: Ops, checkout: Path) -> None:
     (checkout / "uv-is-broken").touch()
     done = ops("up.sh", PIP_NO_INDEX="1")
     assert done.returncode == 1

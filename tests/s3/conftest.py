@@ -1,4 +1,4 @@
-"""Stores that must all behave alike: a folder, OpenStack Swift's S3 door, and MinIO where Docker answers."""
+"""Stores that must all behave alike: a folder, OpenStack Swift's S3 API, and MinIO where Docker runs."""
 
 import os
 import secrets
@@ -26,7 +26,7 @@ def s3_url(endpoint: str, bucket: str, key: str, secret: str) -> str:
 
 @pytest.fixture(scope="session")
 def swift(tmp_path_factory: pytest.TempPathFactory, lack: Lack) -> Generator[NewBucket]:
-    """URLs of buckets nobody has made yet; `secret` may be a wrong one."""
+    """URLs of buckets that do not exist yet; `secret` may be a wrong one."""
     folder, port = tmp_path_factory.mktemp("swift"), free_port()
     try:
         os.setxattr(folder, "user.test", b"1")

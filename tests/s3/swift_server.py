@@ -1,6 +1,6 @@
-"""OpenStack Swift with its S3 door, in one process: `python swift_server.py FOLDER PORT`. Says `ready`.
+"""OpenStack Swift with its S3 API, in one process: `python swift_server.py FOLDER PORT`. Prints `ready`.
 
-Run by itself: it lives on eventlet, which bends the whole interpreter.
+Run as a separate process: it uses eventlet, which patches the whole interpreter.
 """
 
 import eventlet
@@ -22,7 +22,7 @@ PARTS = ("account", "container", "object")
 FILTERS = {
     "catch_errors": "",
     "gatekeeper": "",
-    "cache": "memcache_servers=127.0.0.1:1",  # nobody there; it does without
+    "cache": "memcache_servers=127.0.0.1:1",  # no server there; Swift works without
     "listing_formats": "",
     "bulk": "",
     "s3api": "location=us-east-1\ns3_acl=false\nallow_multipart_uploads=true\nmin_segment_size=5242880",

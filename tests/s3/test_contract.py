@@ -1,4 +1,4 @@
-"""What every store promises, whatever it is made of."""
+"""The contract of every object store."""
 
 import io
 import time
@@ -20,14 +20,14 @@ async def content(store: Objects, key: str, start: int, end: int) -> bytes:
     return b"".join([chunk async for chunk in await store.read(key, start, end)])
 
 
-async def test_the_first_object_finds_its_place_made(store: Objects) -> None:
+async def test_the_bucket_or_folder_is_created_for_the_first_object(store: Objects) -> None:
     await store.check()
     store.put("jobs/a/1.wav", io.BytesIO(b"sound"))
     assert await content(store, "jobs/a/1.wav", 0, 5) == b"sound"
     assert await store.size("jobs/a/1.wav") == 5
 
 
-async def test_the_first_object_may_be_a_large_one_and_is_read_in_parts(store: Objects) -> None:
+async def test_the_first_object_may_be_large_and_is_read_in_parts(store: Objects) -> None:
     store.put("jobs/a/1.wav", io.BytesIO(BIG))
     assert await store.size("jobs/a/1.wav") == len(BIG)
     for start, end in ((0, len(BIG)), (1, 2), (6_000_000, 6_000_100), (len(BIG) - 1, len(BIG))):
@@ -45,13 +45,13 @@ async def test_an_object_is_replaced_copied_and_deleted(store: Objects) -> None:
         await store.copy("jobs/a/1.wav", "samples/b.wav")
 
 
-async def test_what_is_not_there_is_told_from_what_fails(store: Objects) -> None:
+async def test_a_missing_object_is_distinguished_from_a_failing_store(store: Objects) -> None:
     store.probe()
     with pytest.raises(FileNotFoundError):
         await store.read("jobs/none/1.wav", 0, 1)
 
 
-def test_old_objects_are_listed_by_age_and_place(store: Objects) -> None:
+def test_old_objects_are_listed_by_age_and_prefix(store: Objects) -> None:
     for key in ("jobs/a/1.wav", "jobs/b/2.mp3", "samples/a.wav"):
         store.put(key, io.BytesIO(b"x"))
     assert [key for page in store.old("jobs", 3600) for key in page] == []
@@ -59,7 +59,7 @@ def test_old_objects_are_listed_by_age_and_place(store: Objects) -> None:
     assert sorted(key for page in store.old("jobs", 0) for key in page) == ["jobs/a/1.wav", "jobs/b/2.mp3"]
 
 
-def test_a_source_that_breaks_off_leaves_nothing_to_be_seen(store: Objects) -> None:
+def test_an_interrupted_upload_leaves_no_object(store: Objects) -> None:
     class Broken(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             if self.tell() > 6_000_000:
@@ -73,7 +73,7 @@ def test_a_source_that_breaks_off_leaves_nothing_to_be_seen(store: Objects) -> N
 
 
 @pytest.mark.parametrize("body", [b"sound", BIG], ids=["short", "long"])
-def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path, body: bytes) -> None:
+def test_a_folder_that_disappeared_is_not_created_again(tmp_path: Path, body: bytes) -> None:
     folder = tmp_path / "disk"
     store = open_store(f"file://{folder}")
     store.put("jobs/a/1.wav", io.BytesIO(body))
@@ -84,7 +84,7 @@ def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path, body: bytes) -> 
     assert not folder.exists()
 
 
-async def test_in_a_folder_that_is_away_nothing_is_missing(tmp_path: Path) -> None:
+async def test_in_a_folder_that_disappeared_a_read_is_a_store_error(tmp_path: Path) -> None:
     store = open_store((tmp_path / "objects").as_uri())
     store.put("speech/one", io.BytesIO(b"audio"))
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""A store that is away, slow, refuses us or is full: jobs wait and lose nothing; orphans are found."""
+"""A store that is unavailable, slow, full or refuses us: jobs wait and lose nothing; orphans are found."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ from db.storage.objects import StoreError, open_store
 from tests.e2e.clients.programs import download, poll
 from tests.e2e.conftest import Stack
 from tests.records import Submit, Wallet
-from tests.workers.conftest import Room
+from tests.workers.conftest import LocalWorker
 from tests.workers.jobs.test_runner import order, spent, until
 from workers.jobs.connection import WorkerLink
 from workers.jobs.orphaned_audio import OrphanedAudio
@@ -32,22 +32,22 @@ from workers.settings import WorkerSettings
 
 from .conftest import NewBucket
 
-NewRoom = Callable[[str], Room]
+NewLocalWorker = Callable[[str], LocalWorker]
 SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=2.0)
 
 
 @pytest.fixture
-def new_room(database: tuple[str, str], redis_url: str) -> Generator[NewRoom]:
-    """A worker on a store of that URL."""
-    made: list[Room] = []
+def new_runner(database: tuple[str, str], redis_url: str) -> Generator[NewLocalWorker]:
+    """Creates a worker on a store of that URL."""
+    made: list[LocalWorker] = []
 
-    def start(url: str) -> Room:
-        made.append(Room(database[1], redis_url, open_store(url), SETTINGS))
+    def start(url: str) -> LocalWorker:
+        made.append(LocalWorker(database[1], redis_url, open_store(url), SETTINGS))
         return made[-1]
 
     yield start
-    for room in made:
-        room.close()
+    for local_worker in made:
+        local_worker.close()
 
 
 class Proxy:
@@ -105,17 +105,17 @@ def proxied(swift: NewBucket) -> Generator[tuple[Proxy, str]]:
         proxy.close()
 
 
-async def test_a_store_that_is_away_costs_time_alone(
-    new_room: NewRoom, swift: NewBucket, pool: Pool, wallet: Wallet, submit: Submit
+async def test_an_unavailable_store_costs_no_job_and_no_try(
+    new_runner: NewLocalWorker, swift: NewBucket, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
     with proxied(swift) as (proxy, url):
-        room = new_room(url)
+        local_worker = new_runner(url)
         proxy.is_open = False
-        room.start()
+        local_worker.start()
         sent = await submit(*(order(owner, f"say {n}") for n in (100, 200, 300)))
         async with asyncio.timeout(60):
-            while not room.runner.store_lost.is_set():
+            while not local_worker.runner.store_lost.is_set():
                 await asyncio.sleep(0.05)
         proxy.is_open = True
         ends = [await until(pool, answer.id, "completed", "failed") for answer in sent]
@@ -124,39 +124,39 @@ async def test_a_store_that_is_away_costs_time_alone(
 
 
 async def test_a_store_slower_than_a_lease_keeps_its_attempt(
-    new_room: NewRoom, swift: NewBucket, pool: Pool, wallet: Wallet, submit: Submit
+    new_runner: NewLocalWorker, swift: NewBucket, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
     with proxied(swift) as (proxy, url):
         proxy.wait_s = 1.5 * SETTINGS.lease_s  # a connection: for the object, and for its bucket
-        new_room(url).start()
+        new_runner(url).start()
         [sent] = await submit(order(owner, "say 100"))
         end = await until(pool, sent.id, "completed", "failed")
     assert (end.state, end.attempt) == ("completed", 1)
     assert await spent(pool, owner) == (1, 0)
 
 
-async def test_wrong_credentials_stop_claims_and_are_named(
-    new_room: NewRoom, swift: NewBucket, pool: Pool, wallet: Wallet, submit: Submit
+async def test_wrong_credentials_stop_claims_and_are_reported(
+    new_runner: NewLocalWorker, swift: NewBucket, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
     url = swift(secret="wrong")
-    room = new_room(url)
-    room.start()
+    local_worker = new_runner(url)
+    local_worker.start()
     [sent] = await submit(order(owner, "say 100"))
     async with asyncio.timeout(30):
-        while not room.runner.store_lost.is_set():
+        while not local_worker.runner.store_lost.is_set():
             await asyncio.sleep(0.05)
     assert (await until(pool, sent.id, "queued")).state == "queued"
     with pytest.raises(StoreError, match="lacked the necessary privileges"):
         await asyncio.to_thread(open_store(url).probe)
-    room.close()
-    new_room(url.replace("=wrong", "=testing")).start()
+    local_worker.close()
+    new_runner(url.replace("=wrong", "=testing")).start()
     assert (await until(pool, sent.id, "completed", "failed")).state == "completed"
     assert await spent(pool, owner) == (1, 0)
 
 
-def test_a_full_store_hands_jobs_back_until_there_is_room(tmp_path: Path) -> None:
+def test_a_full_store_hands_jobs_back_until_there_is_space(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "home")
     try:
         worker = stack.env()["pids"]["worker"]
@@ -176,7 +176,7 @@ def test_a_full_store_hands_jobs_back_until_there_is_room(tmp_path: Path) -> Non
 
 
 def has_handed_back(stack: Stack) -> bool:
-    """Whether some job was at work, and waits again as if nothing had been."""
+    """Whether a job had started, and waits again with no try used."""
     with psycopg.connect(stack.env()["database_url"]) as connection:
         row = connection.execute(
             "SELECT count(*) FROM cv.job WHERE attempt > 0 AND tries = 0 AND state = 'queued'"
@@ -185,23 +185,23 @@ def has_handed_back(stack: Stack) -> bool:
 
 
 async def test_orphans_are_deleted_and_nothing_else(
-    new_room: NewRoom,
+    new_runner: NewLocalWorker,
     store_url: str,
     database: tuple[str, str],
     pool: Pool,
     wallet: Wallet,
     submit: Submit,
 ) -> None:
-    room = new_room(store_url)
+    local_worker = new_runner(store_url)
     owner = await wallet()
     done, waiting = await submit(order(owner, "say 50"), order(owner, "hang"))
-    room.start()
+    local_worker.start()
     kept = (await until(pool, done.id, "completed")).object
     assert kept is not None
     strangers = [f"jobs/{waiting.id}-1.wav", f"jobs/{uuid.uuid4()}-1.wav", "jobs/other.txt", "samples/a.mp3"]
     orphans = [f"jobs/{done.id}-7.wav", f"jobs/{done.id}-8.mp3"]
     for key in (*strangers, *orphans):
-        await asyncio.to_thread(room.store.put, key, io.BytesIO(b"x"))
+        await asyncio.to_thread(local_worker.store.put, key, io.BytesIO(b"x"))
     if store_url.startswith("file:"):
         broken_off = [f"jobs/{done.id}-9.wav#1", f"jobs/{done.id}-9.wav#0c3f9a1e"]  # by obstore; by us
         for key in broken_off:
@@ -210,16 +210,17 @@ async def test_orphans_are_deleted_and_nothing_else(
     await asyncio.sleep(1.1)  # S3's clock has seconds
     link = WorkerLink(database[1], "orphans")
     look = partial(
-        asyncio.to_thread, OrphanedAudio(room.store, link, WorkerSettings(engine="x", orphan_s=0)).look
+        asyncio.to_thread,
+        OrphanedAudio(local_worker.store, link, WorkerSettings(engine="x", orphan_s=0)).look,
     )
     assert await look() == len(orphans)
     assert await look() == 0
     link.close()
-    left_over = {key for page in room.store.old("", 0) for key in page}
+    left_over = {key for page in local_worker.store.old("", 0) for key in page}
     assert left_over == {kept, *strangers}
 
 
-async def test_what_is_young_is_left_alone(store_url: str, database: tuple[str, str]) -> None:
+async def test_young_objects_are_left_alone(store_url: str, database: tuple[str, str]) -> None:
     store = open_store(store_url)
     await asyncio.to_thread(store.put, f"jobs/{uuid.uuid4()}-1.wav", io.BytesIO(b"x"))
     link = WorkerLink(database[1], "orphans")

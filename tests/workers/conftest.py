@@ -1,4 +1,4 @@
-"""A runner on a real Postgres, Redis and folder, with an engine that does as it is told."""
+"""A worker in the test process on a real Postgres, Redis and folder, with a scripted engine."""
 
 import queue
 import threading
@@ -17,7 +17,7 @@ from db.redis.live_audio import connect
 from db.storage.objects import Objects, open_store
 from db.types import Capabilities, Voice
 from tests.records import submit, wallet, worker
-from workers.engines import Interrupted, Refused, Synthesis, Utterance
+from workers.engines.protocol import Interrupted, Refused, Synthesis, Utterance
 from workers.jobs.connection import WorkerLink
 from workers.jobs.control_channel import ControlChannel
 from workers.jobs.lease_renewer import LeaseRenewer
@@ -41,7 +41,7 @@ VOICE = Voice(
 
 
 class ObedientSpeech:
-    """Speaks what its text orders: `say N` samples, `steps N M` (M samples, N times, each when the engine's
+    """Speaks as its text orders: `say N` samples, `steps N M` (M samples, N times, each when the engine's
     `steps` has a token), `hang`, `refuse`, `break`, `nothing`.
     """
 
@@ -90,7 +90,7 @@ class ObedientSpeech:
 
 
 class ObedientEngine:
-    """An engine for one voice at a time, with a few slots. `begun` tells what it was asked, in order."""
+    """An engine for one voice at a time, with a few slots. `begun` has the texts it began, in order."""
 
     slots = 4
     mixed_lanes = True
@@ -101,7 +101,7 @@ class ObedientEngine:
         self.before_begin: Callable[[], None] = lambda: None
         self.steps: queue.Queue[str] = queue.Queue()  # "go", or anything else: break off
         self.batches: list[int] = []
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.speeches: list[ObedientSpeech] = []
         self.capabilities = Capabilities(
             engine="espeak",
@@ -116,7 +116,7 @@ class ObedientEngine:
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         self.before_begin()
         self.batches.append(len(batch))
-        self.asked += [utterance.text for utterance in batch]
+        self.requested += [utterance.text for utterance in batch]
         speeches = [ObedientSpeech(utterance, self.begun, self.steps) for utterance in batch]
         self.speeches += speeches
         return speeches
@@ -124,8 +124,8 @@ class ObedientEngine:
     def close(self) -> None: ...
 
 
-class Room:
-    """A worker without its process: runner and timer, started by hand."""
+class LocalWorker:
+    """A worker in the test process: runner, maintenance and lease renewal, started by hand."""
 
     def __init__(
         self,
@@ -137,31 +137,33 @@ class Room:
     ) -> None:
         self.engine = ObedientEngine()
         self.store = store
-        name = f"room-{uuid.uuid4().hex[:6]}"
+        name = f"worker-{uuid.uuid4().hex[:6]}"
         links = partial(link, url)
-        self.airing = LiveAudioPublisher(
+        self.publisher = LiveAudioPublisher(
             connect(redis_url), keep_s=settings.live_keep_s, audio_bytes_max=settings.live_bytes_max
         )
-        craft = SynthesisPipeline(self.engine, store, settings, self.airing)
-        self.runner = Runner(craft, store, settings, links, name, self.airing)
+        pipeline = SynthesisPipeline(self.engine, store, settings, self.publisher)
+        self.runner = Runner(pipeline, store, settings, links, name, self.publisher)
         self.name = name
-        self.keeper = LeaseRenewer(self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s)
-        self.timer = Maintenance(self.runner, craft, store, settings, links("timer"), name, self.airing)
+        self.lease_renewer = LeaseRenewer(
+            self.runner.rows, links("keeper"), worker=name, lease_s=settings.lease_s
+        )
+        self.timer = Maintenance(self.runner, pipeline, store, settings, links("timer"), name, self.publisher)
         self.calls = ControlChannel(connect(redis_url), self.runner.rows)
 
     def start(self) -> None:
         """As the worker's main does."""
-        self.airing.start()
+        self.publisher.start()
         self.timer.start(threading.Event())
-        self.keeper.start()
+        self.lease_renewer.start()
         self.calls.start()
 
     def close(self) -> None:
         self.runner.stop(drain_s=0)
         self.timer.stop()
-        self.keeper.stop()
+        self.lease_renewer.stop()
         self.calls.stop()
-        self.airing.stop()
+        self.publisher.stop()
 
 
 SETTINGS = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=10.0)
@@ -173,7 +175,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def room(database: tuple[str, str], redis_url: str, folder: Path) -> Generator[Room]:
-    made = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
+def local_worker(database: tuple[str, str], redis_url: str, folder: Path) -> Generator[LocalWorker]:
+    made = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
     yield made
     made.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.types import Capabilities, Voice
-from workers.engines import DeviceLost, Interrupted, Synthesis, Utterance
+from workers.engines.protocol import DeviceLost, Interrupted, Synthesis, Utterance
 
 NAME = "tests.workers.scripted:engine"
 VOICE = Voice(
@@ -79,7 +79,7 @@ class ScriptedSpeech:
                 self._engine.lost.set()
                 raise DeviceLost("as scripted")
             case "grow":
-                for _ in range(300):  # in small steps, or nobody else could run for a second
+                for _ in range(300):  # in small steps, or no other thread could run for a second
                     self._engine.grown.append(b"\x01" * (1 << 20))
             case _:
                 pass

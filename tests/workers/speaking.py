@@ -1,14 +1,13 @@
-"""Espeak's engine in tests: what it is asked, and its processes."""
+"""Helpers for the eSpeak engine in tests: utterances and processes."""
 
 import os
 import select
-import time
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from workers.engines import Synthesis, Utterance
 from workers.engines.espeak.engine import EspeakEngine
+from workers.engines.protocol import Synthesis, Utterance
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 LONG = "It was the best of times, it was the worst of times. " * 380  # 20,000 characters, 20 minutes
@@ -38,28 +37,11 @@ def children(pid: int) -> list[int]:
     """The processes `pid` started that still live, the youngest last."""
     found: list[tuple[int, int]] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             fields = stat.read_text().rpartition(")")[2].split()
             if int(fields[1]) == pid and fields[0] != "Z":
                 found.append((int(fields[19]), int(stat.parent.name)))
     return [child for _, child in sorted(found)]
-
-
-def waiting_child(pid: int) -> int:
-    """The one forked ahead, once those that have spoken are gone: it sleeps, they do not."""
-    deadline, looks = time.monotonic() + 30, 0
-    while looks < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-        found = children(pid)
-        looks = looks + 1 if len(found) == 1 and is_asleep(found[0]) else 0
-    return children(pid)[0]
-
-
-def is_asleep(pid: int) -> bool:
-    with suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-    return False
 
 
 def command(pid: int) -> str:

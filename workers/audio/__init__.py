@@ -1,1 +1,1 @@
-"""Audio formats: encoded as it is spoken, decoded in confined children."""
+"""Audio formats: encoding while the engine speaks, decoding of uploads in confined children."""

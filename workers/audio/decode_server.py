@@ -1,13 +1,13 @@
-"""The process that opens strangers' audio files: forks a child for each, which may do almost nothing else.
+"""The process that decodes untrusted audio files: it forks a strictly confined child for each file.
 
-Codecs are large and their inputs hostile. So a file is decoded in a child of its own that can open no file
-and no socket (no new descriptor at all), and ends when it used up its memory, CPU or time. Started by
+Codecs are large and their inputs hostile. A file is therefore decoded in a child of its own that can open no
+file and no socket (no new descriptor at all) and ends when it has used up its memory, CPU or time. Started by
 `workers/process/bootstrap.py`.
 
 Argument: the number of the inherited control socket. Control socket (packets): out, when ready, one packet;
-in, a JSON `limits` for each file, with three descriptors: the file, where its PCM goes, a stream socket.
-Stream socket: out, one JSON report, then its end. Without a report: the child broke down or was killed.
-PCM is signed 16-bit little-endian mono at 16 kHz. Of CodeVoice only its confinement is imported.
+in, a JSON `limits` for each file, with three descriptors: the file, the PCM output file, a stream socket.
+Stream socket: out, one JSON report, then end of stream. No report means: the child crashed or was killed.
+PCM is signed 16-bit little-endian mono at 16 kHz. The only other CodeVoice code imported is the confinement.
 """
 
 import errno
@@ -31,7 +31,7 @@ _SAMPLE_BYTES = 2
 _REQUEST_BYTES_MAX = 4096
 _PACKETS_MAX = 10_000_000
 _BOXES_MAX, _MOOV_BYTES_MAX, _REFERENCES_MAX = 1000, 64 << 20, 100
-# libav's names of the containers; it is never left to guess.
+# libav's names of the container formats; libav never guesses the format.
 _DEMUXERS = {
     "wav": "wav",
     "mp3": "mp3",
@@ -42,7 +42,7 @@ _DEMUXERS = {
     "aac": "aac",
 }
 _OPTIONS = {"format_whitelist": "wav,mp3,mov,ogg,flac,matroska,aac", "protocol_whitelist": "pipe"}
-_SHORT_S = 0.5  # a file that ends so much earlier than it says is truncated
+_SHORT_S = 0.5  # a file that ends this much earlier than its header says is truncated
 
 
 class Refusal(Exception):
@@ -50,7 +50,7 @@ class Refusal(Exception):
 
 
 def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
-    """Say that we are ready, then serve until the worker is gone."""
+    """Announce readiness, then serve until the worker is gone."""
     control = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     av.logging.set_level(None)
@@ -71,7 +71,7 @@ def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
 
 
 def _warm_up() -> None:
-    """Whatever is imported or opened late must be so before a child that can open nothing."""
+    """Import and open everything that loads lazily: a confined child can open nothing."""
     silence = bytes(RATE_HZ // 10 * _SAMPLE_BYTES)
     with BytesIO() as file:
         with av.open(file, "w", format="wav") as container:
@@ -93,7 +93,7 @@ def _warm_up() -> None:
 
 
 def _forget(samples: bytes) -> None:
-    """Of the warm-up nothing is kept."""
+    """Discard the warm-up's output."""
 
 
 def _answer(confinement: Confinement, limits: dict[str, Any], upload: int, pcm: int, stream: int) -> NoReturn:
@@ -101,24 +101,24 @@ def _answer(confinement: Confinement, limits: dict[str, Any], upload: int, pcm: 
     try:
         confinement.of_child(_profile(confinement.profile, limits))
         with socket.socket(fileno=stream) as answer, open(upload, "rb") as file:
-            file.seek(0)  # the descriptor's own place is wherever the worker's buffer left it
+            file.seek(0)  # the position of the shared descriptor depends on the worker's buffering
 
             def take(samples: bytes) -> None:
-                _check_heard(answer)
+                _check_awaited(answer)
                 while samples:
                     samples = samples[os.write(pcm, samples) :]
 
             try:
                 report = _report(file, limits, take)
-            except Exception as error:  # a bug of ours, or none that the codecs are known to raise
-                report = {"failed": type(error).__name__}  # nothing of the file in the log
+            except Exception as error:  # a bug of ours, or an exception the codecs are not known to raise
+                report = {"failed": type(error).__name__}  # nothing from the file goes to the log
             answer.sendall(json.dumps(report).encode())
     finally:
-        os._exit(0)  # the server's own state is not ours to tidy
+        os._exit(0)  # the server's own state must not be cleaned up here
 
 
 def _profile(profile: Profile, limits: dict[str, Any]) -> Profile:
-    """From here on: no new descriptor, so much memory more, so much CPU and time; more kills us."""
+    """The child's limits: no new descriptor; memory, CPU time and time. Exceeding a limit kills the child."""
     return profile._replace(
         memory_bytes=limits["memory_bytes"],
         cpu_s=limits["cpu_s"],
@@ -127,8 +127,8 @@ def _profile(profile: Profile, limits: dict[str, Any]) -> Profile:
     )
 
 
-def _check_heard(answer: socket.socket) -> None:
-    """End where nobody waits any more."""
+def _check_awaited(answer: socket.socket) -> None:
+    """Stop when the reader has gone."""
     try:
         gone = not answer.recv(1, socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -144,23 +144,25 @@ def _report(file: BinaryIO, limits: dict[str, Any], take: Any) -> dict[str, Any]
         return {"refused": str(refusal)}
     except MemoryError:
         return {"refused": "audio_too_complex"}
-    except (av.error.FFmpegError, ValueError, AttributeError, OverflowError):  # of libav and its binding
+    except (av.error.FFmpegError, ValueError, AttributeError, OverflowError):  # by libav and its binding
         return {"refused": "broken_audio"}
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        return {"refused": "broken_audio"}  # it names a place in itself that no file can have
+        return {"refused": "broken_audio"}  # the file contains an offset that no file can have
 
 
 def _check_self_contained(file: BinaryIO) -> None:
-    """Refuse an MP4 whose tracks lie in other files. libav would not open them; its sender should know."""
+    """Refuse an MP4 whose tracks are in other files: libav would not open them, and the sender gets the
+    reason.
+    """
     for _ in range(_BOXES_MAX):
         size, name, head_bytes = _box(file)
         if name == b"moov":
             moov = file.read(min(size - head_bytes, _MOOV_BYTES_MAX))
             if any(not flags & 1 for flags in _reference_flags(moov)):
                 raise Refusal("external_reference")
-        elif size < head_bytes:  # the rest of the file, or nonsense
+        elif size < head_bytes:  # the box extends to the end of the file, or is invalid
             break
         else:
             file.seek(size - head_bytes, os.SEEK_CUR)
@@ -168,14 +170,14 @@ def _check_self_contained(file: BinaryIO) -> None:
 
 
 def _box(file: BinaryIO) -> tuple[int, bytes, int]:
-    """Size of the box that begins here, its name, and the bytes read of it."""
+    """Size of the box that begins here, its name, and the bytes read from it."""
     head = file.read(8)
     size, name = int.from_bytes(head[:4]), head[4:]
     return (int.from_bytes(file.read(8)), name, 16) if size == 1 else (size, name, 8)
 
 
 def _reference_flags(moov: bytes) -> Iterator[int]:
-    """Of each entry of each table of data references; bit 0 means: in this file."""
+    """The flags of each entry of each data reference table; bit 0 means: in this file."""
     for table in moov.split(b"dref")[1:]:
         at = 8  # after version, flags and count
         for _ in range(min(int.from_bytes(table[4:8]), _REFERENCES_MAX)):
@@ -184,14 +186,14 @@ def _reference_flags(moov: bytes) -> Iterator[int]:
 
 
 class _Decoding:
-    """One file on its way to PCM."""
+    """Decodes one file to PCM."""
 
     def __init__(self, file: BinaryIO, limits: dict[str, Any], take: Any) -> None:
         self._file = file
         self._limits = limits
         self._take = take
         self._resampler: Any = None
-        self._source: Any = None  # what the resampler was made for
+        self._source: Any = None  # the input format the resampler was built for
         self._samples = 0
         self._errors = 0
         self._good = 0
@@ -221,14 +223,14 @@ class _Decoding:
         return {"samples": self._samples, "errors": self._errors, "truncated": is_short}
 
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
-        """What can be decoded; a broken packet costs itself alone."""
+        """The frames that can be decoded; a broken packet is skipped and counted."""
         packets = container.demux(stream)
         for _ in range(_PACKETS_MAX):
             try:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.error.FFmpegError:  # the container cannot go on
+            except av.error.FFmpegError:  # the container cannot be read further
                 self._errors += 1
                 return
             try:

@@ -1,4 +1,4 @@
-"""From an uploaded file to PCM, by way of `decode_server.py`: here are its starting, asking and ending."""
+"""Decodes an uploaded file to PCM in `decode_server.py`: starts that process, sends requests, stops it."""
 
 import os
 import socket
@@ -16,20 +16,20 @@ import structlog
 from msgspec import Meta, Struct
 
 from db.storage.uploads import container_of
-from workers.engines import Interrupted, Refused
+from workers.engines.protocol import Interrupted, Refused
 from workers.process.launcher import ForkServer
 
 log = structlog.get_logger()
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 _START_S_MAX = 20.0
-_SLACK_S = 5.0  # beyond the child's own clock
-_USED_UP = 0.9  # of a limit of time, when a child ended: the kernel counts processor time in ticks
+_SLACK_S = 5.0  # on top of the child's own time limit
+_USED_UP = 0.9  # of a time limit: the kernel counts CPU time in ticks, so a child killed for it may show less
 _REPORT_BYTES_MAX = 4096
 
 
 class DecodeLimits(Struct, frozen=True, kw_only=True):
-    """What one file may cost."""
+    """The resources that decoding one file may use."""
 
     seconds_max: int
     cpu_s: int = 60
@@ -41,7 +41,7 @@ class DecodeLimits(Struct, frozen=True, kw_only=True):
 
 
 class Pcm(Struct, frozen=True):
-    """Signed 16-bit mono at 16 kHz, in a file nobody else sees. `errors`: packets left out."""
+    """Signed 16-bit mono at 16 kHz, in a file that no other process can open. `errors`: packets skipped."""
 
     samples: memoryview
     errors: int
@@ -52,7 +52,7 @@ class Pcm(Struct, frozen=True):
         return len(self.samples) / SAMPLE_BYTES / RATE_HZ
 
 
-# The child's reasons to refuse a file, and ours.
+# Reasons to refuse a file: the child's, then this module's.
 _Refusal = Literal[
     "",
     "audio_too_complex",
@@ -77,7 +77,7 @@ class _Report(Struct, frozen=True):
 
 
 class Decoder:
-    """Decodes files, each in a process of its own. For any thread."""
+    """Decodes files, each in a process of its own. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ class Decoder:
 
     @contextmanager
     def decoded(self, file: BinaryIO, limits: DecodeLimits, call: "DecodeCall") -> Generator[Pcm]:
-        """The file's sound, for the block. Raises `Refused`; `Interrupted` where `call` was closed."""
+        """The file's PCM, valid inside the block. Raises `Refused`; `Interrupted` if `call` was closed."""
         container = container_of(file)
         if container is None:
             raise Refused("unsupported_audio")
@@ -106,7 +106,7 @@ class Decoder:
     def _ask(
         self, file: BinaryIO, pcm: BinaryIO, container: str, limits: DecodeLimits, call: "DecodeCall"
     ) -> _Report:
-        """The report of a child; where it died, of a second one. A file over which two died is broken."""
+        """The child's report. If it dies, a second child tries; a file that kills two is broken."""
         request = msgspec.to_builtins(limits) | {
             "container": container,
             "samples_max": limits.seconds_max * RATE_HZ,
@@ -125,13 +125,13 @@ class Decoder:
                 raise Interrupted("decode server")
             server.log_death(deaths)
             os.ftruncate(pcm.fileno(), 0)
-            os.lseek(pcm.fileno(), 0, os.SEEK_SET)  # the child's place too
+            os.lseek(pcm.fileno(), 0, os.SEEK_SET)  # the child shares this file position
         return _Report("broken_audio")
 
     def _answer(
         self, packet: bytes, file: BinaryIO, pcm: BinaryIO, wait_s: float, call: "DecodeCall"
     ) -> tuple[bytes, ForkServer]:
-        """What a fresh child says, and whose child it was; nothing where it died or said nothing in time."""
+        """What a fresh child answers, and its server; empty if the child died or did not answer in time."""
         ours, theirs = socket.socketpair()
         with _place_kept(file), ours, call.over(ours):
             with theirs:
@@ -154,13 +154,13 @@ class Decoder:
 
 @contextmanager
 def _mapped(file: BinaryIO) -> Generator[memoryview]:
-    """The file's bytes, for the block."""
+    """The file's bytes, valid inside the block."""
     mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
     samples = memoryview(mapped)
     try:
         yield samples
     finally:
-        with suppress(BufferError):  # an error's traceback holds on to what was made of them: it frees them
+        with suppress(BufferError):  # a traceback may still hold views of the map; it releases them
             samples.release()
             mapped.close()
 
@@ -171,7 +171,7 @@ def _start() -> ForkServer:
 
 
 def _believed(answer: bytes) -> _Report:
-    """The report, which a child may have written that is no longer ours."""
+    """The validated report. A child may have been taken over by its file, so nothing in it is trusted."""
     try:
         report = msgspec.json.decode(answer, type=_Report)
     except _MALFORMED:
@@ -183,7 +183,7 @@ def _believed(answer: bytes) -> _Report:
 
 
 class DecodeCall:
-    """One file being decoded, to be given up from any thread."""
+    """One file being decoded; any thread can cancel it."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()
@@ -191,7 +191,7 @@ class DecodeCall:
         self._answer: socket.socket | None = None
 
     def close(self) -> None:
-        """Wait no longer; the child ends at its next look."""
+        """Stop waiting; the child ends when it next checks its stream."""
         self.closed.set()
         with self._lock:
             if self._answer is not None:
@@ -200,7 +200,7 @@ class DecodeCall:
 
     @contextmanager
     def over(self, answer: socket.socket) -> Generator[None]:
-        """While the block runs, `close` ends what is read from `answer`."""
+        """While the block runs, `close` ends reading from `answer`."""
         with self._lock:
             self._answer = answer
         if self.closed.is_set():
@@ -214,7 +214,7 @@ class DecodeCall:
 
 @contextmanager
 def _place_kept(file: BinaryIO) -> Generator[None]:
-    """The child reads by the same descriptor; `file`'s own buffer must find it where it left it."""
+    """Restore the position: the child shares the descriptor, and `file`'s own buffer relies on it."""
     place = os.lseek(file.fileno(), 0, os.SEEK_CUR)
     try:
         yield

@@ -1,4 +1,4 @@
-"""PCM in as it is spoken, encoded audio out as it is ready: the formats of `db.formats`, at their rates."""
+"""Encodes PCM while it is synthesised, in the formats of `db.formats` at their sample rates."""
 
 import hashlib
 import struct
@@ -20,27 +20,27 @@ _SLOW_HZ = 8000
 
 
 class Encoder:
-    """One utterance's encoder. The first bytes it gives are its header and sound, never a header alone."""
+    """The encoder of one utterance. The first bytes it returns are header and sound, never a header alone."""
 
     def __init__(self, params: SpeechParams, *, engine_hz: int) -> None:
         form = FORMATS[params.format]
         self.content_type = form.content_type
         self.rate_hz = form.rate_hz(params.rate_hz, engine_hz)
-        self.samples = 0  # of the file's rate, given to the codec so far
+        self.samples = 0  # at the file's rate, passed to the codec so far
         self._resampler = None if self.rate_hz == engine_hz else _resampler(engine_hz, self.rate_hz)
         self._codec = _codec(form, self.rate_hz, params.bitrate_kbps)
 
     def encode(self, pcm: bytes) -> bytes:
-        """What is ready now, perhaps nothing, of signed 16-bit mono PCM at the engine's rate."""
+        """The encoded bytes ready now (may be empty), from signed 16-bit mono PCM at the engine's rate."""
         return self._encode(np.frombuffer(pcm, dtype="<i2"), last=False)
 
     def finish(self) -> bytes:
-        """The rest. No call of `encode` may follow."""
+        """The remaining bytes. `encode` must not be called afterwards."""
         rest = self._encode(np.zeros(0, np.int16), last=True) if self._resampler else b""
         return rest + self._codec.finish()
 
     def header(self) -> bytes:
-        """What a finished file begins with in place of as many bytes given; empty where those are right."""
+        """The final header, to overwrite the file's first bytes; empty if those are right already."""
         return self._codec.header()
 
     def _encode(self, samples: Samples, *, last: bool) -> bytes:
@@ -53,7 +53,7 @@ class Encoder:
 
 
 def warm_up() -> None:
-    """Use every codec once: a first use takes 0.3 s, and no caller shall wait for it."""
+    """Use every codec once: the first use takes 0.3 s, and no caller shall wait for it."""
     for name in FORMATS:
         encoder = Encoder(SpeechParams(text="", voice="", language="", format=name), engine_hz=_WARM_UP_HZ)
         encoder.encode(bytes(_WARM_UP_HZ // 2 * SAMPLE_BYTES))
@@ -61,7 +61,7 @@ def warm_up() -> None:
 
 
 def wav_header(pcm_bytes: int | None, rate_hz: int) -> bytes:
-    """The 44 bytes before signed 16-bit mono PCM; of a length not known yet where `pcm_bytes` is None."""
+    """The 44 bytes before signed 16-bit mono PCM; `pcm_bytes` is None while the length is unknown."""
     riff_bytes, data_bytes = (_UNKNOWN, _UNKNOWN) if pcm_bytes is None else (pcm_bytes + 36, pcm_bytes)
     riff = struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate_hz, rate_hz * SAMPLE_BYTES, SAMPLE_BYTES, 16)
@@ -121,13 +121,13 @@ class _Wav(_Pcm):
 _MUXERS: dict[str, tuple[str, str, dict[str, str]]] = {  # muxer, encoder, and the muxer's options
     "mp3": ("mp3", "libmp3lame", {"id3v2_version": "0", "write_xing": "0"}),
     "aac": ("adts", "aac", {}),
-    "opus": ("ogg", "libopus", {"page_duration": "200000"}),  # by default a page waits for a second of sound
+    "opus": ("ogg", "libopus", {"page_duration": "200000"}),  # a default page waits for a second of sound
     "flac": ("flac", "flac", {}),
 }
 
 
 class _Sink:
-    """Where a muxer writes to."""
+    """The file object that a muxer writes to."""
 
     def __init__(self) -> None:
         self.ready = bytearray()
@@ -143,7 +143,7 @@ class _Sink:
 
 
 class _Compressed:
-    """A codec of FFmpeg's, written as it comes to a file that cannot be sought in."""
+    """A codec of FFmpeg, muxed as a stream into a file that cannot be seeked."""
 
     def __init__(
         self, muxer: str, encoder: str, options: dict[str, str], *, rate_hz: int, kbps: int = 0
@@ -184,27 +184,27 @@ class _Compressed:
 
 
 class _SlowMp3(_Compressed):
-    """The encoder's own samples would be more than 0.2 s: a frame ahead has players leave them out."""
+    """Adds an Info frame where the encoder's delay would exceed 0.2 s, so that players skip those samples."""
 
-    _is_told = False
+    _has_info_frame = False
 
     def encode(self, samples: Samples) -> bytes:
-        return self._told(super().encode(samples))
+        return self._with_info_frame(super().encode(samples))
 
     def finish(self) -> bytes:
-        return self._told(super().finish())
+        return self._with_info_frame(super().finish())
 
-    def _told(self, new: bytes) -> bytes:
-        if self._is_told or not new:
+    def _with_info_frame(self, new: bytes) -> bytes:
+        if self._has_info_frame or not new:
             return new
-        self._is_told = True
+        self._has_info_frame = True
         return info_frame(new, self._rate_hz) + new
 
 
 class _Flac(_Compressed):
-    """Its header counts and digests the samples: zeros while they are not known, which players accept."""
+    """The header counts and digests the samples: zeros until they are known, which players accept."""
 
-    _COUNT_AT = 4 + 4 + 13  # behind the magic, the block's head, sizes and rates: half a byte and four
+    _COUNT_AT = 4 + 4 + 13  # after the magic, the block header, sizes and rates: half a byte and four
     _DIGEST_AT = _COUNT_AT + 5
 
     def __init__(self, rate_hz: int) -> None:

@@ -5,21 +5,21 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-from workers.engines import Interrupted
+from workers.engines.protocol import Interrupted
 from workers.engines.shares import Shares
 
-TURN_S = 0.05  # after which another account may go on: short, since a short text's first sound waits for it
+TURN_S = 0.05  # after which another account may run: short, as a short text's first sound waits for it
 
 
 class Turn:
-    """An utterance's place among the others. For the thread that reads it, but for `cancel`.
+    """An utterance's place among the others. Used by the thread that reads it, except for `cancel`.
 
-    Its fields are the `FairTurns`'.
+    `FairTurns` owns its fields.
     """
 
     def __init__(self, turns: "FairTurns", owner: UUID) -> None:
         self.owner = owner
-        self.number = 0  # in the order in which they began to wait
+        self.number = 0  # in the order in which the waits began
         self.has_it = False
         self.is_cancelled = False
         self.began_at = 0.0
@@ -33,22 +33,23 @@ class Turn:
         self._turns.take(self)
 
     def pass_on(self) -> None:
-        """After some work: let an account go on that has had less. Raises Interrupted once cancelled."""
+        """After some work, yield to an account that has had less. Raises Interrupted once cancelled."""
         self._turns.pass_on(self)
 
     def leave(self) -> None:
-        """The utterance is over."""
+        """Report that the utterance is over."""
         self._turns.leave(self)
 
     def cancel(self) -> None:
-        """Wait no longer; from any thread."""
+        """Stop waiting; from any thread."""
         self._turns.cancel(self)
 
 
 class FairTurns:
-    """Gives so many utterances at a time a turn; the next one is of the account that has had least.
+    """Gives a limited number of utterances a turn at a time; the next one belongs to the account with the
+    least.
 
-    An utterance keeps its turn while none waits whose account has had no more than its own.
+    An utterance keeps its turn while none is waiting whose account has had no more than its own.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class FairTurns:
         self._number = 0
 
     def join(self, owner: UUID) -> Turn:
-        """A place for an utterance, to be left."""
+        """A place for an utterance; its owner must `leave` it."""
         with self.lock:
             self._shares.join(owner)
             return Turn(self, owner)

@@ -1,4 +1,4 @@
-"""Whose turn it is with a model that several recordings share, a piece of work at a time."""
+"""Turns with a model that several recordings share, one piece of work at a time."""
 
 import threading
 import time
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from workers.engines import Interrupted
+from workers.engines.protocol import Interrupted
 
 PATIENCE_S = 20.0
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 
 class _Waiting(Struct, eq=False):
@@ -19,9 +19,9 @@ class _Waiting(Struct, eq=False):
 
 
 class Turns:
-    """Gives the turn to whoever has least left to do, so that a short recording never waits for a long one.
+    """Gives the turn to the recording with the least left to do: a short one never waits for a long one.
 
-    Who has waited for `patience_s` goes first, whatever it has left: a long one is not starved either.
+    A recording that has waited for `patience_s` goes first, whatever it has left: long ones do not starve.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Turns:
 
     @contextmanager
     def turn(self, left_s: float, stopped: threading.Event) -> Generator[None]:
-        """The model is ours alone for the block; `left_s` is what we have left to do, in seconds of audio.
+        """Reserve the model for the block; `left_s` is the caller's remaining work, in seconds of audio.
 
-        Raises Interrupted where `stopped` is set before the turn came.
+        Raises Interrupted if `stopped` is set before the turn comes.
         """
         self._await(_Waiting(left_s=left_s, since=self._clock()), stopped)
         try:
@@ -52,7 +52,7 @@ class Turns:
             self._waiting.append(us)
             try:
                 while not stopped.is_set() and (self._is_taken or self._next() is not us):
-                    self._changed.wait(_LOOK_S)
+                    self._changed.wait(_POLL_S)
                 if stopped.is_set():
                     raise Interrupted("closed")
                 self._is_taken = True

@@ -1,1 +1,1 @@
-"""Jobs in a worker: claimed, run, their results written; leases, maintenance, the broker."""
+"""Jobs in a worker: claiming, running, writing results; leases, maintenance, the broker."""

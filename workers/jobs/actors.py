@@ -1,6 +1,6 @@
-"""What Dramatiq runs: one actor an engine, one message: "there is work". It drains and returns.
+"""What Dramatiq runs: one actor per engine, one message: "there is work". It claims jobs and returns.
 
-Of a message whose arrival was seen, the drain is done when it is handed over.
+If the broker has already claimed when the message arrived, the actor has nothing left to do.
 """
 
 import dramatiq
@@ -11,7 +11,7 @@ from workers.jobs.runner import Runner
 
 
 def declare(broker: BlockingBroker, engine: str, runner: Runner) -> None:
-    """Put the engine's `drain` actor on `broker`. A message too many is harmless: it finds nothing."""
+    """Put the engine's `drain` actor on `broker`. A superfluous message is harmless: it finds no jobs."""
     broker.has_room, broker.woken = runner.has_room, runner.claim_available
 
     def drain(seen: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Waking up in milliseconds: a Dramatiq broker whose consumers block in Redis instead of polling."""
+"""Wake-up within milliseconds: a Dramatiq broker whose consumers block in Redis instead of polling."""
 
 import time
 from collections.abc import Callable
@@ -22,8 +22,8 @@ def _ignore() -> None: ...
 class BlockingBroker(RedisBroker):
     """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room.
 
-    `woken` is called as soon as a message is there: to fetch it and hand it over takes a millisecond, and all
-    it says is that there is work. Its actor is given `SEEN` and need not claim again.
+    `woken` is called as soon as a message is there, since fetching and dispatching it takes a millisecond,
+    and its only content is that there is work. Its actor is passed `SEEN` and need not claim again.
     """
 
     has_room: Callable[[], bool] = staticmethod(lambda: True)
@@ -37,7 +37,7 @@ class BlockingBroker(RedisBroker):
 class _BlockingConsumer(_RedisConsumer):
     def __next__(self) -> Any:
         if not self.message_cache and self.outstanding_message_count < self.prefetch:
-            if not self.broker.has_room():  # what waits may wake another worker
+            if not self.broker.has_room():  # a waiting message may wake another worker
                 time.sleep(_FULL_S)
                 return None
             if not (seen := self._first()):
@@ -51,7 +51,7 @@ class _BlockingConsumer(_RedisConsumer):
         return super().__next__()
 
     def _first(self) -> bytes | None:
-        """The id of the first message. Moving it to where it is, is a blocking look: nothing is taken."""
+        """The id of the first message. Moving it onto its own place is a blocking peek: nothing is taken."""
         key = f"{self.broker.namespace}:{self.queue_name}"
         try:
             return self.broker.client.blmove(key, key, BLOCK_S, "LEFT", "LEFT")
@@ -61,7 +61,7 @@ class _BlockingConsumer(_RedisConsumer):
 
 def broker(url: str) -> BlockingBroker:
     """A broker for one worker. Messages are never retried: the job row owns attempts and leases."""
-    # Dramatiq itself comes again after a loss; a client that tries by itself would keep it for half a minute.
+    # Dramatiq reconnects after a loss; a client that also retries would delay that by half a minute.
     once = Retry(NoBackoff(), 0)
     client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=once)
     return BlockingBroker(client=client, middleware=[Retries(max_retries=0)], dead_message_ttl=60_000)

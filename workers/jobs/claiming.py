@@ -14,23 +14,23 @@ from workers.pipelines.protocol import Pipeline
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
-_LOOK_S = 0.1
-_BUSY_LOOKS_MAX = 4  # of which a job's end each time spares the look: slots become free soon enough
+_POLL_S = 0.1
+_SKIPPED_MAX = 4  # a check is skipped each time a job has ended, at most so often: slots become free soon
 
 
 class Claims:
-    """Claims for one engine. Where Postgres is out of reach it finds nothing: the timer asks again."""
+    """Claims for one engine. Returns no jobs if Postgres is unreachable: the maintenance thread retries."""
 
-    def __init__(self, craft: Pipeline, settings: WorkerSettings, link: WorkerLink, worker: str) -> None:
-        self._engine = craft.capabilities.engine
-        self._params = craft.params
+    def __init__(self, pipeline: Pipeline, settings: WorkerSettings, link: WorkerLink, worker: str) -> None:
+        self._engine = pipeline.capabilities.engine
+        self._params = pipeline.params
         self._lease_s = settings.lease_s
         self._link = link
         self._worker = worker
-        self.shares = Shares(slots=craft.slots, percent=settings.account_slots_percent)
+        self.shares = Shares(slots=pipeline.slots, percent=settings.account_slots_percent)
 
     def take(self, wanted: BatchPlan) -> list[Claimed]:
-        """What `wanted` says, the fairest first."""
+        """The jobs that `wanted` describes, the fairest first."""
         jobs = self._claimed(
             wanted.limit, lane=wanted.lane, mixed=wanted.any_lane, live_only=wanted.live_only
         )
@@ -39,7 +39,7 @@ class Claims:
         return jobs
 
     def take_beyond(self, wanted: Beyond) -> list[Claimed]:
-        """A job of each of so many accounts that run nothing."""
+        """One job each, for up to `wanted.limit` accounts without a running job."""
         return self._found(
             lambda: self._link.run(
                 jobs_worker.claim_beyond,
@@ -53,7 +53,7 @@ class Claims:
         )
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._link.close()
 
     def _claimed(
@@ -83,29 +83,30 @@ class Claims:
 
 
 class Lookout:
-    """A thread that looks for accounts that run nothing, while a worker's slots are taken.
+    """A thread that polls for accounts without a running job while all of a worker's slots are taken.
 
-    Not while jobs keep ending, for some looks: whoever waits then has a slot soon, and a busy engine of short
-    jobs is not slowed down. `is_full`: whether looking makes sense now; `ends`: a count of jobs that ended.
+    While jobs keep ending it skips some checks: a waiting job then has a slot soon, and a busy engine with
+    short jobs is not slowed down. `is_full`: whether a check makes sense now; `ends`: a count of jobs that
+    ended.
     """
 
     def __init__(
-        self, is_full: Callable[[], bool], ends: Callable[[], int], look: Callable[[], None]
+        self, is_full: Callable[[], bool], ends: Callable[[], int], check: Callable[[], None]
     ) -> None:
         self._is_full = is_full
         self._ends = ends
-        self._look = look
+        self._check = check
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
         self._thread.start()
 
     def want(self) -> None:
-        """Begin to look: all slots are taken. From any thread, at once."""
+        """Start polling: all slots are taken. From any thread; returns at once."""
         self._wanted.set()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         self._stopping.set()
         self._wanted.set()
         self._thread.join()
@@ -114,16 +115,16 @@ class Lookout:
         while self._wanted.wait() and not self._stopping.is_set():
             self._wanted.clear()
             try:
-                self._look_while_full()
+                self._check_while_full()
             except Exception:
                 log.exception("lookout_failed")
 
-    def _look_while_full(self) -> None:
-        ends, spared = self._ends(), 0
-        while not self._stopping.wait(_LOOK_S) and self._is_full():
+    def _check_while_full(self) -> None:
+        ends, skipped = self._ends(), 0
+        while not self._stopping.wait(_POLL_S) and self._is_full():
             before, ends = ends, self._ends()
-            if ends != before and spared < _BUSY_LOOKS_MAX:
-                spared += 1
+            if ends != before and skipped < _SKIPPED_MAX:
+                skipped += 1
                 continue
-            spared = 0
-            self._look()
+            skipped = 0
+            self._check()

@@ -1,4 +1,4 @@
-"""A worker thread's way to Postgres: one connection, made when needed and again when lost."""
+"""A worker thread's connection to Postgres: made when needed and again when lost."""
 
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
@@ -21,7 +21,7 @@ class WorkerLink:
         self._cursor: Way | None = None
 
     def run(self, function: Callable[Concatenate[Way, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(connection, …)`. Raises psycopg.OperationalError when Postgres is out of reach, or is no
+        """`function(connection, …)`. Raises psycopg.OperationalError when Postgres is unreachable, or is no
         longer the primary server.
         """
         if self._connection is None or self._cursor is None:
@@ -37,7 +37,7 @@ class WorkerLink:
             raise psycopg.OperationalError(type(error).__name__) from error
 
     def close(self) -> None:
-        """Drop the connection; the next `run` makes another."""
+        """Close the connection; the next `run` makes another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = self._cursor = None

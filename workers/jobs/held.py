@@ -1,35 +1,44 @@
-"""What this worker holds: each claimed attempt, from its claim until its finish is written."""
+"""The jobs this worker holds: each claimed attempt, from its claim until its finish is written."""
 
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
+from db.logging import hashed
 from db.types import Claimed
-from workers.pipelines.protocol import Task
 
-Attempt = tuple[UUID, int]  # the job, and the number that fences it
+Attempt = tuple[UUID, int]  # the job, and the number of its attempt, which fences it
 _REMEMBERED_S = 60
 _REMEMBERED_MAX = 10_000
 
 
+class Task(Protocol):
+    """One job under way."""
+
+    def close(self) -> None:
+        """Stop at once, from any thread; harmless when over. Its working thread raises `Interrupted`."""
+        ...
+
+
 class HeldJob(Struct, eq=False):
-    """A claimed job. `task` is there once its engine has begun it."""
+    """A claimed job. `task` is set once its engine has begun it."""
 
     job: Claimed
     claimed_at: float
     task: Task | None = None
     working: bool = True
     lost: bool = False
-    live: bool = False  # somebody listens
+    live: bool = False  # has a listener
     first_audio_at: float | None = None
     done_at: float | None = None
-    busy_s: float | None = None  # the engine's work, where that is not the time since the claim
-    cost_s: float | None = None  # the same without waits for other accounts' turns, where known
-    told: bool = False  # of its end
-    made_bytes: int = 0  # what is put into the store, once it is known
+    busy_s: float | None = None  # the engine's work, if that is not the time since the claim
+    cost_s: float | None = None  # the same without waits for other accounts' turns, if known
+    is_logged: bool = False  # its end is logged
+    made_bytes: int = 0  # size of the object put into the store, once known
 
     @property
     def attempt(self) -> Attempt:
@@ -37,19 +46,30 @@ class HeldJob(Struct, eq=False):
 
     @property
     def engine_s(self) -> float | None:
-        """What the engine has worked for it; None where it has not come so far."""
+        """The engine time it has used; None if it is not known yet."""
         if self.busy_s is not None or self.done_at is None:
             return self.busy_s
         return self.done_at - self.claimed_at
 
+    def log_fields(self) -> dict[str, str | int | None]:
+        """The fields of the attempt's log event."""
+        return {
+            "job": hashed(self.job.id),
+            "kind": self.job.kind,
+            "attempt": self.job.attempt,
+            "request_id": self.job.request_id,
+            "queue_ms": round(1000 * self.job.waited_s),
+            "engine_ms": None if self.engine_s is None else round(1000 * self.engine_s),
+        }
+
 
 class HeldJobs:
-    """The rows held, for any thread. Keyed by attempt: a worker may lose a job and claim it again."""
+    """The jobs held. Thread-safe. Keyed by attempt: a worker may lose a job and claim it again."""
 
     def __init__(self) -> None:
         self._rows: dict[Attempt, HeldJob] = {}
-        self.forgotten = 0  # so many, ever
-        self._listened: dict[UUID, float] = {}  # when we heard of jobs that we do not hold; the oldest first
+        self.forgotten = 0  # how many, ever
+        self._listened: dict[UUID, float] = {}  # when each listener joined; the oldest first
         self._lock = threading.Lock()
 
     def add(self, jobs: Sequence[Claimed]) -> list[HeldJob]:
@@ -62,14 +82,14 @@ class HeldJobs:
         return rows
 
     def begun(self, row: HeldJob, task: Task) -> None:
-        """The engine has begun the row; where it was lost meanwhile, it is stopped at once."""
+        """Record that the engine has begun the row; if its lease was lost meanwhile, stop it at once."""
         with self._lock:
             row.task = task
         if row.lost:
             task.close()
 
     def ended(self, row: HeldJob) -> None:
-        """The row needs its slot no longer; it is held until its finish is written."""
+        """Release the row's slot; it is held until its finish is written."""
         row.working = False
 
     def working(self) -> list[HeldJob]:
@@ -93,12 +113,12 @@ class HeldJobs:
             return [attempt for attempt in self._rows if attempt[0] == job]
 
     def live(self) -> set[Attempt]:
-        """The attempts somebody listens to."""
+        """The attempts with a listener."""
         with self._lock:
             return {attempt for attempt, row in self._rows.items() if row.live}
 
     def listened(self, job: UUID) -> None:
-        """Somebody listens to a job: one that is held, or that this worker is just claiming."""
+        """Record a listener of a job that is held, or that this worker is just claiming."""
         now = time.monotonic()
         with self._lock:
             for attempt, row in self._rows.items():
@@ -112,7 +132,7 @@ class HeldJobs:
         return next(iter(self._listened.values()))
 
     def lose(self, attempts: Iterable[Attempt]) -> None:
-        """Stop attempts that are no longer ours: cancelled, swept, or to be handed back."""
+        """Stop attempts that are no longer ours: cancelled, swept, or to be returned."""
         with self._lock:
             rows = [self._rows[attempt] for attempt in attempts if attempt in self._rows]
             for row in rows:
@@ -122,7 +142,7 @@ class HeldJobs:
                 row.task.close()
 
     def forget(self, attempts: Iterable[Attempt]) -> None:
-        """Let go of attempts whose finish is written, or can never be."""
+        """Remove attempts whose finish is written, or can never be."""
         with self._lock:
             for attempt in attempts:
                 self._rows.pop(attempt, None)

@@ -1,4 +1,4 @@
-"""Renews leases, and does nothing else: nothing slow may stand between a job and its lease."""
+"""Renews leases and does nothing else, so that nothing slow can delay a renewal."""
 
 import threading
 
@@ -15,7 +15,7 @@ _BEATS_A_LEASE = 4
 
 
 class LeaseRenewer:
-    """A thread with a connection of its own. Attempts it cannot renew are stopped."""
+    """A thread with a connection of its own. Attempts whose lease it cannot renew are stopped."""
 
     def __init__(self, rows: HeldJobs, link: WorkerLink, *, worker: str, lease_s: float) -> None:
         self._rows = rows
@@ -28,11 +28,11 @@ class LeaseRenewer:
         )
 
     def start(self) -> None:
-        """Begin to renew."""
+        """Start renewing."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Renew no more."""
+        """Stop renewing."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(self._lease_s)

@@ -1,4 +1,4 @@
-"""What happens by the clock: the engine shown, lost jobs swept, unheard ones found, old audio forgotten."""
+"""Periodic maintenance: the engine's heartbeat, expired leases, missed jobs, retention."""
 
 import threading
 import time
@@ -20,43 +20,43 @@ from workers.pipelines.protocol import Pipeline
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
-_FORGET_S_MAX = 2.0  # a beat
+_FORGET_S_MAX = 2.0  # per beat
 _FORGET_AT_ONCE = 50
 _SWEEP_MAX = 200
 
 
 class Maintenance:
-    """A thread that beats each `sweep_s`. A step that fails is tried again at the next beat, alone."""
+    """A thread that runs every `sweep_s`. A step that fails is retried by itself at the next beat."""
 
     def __init__(
         self,
         runner: Runner,
-        craft: Pipeline,
+        pipeline: Pipeline,
         store: Objects,
         settings: WorkerSettings,
         link: WorkerLink,
         worker: str,
-        airing: LiveAudioPublisher,
+        publisher: LiveAudioPublisher,
     ) -> None:
         self._runner = runner
-        self._craft = craft
+        self._pipeline = pipeline
         self._store = store
         self._settings = settings
         self._link = link
         self._worker = worker
-        self._airing = airing
+        self._publisher = publisher
         self._stopping = threading.Event()
         self._uploads_due = 0.0
         self._thread = supervised.thread("timer", self._beat, self._stopping, every_s=settings.sweep_s)
 
     def start(self, giving_up: threading.Event) -> None:
-        """Make the engine known, waiting for Postgres until `giving_up` where need be, and begin."""
+        """Announce the engine, waiting for Postgres until `giving_up` if necessary, and start."""
         while not self._step(self._publish) and not giving_up.wait(0.5):
             pass
         self._thread.start()
 
     def stop(self) -> None:
-        """End the beats, and take this worker off the list of those present."""
+        """Stop, and remove this worker from the list of live workers."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -72,7 +72,7 @@ class Maintenance:
             self._forget_keys,
             self._probe_store,
             self._sweep_uploads,
-            self._runner.claim_available,  # finds what no message told of
+            self._runner.claim_available,  # finds jobs whose notification was lost
         ):
             self._step(step)
 
@@ -90,20 +90,20 @@ class Maintenance:
         return False
 
     def _publish(self) -> None:
-        self._link.run(jobs_worker.publish, self._craft.capabilities, worker=self._worker)
+        self._link.run(jobs_worker.publish, self._pipeline.capabilities, worker=self._worker)
 
     def _retire(self) -> None:
-        self._link.run(jobs_worker.retire, engine=self._craft.capabilities.engine, worker=self._worker)
+        self._link.run(jobs_worker.retire, engine=self._pipeline.capabilities.engine, worker=self._worker)
 
     def _sweep(self) -> None:
         swept = self._link.run(jobs_worker.sweep, tries_max=self._settings.tries_max, limit=_SWEEP_MAX)
         for job, engine, result, kind in swept:
             metrics.swept(engine, kind, result)
             log.info("job_swept", job=hashed(job), engine=engine, result=result)
-        self._airing.done((job, result) for job, _, result, _ in swept)
+        self._publisher.done((job, result) for job, _, result, _ in swept)
 
     def _forget_audio(self) -> None:
-        """Deletes first, then forgets: what could not be deleted is found again."""
+        """Delete first, then forget: an object that could not be deleted is found again."""
         deadline = time.monotonic() + _FORGET_S_MAX
         while time.monotonic() < deadline:
             old = self._link.run(jobs_worker.old_audio, limit=_FORGET_AT_ONCE)
@@ -119,9 +119,9 @@ class Maintenance:
         self._link.run(jobs_worker.forget_keys, limit=_SWEEP_MAX)
 
     def _sweep_uploads(self) -> None:
-        """Now and then, and by who transcribes: the list of a large store is long."""
+        """Rarely, and only on transcription workers: listing a large store takes long."""
         now = time.monotonic()
-        if self._craft.capabilities.kind == "transcription" and now >= self._uploads_due:
+        if self._pipeline.capabilities.kind == "transcription" and now >= self._uploads_due:
             self._uploads_due = now + self._settings.upload_sweep_s
             swept = sweep_uploads(self._store, self._link, keep_s=self._settings.upload_keep_s)
             if swept:

@@ -1,4 +1,4 @@
-"""What jobs took against what was expected of them: their owners' later jobs come that much later."""
+"""Corrects a job's expected engine time to the measured one: its owner's later jobs move accordingly."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,13 +11,13 @@ from workers.jobs.connection import WorkerLink
 from workers.jobs.held import Attempt, HeldJob, HeldJobs
 
 log = structlog.get_logger()
-_WORTH_US = 100_000  # less is not worth a statement: such a job is over in no time
+_WORTH_US = 100_000  # a smaller difference is not worth a statement: such a job is short
 
 
 def correct(
     link: WorkerLink, ends: Sequence[Finished], results: Mapping[Attempt, str], rows: HeldJobs
 ) -> None:
-    """Put what ended attempts took in place of what was expected, where it differs much."""
+    """Replace the expected engine time of ended attempts by the measured one, if it differs much."""
     differences = {
         end.id: difference_us(row, results[row.attempt])
         for end in ends
@@ -27,16 +27,16 @@ def correct(
     if more_us:
         try:
             link.run(jobs_worker.correct_costs, more_us)
-        except psycopg.Error as error:  # it stays as it was expected
+        except psycopg.Error as error:  # the expected value stays
             log.warning("costs_not_corrected", error=type(error).__name__)
 
 
 def difference_us(row: HeldJob, result: str) -> int:
-    """How much more engine time an attempt took than its job was expected to; 0 where that is not known."""
+    """The engine time of an attempt minus the job's expected one; 0 if it is not known."""
     took_s = row.engine_s if row.cost_s is None else row.cost_s
     if took_s is None or row.job.cost_us is None:
         return 0
     took_us = round(1_000_000 * took_s)
-    if result == "queued":  # what was expected is there for the next attempt
+    if result == "queued":  # the expected value stays for the next attempt
         return took_us
     return took_us - row.job.cost_us

@@ -1,4 +1,4 @@
-"""Audio that no job names: put by a worker that was killed before it could say so. Found and deleted."""
+"""Finds and deletes audio that no job names: its worker was killed before it finished the job."""
 
 import re
 import threading
@@ -16,12 +16,12 @@ from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
 _AUDIO = "jobs"
-# What an attempt made (`craft.made_key`), whole or broken off; all else is none of ours to judge.
+# Objects an attempt makes (`protocol.result_key`), complete or partial; others are never deleted.
 _KEY = re.compile(r"jobs/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})-\d+\.\w+(?:#\w+)?")
 
 
 class OrphanedAudio:
-    """A thread that looks at one page of the store each `orphan_look_s`, round and round."""
+    """A thread that checks one page of the store every `orphan_look_s`, and starts again after the last."""
 
     def __init__(self, store: Objects, link: WorkerLink, settings: WorkerSettings) -> None:
         self._store = store
@@ -34,18 +34,18 @@ class OrphanedAudio:
         )
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start checking."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; a look under way is left to end by itself."""
+        """Stop checking; a check under way ends by itself."""
         self._stopping.set()
 
     def look(self) -> int:
-        """Look at the next page; how many objects were deleted. Raises psycopg.Error, StoreError."""
+        """Check the next page; returns the number of objects deleted. Raises psycopg.Error, StoreError."""
         keys = next(self._pages, None)
         if keys is None:
-            for probes in self._store.old(PROBES, self._older_s):  # of workers killed meanwhile
+            for probes in self._store.old(PROBES, self._older_s):  # left by workers killed meanwhile
                 self._store.delete(probes)
             self._pages = self._store.old(_AUDIO, self._older_s)
             keys = next(self._pages, [])

@@ -1,4 +1,4 @@
-"""Uploads nobody needs any more: of jobs cancelled or swept, of front doors that died in between."""
+"""Deletes uploads that are no longer needed: of jobs cancelled or swept, or of an API server that crashed."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -8,7 +8,7 @@ from db.storage.objects import Objects
 from db.storage.uploads import PREFIX, job_of
 from workers.jobs.connection import WorkerLink
 
-_UNKNOWN_S = 3600.0  # an upload is there before its job is: so long it may be on its way
+_UNKNOWN_S = 3600.0  # an upload precedes its job: it may be in transit for so long
 _AT_ONCE = 500
 
 

@@ -1,4 +1,4 @@
-"""Ending attempts: results gather, and one thread at a time writes all that are there in one commit."""
+"""Writes the results of attempts: one thread at a time writes all pending results in one commit."""
 
 import threading
 import time
@@ -17,9 +17,10 @@ _STUCK_S = 0.1
 
 
 class ResultWriter:
-    """Takes results from any thread. `end` writes them, in one commit; `ended` hears of those over with.
+    """Takes results from any thread. `end` writes them, in one commit; `ended` is called with those that are
+    done.
 
-    A lost connection is tried again until `give_up`; a result that cannot be written holds up no other.
+    A lost connection is retried until `give_up`; a result that cannot be written does not delay the others.
     """
 
     def __init__(
@@ -29,22 +30,22 @@ class ResultWriter:
         self._ended = ended
         self._results: deque[Finished] = deque()
         self._writing = threading.Lock()
-        self._began: float | None = None  # what is being written
+        self._began: float | None = None  # when the current write began
         self._giving_up = threading.Event()
         self._wake = threading.Event()
         self._is_last = False
         self._ending = threading.Event()
-        self._thread = supervised.thread("finisher", self._look, self._ending)
+        self._thread = supervised.thread("finisher", self._write_pending, self._ending)
         self._thread.start()
 
     def add(self, result: Finished) -> None:
-        """Leave a result to be written; returns at once."""
+        """Queue a result; returns at once."""
         self._results.append(result)
         self._wake.set()
 
     def write(self, result: Finished) -> None:
-        """Write a result and what else is there, or leave it to the thread that is at it: to wake another one
-        for every job would cost each a quarter of a millisecond.
+        """Write a result and all other pending ones, or leave it to the thread that is writing: waking
+        another thread for each job would cost a quarter of a millisecond.
         """
         self._results.append(result)
         self._write_all()
@@ -54,31 +55,31 @@ class ResultWriter:
         return bool(self._results)
 
     def is_stuck(self) -> bool:
-        """Whether what is being written takes long, as where somebody keeps a wallet locked."""
+        """Whether the current write takes long, for example because another transaction locks a wallet."""
         began = self._began
         return began is not None and time.monotonic() - began > _STUCK_S
 
     def give_up(self) -> None:
-        """Leave to the sweep what Postgres does not take now."""
+        """Leave results that Postgres does not accept now to the sweep."""
         self._giving_up.set()
 
     def stop(self, timeout_s: float) -> None:
-        """Write what was left, then end; after `timeout_s` leave the rest to the sweep."""
+        """Write the rest, then end; after `timeout_s` leave the rest to the sweep."""
         self._is_last = True
         self._wake.set()
         self._thread.join(timeout_s)
         self.give_up()
 
-    def _look(self) -> None:
+    def _write_pending(self) -> None:
         self._wake.wait()
         self._wake.clear()
-        is_last = self._is_last  # looked at first: what came before it is still written
+        is_last = self._is_last  # read first: results added before it are still written
         self._write_all()
         if is_last:
             self._ending.set()
 
     def _write_all(self) -> None:
-        """Who is refused the lock need not come again: its holder looks once more after giving it back."""
+        """A thread that does not get the lock need not retry: the holder checks again after releasing it."""
         while self._results and self._writing.acquire(blocking=False):
             try:
                 self._began = time.monotonic()
@@ -92,7 +93,7 @@ class ResultWriter:
     def _write(self, batch: Sequence[Finished]) -> None:
         try:
             self._until_written(batch)
-        except Exception:  # of one result alone: its lease runs out, and it is swept
+        except Exception:  # affects one result only: its lease expires, and it is swept
             if len(batch) == 1:
                 log.exception("finish_refused")
                 return

@@ -1,4 +1,4 @@
-"""The machine room's loop: claim → begin → work (which ends in the store) → finish."""
+"""The worker's loop: claim → begin → work (which ends in the store) → finish."""
 
 import threading
 import time
@@ -8,71 +8,71 @@ from typing import Protocol
 
 import structlog
 
-from db.logging import attempt_done, hashed
+from db.logging import attempt_done
 from db.postgres import jobs_worker
 from db.storage.objects import Objects, StoreError
 from db.types import Claimed, Finished
 from workers import metrics
-from workers.engines import DeviceLost, Interrupted, Refused
+from workers.engines.protocol import DeviceLost, Interrupted, Refused
 from workers.jobs.batching import BatchPlan, Load, beyond, plan
 from workers.jobs.claiming import Claims, Lookout
 from workers.jobs.connection import WorkerLink
-from workers.jobs.held import Attempt, HeldJob, HeldJobs
+from workers.jobs.held import Attempt, HeldJob, HeldJobs, Task
 from workers.jobs.measured_costs import correct
 from workers.jobs.result_writer import ResultWriter
 from workers.jobs.storage_failures import StorageFailures
 from workers.pipelines.live_publisher import LiveAudioPublisher
-from workers.pipelines.protocol import Pipeline, Task, ended
+from workers.pipelines.protocol import Pipeline, ended
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
 _BREAK_OFF_S = 1.0
-_WRITE_S = 2.0  # for the last ends, where Postgres is away
-_LOSSES_MAX = 10  # a job that itself breaks the device must not break it for ever
-Started = dict[Attempt, Task | Finished]  # what the engine made of a claim
+_WRITE_S = 2.0  # for the last results, if Postgres is unreachable
+_LOSSES_MAX = 10  # a job that itself breaks the device must not do so for ever
+Started = dict[Attempt, Task | Finished]  # per attempt, its task or its failure to start
 
 
 class Links(Protocol):
-    """Makes a way to Postgres for one thread."""
+    """Opens a Postgres connection for one thread."""
 
     def __call__(self, name: str) -> WorkerLink: ...
 
 
 class Runner:
-    """Runs one engine's jobs. `drain` may be called from any thread; the rest is its consequence.
+    """Runs one engine's jobs. `claim_available` may be called from any thread and starts everything else.
 
-    `store_lost` is set where a put failed; no claims until somebody clears it. With `device_lost` the process
-    is to end.
+    `store_lost` is set when a put failed; nothing is claimed until it is cleared. Once `device_lost` is set,
+    the process must end.
     """
 
     def __init__(
         self,
-        craft: Pipeline,
+        pipeline: Pipeline,
         store: Objects,
         settings: WorkerSettings,
         links: Links,
         worker: str,
-        airing: LiveAudioPublisher,
+        publisher: LiveAudioPublisher,
     ) -> None:
-        self._craft = craft
+        self._pipeline = pipeline
         self._store = store
         self._settings = settings
         self._worker = worker
-        self._airing = airing
-        self._claims = Claims(craft, settings, links("claims"), worker)
+        self._publisher = publisher
+        self._claims = Claims(pipeline, settings, links("claims"), worker)
         self._endings = links("endings")
-        rows = craft.slots + craft.extra_slots
-        self._pool = ThreadPoolExecutor(rows + 1, thread_name_prefix="row")  # one writes ends
-        self._closing = threading.Event()  # what breaks off now is handed back, not tried again
-        self._finisher = ResultWriter(self._end, self._ended)
-        self._turn = threading.Lock()  # who claims
-        self._asked = False
+        rows = pipeline.slots + pipeline.extra_slots
+        self._pool = ThreadPoolExecutor(rows + 1, thread_name_prefix="row")  # one writes results
+        self._closing = threading.Event()  # interrupted attempts are now returned, not retried
+        self._result_writer = ResultWriter(self._end, self._ended)
+        self._claim_lock = threading.Lock()  # held by the thread that claims
+        self._claim_requested = False
         self._missed = False  # a claim found no room
         self._unstored = StorageFailures()
-        self._reserved = 0  # slots for what the commit under way claims
+        self._reserved = 0  # slots for the jobs that the commit under way claims
         self._turn_began = 0.0
-        # Who writes an end fills the slot, too. Where a claim may linger for a batch, the ends do not wait.
-        self._refills = not craft.batched
+        # The thread that writes a result also claims the next job, unless claims may linger for a batch.
+        self._refills = not pipeline.batched
         self.rows = HeldJobs()
         self.store_lost = threading.Event()
         self.device_lost = threading.Event()
@@ -81,22 +81,22 @@ class Runner:
     def claim_available(self) -> None:
         """Claim into the free slots until there is no work or no room.
 
-        One thread claims at a time; a call that comes meanwhile makes it look once more.
+        One thread claims at a time; a concurrent call makes that thread claim once more.
         """
-        self._asked = True
-        while self._asked and self._turn.acquire(blocking=False):
+        self._claim_requested = True
+        while self._claim_requested and self._claim_lock.acquire(blocking=False):
             try:
-                self._asked = False
+                self._claim_requested = False
                 self._fill()
             finally:
-                self._turn.release()
+                self._claim_lock.release()
 
     def has_room(self) -> bool:
-        """Whether a claim could bring anything now."""
+        """Whether a claim could return jobs now."""
         return not self._closing.is_set() and self._plan().limit > 0
 
     def stop_claiming(self) -> None:
-        """Claim no more. What runs may end; where it breaks off, it is handed back."""
+        """Stop claiming. Running attempts may end; if interrupted, they are returned to the queue."""
         self._closing.set()
 
     def _fill(self) -> None:
@@ -105,10 +105,10 @@ class Runner:
             if wanted.linger_ms:
                 time.sleep(wanted.linger_ms / 1000)
                 wanted = self._plan()
-            if self._craft.extra_slots and (not wanted.limit or wanted.live_only):
+            if self._pipeline.extra_slots and (not wanted.limit or wanted.live_only):
                 self._lookout.want()
             if not wanted.limit:
-                self._missed = True  # first: whoever keeps a slot looks here once it has let go of it
+                self._missed = True  # set first: a thread with a reservation checks it after releasing that
                 if self._reserved or not self._plan().limit:
                     return
                 continue
@@ -119,17 +119,17 @@ class Runner:
                 return
 
     def _is_full(self) -> bool:
-        """Whether a job could be begun beyond the slots, and in none of them."""
+        """Whether a job could start beyond the slots, and none within them."""
         if self._closing.is_set() or self.store_lost.is_set():
             return False
         wanted = self._plan()
         return (not wanted.limit or wanted.live_only) and beyond(self._load()).limit > 0
 
     def _claim_beyond(self) -> None:
-        with self._turn:
+        with self._claim_lock:
             if self._is_full() and (jobs := self._claims.take_beyond(beyond(self._load()))):
                 self._begin(self.rows.add(jobs), self._start(jobs))
-        if self._asked:  # by somebody who was refused the turn meanwhile
+        if self._claim_requested:  # a concurrent call was refused the lock meanwhile
             self.claim_available()
 
     def _plan(self) -> BatchPlan:
@@ -140,25 +140,25 @@ class Runner:
         lanes = [row.job.lane for row in rows]
         if not lanes:
             self._turn_began = time.monotonic()
-        reserved = 0 if self._finisher.is_stuck() else self._reserved
+        reserved = 0 if self._result_writer.is_stuck() else self._reserved
         return Load(
-            slots=self._craft.slots - reserved,
-            mixed=self._craft.mixed_lanes,
-            batched=self._craft.batched,
+            slots=self._pipeline.slots - reserved,
+            mixed=self._pipeline.mixed_lanes,
+            batched=self._pipeline.batched,
             lanes=lanes,
             turn_s=time.monotonic() - self._turn_began,
             files=sum(not row.live for row in rows),
-            live_slots=self._craft.live_slots,
-            extra_slots=self._craft.extra_slots,
+            live_slots=self._pipeline.live_slots,
+            extra_slots=self._pipeline.extra_slots,
         )
 
     def _start(self, jobs: Sequence[Claimed]) -> Started:
-        """Have the engine begin: of each attempt its task, or, where it has none, its end."""
+        """Have the engine begin the jobs: each attempt's task, or its failure if it has none."""
         readable = [job for job in jobs if job.readable]
         ends = [ended(job, "refuse", "params_not_understood") for job in jobs if not job.readable]
         begun: Started = {}
         try:
-            tasks = self._craft.begin(readable) if readable else []
+            tasks = self._pipeline.begin(readable) if readable else []
             begun |= {(job.id, job.attempt): task for job, task in zip(readable, tasks, strict=True)}
         except DeviceLost:
             ends += [self._after_loss(job) for job in readable]
@@ -178,25 +178,25 @@ class Runner:
                 self.rows.begun(row, task)
                 self._pool.submit(self._work, row, task)
         if begun:
-            metrics.begun(self._craft.capabilities.engine, begun, self.rows.working())
+            metrics.begun(self._pipeline.capabilities.engine, begun, self.rows.working())
 
     def _work(self, row: HeldJob, task: Task) -> None:
         result = ended(row.job, "retry", "internal_error")
         try:
             result = self._result(row, task)
         except Exception:
-            log.exception("job_failed", **_told(row))
-        finally:  # whatever happens, the slot is free again and the attempt ends
+            log.exception("job_failed", **row.log_fields())
+        finally:  # whatever happens, the slot is released and the attempt ends
             self.rows.ended(row)
-            (self._finisher.write if self._refills else self._finisher.add)(result)
-        if not self._refills or self._finisher.is_stuck():
+            (self._result_writer.write if self._refills else self._result_writer.add)(result)
+        if not self._refills or self._result_writer.is_stuck():
             self.claim_available()
 
     def _result(self, row: HeldJob, task: Task) -> Finished:
-        """Do the row's work and say how that went; one bad job fails alone."""
+        """Do the row's work and return its result; a failing job affects no other."""
         try:
             self._unstored.check(row, self._store)
-            result = self._craft.work(row, task)
+            result = self._pipeline.work(row, task)
             row.done_at = row.done_at or time.monotonic()
             return result
         except Refused as refusal:
@@ -209,7 +209,7 @@ class Runner:
             return ended(row.job, "hand_back" if self._closing.is_set() else "retry", "engine_interrupted")
         except StoreError as error:
             log.warning("store_lost", error=str(error))
-            if self._unstored.knows(row):  # the store took others meanwhile
+            if self._unstored.knows(row):  # the store has accepted others meanwhile
                 return ended(row.job, "retry", "store_lost")
             self._unstored.add(row)
             self.store_lost.set()
@@ -218,14 +218,14 @@ class Runner:
             task.close()
 
     def _after_loss(self, job: Claimed) -> Finished:
-        """All that runs is lost with the device: handed back, unless the job was there at many losses."""
+        """A lost device ends everything that runs: jobs are returned, unless this one saw too many losses."""
         self.stop_claiming()
         self.device_lost.set()
         return ended(job, "hand_back" if job.attempt < _LOSSES_MAX else "retry", "device_lost")
 
     def _finish(self, row: HeldJob, result: Finished) -> None:
         self.rows.ended(row)
-        self._finisher.add(result)
+        self._result_writer.add(result)
 
     def _end(self, ends: Sequence[Finished]) -> None:
         room = self._reserve()
@@ -234,40 +234,40 @@ class Runner:
             rows = self.rows.add(jobs)
         finally:
             self._reserved = 0
-        self._airing.ended(ends, results, self.rows.live())
+        self._publisher.ended(ends, results, self.rows.live())
         if self._refills:
             self._take(rows)
-            is_due = self._missed or self._asked or len(rows) == room
-            if is_due and not self._finisher.has_more():  # else the next commit claims
+            is_due = self._missed or self._claim_requested or len(rows) == room
+            if is_due and not self._result_writer.has_more():  # else the next commit claims
                 self._missed = False
                 self.claim_available()
         for end in ends:
-            self._tell(end, results[end.id, end.attempt])
+            self._log_outcome(end, results[end.id, end.attempt])
         correct(self._endings, ends, results, self.rows)
         fenced = [end for end in ends if results[end.id, end.attempt] == "fenced"]
         try:
             self._drop_objects([end.object for end in fenced if end.object])
-            self._craft.settled(
+            self._pipeline.settled(
                 [end for end in ends if results[end.id, end.attempt] in ("completed", "failed")]
             )
         except StoreError as error:
             log.warning("objects_not_deleted", error=str(error))
 
     def _reserve(self) -> int:
-        """Keep the free slots for what the next commit claims; none while others claim."""
+        """Reserve the free slots for the jobs the next commit claims; none while another thread claims."""
         if not self._refills or self._closing.is_set() or self.store_lost.is_set():
             return 0
-        if not self._turn.acquire(blocking=False):
+        if not self._claim_lock.acquire(blocking=False):
             return 0
         try:
             wanted = self._plan()
             self._reserved = wanted.limit if wanted.any_lane and not wanted.live_only else 0
             return self._reserved
         finally:
-            self._turn.release()
+            self._claim_lock.release()
 
     def _written(self, ends: Sequence[Finished], room: int) -> tuple[dict[Attempt, str], list[Claimed]]:
-        worker, tries_max, keep_s = self._worker, self._settings.tries_max, self._craft.keep_s
+        worker, tries_max, keep_s = self._worker, self._settings.tries_max, self._pipeline.keep_s
         if not room:
             run = self._endings.run
             return run(jobs_worker.finish, ends, worker=worker, tries_max=tries_max, keep_s=keep_s), []
@@ -277,81 +277,70 @@ class Runner:
             worker=worker,
             tries_max=tries_max,
             keep_s=keep_s,
-            engine=self._craft.capabilities.engine,
-            params=self._craft.params,
+            engine=self._pipeline.capabilities.engine,
+            params=self._pipeline.params,
             limit=room,
             lease_s=self._settings.lease_s,
             shares=self._claims.shares,
         )
 
     def _take(self, rows: Sequence[HeldJob]) -> None:
-        """Begin what an end brought along."""
-        if self._closing.is_set():  # meanwhile
+        """Begin the jobs that were claimed with a result."""
+        if self._closing.is_set():  # closed meanwhile
             for row in rows:
                 self._finish(row, ended(row.job, "hand_back", "engine_interrupted"))
         elif rows:
-            with self._turn:
+            with self._claim_lock:
                 self._begin(rows, self._start([row.job for row in rows]))
 
     def _ended(self, ends: Sequence[Finished]) -> None:
         attempts = [(end.id, end.attempt) for end in ends]
         self.rows.forget(attempts)
-        self._airing.forget(attempts)
+        self._publisher.forget(attempts)
 
-    def _tell(self, end: Finished, result: str) -> None:
-        """One event an attempt, once: a finish that is written again brings nothing new."""
+    def _log_outcome(self, end: Finished, result: str) -> None:
+        """Log one event per attempt, once: writing a finish again adds nothing."""
         row = self.rows.get((end.id, end.attempt))
-        if row is None or row.told:
+        if row is None or row.is_logged:
             return
-        row.told = True
-        engine = self._craft.capabilities.engine
+        row.is_logged = True
+        engine = self._pipeline.capabilities.engine
         metrics.ended(engine, row, end, result)
-        attempt_done(engine=engine, result=result, code=end.code, **_told(row), audio_ms=end.duration_ms)
+        attempt_done(
+            engine=engine, result=result, code=end.code, **row.log_fields(), audio_ms=end.duration_ms
+        )
 
     def _drop_objects(self, keys: Sequence[str]) -> None:
-        """Delete what a fenced attempt had put, unless the record names it: then only the answer was lost."""
+        """Delete a fenced attempt's objects, unless the database names them: then only the reply was lost."""
         if not keys:
             return
         named = self._endings.run(jobs_worker.named_objects, keys)
         self._store.delete(key for key in keys if key not in named)
 
     def stop(self, drain_s: float) -> None:
-        """Claim no more; let what runs end within `drain_s`, hand the rest back, write all results."""
+        """Stop claiming; let attempts end within `drain_s`, return the rest, write all results."""
         self.stop_claiming()
         self._lookout.stop()
-        with self._turn:  # a claim under way is begun first
+        with self._claim_lock:  # a claim under way starts its jobs first
             self._claims.close()
         deadline = time.monotonic() + drain_s
         while self.rows.held() and time.monotonic() < deadline:
             time.sleep(0.02)
         self.rows.lose(self.rows.held())
         stuck = self._left_behind() if self.device_lost.is_set() else []
-        giving_up = threading.Timer(_WRITE_S, self._finisher.give_up)
+        giving_up = threading.Timer(_WRITE_S, self._result_writer.give_up)
         giving_up.start()
         self._pool.shutdown(wait=not stuck)
-        self._finisher.stop(_WRITE_S)
+        self._result_writer.stop(_WRITE_S)
         giving_up.cancel()
         self._endings.close()
 
     def _left_behind(self) -> list[HeldJob]:
-        """Rows that do not even break off, handed back: a thread may hang for ever in a lost device."""
+        """Return rows that do not react to an interruption: a lost device may hang a thread for ever."""
         deadline = time.monotonic() + _BREAK_OFF_S
         while self.rows.working() and time.monotonic() < deadline:
             time.sleep(0.02)
         stuck = self.rows.working()
         for row in stuck:
-            self._finisher.add(self._after_loss(row.job))
+            self._result_writer.add(self._after_loss(row.job))
         return stuck
-
-
-def _told(row: HeldJob) -> dict[str, str | int | None]:
-    """What the log may have of an attempt."""
-    job, engine_s = row.job, row.engine_s
-    return {
-        "job": hashed(job.id),
-        "kind": job.kind,
-        "attempt": job.attempt,
-        "request_id": job.request_id,
-        "queue_ms": round(1000 * job.waited_s),
-        "engine_ms": None if engine_s is None else round(1000 * engine_s),
-    }

@@ -1,4 +1,4 @@
-"""Jobs whose result this worker could not put into the store, and how large it was."""
+"""Jobs whose result this worker could not store, and the size of the result."""
 
 from uuid import UUID
 
@@ -9,13 +9,13 @@ _REMEMBERED_MAX = 1000
 
 
 class StorageFailures:
-    """Such a job is not made again before the store takes an object of its size. For any thread."""
+    """Such a job does not run again before the store accepts an object of its size. Thread-safe."""
 
     def __init__(self) -> None:
         self._sizes: dict[UUID, int] = {}
 
     def knows(self, row: HeldJob) -> bool:
-        """Whether the row's job failed to be stored before."""
+        """Whether storing the row's job failed before."""
         return row.job.id in self._sizes
 
     def add(self, row: HeldJob) -> None:
@@ -25,6 +25,6 @@ class StorageFailures:
         self._sizes[row.job.id] = row.made_bytes
 
     def check(self, row: HeldJob, store: Objects) -> None:
-        """Return where the job may be made. Raises StoreError."""
+        """Return if the job may run. Raises StoreError."""
         if size_bytes := self._sizes.get(row.job.id):
             store.probe(size_bytes)

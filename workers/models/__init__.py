@@ -1,1 +1,1 @@
-"""Models that are not packages: the catalogue of them, how they are fetched, and where they lie."""
+"""Models that are not packages: their catalogue, download and storage."""

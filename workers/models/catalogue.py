@@ -1,4 +1,4 @@
-"""The models there are: their files and hashes, their licences, and where they may be fetched."""
+"""The models there are: their files and hashes, their licences, and their sources."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -13,7 +13,7 @@ _FILE = Path(__file__).with_name("catalogue.toml")
 
 
 class ModelError(Exception):
-    """A model is unknown, absent, damaged, or cannot be fetched; the message is one clear line."""
+    """A model is unknown, absent, damaged, or cannot be fetched; the message is one line."""
 
 
 class UnknownModel(ModelError):
@@ -21,7 +21,7 @@ class UnknownModel(ModelError):
 
 
 class File(Struct, frozen=True):
-    """One file of a model: where it lies in the model's folder, and what it must be."""
+    """One file of a model: its path in the model's folder, its size and its hash."""
 
     path: str
     bytes: int
@@ -29,11 +29,11 @@ class File(Struct, frozen=True):
 
 
 class _Source(Struct, frozen=True, kw_only=True):
-    """A place that has some files of a model."""
+    """A source that has some files of a model."""
 
     files: tuple[str, ...] = ("*",)  # patterns
     prefix: str = ""
-    members: Mapping[str, tuple[str, ...]] = {}  # file -> what it is joined of, where prefix + path is wrong
+    members: Mapping[str, tuple[str, ...]] = {}  # file -> the parts it is joined from, unless prefix + path
 
     def has(self, path: str) -> bool:
         return any(fnmatchcase(path, pattern) for pattern in self.files)
@@ -44,12 +44,13 @@ class _Source(Struct, frozen=True, kw_only=True):
 
 
 class Url(_Source, frozen=True, kw_only=True, tag="url"):
-    """The model's home: an address for each file."""
+    """The model's home: a URL for each file."""
 
     base: str
 
     @property
     def title(self) -> str:
+        """The host, for messages."""
         return self.base.split("/")[2]
 
 
@@ -67,6 +68,7 @@ class Wheels(_Source, frozen=True, kw_only=True, tag="wheels"):
 
     @property
     def title(self) -> str:
+        """The kind of archive, for messages."""
         return "the Python package index"
 
 
@@ -80,6 +82,7 @@ class Npm(_Source, frozen=True, kw_only=True, tag="npm"):
 
     @property
     def title(self) -> str:
+        """The kind of archive, for messages."""
         return "the npm registry"
 
 
@@ -87,7 +90,7 @@ Source = Url | Wheels | Npm
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """One model: what it is for, whose it is, and what is known to be doubtful about it."""
+    """One model: its purpose, its owner, and its known doubts."""
 
     name: str
     purpose: str
@@ -101,6 +104,7 @@ class Model(Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
+        """The size of all its files."""
         return sum(file.bytes for file in self.files)
 
 
@@ -116,7 +120,7 @@ def catalogue() -> Mapping[str, Model]:
 
 
 def find(name: str) -> Model:
-    """The model of that name; raises UnknownModel naming those there are."""
+    """The model of that name; raises UnknownModel with the names that exist."""
     if model := catalogue().get(name):
         return model
     raise UnknownModel(f"there is no model {name}; there are {', '.join(catalogue())}")

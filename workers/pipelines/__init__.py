@@ -1,1 +1,1 @@
-"""What is done for a job: text to stored audio, or an upload to a transcript."""
+"""What a worker does for a job: text to stored audio, or an upload to a transcript."""

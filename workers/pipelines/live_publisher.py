@@ -1,4 +1,4 @@
-"""Live audio and news on their way to Redis: one thread, never waited for; what it loses is only late."""
+"""Publishes live audio and job events to Redis from one thread that blocks nobody; a loss only delays."""
 
 import threading
 import time
@@ -17,13 +17,13 @@ from workers.jobs.held import Attempt
 
 log = structlog.get_logger()
 _ENTRY_BYTES_MAX = 256 << 10
-_AWAY_S = 1.0  # after a failure nothing is tried, and nothing kept
+_AWAY_S = 1.0  # after a failure, for which nothing is tried and nothing kept
 _STOP_S_MAX = 1.0
 _LAST = frozenset({"completed", "failed", "expired"})
 
 
 class _Out(Struct, eq=False):
-    """One stream: what waits to be written. `over`: no more audio, since some is missing or too much."""
+    """One stream's pending writes. `over`: takes no more audio, since some is missing or too much."""
 
     waiting: bytearray
     audio_bytes: int = 0
@@ -40,7 +40,7 @@ class _Part(Struct, frozen=True):
 
 
 class LiveAudioPublisher:
-    """Takes from any thread, at once. While one pipeline is under way what comes gathers for the next."""
+    """Takes data from any thread without blocking. While one Redis pipeline runs, the next is collected."""
 
     def __init__(self, client: redis.Redis, *, keep_s: int, audio_bytes_max: int) -> None:
         self._client = client
@@ -55,21 +55,21 @@ class LiveAudioPublisher:
         self._thread = supervised.thread("airing", self._write, self._stopping)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start publishing."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, if Redis takes it at once, and end."""
+        """Write what is pending, if Redis accepts it at once, and end."""
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_S_MAX)
         if not self._thread.is_alive():
-            self._write_all()  # what came after its last look
+            self._write_all()  # what came after its last pass
         self._client.close()
 
     def audio(self, live: Live, new: bytes, *, until_ms: int) -> None:
-        """The next bytes of a stream, up to so much sound; ignored where some before were not written."""
+        """Add the next bytes of a stream, up to that much sound; ignored if earlier bytes were lost."""
         with self._lock:
             out = self._outs.setdefault(live, _Out(bytearray()))
             out.over = out.over or out.audio_bytes + len(new) > self._bytes_max
@@ -83,7 +83,7 @@ class LiveAudioPublisher:
     def ended(
         self, ends: Sequence[Finished], results: Mapping[Attempt, str], live: AbstractSet[Attempt]
     ) -> None:
-        """These attempts' ends are written down: end the streams that are live, wake whoever waits."""
+        """End the live streams of these attempts, whose ends are committed, and notify their waiters."""
         with self._lock:
             for each in ends:
                 attempt = each.id, each.attempt
@@ -93,14 +93,14 @@ class LiveAudioPublisher:
         self.done((each.id, results[each.id, each.attempt]) for each in ends)
 
     def done(self, jobs: Iterable[tuple[UUID, str]]) -> None:
-        """Wake whoever waits for these jobs, where that is their last state."""
+        """Notify the waiters of these jobs whose state is final."""
         news = [done_message(job, state) for job, state in jobs if state in _LAST]
         with self._lock:
             self._done += news
         self._wake.set()
 
     def forget(self, attempts: Iterable[Attempt]) -> None:
-        """Let go of streams that will have no end: their attempts' ends could not be written down."""
+        """Drop the streams of attempts whose ends could not be written: they will have no end."""
         with self._lock:
             for attempt in attempts:
                 out = self._outs.get(Live(*attempt))
@@ -151,12 +151,12 @@ class LiveAudioPublisher:
             log.warning("live_audio_lost", streams=len(parts), error=type(error).__name__)
             self._away_until = time.monotonic() + _AWAY_S
             self._give_up(parts)
-        except BaseException:  # a mistake of ours: these streams end as if Redis had been away
+        except BaseException:  # a bug of ours: these streams end as if Redis had been unreachable
             self._give_up(parts)
             raise
 
     def _give_up(self, parts: Sequence[_Part]) -> None:
-        """Whether a part was written is not known: nothing may follow it, so that no stream has a hole."""
+        """Whether a part was written is unknown: nothing may follow it, so that no stream has a gap."""
         with self._lock:
             for part in parts:
                 if out := self._outs.get(part.live):

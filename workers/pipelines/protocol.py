@@ -1,78 +1,63 @@
-"""What a runner needs of a kind of work: speaking (`synthesis.py`), or transcribing (`transcription.py`)."""
+"""What a runner needs of a kind of work: synthesis (`synthesis.py`) or transcription (`transcription.py`)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from db.types import Capabilities, Claimed, Finished, Outcome, Params
-
-if TYPE_CHECKING:
-    from db.storage.objects import Objects
-    from workers.engines import Engine
-    from workers.engines.transcriber import Transcriber
-    from workers.jobs.held import HeldJob
-    from workers.pipelines.live_publisher import LiveAudioPublisher
-    from workers.settings import WorkerSettings
-
-
-class Task(Protocol):
-    """One job under way."""
-
-    def close(self) -> None:
-        """Stop, from any thread, at once; harmless when over. Whoever works on it raises `Interrupted`."""
-        ...
+from workers.jobs.held import HeldJob, Task
 
 
 class Pipeline(Protocol):
-    """Does jobs of one kind with one engine. One thread at a time calls `begin`; each row's own, `work`."""
+    """Does jobs of one kind with one engine. One thread at a time calls `begin`; one per row, `work`."""
 
     @property
     def capabilities(self) -> Capabilities: ...
 
     @property
     def params(self) -> type[Params]:
-        """What its jobs have."""
+        """The type of its jobs' parameters."""
         ...
 
     @property
     def slots(self) -> int:
-        """Jobs it does at once."""
+        """Jobs it does at the same time."""
         ...
 
     @property
     def extra_slots(self) -> int:
-        """Jobs it can do beyond these, in turns: for accounts of whom it does none."""
+        """Jobs it can do beyond these, in turns: for accounts without a running job."""
         ...
 
     @property
     def live_slots(self) -> int:
-        """Of those, how many jobs that nobody listens to may not have."""
+        """The slots that jobs without a listener may not use."""
         ...
 
     @property
     def mixed_lanes(self) -> bool:
-        """Whether jobs of different lanes may be done at once."""
+        """Whether jobs of different lanes may be done at the same time."""
         ...
 
     @property
     def batched(self) -> bool:
-        """Whether jobs begun together, best of one lane, cost less than one by one."""
+        """Whether a batch, ideally of one lane, costs less than its jobs one by one."""
         ...
 
     @property
     def keep_s(self) -> int:
-        """How long what it makes is kept."""
+        """How long its results are kept."""
         ...
 
     def begin(self, jobs: Sequence[Claimed]) -> Sequence[Task]:
-        """Start a batch; one task for each job, in order."""
+        """Start a batch; returns one task per job, in order."""
         ...
 
-    def work(self, row: "HeldJob", task: Any) -> Finished:
-        """Do the job to its end; the task is one of its own. Raises `Refused`, `Interrupted`, StoreError."""
+    def work(self, row: HeldJob, task: Any) -> Finished:
+        """Do the job to its end; `task` is from `begin`. Raises `Refused`, `Interrupted`, StoreError."""
         ...
 
     def settled(self, ends: Sequence[Finished]) -> None:
-        """These attempts are over and written down. Raises StoreError."""
+        """Called once these attempts' ends are committed. Raises StoreError."""
         ...
 
     def close(self) -> None:
@@ -80,26 +65,11 @@ class Pipeline(Protocol):
         ...
 
 
-def open_pipeline(
-    engine: "Engine | Transcriber", store: "Objects", settings: "WorkerSettings", airing: "LiveAudioPublisher"
-) -> Pipeline:
-    """The engine at work on jobs of its kind."""
-    from workers.audio import encoder
-    from workers.engines.transcriber import Transcriber
-    from workers.pipelines.synthesis import SynthesisPipeline
-    from workers.pipelines.transcription import TranscriptionPipeline
-
-    if isinstance(engine, Transcriber):
-        return TranscriptionPipeline(engine, store, settings)
-    encoder.warm_up()
-    return SynthesisPipeline(engine, store, settings, airing)
-
-
 def ended(job: Claimed, outcome: Outcome, code: str) -> Finished:
-    """An attempt that came to nothing, and why."""
+    """The result of an attempt that made nothing, and the reason."""
     return Finished(id=job.id, attempt=job.attempt, outcome=outcome, code=code)
 
 
 def result_key(job: Claimed, ending: str) -> str:
-    """The object of what an attempt makes. No folder for each job: to make one takes longer than the file."""
+    """The key of an attempt's result. No folder per job: creating one takes longer than writing the file."""
     return f"jobs/{job.id}-{job.attempt}.{ending}"

@@ -1,4 +1,4 @@
-"""The file in the making: encoded once, kept in memory while it is small, its header right at the end."""
+"""The audio file being made: encoded once, kept in memory while small, its header corrected at the end."""
 
 from collections.abc import Iterator
 from hashlib import file_digest
@@ -11,7 +11,7 @@ from msgspec import Struct
 from db.storage.objects import StoreError
 from db.types import SpeechParams
 from workers.audio.encoder import Encoder
-from workers.engines import Refused
+from workers.engines.protocol import Refused
 
 _PART_BYTES = 64 << 10
 
@@ -34,7 +34,7 @@ class Audio(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Of one job's audio. Beyond `memory_bytes` it goes to a temporary file."""
+    """The limits of one job's audio. Beyond `memory_bytes` it goes to a temporary file."""
 
     memory_bytes: int
     audio_bytes_max: int
@@ -42,7 +42,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Spool:
-    """Encodes PCM as it comes and keeps it; what is new is given back, for listeners. For one thread."""
+    """Encodes PCM as it comes and keeps it; returns the new bytes, for listeners. For one thread."""
 
     def __init__(self, params: SpeechParams, *, engine_hz: int, limits: Limits) -> None:
         self._encoder = Encoder(params, engine_hz=engine_hz)
@@ -67,24 +67,24 @@ class Spool:
         return self._bytes
 
     def write(self, pcm: bytes) -> bytes:
-        """Append sound; the bytes that are new in the file. Raises TooLong; StoreError for want of room."""
+        """Append sound; returns the file's new bytes. Raises TooLong; StoreError if the disk is full."""
         new = self._kept(self._encoder.encode(pcm))
         if self._encoder.samples > self._limits.audio_s_max * self._encoder.rate_hz:
             raise TooLong
         return new
 
     def end(self) -> bytes:
-        """No sound follows: the file's last bytes. Raises TooLong."""
+        """End the sound; returns the file's last bytes. Raises TooLong."""
         return self._kept(self._encoder.finish())
 
     def so_far(self) -> Iterator[bytes]:
-        """All of the file there is, in parts; between `write`s only."""
+        """The whole file so far, in parts; only between calls of `write`."""
         self._file.seek(0)
         while part := self._file.read(_PART_BYTES):
             yield part
 
     def finish(self) -> Audio:
-        """The whole file, after `end`, with the header it should have."""
+        """The complete file, after `end`, with its final header."""
         self._file.seek(0)
         self._file.write(self._encoder.header())
         self._file.seek(0)
@@ -99,7 +99,7 @@ class Spool:
         )
 
     def close(self) -> None:
-        """Drop the temporary file."""
+        """Delete the temporary file."""
         self._file.close()
 
     def _kept(self, new: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The craft of speech: text → PCM → encoded, once → spool → store, and on the way to whoever listens."""
+"""The speech pipeline: text → PCM → encoded once → spool → store, and live to listeners."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from db.redis.live_audio import Live
 from db.storage.objects import Objects
 from db.types import Claimed, Finished, SpeechParams
 from workers import metrics
-from workers.engines import Engine, Measured, Refused, Synthesis, TakesTurns, Utterance
+from workers.engines.protocol import Engine, Measured, Refused, Synthesis, TakesTurns, Utterance
 from workers.jobs.held import HeldJob
 from workers.pipelines.live_publisher import LiveAudioPublisher
 from workers.pipelines.protocol import result_key
@@ -25,11 +25,11 @@ class SynthesisPipeline:
     params = SpeechParams
 
     def __init__(
-        self, engine: Engine, store: Objects, settings: WorkerSettings, airing: LiveAudioPublisher
+        self, engine: Engine, store: Objects, settings: WorkerSettings, publisher: LiveAudioPublisher
     ) -> None:
         self._engine = engine
         self._store = store
-        self._airing = airing
+        self._publisher = publisher
         self._limits = Limits(
             memory_bytes=settings.spool_memory_bytes,
             audio_bytes_max=settings.audio_bytes_max,
@@ -42,7 +42,7 @@ class SynthesisPipeline:
         )
         self.slots = engine.slots
         self.extra_slots = engine.extra_slots if isinstance(engine, TakesTurns) else 0
-        # Where a job holds a slot for long, others' long ones must not keep a listener waiting for one.
+        # If jobs hold a slot for long, long jobs without a listener must not keep a live job waiting.
         self.live_slots = engine.slots // 4 if engine.slots >= _MANY_SLOTS else 0
         self.mixed_lanes = engine.mixed_lanes
         self.batched = engine.batched
@@ -56,11 +56,11 @@ class SynthesisPipeline:
         return [next(begun) if isinstance(each, Utterance) else each for each in prepared]
 
     def work(self, row: HeldJob, task: Synthesis) -> Finished:
-        """Speak the row to its end, into the store."""
+        """Speak the row's text to its end, and store the audio."""
         params = row.job.params
         assert isinstance(params, SpeechParams)
         spool = Spool(params, engine_hz=self.capabilities.sample_rate_hz, limits=self._limits)
-        listeners = _Listeners(row, spool, self._airing)
+        listeners = _Listeners(row, spool, self._publisher)
         try:
             for pcm in metrics.timed(self.capabilities.engine, row, task):
                 listeners.give(spool.write(pcm))
@@ -90,7 +90,7 @@ class SynthesisPipeline:
         )
 
     def settled(self, ends: Sequence[Finished]) -> None:
-        """Nothing is left of a spoken job but its audio."""
+        """Nothing is left of a speech job but its audio."""
 
     def close(self) -> None:
         """Stop the engine."""
@@ -98,17 +98,17 @@ class SynthesisPipeline:
 
 
 class _Listeners:
-    """Those who listen to one attempt, from its first byte on, whenever they come."""
+    """The listeners of one attempt: each gets it from the first byte, whenever it joins."""
 
-    def __init__(self, row: HeldJob, spool: Spool, airing: LiveAudioPublisher) -> None:
+    def __init__(self, row: HeldJob, spool: Spool, publisher: LiveAudioPublisher) -> None:
         self._row = row
         self._spool = spool
-        self._airing = airing
+        self._publisher = publisher
         self._live = Live(*row.attempt)
         self._begun = False
 
     def give(self, new: bytes) -> None:
-        """Bytes that the spool has just taken."""
+        """Publish bytes that the spool has just taken."""
         if not self._row.live or not new:
             return
         parts = (new,) if self._begun else self._spool.so_far()
@@ -116,12 +116,12 @@ class _Listeners:
         for part in parts:
             given += len(part)
             until_ms = round(self._spool.audio_ms * given / self._spool.audio_bytes)
-            self._airing.audio(self._live, part, until_ms=until_ms)
+            self._publisher.audio(self._live, part, until_ms=until_ms)
         self._begun = True
 
 
 class _Unprepared:
-    """Speech of a text whose preparation failed."""
+    """The synthesis of a text whose preparation failed."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -136,7 +136,7 @@ class _Unprepared:
 def _prepared(job: Claimed, *, broken_up: bool) -> Utterance | _Unprepared:
     try:
         return _utterance(job, broken_up=broken_up)
-    except Exception as error:  # any at all: it is a mistake of ours, found by one text
+    except Exception as error:  # any exception: it is a bug of ours that one text triggers
         return _Unprepared(error)
 
 

@@ -1,4 +1,4 @@
-"""The craft of transcription: upload → PCM → segments → one JSON object in the store."""
+"""The transcription pipeline: upload → PCM → segments → one JSON object in the store."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -13,7 +13,7 @@ from db.storage.transcripts import CONTENT_TYPE, Transcript, joined
 from db.storage.uploads import upload_key
 from db.types import Claimed, Finished, TranscriptionParams
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder, Pcm
-from workers.engines import Interrupted, Refused
+from workers.engines.protocol import Interrupted, Refused
 from workers.engines.transcriber import Transcriber, TranscriptionOptions
 from workers.jobs.held import HeldJob
 from workers.pipelines.protocol import result_key
@@ -21,11 +21,11 @@ from workers.settings import WorkerSettings
 
 
 class TranscriptionPipeline:
-    """Hears uploads with a recogniser; while some are heard, others are fetched and decoded."""
+    """Transcribes uploads with a recogniser; meanwhile others are fetched and decoded."""
 
     params = TranscriptionParams
     extra_slots = 0
-    live_slots = 0  # nobody listens to a transcript
+    live_slots = 0  # a transcript has no live listeners
     mixed_lanes = True
     batched = False
 
@@ -39,26 +39,26 @@ class TranscriptionPipeline:
         self.keep_s = settings.transcript_keep_s
 
     def begin(self, jobs: Sequence[Claimed]) -> Sequence[DecodeCall]:
-        """Nothing is done yet: rows wait for each other."""
+        """Nothing starts yet: rows wait for each other."""
         return [DecodeCall() for _ in jobs]
 
     def work(self, row: HeldJob, task: DecodeCall) -> Finished:
-        """Write down one upload, into the store."""
+        """Transcribe one upload, and store the transcript."""
         params = row.job.params
         assert isinstance(params, TranscriptionParams)
         with TemporaryFile() as file:
             self._fetch(params.object, file)
             with self._decoder.decoded(file, self._limits(params), task) as pcm:
-                transcript = self._heard(row, pcm, params, task)
+                transcript = self._transcribed(row, pcm, params, task)
         return self._stored(row, transcript)
 
     def settled(self, ends: Sequence[Finished]) -> None:
-        """The uploads of jobs that have ended are deleted, unless they are to be kept for a while."""
+        """Delete the uploads of jobs that have ended, unless they are to be kept for a while."""
         if self._settings.upload_keep_s == 0:
             self._store.delete(upload_key(end.id) for end in ends)
 
     def close(self) -> None:
-        """Stop decoding and hearing."""
+        """Stop decoding and transcribing."""
         self._decoder.close()
         self._transcriber.close()
 
@@ -77,8 +77,10 @@ class TranscriptionPipeline:
             raise Refused("upload_lost") from None
         file.flush()
 
-    def _heard(self, row: HeldJob, pcm: Pcm, params: TranscriptionParams, task: DecodeCall) -> Transcript:
-        wish = TranscriptionOptions(
+    def _transcribed(
+        self, row: HeldJob, pcm: Pcm, params: TranscriptionParams, task: DecodeCall
+    ) -> Transcript:
+        options = TranscriptionOptions(
             language=params.language,
             words=params.words,
             translate=params.translate,
@@ -87,17 +89,17 @@ class TranscriptionPipeline:
         )
         if task.closed.is_set():
             raise Interrupted("closed")
-        heard = self._transcriber.transcribe(pcm.samples, wish, task.closed)
+        recognition = self._transcriber.transcribe(pcm.samples, options, task.closed)
         try:
-            segments = tuple(heard.segments)
+            segments = tuple(recognition.segments)
         finally:
-            row.busy_s = heard.busy_s
+            row.busy_s = recognition.busy_s
         return Transcript(
             text=joined(segments),
-            language=heard.language,
+            language=recognition.language,
             duration=round(pcm.seconds, 3),
             segments=segments,
-            warnings=(*_warnings(pcm), *heard.warnings),
+            warnings=(*_warnings(pcm), *recognition.warnings),
             engine=self.capabilities.engine,
         )
 

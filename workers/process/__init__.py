@@ -1,1 +1,1 @@
-"""Processes that a worker starts, and how they are confined."""
+"""Processes that a worker starts, and their confinement; the worker's own shutdown."""

@@ -1,6 +1,6 @@
-"""The first program of every confined process. Started by path, by Python without our packages.
+"""The first program of every confined process. Started by path, by a Python without our packages.
 
-Arguments: the kind (a name of `PROFILES`), the path of a program, the program's own arguments. The program's
+Arguments: the kind (a name in `PROFILES`), the path of a program, the program's own arguments. The program's
 `main(confinement, arguments)` is called; it confines itself when it has loaded what it needs.
 """
 
@@ -22,7 +22,7 @@ def main(kind: str, program: str, arguments: list[str]) -> None:
         raise SystemExit(f"no program at {program}")
     module = module_from_spec(found)
     found.loader.exec_module(module)
-    import_module("array")  # which the socket module imports late, when no file can be opened any more
+    import_module("array")  # imported lazily by the socket module, when no file can be opened any more
     module.main(Confinement(PROFILES[kind]), arguments)
 
 

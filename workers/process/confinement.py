@@ -1,7 +1,7 @@
-"""How a process gives up its rights: in a server, and in each child that it forks for a stranger's bytes.
+"""How a process gives up its rights: a server, and each child it forks for an untrusted request.
 
-`Confinement.of_server` when everything is loaded; `Confinement.of_child` after each fork, before the first
-byte of the request is read. Standard library only: it runs in programs started by bare Python.
+`Confinement.of_server` is called when everything is loaded; `Confinement.of_child` after each fork, before
+the first byte of the request is read. Standard library only: it runs in programs started by bare Python.
 """
 
 import ctypes
@@ -18,13 +18,13 @@ from workers.process.profiles import Profile
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _CLEAR_ALL = 4, 38, 47, 4
 _CAPABILITY_VERSION = 0x20080522
 _KILL, _SETGID, _SETUID = 5, 6, 7  # capabilities
-# Of a kernel, or of a container's filter, that has not this call: what it would give is missing.
+# The kernel, or a container's filter, does not have this call: its protection is missing.
 _REFUSALS = {errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
-Bounds = list[tuple[int, tuple[int, int]]]  # limits of resources: which, and the most, soft and hard
+Bounds = list[tuple[int, tuple[int, int]]]  # resource limits: which, and its soft and hard maximum
 
 
 def missing() -> list[str]:
-    """What this kernel, machine or user lacks of a full confinement, by name; usually nothing."""
+    """The parts of a full confinement that this kernel, machine or user lacks, by name; usually none."""
     version = landlock.version() if landlock.is_usable() else 0
     lacks = {
         "landlock": version == 0,
@@ -37,7 +37,7 @@ def missing() -> list[str]:
 
 
 class Confinement:
-    """Of one server and its children. What is `missing` is left out; whatever else fails raises OSError."""
+    """Confines one server and its children. `missing` parts are skipped; other failures raise OSError."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -45,16 +45,16 @@ class Confinement:
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._child_filter: seccomp.Filter | None = None
         self._memory_bytes = 0  # of the server's address space
-        self._bounds: Bounds = []  # of a child, as the profile says
+        self._bounds: Bounds = []  # of a child, from its profile
 
     def of_server(self, folders: Sequence[str] = ()) -> None:
-        """Keep no more than it takes to fork confined children. They may read `folders`, no other file."""
+        """Keep only the rights needed to fork confined children. They may read `folders`, no other file."""
         self._memory_bytes = _address_space_bytes()
         server_filter = self._filters()
         self._bounds = self._bounds_of(self.profile)
         for kind, most in self._inherited():
             resource.setrlimit(kind, most)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a child's clock, whatever the worker's parent set
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # for a child's time limit, whatever was inherited
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         if "landlock" not in self.missing:
@@ -64,19 +64,19 @@ class Confinement:
             os.setresgid(*[self.profile.uid] * 3)
             os.setresuid(*[self.profile.uid] * 3)
         _drop_capabilities()
-        _prctl(_PR_SET_DUMPABLE, 0)  # nobody of the same uid looks into our memory
+        _prctl(_PR_SET_DUMPABLE, 0)  # processes of the same uid cannot read our memory
         if server_filter is not None:
             seccomp.install(server_filter)
 
     def of_child(self, profile: Profile | None = None) -> None:
-        """Give up everything but to compute and to answer. `profile`: other limits, for this request.
+        """Give up every right except computing and answering. `profile`: other limits, for this request.
 
-        Short, since an utterance waits for it: each page of memory that is touched first here is copied.
+        Short, since an utterance waits for it: each page of memory that is first touched here is copied.
         """
-        os.dup2(self._null, 2)  # a terminal or a log is not for strangers to write to
+        os.dup2(self._null, 2)  # untrusted code must not write to a terminal or a log
         for kind, most in self._bounds if profile is None else self._bounds_of(profile):
             resource.setrlimit(kind, most)
-        signal.setitimer(signal.ITIMER_REAL, (profile or self.profile).wall_s)  # ends us
+        signal.setitimer(signal.ITIMER_REAL, (profile or self.profile).wall_s)  # kills us at the end
         if self._child_filter is not None:
             seccomp.install(self._child_filter)
 
@@ -86,18 +86,18 @@ class Confinement:
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise
-            self.missing.append("landlock")  # a probe cannot restrict itself to see whether it may
+            self.missing.append("landlock")  # a probe cannot restrict itself to find out whether it may
             print(f"confinement: missing landlock: {error}", file=sys.stderr)
 
     def _filters(self) -> seccomp.Filter | None:
-        """Prepare the children's filter; the server's own."""
+        """Prepare the children's filter; returns the server's own."""
         if "seccomp" in self.missing or not self.profile.seccomp:
             return None
         self._child_filter = seccomp.child_filter(reads_files=self.profile.reads_files)
         return seccomp.server_filter(reads_files=self.profile.reads_files)
 
     def _inherited(self) -> Bounds:
-        """Limits that do not hinder the server, which its children have from it."""
+        """Limits that do not hinder the server, and that its children inherit from it."""
         open_files = self.profile.open_files
         bounds = [(resource.RLIMIT_CORE, (0, 0))]
         return [*bounds, (resource.RLIMIT_NOFILE, (open_files, open_files))] if open_files else bounds
@@ -108,7 +108,7 @@ class Confinement:
             most[resource.RLIMIT_AS] = self._memory_bytes + profile.memory_bytes
         if not profile.open_files:
             most[resource.RLIMIT_NOFILE] = 0
-        if self._child_filter is None:  # which knows no call that starts a process
+        if self._child_filter is None:  # the filter, if there is one, allows no call that starts a process
             most[resource.RLIMIT_NPROC] = profile.processes
         return [(kind, (limit, limit)) for kind, limit in most.items()]
 
@@ -119,7 +119,7 @@ def _address_space_bytes() -> int:
 
 
 def _may_change_uid() -> bool:
-    """Whether we are root, may take any other uid, and may still end a process that has."""
+    """Whether we are root, may switch to any other uid, and may still kill a process that has."""
     if os.geteuid() != 0:
         return False
     needed = 1 << _KILL | 1 << _SETGID | 1 << _SETUID
@@ -131,7 +131,7 @@ def _may_change_uid() -> bool:
 
 
 def _is_let_change_ids() -> bool:
-    """Whether the calls are not refused by a container's filter: made so that they change nothing."""
+    """Whether a container's filter allows the calls: made so that they change nothing."""
     try:
         os.setgroups(os.getgroups())
         os.setresgid(-1, -1, -1)
@@ -142,7 +142,7 @@ def _is_let_change_ids() -> bool:
 
 
 def _is_mapped(kind: str) -> bool:
-    """Whether our user namespace knows the numbers from 64001 to 64019."""
+    """Whether our user namespace maps the ids from 64001 to 64019."""
     with open(f"/proc/self/{kind}_map", encoding="ascii") as ranges:
         for first, _, count in (map(int, line.split()) for line in ranges):
             if first <= 64001 and first + count > 64019:
@@ -163,11 +163,11 @@ def _prctl(option: int, *arguments: int) -> None:
 
 
 def _drop_capabilities() -> None:
-    """A user other than root may hold some, and root keeps them where it keeps its uid."""
+    """A user other than root may hold some, and root keeps them if it keeps its uid."""
     try:
         _prctl(_PR_CAP_AMBIENT, _CLEAR_ALL)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a kernel that has none (before 4.3, or gVisor)
+        if error.errno != errno.EINVAL:  # a kernel without it (before 4.3, or gVisor)
             raise
     libc = ctypes.CDLL(None, use_errno=True)
     none = (ctypes.c_uint32 * 6)()

@@ -1,4 +1,4 @@
-"""Which device a process sees: decided before torch is imported, which looks only once."""
+"""Which device a process sees: set before torch is imported, which reads it only once."""
 
 import os
 import re
@@ -10,16 +10,16 @@ CPU = "cpu"
 
 
 def seen(environ: Mapping[str, str]) -> list[str]:
-    """`cuda:0` and so on: as many as CUDA_VISIBLE_DEVICES lists, where it is set, or as the driver knows."""
+    """`cuda:0` and so on: as many as CUDA_VISIBLE_DEVICES lists if it is set, else as the driver knows."""
     listed = _listed(environ)
     count = _known_to_the_driver() if listed is None else len(listed)
     return [f"cuda:{n}" for n in range(count)]
 
 
 def visible(device: str, environ: Mapping[str, str]) -> str:
-    """What CUDA_VISIBLE_DEVICES must be for `device` alone: a number or UUID of CUDA's, none for `cpu`.
+    """The CUDA_VISIBLE_DEVICES for `device` alone: a number or UUID of CUDA's, none for `cpu`.
 
-    `cuda:N` counts within CUDA_VISIBLE_DEVICES where that is set. Raises SettingsError.
+    `cuda:N` counts within CUDA_VISIBLE_DEVICES if that is set. Raises SettingsError.
     """
     if device == CPU:
         return ""
@@ -36,13 +36,13 @@ def visible(device: str, environ: Mapping[str, str]) -> str:
 
 
 def pin(device: str, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Leave this process `device` alone to see; numbers are those of `nvidia-smi`. Raises SettingsError."""
+    """Hide all devices but `device` from this process; numbers are `nvidia-smi`'s. Raises SettingsError."""
     environ["CUDA_VISIBLE_DEVICES"] = visible(device, environ)
     environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def _listed(environ: Mapping[str, str]) -> list[str] | None:
-    """The entries of CUDA_VISIBLE_DEVICES as CUDA reads it: up to the first that is none."""
+    """The entries of CUDA_VISIBLE_DEVICES as CUDA reads it: up to the first invalid one."""
     given = environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
         return None
@@ -52,7 +52,7 @@ def _listed(environ: Mapping[str, str]) -> list[str] | None:
 
 
 def _known_to_the_driver() -> int:
-    import pynvml  # nvidia-ml-py: asks the driver, without torch and without a CUDA context
+    import pynvml  # nvidia-ml-py: queries the driver, without torch and without a CUDA context
 
     try:
         pynvml.nvmlInit()

@@ -1,4 +1,4 @@
-"""Why a worker process ended, as its exit status: what whoever started it may conclude."""
+"""The exit status of a worker process: why it ended, and what its supervisor may conclude."""
 
 from enum import IntEnum
 
@@ -8,6 +8,6 @@ class Exit(IntEnum):
 
     DRAINED = 0
     FAILED = 1
-    SETTING = 2  # starting it again would mend nothing
-    DEVICE_LOST = 3  # a new process may find the device well again
-    RECYCLED = 4  # it had grown, or was asked to: to be started again at once
+    SETTING = 2  # a restart would fix nothing
+    DEVICE_LOST = 3  # a new process may find the device working again
+    RECYCLED = 4  # it had grown, or a signal requested it: restart at once

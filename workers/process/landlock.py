@@ -1,6 +1,6 @@
 """Landlock: the kernel lets this process and its children read some folders, and reach nothing else.
 
-Standard library only, like all that runs in a confined child. Reference: the kernel's
+Standard library only, like everything that runs in a confined child. Reference: the kernel's
 `Documentation/userspace-api/landlock.rst`.
 """
 
@@ -9,10 +9,10 @@ import os
 from collections.abc import Sequence
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
-_VERSION = 1  # the flag that asks for the version alone
+_VERSION = 1  # the flag that requests only the version
 _PATH_BENEATH = 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
-# The first version with each right: all rights of files of version 1, then REFER, TRUNCATE and IOCTL_DEV.
+# The version that introduced each right: all file rights in version 1, then REFER, TRUNCATE, IOCTL_DEV.
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 _BIND_AND_CONNECT_TCP = 0b11
 _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
@@ -38,7 +38,7 @@ def version() -> int:
 
 
 def is_usable() -> bool:
-    """Whether rules can be made: a container's filter may let the version be asked for, and no more."""
+    """Whether rules can be made: a container's filter may allow the version query and nothing else."""
     if version() == 0:
         return False
     try:
@@ -55,9 +55,10 @@ def is_usable() -> bool:
 
 
 def restrict(folders: Sequence[str]) -> None:
-    """From now on: read below `folders` only; no TCP; no signal and no abstract socket of others.
+    """From now on: read below `folders` only; no TCP; no signals to others, and no abstract sockets of
+    theirs.
 
-    As much of it as the kernel's version knows. Needs `no_new_privs`. Raises OSError.
+    As much of this as the kernel's version supports. Needs `no_new_privs`. Raises OSError.
     """
     ruleset = _ruleset(version())
     try:
@@ -69,7 +70,7 @@ def restrict(folders: Sequence[str]) -> None:
 
 
 def _ruleset(known: int) -> int:
-    """The descriptor of an empty one, for all that version `known` knows."""
+    """The descriptor of an empty ruleset, for everything that version `known` supports."""
     handled = _Attributes(
         sum(rights for since, rights in _FILE_RIGHTS.items() if since <= known),
         _BIND_AND_CONNECT_TCP if known >= NETWORK_VERSION else 0,

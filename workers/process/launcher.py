@@ -1,7 +1,7 @@
-"""Starts every process that opens a stranger's text or file, confined, and keeps the line to it.
+"""Starts every process that opens an untrusted text or file, confined, and holds the connection to it.
 
-Such a process is a server: it loads a library, gives up its rights, and forks a child for each request. What
-its children may do is said in `profiles.py`. Why so: docs/decisions/0019.
+Such a process is a server: it loads a library, gives up its rights, and forks a child for each request. The
+children's rights are in `profiles.py`. The reasons are in docs/decisions/0019.
 """
 
 import os
@@ -24,7 +24,7 @@ _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 
 
 def log_missing() -> None:
-    """Name in one event what this machine lacks of a full confinement; children run without it."""
+    """Log in one event what this machine lacks for a full confinement; children run without it."""
     if lacking := missing():
         log.warning("confinement_incomplete", missing=lacking, landlock=landlock.version(), uid=os.geteuid())
 
@@ -32,8 +32,8 @@ def log_missing() -> None:
 class ForkServer:
     """A running server. All its failures are OSErrors.
 
-    Its control socket carries packets: out, once, what the server says when it is ready; in, requests. Its
-    end tells the server that we are gone; the server then ends its children and itself.
+    Its control socket carries packets: out, once, what the server sends when it is ready; in, requests. Its
+    end notifies the server that the worker is gone; the server then ends its children and itself.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class ForkServer:
             raise
 
     def send(self, packet: bytes, descriptors: list[int]) -> None:
-        """Have a child answer this request, whose sockets and files are `descriptors`."""
+        """Have a child serve this request, whose sockets and files are `descriptors`."""
         socket.send_fds(self._control, [packet], descriptors)
 
     def is_lost(self) -> bool:
-        """Whether it has ended, or we have ended it. A child that died is not its server's end."""
+        """Whether the server has ended or been stopped. A child's death is not its server's end."""
         try:
             return not self._control.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
         except BlockingIOError:
@@ -79,22 +79,22 @@ class ForkServer:
             return True
 
     def log_death(self, deaths: int) -> None:
-        """A child ended over one request, for the first or second time, and its server lives."""
+        """Log that a request killed a child, for the first or second time, while its server lives."""
         log.warning("confined_child_died", kind=self._kind, deaths=deaths)
 
     def stop(self) -> None:
         """Kill the server and its children; idempotent."""
-        self._control.close()  # first: whoever sees a child end sees that we ended it
+        self._control.close()  # first: whoever sees a child end can tell that it was stopped
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def retire(self) -> None:
-        """Kill the server alone: its children may still answer well; idempotent."""
+        """Kill only the server: its children may still complete their answers; idempotent."""
         self._process.kill()
         self._process.wait()
-        self._control.close()  # last: a server that sees this end takes its children along
+        self._control.close()  # last: a server that sees this end kills its children too
 
     def _hello(self, bytes_max: int) -> bytes:
         hello = self._control.recv(bytes_max)
@@ -104,7 +104,7 @@ class ForkServer:
 
 
 def limit_waits(stream: socket.socket, seconds: float) -> None:
-    """No wait on `stream` is longer. By the kernel: Python's own time limit costs a poll for each call."""
+    """Limit every wait on `stream`. By the kernel: Python's own timeout costs a poll for each call."""
     timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         stream.setsockopt(socket.SOL_SOCKET, option, timeval)
@@ -120,5 +120,5 @@ def _start(
         pass_fds=[control.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        process_group=0,  # a terminal's Ctrl-C is the worker's to handle, and children end with their server
+        process_group=0,  # a terminal's Ctrl-C is handled by the worker, and children end with their server
     )

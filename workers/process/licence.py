@@ -1,4 +1,4 @@
-"""Whose licence an operator must have agreed to before an engine starts; and that nothing is downloaded."""
+"""Licences an operator must agree to before an engine starts; and the settings that prevent downloads."""
 
 from collections.abc import Mapping, MutableMapping
 
@@ -12,7 +12,7 @@ XTTS_TERMS = (
 
 
 def require(engine: str, *, declared: str, environ: Mapping[str, str]) -> None:
-    """Return where the operator may run `engine`; else raise SettingsError: the terms, and how to agree."""
+    """Return if the operator may run `engine`; else raise SettingsError: the terms, and how to agree."""
     if engine != "xtts":
         return
     if declared != NON_COMMERCIAL or environ.get("COQUI_TOS_AGREED") != "1":
@@ -23,7 +23,9 @@ def require(engine: str, *, declared: str, environ: Mapping[str, str]) -> None:
 
 
 def stay_offline(environ: MutableMapping[str, str]) -> None:
-    """No library fetches weights or reports use: an engine has what it needs in a folder, or fails."""
+    """Stop libraries from fetching weights or reporting use: an engine finds all it needs in a folder, or
+    fails.
+    """
     environ.update(
         HF_HUB_OFFLINE="1",
         TRANSFORMERS_OFFLINE="1",

@@ -1,11 +1,12 @@
-"""A program that tries, as a customer's text or file would that took a child over, what a child must not do.
+"""A test program that tries what a child taken over by a customer's text or file must not be able to do.
 
 Started and confined like every other (`bootstrap.py`), with the profile of the kind that it stands for; it
-tries in the forked child, at the point where the others read the request. `trial.py` reads its answers.
+makes its attempts in the forked child, at the point where the others read the request. `trial.py` reads its
+results.
 
-Arguments: the number of the control socket, the worker's process id, a TCP port that is listened on, folders
-that may be read. Stream socket: out, a JSON line about the process; in, a byte that lets it go on; out, a
-line with what each attempt came to, and another one where it could not become another program.
+Arguments: the number of the control socket, the worker's process id, the port of a TCP listener, folders that
+may be read. Stream socket: out, a JSON line about the process; in, a byte that lets it continue; out, a line
+with the outcome of each attempt, and another one if it could not become another program.
 """
 
 import ctypes
@@ -25,7 +26,7 @@ from typing import NoReturn
 from workers.process.confinement import Confinement
 
 _DENIED = {errno.EPERM, errno.EACCES, errno.EMFILE, errno.EAGAIN}
-_SEIZE = 0x4206  # unlike ptrace's ATTACH it does not stop whom it succeeds with
+_SEIZE = 0x4206  # unlike ptrace's ATTACH it does not stop the target if it succeeds
 _FILES_MAX = 1024
 # Numbers of system calls without a function in the C library, where architectures differ: x86_64, others.
 _NUMBERS = {
@@ -80,7 +81,7 @@ def _try(
             "descriptors": sum(map(_is_open, range(_FILES_MAX))),
         }
         stream.sendall(json.dumps(found).encode() + b"\n")
-        stream.recv(1)  # /proc is read before an attempt that succeeds changes what it shows
+        stream.recv(1)  # /proc is read before a successful attempt changes its content
         came_to = {name: _outcome(attempt) for name, attempt in attempts.items()}
         stream.sendall(json.dumps(came_to).encode() + b"\n")
         outcome = _outcome(lambda: os.execv(sys.executable, [sys.executable, "-c", ""]))  # noqa: S606
@@ -90,7 +91,7 @@ def _try(
 
 
 def _outcome(attempt: Callable[[], object]) -> str:
-    """`denied` or `allowed`, and the error there was. Only a refusal is a confinement's doing."""
+    """`denied` or `allowed`, and the error if any. Only a refusal is due to the confinement."""
     try:
         attempt()
     except OSError as error:
@@ -110,7 +111,7 @@ def _is_open(number: int) -> bool:
 
 
 def _attempts(tcp: socket.socket, *, worker: int, port: int) -> Mapping[str, Callable[[], object]]:
-    server = os.getpid()  # of the child that tries, the parent
+    server = os.getpid()  # the parent of the child that makes the attempts
     return {
         **_at_files(server, worker),
         **_at_the_network(tcp, port),

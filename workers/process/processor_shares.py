@@ -1,4 +1,4 @@
-"""How the processor is shared between engines on one machine, where they want more of it than there is."""
+"""How engines on one machine share the processor when they want more of it than there is."""
 
 import os
 from contextlib import suppress
@@ -13,14 +13,15 @@ _AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def share_processor(engine: str, shares: str) -> None:
-    """Give this process, and all it starts, its engine's share. For the main thread, before there are others.
+    """Give this process, and all it starts, its engine's share. Call it in the main thread, before there are
+    others.
 
     Raises SettingsError.
     """
     if (nice := nice_value(engine, shares)) == 0:
         return
     os.nice(nice)
-    # Where the kernel groups processes by session, a nice value counts within the group, which has its own.
+    # If the kernel groups processes by session, a nice value counts within the group, which has its own.
     with suppress(OSError):
         _AUTOGROUP.write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
@@ -28,7 +29,7 @@ def share_processor(engine: str, shares: str) -> None:
 def nice_value(engine: str, shares: str) -> int:
     """How much nicer the engine's process is than those with the largest share: "hibari=8,kokoro=2".
 
-    An engine without a share has the largest. Raises SettingsError.
+    An engine without a share gets the largest. Raises SettingsError.
     """
     parts = _read(shares)
     if engine not in parts:

@@ -1,7 +1,7 @@
-"""Seccomp: the kernel lets this process make the system calls of a list, and refuses all others with EPERM.
+"""Seccomp: the kernel allows this process a list of system calls, and refuses all others with EPERM.
 
-libseccomp translates the list into a program for the kernel, once; each child only hands that program over.
-A call by another architecture's numbers (32-bit, x32) ends the process. Standard library only.
+libseccomp compiles the list into a program for the kernel, once; each child only installs that program. A
+call by another architecture's numbers (32-bit, x32) kills the process. Standard library only.
 """
 
 import ctypes
@@ -18,8 +18,8 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE & ~
 _PROT_EXEC, _AT_EMPTY_PATH = 4, 0x1000
 _WHOLE = 0xFFFF_FFFF_FFFF_FFFF
 
-# What Python and C code need that only compute, read what they were given and write their answer. Nothing of
-# it sets a mask of signals (no rt_sigreturn either: no handler runs there): a child's clock is a signal.
+# The calls of Python and C code that only computes, reads its input and writes its answer. None of them sets
+# a signal mask (no rt_sigreturn either: no handler runs there): a child's time limit is a signal.
 _CHILD = (
     *("brk", "mremap", "munmap", "madvise"),
     *("read", "readv", "pread64", "write", "writev", "lseek", "close", "fstat", "shutdown"),
@@ -32,14 +32,14 @@ _CHILD = (
 _CHILD_THAT_READS_FILES = (
     *("newfstatat", "stat", "lstat", "access", "faccessat", "faccessat2", "readlink", "readlinkat"),
 )
-# What a server needs beside: to fork, to confine its child, and to pass it a socket.
+# What a server needs in addition: to fork, to confine its child, and to pass it a socket.
 _SERVER = (
     *("clone", "clone3", "fork", "vfork", "wait4", "set_robust_list", "set_tid_address", "rseq"),
     *("rt_sigaction", "rt_sigprocmask", "sigaltstack", "prlimit64", "getrlimit", "setrlimit", "setitimer"),
     *("dup2", "dup3", "prctl", "socketpair", "sendmsg", "sendto", "mmap", "mprotect"),
     *("pselect6", "rt_sigreturn"),
 )
-_MASK_OF_PPOLL = 3  # the argument that points to a mask of signals
+_MASK_OF_PPOLL = 3  # the argument that points to a signal mask
 
 
 class _Where(ctypes.Structure):
@@ -62,7 +62,8 @@ class _FilterProgram(ctypes.Structure):
 
 
 class Filter(NamedTuple):
-    """A program for the kernel, and the call that hands it over: a child has no time to look that up.
+    """A program for the kernel, and the call that installs it, resolved in advance: a child has no time for
+    it.
 
     `instructions` holds the memory that `program` points to.
     """
@@ -75,14 +76,14 @@ class Filter(NamedTuple):
 def is_available() -> bool:
     """Whether this kernel has filters, and libseccomp is installed."""
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, None)  # no filter: refused, and the reason tells
+    libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, None)  # refused without a filter; the error shows the support
     return ctypes.get_errno() == errno.EFAULT and _library() is not None
 
 
 def child_filter(*, reads_files: bool) -> Filter:
     """For a process that serves a request: it starts nothing, connects to nothing, signals nobody.
 
-    Memory never becomes executable. Files are opened only where it `reads_files`, and only for reading.
+    Memory never becomes executable. Files are opened only if it `reads_files`, and only for reading.
     """
     conditions = [("mmap", _Where.of(2, _PROT_EXEC, 0)), ("mprotect", _Where.of(2, _PROT_EXEC, 0))]
     conditions += [("sendto", _Where.of(4, _WHOLE, 0))]  # to its peer, not to an address
@@ -90,12 +91,12 @@ def child_filter(*, reads_files: bool) -> Filter:
 
 
 def server_filter(*, reads_files: bool) -> Filter:
-    """For a process that forks such children: what they need, and forking, and the end of its own group."""
+    """For a process that forks such children: what they need, forking, and ending its own process group."""
     return _filter((*_CHILD, *_SERVER), [("kill", _Where.of(0, _WHOLE, 0))], reads_files=reads_files)
 
 
 def install(prepared: Filter) -> None:
-    """Confine this process and all it forks, for good. Needs `no_new_privs`. Raises OSError."""
+    """Confine this process and all its future children, permanently. Needs `no_new_privs`. Raises OSError."""
     if prepared.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(prepared.program)):
         raise OSError(ctypes.get_errno(), f"seccomp: {os.strerror(ctypes.get_errno())}")
 
@@ -125,7 +126,7 @@ def _filter(names: tuple[str, ...], conditions: list[tuple[str, _Where]], *, rea
 
 def _allow(library: ctypes.CDLL, context: ctypes.c_void_p, name: str, where: _Where | None = None) -> None:
     number = library.seccomp_syscall_resolve_name(name.encode())
-    if number < 0:  # another architecture's
+    if number < 0:  # exists on other architectures only
         return
     count, first = (0, None) if where is None else (1, ctypes.byref(where))
     failed = library.seccomp_rule_add_array(context, ctypes.c_uint32(_ALLOW), number, count, first)

@@ -1,4 +1,4 @@
-"""Tries the confinement of a kind of child: plants a program in one, and reads what it was able to do."""
+"""Tests the confinement of a kind of child: runs a test program in one, and reads what it was able to do."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from workers.process.profiles import PROFILES
 # Kinds of which every attempt must be denied. A child with CUDA is not confined by seccomp.
 KINDS = tuple(kind for kind, profile in PROFILES.items() if profile.seccomp)
 _WAIT_S = 20.0
-# What seccomp leaves to Landlock in children that read files; all else is seccomp's to deny.
+# What only Landlock denies in children that read files; seccomp must deny everything else.
 _READING = {"open_passwd", "read_own_environ", "read_parents_environ", "read_workers_environ", "list_folder"}
 
 
@@ -48,7 +48,7 @@ class _Tried(Struct, frozen=True):
 
 
 def attempted(kind: str) -> Trial:
-    """Plant the program in a child with the profile of `kind`. Raises OSError where none can be started."""
+    """Run the test program in a child with the profile of `kind`. Raises OSError if none can be started."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         program = Path(__file__).with_name("planted.py")
         server = ForkServer(
@@ -67,7 +67,7 @@ def attempted(kind: str) -> Trial:
 
 
 def _folders(kind: str) -> list[str]:
-    """What the kind's own children may read, where it is installed."""
+    """The folders that the kind's own children may read, if it is installed."""
     found = find_spec("espeakng_loader") if kind == "espeak" else None
     return list(found.submodule_search_locations or ())[:1] if found else []
 
@@ -83,7 +83,7 @@ def _tried(kind: str, server: ForkServer) -> Trial:
             proc = _proc(found)
             ours.sendall(b".")
             attempts = msgspec.json.decode(answers.readline(), type=dict[str, str])
-            last = answers.readline()  # nothing, where the child has become another program
+            last = answers.readline()  # empty if the child has become another program
     attempts |= msgspec.json.decode(last) if last else {"exec": "allowed"}
     return Trial(attempts=attempts, proc=proc, faults=tuple(_faults(kind, attempts, proc)))
 
@@ -93,7 +93,7 @@ def _proc(found: _Tried) -> Proc:
     fields = dict(re.findall(r"^(\w+):\t *(.*)$", status, re.MULTILINE))
     try:
         environ_bytes = len(Path(f"/proc/{found.pid}/environ").read_bytes())
-    except PermissionError:  # where we are not root: as the server saw it before it was confined
+    except PermissionError:  # if we are not root: as the server saw it before it was confined
         environ_bytes = found.environ_bytes
     return Proc(
         uid=int(fields["Uid"].split()[0]),
@@ -108,7 +108,7 @@ def _proc(found: _Tried) -> Proc:
 
 
 def _faults(kind: str, attempts: dict[str, str], proc: Proc) -> list[str]:
-    """What is not as it must be, save what this machine cannot deny."""
+    """The attempts that were not denied, except those this machine cannot deny."""
     lacks = set(missing())
     faults = [
         name

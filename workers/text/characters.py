@@ -1,4 +1,4 @@
-"""Characters that engines do not read as a person would, each by itself."""
+"""Single characters that engines read differently from a person."""
 
 import re
 import unicodedata
@@ -18,31 +18,31 @@ _FATAL = {  # alone in a clause, or before a long one, they end espeak's process
     "ti": str.maketrans("\U0001f549", " "),
 }
 _LONE_VISARGA = re.compile(r"(?<![\u1000-\u109f])\u1038")  # of Burmese: as the last
-# espeak counts the vowels of a word with a hyphen before it from the word before, and from nowhere if nothing
-# of that is spoken. In Persian a zero-width non-joiner is a hyphen.
+# espeak counts the vowels of a word with a hyphen before it from the word before, and from an undefined place
+# if nothing of that word is spoken. In Persian a zero-width non-joiner is a hyphen.
 _HYPHEN = re.compile(r"((?<!-)(?:--)+|[^\s-])([-\u200c])(?=([^\W\d_]|[^\x00-\x7f\s\w]))")
 _HYPHEN_COUNTED = {  # by their own rules
     *("as", "ba", "bn", "bpy", "da", "hi", "kok", "ml"),
     *("mr", "ne", "sd", "tt", "ur", "vi"),
 }
-_BRAILLE = re.compile(r"[\u2800-\u28ff]")  # some cells end some voices; few voices name any
+_BRAILLE = re.compile(r"[\u2800-\u28ff]")  # some cells crash some voices; few voices name any
 _ENCLOSED = (
     r"\u2460-\u24ff\u2776-\u2793\U0001f100-\U0001f10c\U0001f110-\U0001f12b\U0001f130-\U0001f149"
     r"\U0001f150-\U0001f169\U0001f170-\U0001f189"
 )
 _ENCLOSED_RUN = re.compile(rf"(?<=(\w))?([{_ENCLOSED}]+)(?=(\w))?")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
-_READ_AS_LATIN_DIGITS = {"ku", "sd", "si", "ug", "ur"}  # espeak is silent at their own
+_READ_AS_LATIN_DIGITS = {"ku", "sd", "si", "ug", "ur"}  # espeak is silent at their own digits
 
 
 def cleaned(text: str) -> str:
-    """`text` with control characters as spaces, and no more than a few silent signs in one place."""
+    """`text` with control characters as spaces, and at most a few silent signs in one place."""
     return _SILENT_RUN.sub(r"\1", text.translate(_CONTROLS))
 
 
 def readable(text: str, language: str) -> str:
     """`text` with control characters and braille as spaces, letters and digits in circles as plain ones,
-    foreign digits as the reader's, and no more than a few of the signs that are never spoken in one place.
+    foreign digits as the reader's, and at most a few of the signs that are never spoken in one place.
     """
     base = _base(language)
     text = _BRAILLE.sub(" ", cleaned(text).translate(_FATAL.get(base, {})))
@@ -61,7 +61,7 @@ def _hyphen(found: re.Match[str], language: str) -> str:
 
 def _is_read(sign: str, language: str) -> bool:
     """Whether the voice is sure to say something for it: a digit, or a letter or mark of a script with a
-    name. Of the Latin letters with marks only those of languages that are written in Latin.
+    name. Latin letters with marks only count for languages that are written in Latin.
     """
     if sign.isascii() or not (sign.isalpha() or unicodedata.category(sign)[0] == "M"):
         return sign.isalnum()
@@ -77,13 +77,13 @@ def _is_known(letter: str, language: str) -> bool:
 
 
 def _plain_run(found: re.Match[str]) -> str:
-    """Enclosed letters and digits, each by itself, as the enclosing kept them."""
+    """Enclosed letters and digits, separated by spaces, as their enclosing separated them."""
     before, run, after = found.groups()
     return f"{' ' if before else ''}{' '.join(map(_plain, run))}{' ' if after else ''}"
 
 
 def _plain(sign: str) -> str:
-    """What stands within a circle, square or brackets."""
+    """The content of a circle, square or brackets."""
     plain = unicodedata.normalize("NFKC", sign)
     if plain != sign:
         return plain

@@ -1,4 +1,4 @@
-"""Clauses no longer than an engine can hold: commas and paragraph breaks where nobody put any."""
+"""Clauses no longer than an engine can hold: adds commas and paragraph breaks where there are none."""
 
 import re
 
@@ -12,18 +12,18 @@ _ENDS_UNSPACED = ("、", "。", "，", "！", "？", "；", "：")
 _ROMAN = re.compile(r"\W*[IVXL]{1,3}\.")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _REPEATED_MAX = 10
-_SPELLED = 1 / 60  # of a clause, each letter of a word like xxxxxx
+_SPELLED = 1 / 60  # of a clause, for each letter of a word like xxxxxx
 _CAPITAL_WITHIN = re.compile(r"(?<=[\u0561-\u0587])[\u0531-\u0556]")
 _TO_LATIN = re.compile(r"[^\x00-\u024f\W\d_][A-Za-z]")
-_TO_LATIN_MIN = 3  # so many in a word: Latin letters here and there, each read by itself
-_NAMED = 1 / 40  # of a clause, each of these, and each Armenian capital within a word: letters are named
-_ONE_SYMBOL = 0.3  # of a clause, however often it stands in one token
+_TO_LATIN_MIN = 3  # minimum in a word: Latin letters here and there, each read by itself
+_NAMED = 1 / 40  # of a clause, for each of these, and each Armenian capital within a word: letters are named
+_ONE_SYMBOL = 0.3  # of a clause, however often it occurs in one token
 _PIECE, _PIECE_MAX = 0.7, 0.9  # of a clause, where a single token must be cut
 _BREAK = ",\n"  # at a line's end a comma counts even where nothing before it is a letter
 
 
 def break_clauses(text: str, language: str) -> str:
-    """Breaks where a clause would be too long: after a word, or within a chain without spaces."""
+    """Insert breaks where a clause would be too long: after a word, or within a chain without spaces."""
     if len(text) < 12:
         return text
     clause = _Clause(loads(language))
@@ -36,7 +36,7 @@ def break_clauses(text: str, language: str) -> str:
 
 
 class _Clause:
-    """The text so far, and what its last clause holds."""
+    """The text so far, and the size of its last clause."""
 
     def __init__(self, table: Loads) -> None:
         self._table = table
@@ -50,13 +50,13 @@ class _Clause:
         return "".join(self._out)
 
     def space(self, space: str) -> None:
-        """White space: the clause ends here if the word before it ends one."""
+        """Add white space: the clause ends here if the word before it ends one."""
         self._out.append(space)
         if _PARAGRAPH.search(space):
             self._begin()
 
     def word(self, token: str) -> None:
-        """What stands between white space."""
+        """Add a token between white space."""
         if self._out and self._ended(token):
             self._begin()
         load = self._known.get(token) or self._measured(token)
@@ -110,7 +110,7 @@ class _Clause:
         return load
 
     def _repeats(self, token: str) -> bool:
-        """Whether a symbol or a lone letter comes so often that it would not be said again."""
+        """Whether a symbol or a lone letter comes so often that it would not be spoken again."""
         symbol = _symbol(token)
         return symbol == self._symbol != "" and self._symbols + token.count(symbol) > _REPEATED_MAX
 
@@ -135,18 +135,18 @@ class _Clause:
 
 
 def _named(token: str) -> int:
-    """Places in a word where it falls apart into letters that are named one by one."""
+    """The number of places where a word falls apart into letters that are named one by one."""
     to_latin = len(_TO_LATIN.findall(token))
     return len(_CAPITAL_WITHIN.findall(token)) + (to_latin if to_latin >= _TO_LATIN_MIN else 0)
 
 
 def _is_small(letter: str) -> bool:
-    """Georgian has no capitals in use, so that none of its letters is a small one to espeak."""
+    """Georgian has no capitals in use, so espeak treats none of its letters as a small one."""
     return letter.islower() and not "\u10d0" <= letter <= "\u10ff"
 
 
 def _symbol(token: str) -> str:
-    """The one symbol that is spoken of a token, if there is but one; or its one letter."""
+    """The only symbol of a token that is spoken, if there is exactly one; or its only letter."""
     if len(token) == 1 and token.isalpha():
         return token
     spoken = {sign for sign in token if sign not in NEVER_SPOKEN}
@@ -159,5 +159,5 @@ def _is_new(token: str, at: int) -> bool:
 
 
 def _gap(word: str) -> str:
-    """What ends a clause behind `word`."""
+    """The characters that end a clause behind `word`."""
     return "\n" if word.endswith(tuple(_ENDS)) else _BREAK

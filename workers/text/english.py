@@ -1,15 +1,15 @@
-"""English text as hibari's reader takes it: what it would drop or misread is written otherwise."""
+"""English text in the form that hibari's reader expects: rewrites what it would drop or misread."""
 
 import re
 import unicodedata
 
 from db.writing_scripts import script_of
 
-_WORD_MAX, _WORD_PART = 24, 20  # its net for unknown words reads so many letters of one
+_WORD_MAX, _WORD_PART = 24, 20  # its net for unknown words reads that many letters of one
 _LONG_WORD = re.compile(rf"[^\W\d_]{{{_WORD_MAX + 1},}}")
-_LINK = re.compile(r"\](?=\()")  # it takes [text](/phonemes/) for an order
+_LINK = re.compile(r"\](?=\()")  # it takes [text](/phonemes/) for a command
 _FOREIGN_MAX = 0.2  # of a text's letters
-_READ_SCRIPTS = ("Latn", "Grek", "Cyrl")  # more or less: names, symbols, a quoted word
+_READ_SCRIPTS = ("Latn", "Grek", "Cyrl")  # approximately: names, symbols, a quoted word
 _NO_NAME = frozenset({"Mn", "Me", "Cf", "Co", "Cn", "Cs", "Sk"})
 
 
@@ -21,10 +21,10 @@ def is_english_script(text: str) -> bool:
 
 
 def readable_english(text: str) -> str:
-    """`text` without markup that is an order to the reader, with words no longer than it reads.
+    """`text` without markup that is a command to the reader, with words no longer than it reads.
 
     Full-width letters and ligatures become plain ones. Letters of scripts it cannot read are left out. A text
-    of symbols alone has their names.
+    of symbols only is replaced by their names.
     """
     text = "".join(map(_plain, text))
     if not any(map(str.isalnum, text)):
@@ -42,7 +42,7 @@ def _plain(character: str) -> str:
 
 
 def _name(symbol: str) -> str:
-    """Of an emoji or sign; nothing for punctuation and marks."""
+    """The name of an emoji or sign; empty for punctuation and marks."""
     category = unicodedata.category(symbol)
     if category[0] != "S" or category in _NO_NAME:
         return ""

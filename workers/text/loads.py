@@ -1,8 +1,8 @@
-"""How much of what an engine can read in one word and in one clause a character takes up.
+"""How much of an engine's limits for one word and one clause a character uses.
 
-espeak keeps 160 bytes and 200 phonemes of a word, 800 bytes, 300 words and 1,000 phonemes of a clause. It
-drops what is beyond, and of some it forgets to check. A letter it does not know takes up to 60 phonemes:
-"letter one two d five".
+espeak holds 160 bytes and 200 phonemes of a word; 800 bytes, 300 words and 1,000 phonemes of a clause. It
+drops what is beyond, and does not check some of these limits. A letter it does not know takes up to 60
+phonemes: "letter one two d five".
 """
 
 import re
@@ -27,21 +27,21 @@ _SEEN_S = {  # the slowest reading of one letter by a voice of another language
 _CODED_S = 3.1  # of a letter that is read as the digits of its code
 _SILENT = re.compile(f"[{SILENT}]")
 _TONED = re.compile("[\u01a0\u01a1\u01af\u01b0\u1ea0-\u1ef9]")  # Vietnamese; others spell out the mark
-_MARKED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")  # as readers of other scripts do of any
+_MARKED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")  # as readers of other scripts do for all of these
 _MARKED_S = 1.0
 QUIET = frozenset(" \t\r\n-_.,;:?!¿¡'\"()[]{}<>«»…–—‘’“”")
 NEVER_SPOKEN = QUIET - set("<>")  # some voices name these where they stand alone
 
 
 class Load(NamedTuple):
-    """Parts of the whole, 1.0 being all there is."""
+    """Fractions of the limits, 1.0 being a full one."""
 
     word: float
     clause: float
 
 
 class Loads(dict[str, Load]):
-    """The load of each character for a voice of one language, found once."""
+    """The load of each character for a voice of one language, computed once."""
 
     def __init__(self, language: str) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Loads(dict[str, Load]):
         return load
 
     def _most_and_seconds(self, character: str) -> tuple[int, float]:
-        """How many in one word, and how long each is spoken at the most."""
+        """How many fit into one word, and the maximum time that each is spoken."""
         if character in QUIET or _SILENT.match(character):
             return 400, 0.05
         if character.isdigit():

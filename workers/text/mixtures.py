@@ -1,4 +1,4 @@
-"""Words that change script again and again: espeak loses its way in them, and can end."""
+"""Words that change script repeatedly: espeak mishandles them, and can crash."""
 
 import re
 from itertools import pairwise
@@ -7,7 +7,7 @@ from db.writing_scripts import LATIN_ONLY, script_of, scripts_of
 from workers.text.characters import SILENT
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
-_UNNAMED = re.compile(  # letters that may be silent, and Latin ones right behind them
+_UNNAMED = re.compile(  # letters that may be silent, and Latin ones directly after them
     rf"([^\x00-\u024f\W\d_])[{SILENT}]*(?=[A-Za-z\u00c0-\u024f\u1e00-\u1eff])"
 )
 _CHANGES_MAX = 2  # "Ωmega" and the like stay as they are
@@ -16,8 +16,9 @@ _CHANGES_MAX = 2  # "Ωmega" and the like stay as they are
 def part_scripts(text: str, language: str) -> str:
     """Spaces between the scripts of a word that changes more than twice, to or from one not the voice's.
 
-    To readers of other scripts also before Latin letters behind those of a script no voice names: espeak
-    takes the Latin ones for what follows a hyphen, and looks for the vowels of what it has left out.
+    For readers of other scripts also before Latin letters that follow those of a script no voice names:
+    espeak treats the Latin ones as if they followed a hyphen, and searches the vowels of what it has left
+    out.
     """
     if text.isascii():
         return text

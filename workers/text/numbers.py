@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unicode_rbnf import RbnfEngine
 
-_WORDS = {  # how a decimal point and a minus are said; elsewhere both stay signs
+_WORDS = {  # the words for a decimal point and a minus; in other languages both stay signs
     "ar": ("فاصلة", "ناقص"),
     "cs": ("čárka", "minus"),
     "de": ("Komma", "minus"),
@@ -34,18 +34,18 @@ _DOT_IS_POINT = {
     "hi",
     "th",
     "he",
-}  # and a comma parts thousands; elsewhere the reverse
+}  # and a comma separates thousands; elsewhere the reverse
 _SPACE_PARTS = {"fr", "pl", "ru", "cs", "hu", "uk", "sk", "bg", "sv", "no", "fi"}  # thousands, too
 _UNSPACED = {"zh", "ja", "ko", "th"}  # a number may touch its neighbours
-_DIGITS_MAX = 15  # beyond, a number is read digit by digit, as one that begins with 0 is
+_DIGITS_MAX = 15  # beyond, a number is read digit by digit, as one with a leading 0 is
 _SOFT_HYPHEN = "\u00ad"
 
 
 def spell(text: str, language: str) -> str:
     """`text` with its numbers in `language`'s words: integers, decimals, thousands with separators.
 
-    Digits that touch letters ("mp3", "1st") stay, and so does everything where the language is not known.
-    Of dates, times, versions and the like each number is said by itself.
+    Digits that touch letters ("mp3", "1st") stay, and so does everything if the language is not known. In
+    dates, times, versions and the like each number is spelled by itself.
     """
     speller = _speller(language.partition("-")[0].lower())
     return speller.spell(text) if speller else text

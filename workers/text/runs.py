@@ -1,21 +1,21 @@
-"""Runs of digits, dotted letters and repeated characters, broken where they go on for too long."""
+"""Long runs of digits, dotted letters and repeated characters, broken into groups."""
 
 import re
 
 from db.writing_scripts import is_native
 from workers.text.loads import NEVER_SPOKEN
 
-_DIGITS_MAX = 14  # beyond, most languages' rules know no name for the number
+_DIGITS_MAX = 14  # beyond, most languages' rules have no name for the number
 _DIGITS_GROUP = 3
-_DECIMALS_MAX = 20  # behind a point: said one by one
+_DECIMALS_MAX = 20  # behind a point: spoken one by one
 _DIGITS_RUN = re.compile(rf"(?<=(\d[.,٫]))?(\d{{{_DIGITS_MAX + 1},}})")
 _CHAIN_DIGITS_MAX = 20  # of 1,234,567 or 192.168.0.1 or 2024-11-30T12:00
 _CHAIN_DIGITS_PART = 12
 _CHAIN = re.compile(r"\d+(?:[.,'’٫٬:/\u00a0\u202f-]\d+){3,}")
-_THOUSANDS = re.compile(r"\d{1,3}(?:[ \u00a0\u202f]\d{3}){5,}")  # one number, where spaces part thousands
+_THOUSANDS = re.compile(r"\d{1,3}(?:[ \u00a0\u202f]\d{3}){5,}")  # one number, if spaces separate thousands
 _PART = re.compile(r"\d+\D?")
 
-_LETTER = r"(?:[^\W\d_]|[^\x00-\x7f\s\w])"  # a mark by itself passes for a letter
+_LETTER = r"(?:[^\W\d_]|[^\x00-\x7f\s\w])"  # a mark by itself counts as a letter
 _LINK = r"[^\w,;:،؛]"  # a comma ends the chain by itself
 _DOTTED = re.compile(rf"(?<![^\W\d_]){_LETTER}(?:{_LINK}{{0,3}}\.{_LINK}{{0,3}}{_LETTER}(?![^\W\d_])){{3,}}")
 _DOTTED_MAX, _DOTTED_GROUP = 8, 6  # letters of the voice's own script: U.S.A., N.A.A.C.P.
@@ -23,11 +23,11 @@ _DOTTED_FOREIGN_MAX, _DOTTED_FOREIGN_GROUP = 3, 2  # engines read a.b.c of other
 
 _DOTTED_PART = re.compile(rf"{_LETTER}{_LINK}*")
 
-_LETTERS_REPEATED = re.compile(r"([^\W\d_\u3040-\u30ff\u4e00-\u9fff])\1{12,}")  # Han and kana go on unharmed
+_LETTERS_REPEATED = re.compile(r"([^\W\d_\u3040-\u30ff\u4e00-\u9fff])\1{12,}")  # Han and kana do no harm
 _SYMBOLS = re.compile(r"[^\w\s]{11,}")
 _LETTERS_REPEATED_MAX = 12
 _SYMBOLS_REPEATED_MAX = 10
-_RULE_MAX = 250  # characters of a line that only parts others
+_RULE_MAX = 250  # characters of a line that only separates others
 
 
 def break_digits(text: str) -> str:
@@ -63,7 +63,7 @@ def _in_parts(numbers: str, gap: str) -> str:
 
 
 def break_dotted_letters(text: str, language: str) -> str:
-    """Long chains of single letters with dots (a.b.c.d) in groups that are said by themselves."""
+    """Long chains of single letters with dots (a.b.c.d) in groups that are spoken by themselves."""
 
     def grouped(found: re.Match[str]) -> str:
         native = all(is_native(letter, language) for letter in found[0] if letter.isalpha())
@@ -86,7 +86,7 @@ def _apart(part: str) -> str:
 
 
 def break_repeats(text: str) -> str:
-    """Long runs of one letter or one spoken symbol in groups, but for lines that only part others."""
+    """Long runs of one letter or one spoken symbol in groups, except in lines that only separate others."""
     return _SYMBOLS.sub(_symbols, _LETTERS_REPEATED.sub(_letters, text))
 
 
@@ -95,7 +95,7 @@ def _letters(found: re.Match[str]) -> str:
 
 
 def _symbols(found: re.Match[str]) -> str:
-    """Engines say a symbol three times and pass over the rest, until a clause ends."""
+    """Engines say a symbol three times and skip the rest, until a clause ends."""
     run = found[0]
     spoken = set(run) - NEVER_SPOKEN
     if len(spoken) != 1 or run.count(spoken.pop()) <= _SYMBOLS_REPEATED_MAX or _is_rule(found):
@@ -108,7 +108,7 @@ def _in_tens(run: str, most: int) -> str:
 
 
 def _is_rule(found: re.Match[str]) -> bool:
-    """Whether the run's line, one of several, begins or ends with its symbol: it parts the others."""
+    """Whether the run's line, one of several, begins or ends with its symbol: it separates the others."""
     text, start, end = found.string, found.start(), found.end()
     begin = text.rfind("\n", max(0, start - _RULE_MAX), start) + 1
     until = text.find("\n", end, end + _RULE_MAX)

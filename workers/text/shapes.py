@@ -1,4 +1,4 @@
-"""Text without the shapes that break engines: each goes on only as far as an engine can read it."""
+"""Text without the patterns that break engines: each is limited to a length that an engine can read."""
 
 from workers.text.characters import cleaned, readable
 from workers.text.clauses import break_clauses
@@ -11,12 +11,12 @@ from workers.text.words import break_words
 def prepare(text: str, language: str, *, broken_up: bool = True) -> str:
     """`text` as an engine may see it, to be read in `language` (BCP-47).
 
-    Text of ordinary words, numbers and sentences comes back unchanged. Where a shape goes on beyond what a
-    person would read in one breath (dotted letters, digits, one character, a word, a clause), spaces,
-    commas and line ends are put in. Nothing that would be spoken is left out. Linear in the text's length.
+    Text of ordinary words, numbers and sentences comes back unchanged. Where a pattern is longer than what a
+    person would read in one breath (dotted letters, digits, one character, a word, a clause), spaces, commas
+    and line ends are inserted. Nothing that would be spoken is left out. Linear in the text's length.
 
-    `broken_up`: for engines with bounds on words and clauses (espeak). Others have a text without control
-    characters and heaps of signs that are never spoken, and nothing is put into it.
+    `broken_up`: for engines with limits on words and clauses (espeak). For others the text only loses control
+    characters and long runs of signs that are never spoken, and nothing is inserted.
     """
     if not broken_up:
         return cleaned(text)

@@ -1,4 +1,4 @@
-"""Long text in pieces an engine can speak: whole sentences where they fit, else clauses, words, letters."""
+"""Long text in pieces an engine can speak: whole sentences if they fit, else clauses, words, letters."""
 
 import re
 import unicodedata
@@ -11,10 +11,11 @@ _ZERO_WIDTH_JOINER = "\u200d"
 
 
 def split(text: str, *, language: str, fits: Fits) -> list[str]:
-    """`text` in order, in as few pieces as `fits` allows; nothing but white space between them is lost.
+    """`text` in order, in as few pieces as `fits` allows; only white space between them is lost.
 
-    No piece is empty. A piece that does not fit is a single letter (with what combines with it). `fits` is
-    asked about growing text, so it should be cheap, and what it refuses it must refuse when more is added.
+    No piece is empty. A piece that does not fit is a single letter (with its combining marks). `fits` is
+    called with growing text, so it should be cheap, and what it refuses it must also refuse when more is
+    added.
     """
 
     def in_sentences(part: str) -> Sequence[str]:
@@ -24,7 +25,7 @@ def split(text: str, *, language: str, fits: Fits) -> list[str]:
 
 
 def _pieces(text: str, cuts: Sequence[Callable[[str], Sequence[str]]], fits: Fits) -> Iterator[str]:
-    """Greedy: as many parts of the coarsest cut as fit; a part too long by itself is cut more finely."""
+    """Greedy: as many parts of the coarsest cut as fit; a part that is too long is cut more finely."""
     text = text.strip()
     if not text:
         return
@@ -44,12 +45,12 @@ def _pieces(text: str, cuts: Sequence[Callable[[str], Sequence[str]]], fits: Fit
 
 
 def sentences(text: str, language: str) -> Sequence[str]:
-    """The sentences of `text` with the space behind them; each says something, but for one alone."""
+    """The sentences of `text` with the space behind them; each has something to say, unless it is alone."""
     from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] (it is compiled)
 
     found: list[str] = []
     for sentence in segment(language.partition("-")[0].lower(), text):
-        if found and not _says_something(sentence):  # "…", a line's end: the one before it has the voice
+        if found and not _says_something(sentence):  # "…", a line's end: it joins the sentence before it
             found[-1] += sentence
         else:
             found.append(sentence)

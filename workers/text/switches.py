@@ -1,8 +1,8 @@
-"""Signs after whose name a voice does not come back to its own language: what follows ends the clause."""
+"""Signs after whose name a voice does not return to its own language: the clause is ended after them."""
 
 import re
 
-# From espeak 1.52's lists: a name ends in another table of phonemes, and the clause is said, or lost, in it.
+# From espeak 1.52's lists: a name ends in another table of phonemes, which garbles or drops the clause.
 _SIGNS = {
     "af": "🤠",
     "da": "🙆",
@@ -23,7 +23,7 @@ _PATTERNS = {
 
 
 def end_switches(text: str, language: str) -> str:
-    """A comma and a line's end after such a sign, if anything follows in its line."""
+    """Insert a comma and a line end after such a sign, if anything follows in its line."""
     if text.isascii():
         return text
     pattern = _PATTERNS.get(language) or _PATTERNS.get(language.partition("-")[0])

@@ -19,11 +19,11 @@ _FOLLOWING = frozenset(
 )
 _FULL, _PIECE = 1.01, 0.5  # a word at its limit may have some letters of two bytes
 _SYMBOLS_MAX = 10
-_CLUSTER_MAX = 0.9  # a letter with more marks than that is cut all the same
+_CLUSTER_MAX = 0.9  # a letter with more marks than that is cut anyway
 
 
 def break_words(text: str, language: str) -> str:
-    """Spaces in words that are too long for an engine of this language, every half of what it can hold."""
+    """Insert spaces in words that are too long for an engine of this language, every half of its limit."""
     table = loads(language)
     return _LONG.sub(lambda found: _broken(found[0], table), text)
 
@@ -35,7 +35,7 @@ def _broken(token: str, table: Loads) -> str:
 
 
 def _runs(token: str) -> Iterator[str]:
-    """Letters with what belongs to them, digits, and all else, each as far as it goes."""
+    """Letters with what belongs to them, digits, and everything else, each run as long as possible."""
     other = ""
     for found in _KINDS.finditer(token):
         run = found[0]
@@ -53,7 +53,7 @@ def _runs(token: str) -> Iterator[str]:
 def _cut(run: str, table: Loads) -> str:
     if run.isascii() and not run.isalnum() and sum(sign not in QUIET for sign in run) <= _SYMBOLS_MAX:
         return run  # a table's separator: bytes that are no word
-    # One character again and again is in groups by now, or a line that parts others.
+    # Repeated characters are in groups by now, or a separator line.
     if run.isdigit() or len(set(run)) == 1 or sum(table[character].word for character in run) <= _FULL:
         return run
     pieces, start, load = list[str](), 0, 0.0
@@ -66,7 +66,7 @@ def _cut(run: str, table: Loads) -> str:
 
 
 def may_cut(text: str, at: int, start: int) -> bool:
-    """Whether `text[at]` begins something a reader sees as one sign; `text[start]` is known to."""
+    """Whether `text[at]` begins something that a reader sees as one sign; `text[start]` is known to."""
     before, here = text[at - 1], text[at]
     if before == "\u200d" or before in _LEADING_VOWELS or here in _FOLLOWING:
         return False
@@ -76,7 +76,7 @@ def may_cut(text: str, at: int, start: int) -> bool:
 
 
 def _parts_a_flag(text: str, at: int, start: int) -> bool:
-    """Flags are pairs of regional letters. Looks back no further than the piece: the time is linear."""
+    """Flags are pairs of regional letters. Searches back no further than the piece: the time is linear."""
     letters = 0
     while letters < at - start and "\U0001f1e6" <= text[at - 1 - letters] <= "\U0001f1ff":
         letters += 1

@@ -1,1 +1,1 @@
-"""XTTS v2 as an inference library: torch and coqui-tts alone, no record, no queue, no HTTP."""
+"""XTTS v2 as an inference library: torch and coqui-tts only; no database, no queue, no HTTP."""

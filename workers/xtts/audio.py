@@ -1,7 +1,7 @@
-"""What coqui-tts wants of torchaudio: the real one where it loads, else stand-ins for the few parts it uses.
+"""What coqui-tts needs of torchaudio: the real one if it loads, else stand-ins for the few parts it uses.
 
-PyPI's torchaudio and torchcodec do not load beside a torch without CUDA. XTTS needs of them no more than a
-mel spectrogram, a resampler and a reader of files.
+PyPI's torchaudio and torchcodec do not load beside a torch without CUDA. XTTS only needs a mel spectrogram, a
+resampler and a reader of files from them.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def install() -> bool:
-    """To be called before `TTS` is imported. True where stand-ins took the real ones' place."""
+    """To be called before `TTS` is imported. True if stand-ins replaced the real modules."""
     replaced = False
     for name, stand_in in (("torchaudio", _torchaudio), ("torchcodec", _torchcodec)):
         if not _loads(name):
@@ -31,7 +31,7 @@ def install() -> bool:
 def _loads(name: str) -> bool:
     try:
         importlib.import_module(name)
-    except (ImportError, OSError, RuntimeError):  # absent; a library it needs is; no FFmpeg
+    except (ImportError, OSError, RuntimeError):  # absent; a library it needs is absent; no FFmpeg
         return False
     return True
 
@@ -60,7 +60,7 @@ def _module(name: str) -> ModuleType:
 
 
 class MelSpectrogram(torch.nn.Module):
-    """torchaudio's, of the arguments XTTS gives; its buffers have the same names, for the state dict."""
+    """torchaudio's, for the arguments XTTS passes; its buffers have the same names, for the state dict."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class _Bank(torch.nn.Module):
 
 
 def resample(wave: Tensor, orig_freq: int, new_freq: int) -> Tensor:
-    """[…, samples] at another rate."""
+    """`wave` […, samples] at another rate."""
     if orig_freq == new_freq:
         return wave
     import soxr

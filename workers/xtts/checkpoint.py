@@ -1,4 +1,4 @@
-"""A folder of XTTS v2 weights that are random: the real shapes and files, for tests and benchmarks."""
+"""Makes a folder of random XTTS v2 weights: the real shapes and files, for tests and benchmarks."""
 
 import warnings
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LETTERS = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The shape of the autoregressive part. The vocoder's is always the real one but for its input."""
+    """The shape of the autoregressive part. The vocoder's is always the real one, except for its input."""
 
     layers: int
     width: int
@@ -41,7 +41,7 @@ def make(folder: Path, size: Size, *, stops: bool, seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _vocabulary(folder / "vocab.json")
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), torch.no_grad():
-        warnings.simplefilter("ignore")  # deprecations of the library's own making
+        warnings.simplefilter("ignore")  # deprecations inside the library
         torch.manual_seed(seed)
         model = _model(folder, size)
         _enliven(model.gpt, stops=stops)
@@ -85,12 +85,12 @@ def _model(folder: Path, size: Size) -> Any:
 
 
 def _enliven(gpt: Any, *, stops: bool) -> None:
-    """Wider than untrained layers are: those would say the same whatever the text."""
+    """Spread wider than untrained layers: those would give the same output for every text."""
     for table in (gpt.mel_embedding, gpt.text_embedding, gpt.mel_pos_embedding.emb):
         table.weight.normal_(0, 0.5)
     for block in gpt.gpt.h:
         for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj):
-            gain = 2 if layer is block.attn.c_attn else 1  # attention that chooses
+            gain = 2 if layer is block.attn.c_attn else 1  # attention that discriminates
             layer.weight.normal_(0, gain / layer.weight.shape[0] ** 0.5)
     gpt.mel_head.weight.normal_(0, 1.6 / gpt.model_dim**0.5)
     if stops:

@@ -1,7 +1,7 @@
 """Many rows in one decoding loop: they join while others run, step together, and leave when they stop.
 
-Living rows always have the first places of every tensor; who leaves is replaced by the last. A step changes
-tensors that lie where they are for good, and looks at nothing else: so it can be a CUDA graph.
+Living rows always have the first places of every tensor; a row that leaves is replaced by the last. A step
+changes tensors at fixed addresses and reads nothing else, so it can be a CUDA graph.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Row:
     tokens: list[int] = field(default_factory=list[int])
     ended: bool = False
     place: int = -1
-    slots: int = 0  # of the cache, taken
+    slots: int = 0  # used in the cache
 
     @property
     def over(self) -> bool:
@@ -38,11 +38,11 @@ class Row:
 
 
 class _State:
-    """What a step reads and changes. [rows, …]"""
+    """The tensors that a step reads and changes. [rows, …]"""
 
     def __init__(self, gpt: Gpt, rows: int) -> None:
         steps, tokens, device = gpt.audio_tokens_max, len(gpt.audio_embedding), gpt.device
-        self.alive = torch.zeros(rows, dtype=torch.long, device=device)  # 1, or 0: nobody has the place
+        self.alive = torch.zeros(rows, dtype=torch.long, device=device)  # 1; or 0: the place is free
         self.token = torch.zeros_like(self.alive)
         self.step = torch.zeros_like(self.alive)
         self.slots = torch.zeros_like(self.alive)
@@ -61,7 +61,7 @@ class Decoder:
         self.rows: list[Row] = []
         self._how = how
         self._slots = 32 + gpt.text_tokens_max + 2 + gpt.audio_tokens_max
-        self._slots += -self._slots % 16  # kernels like it aligned
+        self._slots += -self._slots % 16  # kernels prefer it aligned
         self._cache = new_cache(gpt, rows_max, self._slots)
         self._state = _State(gpt, rows_max)
         self._places = torch.arange(rows_max, device=gpt.device)
@@ -71,12 +71,12 @@ class Decoder:
 
     @property
     def room(self) -> int:
-        """Rows that may join."""
+        """The number of rows that may join."""
         return self.rows_max - len(self.rows)
 
     @torch.inference_mode()
     def join(self, rows: Sequence[Row]) -> None:
-        """Let rows take part from the next step on."""
+        """Include the rows from the next step on."""
         first = len(self.rows)
         places = slice(first, first + len(rows))
         assert places.stop <= self.rows_max
@@ -96,7 +96,7 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self) -> None:
-        """One more token for every row. Those that are `over` are to leave before the next."""
+        """Decode one more token for every row. Rows that are `over` must leave before the next."""
         count, span = len(self.rows), 1 + max(row.slots for row in self.rows)
         if self._graphs:
             self._graphs.run(count, span)
@@ -114,7 +114,7 @@ class Decoder:
 
     @torch.inference_mode()
     def leave(self, row: Row) -> None:
-        """Give the row's place up, at its end or before."""
+        """Free the row's place, at its end or before."""
         last = self.rows.pop()
         self._state.alive[last.place] = 0
         for tensor in (self._state.token, self._state.step, self._state.slots):
@@ -124,7 +124,7 @@ class Decoder:
             self.rows[row.place] = last
 
     def _move(self, row: Row, place: int) -> None:
-        """Takes a place whose row left."""
+        """Move the row to a place whose row has left."""
         state, old = self._state, row.place
         self._cache[:, :, place, :, : row.slots] = self._cache[:, :, old, :, : row.slots]
         state.latents[place, : len(row.tokens)] = state.latents[old, : len(row.tokens)]
@@ -135,7 +135,7 @@ class Decoder:
         row.place = place
 
     def _run(self, count: int, span: int) -> None:
-        """The step itself, on tensors alone. Empty places among the first `count` come out as they were."""
+        """The step itself, on tensors only. Free places among the first `count` stay unchanged."""
         gpt, state, places = self.gpt, self._state, self._places[:count]
         token, step, slots = state.token[:count], state.step[:count], state.slots[:count]
 

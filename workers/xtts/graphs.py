@@ -6,18 +6,18 @@ from typing import Protocol
 import torch
 
 ROWS = (1, 2, 4, 8, 16, 32)
-SPANS = (256, 512, 768)  # and all of them
+SPANS = (256, 512, 768)  # and the whole cache
 Work = Callable[[], None]
 
 
 class Capture(Protocol):
-    """Runs work once and gives a replay of it: the same operations on the same tensors, without Python."""
+    """Runs work once and returns a replay of it: the same operations on the same tensors, without Python."""
 
     def __call__(self, work: Work) -> Work: ...
 
 
 class Graphs:
-    """Replays `run(rows, span)`, which must change nothing but tensors that stay where they are."""
+    """Replays `run(rows, span)`, which may change only tensors at fixed addresses."""
 
     def __init__(self, run: Callable[[int, int], None], rows_max: int, slots: int, capture: Capture) -> None:
         self._rows = [*(rows for rows in ROWS if rows < rows_max), rows_max]
@@ -44,7 +44,7 @@ class CudaCapture:
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(2):  # kernels are chosen, workspaces made
+            for _ in range(2):  # choose kernels, allocate workspaces
                 work()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()

@@ -13,7 +13,7 @@ _SLOPE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """A convolution with its weight norm worked out."""
+    """A convolution with its weight norm applied."""
 
     weight: Tensor
     bias: Tensor | None
@@ -25,13 +25,13 @@ class Conv:
 
     @property
     def half(self) -> int:
-        """Values at either side that one value depends on."""
+        """The number of values on either side that one value depends on."""
         return self.dilation * (self.weight.shape[-1] - 1) // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One upsampling, the speaker's part in it, and the residual blocks whose mean follows."""
+    """One upsampling, the speaker's contribution to it, and the residual blocks, whose mean follows."""
 
     weight: Tensor
     bias: Tensor
@@ -52,7 +52,7 @@ class Generator:
 
 
 def generator_of(net: Any, *, device: torch.device) -> Generator:
-    """Of upstream's module, in fp32 at `device`; the module stays as it is."""
+    """The generator of upstream's module, in fp32 on `device`; the module stays as it is."""
 
     def at(tensor: Tensor | None) -> Any:
         return None if tensor is None else tensor.detach().to(device=device, dtype=torch.float32)
@@ -76,7 +76,8 @@ def generator_of(net: Any, *, device: torch.device) -> Generator:
 def forward(net: Generator, x: Tensor, embedding: Tensor, ends: Tensor | None = None) -> Tensor:
     """Samples [rows, frames * 256] of frames [rows, width, frames].
 
-    `ends` [rows]: after so many frames a row is over; it then comes out as it would alone.
+    `ends` [rows]: the number of frames after which a row is over; its output then equals that of the row
+    alone.
     """
     x = _until(ends, net.first(x) + net.speaker(embedding))
     for stage in net.stages:
@@ -92,7 +93,7 @@ def forward(net: Generator, x: Tensor, embedding: Tensor, ends: Tensor | None = 
 
 
 def reach(net: Generator) -> int:
-    """How many frames away, at most, a frame still matters to a sample."""
+    """The maximum distance, in frames, at which a frame still affects a sample."""
     frames, samples = float(net.first.half), 1
     for stage in net.stages:
         frames += math.ceil(stage.weight.shape[-1] / stage.stride) / samples

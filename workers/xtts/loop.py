@@ -1,6 +1,6 @@
-"""The loop that speaks: one thread decodes, one makes sound; texts come, run side by side and go.
+"""The XTTS loop: one thread decodes, one makes sound; texts arrive, run side by side and leave.
 
-decode: closed texts' rows leave → waiting pieces join → one step → what has sound to make goes on
+decode: closed texts' rows leave → waiting pieces join → one step → latents ready for the vocoder go on
 sound: takes all that waits, at most `SOUND_TOGETHER` parts → waves → PCM → each to its text
 """
 
@@ -21,11 +21,11 @@ from workers.xtts.vocode import Part, Vocoder
 from workers.xtts.weights import Speaker
 
 SAMPLE_RATE_HZ = 24_000
-SOUND_TOGETHER = 16  # parts a batch of the vocoder
-JOIN_TOGETHER = 8  # rows whose texts are read at once, while the others wait
-AHEAD_BYTES_MAX = 16 << 20  # a text whose reader is so far behind gets no new rows
-_FIRST_LATENTS, _MOST_LATENTS = 8, 64  # of a live row, sounded at once: soon at first, then seldom
-_FADE = 120  # samples, 5 ms: an end that is cut must not click
+SOUND_TOGETHER = 16  # parts per batch of the vocoder
+JOIN_TOGETHER = 8  # rows whose texts are prefilled at once, while the others wait
+AHEAD_BYTES_MAX = 16 << 20  # a text whose reader is this far behind gets no new rows
+_FIRST_LATENTS, _MOST_LATENTS = 8, 64  # of a live row, per vocoder call: early at first, then rarely
+_FADE = 120  # samples, 5 ms: a cut end must not click
 _LOST = (torch.AcceleratorError, torch.OutOfMemoryError)
 
 Report = Callable[[str, dict[str, object]], None]
@@ -55,7 +55,7 @@ class _Sound:
 
 
 class Loop:
-    """Speaks scripts. `tries`: how often a piece may run into its cap before it is taken as it is."""
+    """Speaks scripts. `tries`: how often a piece may reach its cap before the result is accepted anyway."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Loop:
         self._sounds: queue.SimpleQueue[_Sound | None] = queue.SimpleQueue()
         self._closing = False
         self._lost: Lost | None = None
-        self._lock = threading.Lock()  # of nothing but coming and closing
+        self._lock = threading.Lock()  # guards only arrival and closing
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
             for name, target in (("decode", self._decode), ("sound", self._sound))
@@ -87,7 +87,7 @@ class Loop:
             thread.start()
 
     def speak(self, script: Script) -> None:
-        """Have it spoken, beside what runs; to be read by whoever iterates it."""
+        """Start speaking `script` beside those that run; its iteration yields the audio."""
         with self._lock:
             if self._closing or self._lost:
                 script.fail(self._lost or Broken("closed"))
@@ -95,8 +95,8 @@ class Loop:
                 self._come.put(script)
 
     def close(self) -> None:
-        """Stop everything; idempotent. Waits for the step and the sound under way: to end the process while
-        a thread is inside torch would be a crash.
+        """Stop everything; idempotent. Waits for the step and the sound under way: ending the process while a
+        thread is inside torch would crash it.
         """
         with self._lock:
             self._closing = True
@@ -128,13 +128,13 @@ class Loop:
         if self._lines:
             self._decoder.step()
             for line in list(self._lines):
-                self._look(line)
+                self._advance(line)
 
     def _welcome(self) -> None:
-        """Take what came; wait where there is nothing else to do."""
+        """Take the scripts that arrived; wait if there is nothing else to do."""
         idle = not self._lines and not self._able()
         while True:
-            try:  # a text that is there and not able has a reader far behind
+            try:  # a text that is there but not able has a reader far behind
                 script = self._come.get(block=idle, timeout=0.02 if self._scripts else None)
             except queue.Empty:
                 return
@@ -150,8 +150,8 @@ class Loop:
             self._lines += lines
 
     def _chosen(self, most: int) -> Generator[tuple[Script, int, int]]:
-        """(text, piece, try) to join: of the account with the fewest rows, of its texts the one with the
-        fewest, the oldest of those.
+        """(text, piece, try) to join: of the account with the fewest rows, its text with the fewest; of
+        those, the oldest.
         """
         rows = Counter(line.script.owner for line in self._lines)
         for _ in range(most):
@@ -178,8 +178,8 @@ class Loop:
             self._voices[name] = voice_of(self._decoder.gpt, speaker.latents, speaker.embedding)
         return self._voices[name]
 
-    def _look(self, line: _Line) -> None:
-        """After a step: pass sound on, where there is enough; end what is over."""
+    def _advance(self, line: _Line) -> None:
+        """After a step: pass sound on if there is enough; end the row if it is over."""
         row, script = line.row, line.script
         if not row.over:
             if script.live:
@@ -193,7 +193,7 @@ class Loop:
         self._end(line)
 
     def _may_try_again(self, line: _Line) -> bool:
-        """A row at its cap has most likely lost the text."""
+        """A row at its cap has most likely lost track of the text."""
         again = line.tries < self._tries and not line.sounded
         if self._tries > 1:
             self._report("xtts_runaway", {"tokens": len(line.row.tokens), "again": again})
@@ -221,7 +221,7 @@ class Loop:
         line.script.running -= 1
 
     def _break_off(self, error: Broken) -> None:
-        """Everything that runs or waits fails."""
+        """Fail everything that runs or waits."""
         with self._lock:
             while not self._come.empty():
                 if script := self._come.get():
@@ -236,7 +236,7 @@ class Loop:
         with self._lock:
             self._lost = self._lost or Lost(type(error).__name__)
         self._report("xtts_device_lost", {"error": type(error).__name__})
-        self._come.put(None)  # wakes the decoding thread, where it is not the one that says so
+        self._come.put(None)  # wakes the decoding thread, if the call came from the other one
 
     # The sounding thread
 
@@ -253,7 +253,7 @@ class Loop:
                         sound.script.fail(self._lost or Broken(type(error).__name__))
 
     def _taken(self) -> list[_Sound]:
-        """What waits, at least one; none: the end."""
+        """The waiting parts, at least one; empty: the end."""
         sounds: list[_Sound] = []
         most = SOUND_TOGETHER if self._vocoder.batched else 1
         while len(sounds) < most and not (sounds and self._sounds.empty()):
@@ -277,7 +277,7 @@ class Loop:
 
 
 def pcm(wave: torch.Tensor, *, last: bool = False) -> bytes:
-    """Signed 16-bit little-endian samples; the last of a row fade out."""
+    """Signed 16-bit little-endian samples; the last ones of a row fade out."""
     if last:
         fade = min(_FADE, len(wave))
         wave = torch.cat([wave[: len(wave) - fade], wave[len(wave) - fade :] * torch.linspace(1, 0, fade)])
@@ -289,6 +289,6 @@ def _own_stream(device: torch.device, *, priority: int) -> Generator[None]:
     if device.type != "cuda":
         yield
         return
-    torch.cuda.synchronize(device)  # what the loading thread did is there
+    torch.cuda.synchronize(device)  # the loading thread's work is complete
     with torch.cuda.stream(torch.cuda.Stream(device, priority=priority)):
         yield

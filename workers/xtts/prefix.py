@@ -1,4 +1,4 @@
-"""What comes before the audio: a voice's latents, computed once, then each row's text."""
+"""What precedes the audio: a voice's latents, computed once, then each row's text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,9 +38,10 @@ def voice_of(gpt: Gpt, latents: Tensor, embedding: Tensor) -> Voice:
 
 @torch.inference_mode()
 def add_texts(gpt: Gpt, cache: Tensor, texts: Sequence[Sequence[int]], voices: Sequence[Voice]) -> list[int]:
-    """Fill `cache` [layers, 2, rows, heads, slots, 64] with each row's voice and text; the slots each took.
+    """Fill `cache` [layers, 2, rows, heads, slots, 64] with each row's voice and text; returns the slots each
+    took.
 
-    Shorter texts are padded at their right: nothing before it sees the padding, and decoding overwrites it.
+    Shorter texts are padded on the right: nothing before it sees the padding, and decoding overwrites it.
     """
     before = voices[0].slots
     for row, voice in enumerate(voices):

@@ -1,4 +1,4 @@
-"""From logits to the next token: repetition penalty, temperature, top k, top p, one draw of the row's."""
+"""From logits to the next token: repetition penalty, temperature, top k, top p, one draw per row."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ GREEDY = Sampling(temperature=0.0)
 def pick(logits: Tensor, seen: Tensor, noise: Tensor, how: Sampling) -> Tensor:
     """A token [rows] for each row of `logits` [rows, tokens], in fp32.
 
-    `seen` [rows, tokens] are to be penalised; `noise` [rows, tokens] is exponential. No row looks at another.
+    `seen` [rows, tokens] are to be penalised; `noise` [rows, tokens] is exponential. Rows are independent.
     """
     penalty = how.repetition_penalty
     logits = torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
@@ -32,11 +32,11 @@ def pick(logits: Tensor, seen: Tensor, noise: Tensor, how: Sampling) -> Tensor:
     shares = best.softmax(-1)
     above = shares.cumsum(-1) - shares
     shares = shares.masked_fill(above >= how.top_p, 0.0)
-    drawn = (shares / noise.gather(-1, tokens)).argmax(-1, keepdim=True)  # the exponentials' race
+    drawn = (shares / noise.gather(-1, tokens)).argmax(-1, keepdim=True)  # the exponential race
     return tokens.gather(-1, drawn).squeeze(-1)
 
 
 def noise_of(seed: int, steps: int, tokens: int, device: torch.device) -> Tensor:
-    """A row's noise [steps, tokens]: the seed's alone, whoever shares the batch."""
+    """A row's noise [steps, tokens]: it depends only on the seed, not on the batch."""
     source = torch.Generator(device).manual_seed(seed)
     return torch.empty(steps, tokens, device=device).exponential_(generator=source)

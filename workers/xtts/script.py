@@ -1,4 +1,4 @@
-"""A text being spoken: its pieces in order, and the sound of them, from the loop's threads to one reader."""
+"""A text being spoken: its pieces in order, and their sound, from the loop's threads to one reader."""
 
 import threading
 from collections import deque
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class Broken(Exception):
-    """Speaking broke off; another attempt may succeed."""
+    """Speaking was interrupted; another attempt may succeed."""
 
 
 class Lost(Broken):
@@ -16,7 +16,7 @@ class Lost(Broken):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one row of the decoder speaks. `cap`: the most audio tokens it may take."""
+    """What one row of the decoder speaks. `cap`: the maximum number of audio tokens."""
 
     text: tuple[int, ...]
     cap: int
@@ -26,7 +26,7 @@ class Piece:
 class Script:
     """Iterate it for PCM (signed 16-bit little-endian mono, 24 kHz); the end means complete.
 
-    `live`: parts of a piece are given as they are made, so that a piece once begun cannot be tried anew.
+    `live`: parts of a piece are returned as they are made, so that a piece once begun cannot be retried.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Script:
         live: bool = False,
         owner: Hashable = None,
     ) -> None:
-        self.owner = owner  # whose texts share the rows with others'
+        self.owner = owner  # the account, for sharing the rows
         self.pieces = tuple(pieces)
         self.voice = voice
         self.speed = speed
@@ -57,17 +57,17 @@ class Script:
             yield pcm
 
     def close(self) -> None:
-        """Stop; harmless when over. Who iterates gets `Broken`."""
+        """Stop; harmless when over. The reader gets `Broken`."""
         self.fail(Broken("closed"))
 
     @property
     def dead(self) -> bool:
-        """Whether nobody wants to hear more."""
+        """Whether the reader has closed it."""
         return self._error is not None
 
     @property
     def ahead_bytes(self) -> int:
-        """Sound made and not yet read."""
+        """Bytes of sound made and not yet read."""
         return self._ahead_bytes
 
     def give(self, piece: int, pcm: bytes, *, last: bool) -> None:
@@ -79,7 +79,7 @@ class Script:
             self._change.notify_all()
 
     def fail(self, error: Broken) -> None:
-        """End it; the first reason counts."""
+        """End it; the first error counts."""
         with self._change:
             self._error = self._error or error
             self._change.notify_all()

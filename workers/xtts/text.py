@@ -1,4 +1,4 @@
-"""A text as XTTS can speak it: cleaned, in pieces short enough, each with the longest it may sound."""
+"""Prepares a text for XTTS: cleaned, in pieces short enough, each with a maximum length of its audio."""
 
 import hashlib
 import re
@@ -16,15 +16,15 @@ LANGUAGES = {
     "ru": "ru", "nl": "nl", "cs": "cs", "ar": "ar", "zh-CN": "zh", "hu": "hu", "ko": "ko", "ja": "ja",
     "hi": "hi",
 }  # fmt: skip
-# Read aloud as noise, or as words made up: upstream's issue 3516 and others.
+# Spoken as noise, or as invented words: upstream's issue 3516 and others.
 _QUOTES = str.maketrans("", "", '"“”„‟«»‹›「」『』《》〝〞')
 _ENDS = ".!?…。！？؟।。"
 _FULL_STOPS = {"zh": "。", "ja": "。", "hi": "।"}
-# Audio tokens: 21.5 a second. Who speaks slowly needs about two a letter, seven a Chinese character.
+# Audio tokens: 21.5 a second. A slow speaker needs about two a letter, seven a Chinese character.
 _CAP_AT_LEAST = 40
 _CAP_A_CHARACTER = {"zh": 9, "ja": 7, "ko": 6}
 _CAP_A_CHARACTER_ELSE = 3
-_SPELLED_HERE = {"hi", "zh"}  # the tokenizer's own speller knows no numbers of these
+_SPELLED_HERE = {"hi", "zh"}  # the tokenizer's own speller has no numbers for these
 _LONG_NUMBER = re.compile(r"\d{15,}")  # and fails at some of these
 _DIGIT = re.compile(r"\d")
 
@@ -34,7 +34,7 @@ class Unreadable(Exception):
 
 
 class Texts:
-    """Texts → pieces, with the model's own tokenizer. For any thread."""
+    """Texts → pieces, with the model's own tokenizer. Thread-safe."""
 
     def __init__(self, tokenizer: Any, *, text_tokens_max: int, audio_tokens_max: int) -> None:
         self._tokenizer = tokenizer
@@ -42,11 +42,12 @@ class Texts:
         self._audio_tokens_max = audio_tokens_max
 
     def languages(self) -> tuple[str, ...]:
-        """What the tokenizer can read here: Chinese and Japanese need a library each."""
+        """The languages the tokenizer can read here: Chinese and Japanese need a library each."""
         return tuple(tag for tag, language in LANGUAGES.items() if self._reads(language))
 
     def pieces(self, text: str, language: str, voice: str) -> list[Piece]:
-        """In order; none where there is nothing to say. The same text, language and voice: the same seeds.
+        """The pieces in order; none if there is nothing to say. The same text, language and voice give the
+        same seeds.
 
         Raises Unreadable.
         """
@@ -75,7 +76,7 @@ class Texts:
         part = finished(part, language).lower()
         try:
             return self._tokenizer.encode(part, lang=language)
-        except Exception:  # of whatever its rules for numbers stumble over
+        except Exception:  # whatever its rules for numbers fail at
             digits_apart = _DIGIT.sub(lambda digit: f" {spell(digit[0], language)} ", part)
         try:
             return self._tokenizer.encode(digits_apart, lang=language)
@@ -91,7 +92,7 @@ class Texts:
 
 
 def cleaned(text: str, language: str) -> str:
-    """Without quotes and what is no letter at all; numbers in words where the tokenizer would fail."""
+    """Without quotes and signs that are not letters; numbers in words where the tokenizer would fail."""
     text = "".join(c for c in text.translate(_QUOTES) if c.isspace() or unicodedata.category(c)[0] != "C")
     if language in _SPELLED_HERE:
         return spell(text, language)
@@ -99,7 +100,7 @@ def cleaned(text: str, language: str) -> str:
 
 
 def finished(part: str, language: str) -> str:
-    """With its white space plain, and punctuation at its end: without, the model goes on talking."""
+    """With plain white space, and punctuation at its end: without it, the model does not stop talking."""
     part = " ".join(part.split())
     if part.endswith(tuple(_ENDS)):
         return part

@@ -1,4 +1,4 @@
-"""The blocks of GPT-2 over a cache of keys and values that lies ready: one pass, for a prefix or a step."""
+"""The blocks of GPT-2 over a preallocated cache of keys and values: one pass, for a prefix or a step."""
 
 from collections.abc import Callable
 
@@ -12,20 +12,20 @@ Put = Callable[[Tensor, Tensor], None]  # (cache [rows, heads, slots, 64], new [
 
 
 def new_cache(gpt: Gpt, rows: int, slots: int) -> Tensor:
-    """[layers, 2, rows, heads, slots, 64], zeros: what is masked must still be finite."""
+    """[layers, 2, rows, heads, slots, 64], zeros: masked values must still be finite."""
     shape = (len(gpt.blocks), 2, rows, gpt.heads, slots, gpt.width // gpt.heads)
     if gpt.device.type == "cpu" and gpt.dtype == torch.float32:
         import numpy
 
-        return torch.from_numpy(numpy.zeros(shape, numpy.float32))  # memory comes when it is touched
+        return torch.from_numpy(numpy.zeros(shape, numpy.float32))  # pages are allocated when touched
     return torch.zeros(shape, device=gpt.device, dtype=gpt.dtype)
 
 
 def forward(gpt: Gpt, x: Tensor, cache: Tensor, put: Put, mask: Tensor) -> Tensor:
     """Latents [rows, tokens, width] of the embeddings `x`, of the same shape.
 
-    Each layer's new keys and values are `put` into its `cache` [2, rows, heads, slots, 64], whose first
-    slots, as many as `mask` [rows or 1, 1, tokens, slots] has, are then attended to.
+    Each layer's new keys and values are `put` into its `cache` [2, rows, heads, slots, 64]; attention then
+    covers its first slots, as many as `mask` [rows or 1, 1, tokens, slots] has.
     """
     rows, tokens, width = x.shape
     x = x.reshape(rows * tokens, width)

@@ -1,8 +1,8 @@
-"""From latents to sound, many rows at once and in parts, sample for sample as each row alone and whole.
+"""From latents to sound, many rows at once and in parts, sample for sample equal to each row alone and whole.
 
-A sample depends on frames no farther away than `CONTEXT` (256 samples each). So a part is made with that many
-frames more at either side, which are cut off again; and where rows of a batch differ in length, everything
-past a row's end is zeroed after every layer, as the padding of a convolution would be.
+A sample depends on frames no farther away than `CONTEXT` (256 samples each). A part is therefore made with
+that many more frames at either side, which are cut off again; and if rows of a batch differ in length,
+everything past a row's end is zeroed after every layer, as the padding of a convolution would be.
 """
 
 import math
@@ -15,14 +15,14 @@ from torch import Tensor
 
 from workers.xtts.hifigan import forward, generator_of
 
-CONTEXT = 16  # frames; `hifigan.reach` says how many are needed
+CONTEXT = 16  # frames; `hifigan.reach` computes how many are needed
 FRAME = 256  # samples of sound
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """Frames `start` to `stop` of a row's sound are wanted. `latents` [n, width]: the row's from `first` on,
-    all there are so far; where `stop` is the row's end, all there will be.
+    all there are so far; if `stop` is the row's end, all there will be.
     """
 
     latents: Tensor
@@ -34,7 +34,7 @@ class Part:
 
 
 class Vocoder:
-    """XTTS's vocoder. `batched`: whether rows together are quicker than each alone."""
+    """XTTS's vocoder. `batched`: whether rows together are faster than one by one."""
 
     def __init__(self, model: Any, *, device: torch.device, batched: bool) -> None:
         decoder = model.hifigan_decoder
@@ -48,13 +48,13 @@ class Vocoder:
         self.net = generator_of(decoder.waveform_decoder, device=device)
 
     def frames(self, latents: int, speed: float = 1.0) -> int:
-        """How many frames a whole row of so many latents has."""
+        """The number of frames of a whole row with that many latents."""
         for scale in self._scales(speed):
             latents = math.floor(latents * scale)
         return latents
 
     def ready(self, latents: int, speed: float = 1.0) -> int:
-        """How many frames of a row that goes on can be made of its first latents."""
+        """The number of frames that the first latents of an unfinished row determine."""
         if speed != 1.0:
             latents = math.floor((latents - 1) / speed) - 1
         return max(0, math.floor((latents - 1) * math.prod(self._stretch)) - CONTEXT)
@@ -86,7 +86,7 @@ class Vocoder:
         return [_cut(wave, part).cpu() for wave, part in zip(waves, parts, strict=True)]
 
     def _input(self, part: Part) -> Tensor:
-        """[width, frames]: the part's frames with their context, between the latents."""
+        """[width, frames]: the part's frames with their context, interpolated between the latents."""
         start = max(0, part.start - CONTEXT)
         total = self.frames(part.first + len(part.latents), part.speed)
         frames = torch.arange(start, min(total, part.stop + CONTEXT), device=part.latents.device)
@@ -115,7 +115,7 @@ def _cut(wave: Tensor, part: Part) -> Tensor:
 def _between(latents: Tensor, first: int, at: Tensor, scales: tuple[float, ...]) -> Tensor:
     """Values [len(at), width] at places `at` after linear interpolations by `scales`, one after the other.
 
-    The arithmetic of `F.interpolate`, in fp32 like there, without making what is not asked for.
+    The arithmetic of `F.interpolate`, also in fp32, without computing other places.
     """
     if not scales:
         return latents[at - first]

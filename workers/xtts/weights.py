@@ -14,7 +14,7 @@ FILES = ("config.json", "model.pth", "vocab.json", "speakers_xtts.pth")
 
 
 class NoWeights(Exception):
-    """The folder does not hold what is needed; the message names it."""
+    """The folder lacks a file or has the wrong version; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Gpt:
-    """The autoregressive part. Its blocks know no positions: those are in the embeddings alone."""
+    """The autoregressive part. Its blocks have no position encoding: positions are in the embeddings only."""
 
     blocks: tuple[Block, ...]
     last: Norm  # GPT-2's own
@@ -80,14 +80,14 @@ class Gpt:
 
     @property
     def step_bytes(self) -> int:
-        """Bytes of weights each decoding step reads."""
+        """Bytes of weights that each decoding step reads."""
         linears = [part for b in self.blocks for part in (b.qkv, b.attended, b.widen, b.narrow)]
         return sum(part.weight.nbytes + part.bias.nbytes for part in (*linears, self.head))
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A voice: 32 latents before the text, and an embedding for the vocoder."""
+    """A voice: 32 latents that precede the text, and an embedding for the vocoder."""
 
     latents: Tensor  # [1, 32, width]
     embedding: Tensor  # [1, 512, 1]
@@ -100,7 +100,7 @@ def load(folder: Path) -> Any:
         raise NoWeights(f"{folder}: no {', '.join(missing)}")
     audio.install()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations of the library's own making
+        warnings.simplefilter("ignore")  # deprecations inside the library
         from TTS.tts.configs.xtts_config import XttsConfig
         from TTS.tts.models.xtts import Xtts
 
@@ -120,7 +120,7 @@ def speakers_of(model: Any) -> dict[str, Speaker]:
 
 
 def gpt_of(model: Any, *, device: torch.device, dtype: torch.dtype) -> Gpt:
-    """The model's autoregressive part, at `device` in `dtype`; the same memory where nothing changes."""
+    """The model's autoregressive part, on `device` in `dtype`; shares memory where nothing changes."""
 
     def at(tensor: Tensor) -> Tensor:
         return tensor.detach().to(device=device, dtype=dtype)

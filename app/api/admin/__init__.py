@@ -1,23 +1,23 @@
-"""Row 34, under `/api/admin`: what the command line does, for administrators' credentials."""
+"""The admin API under `/api/admin`: the operations of the command line, for administrators' credentials."""
 
 from litestar.handlers import HTTPRouteHandler
 
-from app.api.admin.desk import AdminContext
+from app.api.admin.context import AdminContext
+from app.api.admin.credits import money_routes
 from app.api.admin.invites import invite_routes
 from app.api.admin.keys import key_routes
-from app.api.admin.money import money_routes
+from app.api.admin.operations import record_routes
 from app.api.admin.prices import price_routes
-from app.api.admin.record import record_routes
 from app.api.admin.users import user_routes
 
 
-def admin_routes(desk: AdminContext, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
-    """Every route of operators."""
+def admin_routes(context: AdminContext, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
+    """Every route of the admin API."""
     return [
-        *user_routes(desk, body_bytes_max),
-        *money_routes(desk, body_bytes_max),
-        *price_routes(desk, body_bytes_max),
-        *invite_routes(desk, body_bytes_max),
-        *key_routes(desk, body_bytes_max),
-        *record_routes(desk, body_bytes_max),
+        *user_routes(context, body_bytes_max),
+        *money_routes(context, body_bytes_max),
+        *price_routes(context, body_bytes_max),
+        *invite_routes(context, body_bytes_max),
+        *key_routes(context, body_bytes_max),
+        *record_routes(context, body_bytes_max),
     ]

@@ -1,4 +1,4 @@
-"""Operators: the price book."""
+"""Admin API: the price book."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from app.api.admin.desk import POST, READ, AdminContext, json_response, operation_of, operation_response
+from app.api.admin.context import POST, READ, AdminContext, json_response, operation_of, operation_response
 from app.domain.admin import prices
 from app.domain.admin.credits import micro
 from app.domain.admin.prices import NewPrice, Priced, PriceRow, Unit
@@ -18,7 +18,7 @@ from app.openapi.bodies import request_body
 
 
 class PriceBody(Struct, frozen=True, kw_only=True):
-    """POST /api/admin/prices: `price` in credits a unit; `*` is any kind or engine."""
+    """POST /api/admin/prices: `price` in credits per unit; `*` stands for any kind or engine."""
 
     kind: str
     unit: Unit
@@ -31,23 +31,23 @@ class PriceBody(Struct, frozen=True, kw_only=True):
 _PRICE = msgspec.json.Decoder(PriceBody)
 
 
-def price_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
-    """Prices shown, and set."""
-    return [_list_route(desk), _set_route(desk, bytes_max)]
+def price_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
+    """The routes that list and set prices."""
+    return [_list_route(context), _set_route(context, bytes_max)]
 
 
-def _list_route(desk: AdminContext) -> HTTPRouteHandler:
+def _list_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/prices", opt=READ)
     async def list_prices(
         limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
     ) -> Response[Page[PriceRow]]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(await prices.list_prices(connection, limit=limit, cursor=cursor))
 
     return list_prices
 
 
-def _set_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _set_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/prices", status_code=200, opt=POST, operation_class=request_body(PriceBody))
     async def set_price(request: AnyRequest) -> Response[Priced]:
         body = await read_json(request, _PRICE, bytes_max=bytes_max)
@@ -58,7 +58,7 @@ def _set_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
             amount=micro(body.price, field="price", zero=True),
             valid_from=body.valid_from,
         )
-        async with desk.connection() as connection:
+        async with context.connection() as connection:
             done = await prices.set_price(connection, operation_of(request, body.reason), wanted)
         return operation_response(done)
 

@@ -1,4 +1,4 @@
-"""Operators: accounts of people and of programs."""
+"""Admin API: accounts of people and of programs."""
 
 import secrets
 
@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.admin.desk import (
+from app.api.admin.context import (
     POST,
     READ,
     AdminContext,
@@ -31,7 +31,7 @@ _OPENED = "opened by an operator"
 
 
 class UserBody(Struct, frozen=True, kw_only=True):
-    """POST /api/admin/users. Without `password` one is made and shown."""
+    """POST /api/admin/users. Without `password` one is generated and returned."""
 
     email: str
     password: str | None = None
@@ -41,7 +41,7 @@ class UserBody(Struct, frozen=True, kw_only=True):
 
 
 class AccountBody(Struct, frozen=True, kw_only=True):
-    """POST /api/admin/accounts: a program's account. Amounts in credits."""
+    """POST /api/admin/accounts: an account for a program. Amounts are in credits."""
 
     name: str
     email: str | None = None
@@ -52,21 +52,21 @@ class AccountBody(Struct, frozen=True, kw_only=True):
 
 
 class UndoBody(Struct, frozen=True, kw_only=True):
-    """An act that `undo` takes back."""
+    """The body of an operation that `undo` reverses."""
 
     reason: str
     undo: bool = False
 
 
 class LimitBody(Struct, frozen=True, kw_only=True):
-    """POST …/limit. `monthly` credits; null: the plan's."""
+    """POST …/limit. `monthly`: the limit in credits; null: the plan's limit."""
 
     reason: str
     monthly: int | float | None
 
 
 class PlanBody(Struct, frozen=True, kw_only=True):
-    """POST …/plan, by name or tier."""
+    """POST …/plan: the plan by name or tier."""
 
     reason: str
     plan: str
@@ -77,33 +77,33 @@ _ACCOUNT = msgspec.json.Decoder(AccountBody)
 _UNDO = msgspec.json.Decoder(UndoBody)
 _LIMIT = msgspec.json.Decoder(LimitBody)
 _PLAN = msgspec.json.Decoder(PlanBody)
-_WHY = msgspec.json.Decoder(Reason)
+_REASON = msgspec.json.Decoder(Reason)
 
 
-def user_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
-    """Accounts listed, shown, opened; what they may use."""
+def user_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
+    """The routes that list, show and create accounts, and set what they may use."""
     return [
-        _list_route(desk),
-        _show_route(desk),
-        _create_route(desk, bytes_max),
-        _create_api_only_route(desk, bytes_max),
-        _suspend_route(desk, bytes_max),
-        _plan_route(desk, bytes_max),
-        _limit_route(desk, bytes_max),
-        _unlimited_route(desk, bytes_max),
-        _close_route(desk, bytes_max),
-        _reset_link_route(desk, bytes_max),
+        _list_route(context),
+        _show_route(context),
+        _create_route(context, bytes_max),
+        _create_api_only_route(context, bytes_max),
+        _suspend_route(context, bytes_max),
+        _plan_route(context, bytes_max),
+        _limit_route(context, bytes_max),
+        _unlimited_route(context, bytes_max),
+        _close_route(context, bytes_max),
+        _reset_link_route(context, bytes_max),
     ]
 
 
-def _list_route(desk: AdminContext) -> HTTPRouteHandler:
+def _list_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/users", opt=READ)
     async def list_users(
         type: FromQuery[str | None] = None,
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Response[Page[User]]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(
                 await users.list_users(connection, user_type=type, limit=limit, cursor=cursor)
             )
@@ -111,33 +111,33 @@ def _list_route(desk: AdminContext) -> HTTPRouteHandler:
     return list_users
 
 
-def _show_route(desk: AdminContext) -> HTTPRouteHandler:
+def _show_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/users/{account:str}", opt=READ)
     async def show_user(account: FromPath[str]) -> Response[User]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(await users.show_user(connection, account))
 
     return show_user
 
 
-def _create_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _create_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/users", opt=POST, operation_class=request_body(UserBody))
     async def create_user(request: AnyRequest) -> Response[Opened]:
         body = await read_json(request, _USER, bytes_max=bytes_max)
-        act = operation_of(request, body.reason)
+        operation = operation_of(request, body.reason)
         password = secrets.token_urlsafe(_PASSWORD_BYTES) if body.password is None else body.password
         check_password(password)
-        password_hash = await desk.passwords.hash(password)
-        async with desk.session() as session:
+        password_hash = await context.passwords.hash(password)
+        async with context.session() as session:
             opened = await users.create_user(
                 session,
-                act,
-                desk.keys,
+                operation,
+                context.keys,
                 email=body.email,
                 password_hash=password_hash,
                 name=body.name,
                 admin=body.admin,
-                keep_sealed=desk.keep_sealed,
+                keep_sealed=context.keep_sealed,
             )
         is_to_show = opened.code == "created" and body.password is None
         return operation_response(
@@ -147,28 +147,28 @@ def _create_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     return create_user
 
 
-def _create_api_only_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _create_api_only_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/accounts", opt=POST, operation_class=request_body(AccountBody))
     async def create_api_only(request: AnyRequest) -> Response[Opened]:
         body = await read_json(request, _ACCOUNT, bytes_max=bytes_max)
-        async with desk.session() as session:
+        async with context.session() as session:
             opened = await users.create_api_only(
                 session,
                 operation_of(request, body.reason),
-                desk.keys,
+                context.keys,
                 name=body.name,
                 email=body.email,
                 monthly=micro(body.monthly, field="monthly", zero=True),
                 extra=micro(body.extra, field="extra", zero=True),
                 unlimited=body.unlimited,
-                keep_sealed=desk.keep_sealed,
+                keep_sealed=context.keep_sealed,
             )
         return operation_response(opened, 201)
 
     return create_api_only
 
 
-def _suspend_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _suspend_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
         "/api/admin/users/{account:str}/suspend",
         status_code=200,
@@ -177,14 +177,14 @@ def _suspend_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     )
     async def suspend(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _UNDO, bytes_max=bytes_max)
-        async with desk.session() as session:
+        async with context.session() as session:
             done = await users.suspend(session, operation_of(request, body.reason), account, undo=body.undo)
         return operation_response(done)
 
     return suspend
 
 
-def _plan_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _plan_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
         "/api/admin/users/{account:str}/plan",
         status_code=200,
@@ -193,14 +193,14 @@ def _plan_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     )
     async def set_plan(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _PLAN, bytes_max=bytes_max)
-        async with desk.connection() as connection:
+        async with context.connection() as connection:
             done = await plans.set_plan(connection, operation_of(request, body.reason), account, body.plan)
         return operation_response(done)
 
     return set_plan
 
 
-def _limit_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _limit_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
         "/api/admin/accounts/{account:str}/limit",
         status_code=200,
@@ -210,14 +210,14 @@ def _limit_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     async def set_limit(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _LIMIT, bytes_max=bytes_max)
         monthly = None if body.monthly is None else micro(body.monthly, field="monthly", zero=True)
-        async with desk.connection() as connection:
+        async with context.connection() as connection:
             done = await plans.set_limit(connection, operation_of(request, body.reason), account, monthly)
         return operation_response(done)
 
     return set_limit
 
 
-def _unlimited_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _unlimited_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
         "/api/admin/accounts/{account:str}/unlimited",
         status_code=200,
@@ -226,15 +226,15 @@ def _unlimited_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     )
     async def set_unlimited(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
         body = await read_json(request, _UNDO, bytes_max=bytes_max)
-        async with desk.connection() as connection:
-            act = operation_of(request, body.reason)
-            done = await plans.set_unlimited(connection, act, account, undo=body.undo)
+        async with context.connection() as connection:
+            operation = operation_of(request, body.reason)
+            done = await plans.set_unlimited(connection, operation, account, undo=body.undo)
         return operation_response(done)
 
     return set_unlimited
 
 
-def _close_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _close_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post(
         "/api/admin/accounts/{account:str}/close",
         status_code=200,
@@ -242,23 +242,25 @@ def _close_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
         operation_class=request_body(Reason),
     )
     async def close(request: AnyRequest, account: FromPath[str]) -> Response[Changed]:
-        body = await read_json(request, _WHY, bytes_max=bytes_max)
-        async with desk.connection() as connection:
+        body = await read_json(request, _REASON, bytes_max=bytes_max)
+        async with context.connection() as connection:
             done = await plans.close(connection, operation_of(request, body.reason), account)
         return operation_response(done)
 
     return close
 
 
-def _reset_link_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _reset_link_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     path = "/api/admin/users/{account:str}/reset-link"
 
     @post(path, opt=POST, operation_class=request_body(Reason))
     async def create_reset_link(request: AnyRequest, account: FromPath[str]) -> Response[ResetLink]:
-        body = await read_json(request, _WHY, bytes_max=bytes_max)
-        act = operation_of(request, body.reason)
-        async with desk.connection() as connection:
-            made = await make_reset_link(connection, act, desk.keys, account, public_url=desk.public_url)
+        body = await read_json(request, _REASON, bytes_max=bytes_max)
+        operation = operation_of(request, body.reason)
+        async with context.connection() as connection:
+            made = await make_reset_link(
+                connection, operation, context.keys, account, public_url=context.public_url
+            )
         return operation_response(made, 201)
 
     return create_reset_link

@@ -1,4 +1,4 @@
-"""An account and its credits as they go over the wire, wherever they are shown."""
+"""Converts accounts, log-ins, storage and credits to their response schemas."""
 
 import msgspec
 from msgspec import UNSET
@@ -19,13 +19,13 @@ from db.types import Balance
 
 
 def user_view(user: User) -> UserView:
-    """An account, for its owner."""
+    """The account as its owner sees it."""
     view = msgspec.convert(user, UserView, from_attributes=True)
     return msgspec.structs.replace(view, email_verified=False) if user.verification_due else view
 
 
 def login_view(found: LoggedIn) -> LoginView:
-    """Fresh tokens, for who logged in."""
+    """The new tokens of a log-in."""
     return LoginView(
         token=found.token,
         expires_in=found.expires_in_s,
@@ -36,12 +36,12 @@ def login_view(found: LoggedIn) -> LoginView:
 
 
 def storage_view(kept: Stored) -> StorageView:
-    """What an account keeps."""
+    """What an account stores, and its limit, in bytes."""
     return StorageView(stored_bytes=kept.stored_bytes, limit_bytes=kept.limit_bytes)
 
 
 def credits_view(balance: Balance) -> Credits:
-    """An API-only account's monthly and extra credits are shown as such, and not twice."""
+    """Credits by kind. For an API-only account, `api` holds its credits, and `free` and `paid` are zero."""
     is_api_only = balance.kind == "api_only"
     free, paid, monthly = credits(balance.free), credits(balance.paid), credits(balance.monthly)
     total = spendable(balance)

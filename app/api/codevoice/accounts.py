@@ -1,4 +1,4 @@
-"""Sign up, log in, renew, log out, and who am I."""
+"""The routes under /api/auth that register, log in, refresh tokens, log out and show the account."""
 
 from typing import TypeVar
 
@@ -23,13 +23,13 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def auth_routes(
-    accounts: Accounts, gate: RateLimitGuard, storage: StorageQuotas, *, body_bytes_max: int
+    accounts: Accounts, rate_limit: RateLimitGuard, storage: StorageQuotas, *, body_bytes_max: int
 ) -> list[HTTPRouteHandler]:
-    """Rows 9 to 11."""
+    """The routes to register, log in, refresh and log out, and `GET /api/auth/me`."""
     return [
         _register_route(accounts, body_bytes_max),
-        _login_route(accounts, gate, body_bytes_max),
-        _refresh_route(accounts, gate, body_bytes_max),
+        _login_route(accounts, rate_limit, body_bytes_max),
+        _refresh_route(accounts, rate_limit, body_bytes_max),
         _logout_route(accounts),
         _logout_everywhere_route(accounts),
         _me_route(accounts, storage),
@@ -42,31 +42,31 @@ def _register_route(accounts: Accounts, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/auth/register", opt=opt, operation_class=request_body(RegisterBody))
     async def register(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _REGISTER, bytes_max=bytes_max)
-        return _fresh(await accounts.register(body.email, body.password, body.name, body.invite))
+        return _login_response(await accounts.register(body.email, body.password, body.name, body.invite))
 
     return register
 
 
-def _login_route(accounts: Accounts, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
+def _login_route(accounts: Accounts, rate_limit: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "login"}
 
     @post("/api/auth/login", status_code=200, opt=opt, operation_class=request_body(LoginBody))
     async def login(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _LOGIN, bytes_max=bytes_max)
-        async with gate.guess(request.scope, body.email):
-            return _fresh(await accounts.login(body.email, body.password))
+        async with rate_limit.guess(request.scope, body.email):
+            return _login_response(await accounts.login(body.email, body.password))
 
     return login
 
 
-def _refresh_route(accounts: Accounts, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
+def _refresh_route(accounts: Accounts, rate_limit: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "login"}
 
     @post("/api/auth/refresh", status_code=200, opt=opt, operation_class=request_body(RefreshBody))
     async def refresh(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _REFRESH, bytes_max=bytes_max)
-        async with gate.guess(request.scope):
-            return _fresh(await accounts.refresh(body.refresh_token))
+        async with rate_limit.guess(request.scope):
+            return _login_response(await accounts.refresh(body.refresh_token))
 
     return refresh
 
@@ -99,5 +99,5 @@ def _me_route(accounts: Accounts, storage: StorageQuotas) -> HTTPRouteHandler:
     return me
 
 
-def _fresh(found: LoggedIn) -> Response[LoginView]:
+def _login_response(found: LoggedIn) -> Response[LoginView]:
     return Response(login_view(found), headers=_NO_STORE)

@@ -1,4 +1,4 @@
-"""An account's API keys: row 13."""
+"""The routes under /api/keys: an account's API keys."""
 
 from datetime import datetime
 from typing import Annotated
@@ -29,13 +29,13 @@ class KeyBody(Struct, frozen=True, kw_only=True):
 
 
 class RotateBody(Struct, frozen=True, kw_only=True):
-    """POST /api/keys/{key_id}/rotate. `grace_s`: how long the old key goes on working."""
+    """POST /api/keys/{key_id}/rotate. `grace_s`: how long the old key keeps working, in seconds."""
 
     grace_s: int = 0
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
-    """A key; `key` is its text, where it is shown."""
+    """An API key. `key`: its text, only where it is shown."""
 
     id: UUID
     name: str
@@ -60,7 +60,7 @@ _ROTATE = msgspec.json.Decoder(RotateBody)
 
 
 def key_routes(keys: ApiKeys, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
-    """Row 13."""
+    """The routes that list, show, create, rotate and revoke keys."""
     return [
         _list_route(keys),
         _show_route(keys),

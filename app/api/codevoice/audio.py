@@ -1,4 +1,4 @@
-"""Audio by a job's id: finished, whole or in part, from the store; or live, while it is made."""
+"""Audio by job id: complete or in part from the object store, or live while it is made."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from db.types import JobStatus
 def audio_route(
     speech: SpeechService, addresses: AudioUrls, authenticator: Authenticator, store: Objects
 ) -> HTTPRouteHandler:
-    """Row 4."""
+    """`GET` and `HEAD /tts/audio/{job_id}`."""
 
     @route("/tts/audio/{job_id:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"public": True})
     async def speech_audio(
@@ -48,10 +48,10 @@ def stream_route(
     answers: SynchronousSpeech,
     addresses: AudioUrls,
     authenticator: Authenticator,
-    gate: RateLimitGuard,
+    rate_limit: RateLimitGuard,
     store: Objects,
 ) -> HTTPRouteHandler:
-    """GET /tts/stream of row 14."""
+    """`GET /tts/stream/{job_id}`."""
 
     @get("/tts/stream/{job_id:str}", opt={"public": True, "limit": "poll"})
     async def speech_stream(
@@ -64,8 +64,8 @@ def stream_route(
         await _admit(request, job, addresses, authenticator, expires, signature)
         if job.state in ("queued", "processing"):
             who = await _who(request, authenticator)
-            listening = answers.attach(job, who, address=gate.address(request.scope))
-            return stream_live(await cancel_on_disconnect(request.receive, listening), {})
+            work = answers.attach(job, who, address=rate_limit.address(request.scope))
+            return stream_live(await cancel_on_disconnect(request.receive, work), {})
         check_audio(job)
         return await _answer(request, job, store)
 
@@ -87,7 +87,7 @@ async def _admit(
 
 
 async def _who(request: AnyRequest, authenticator: Authenticator) -> Principal | None:
-    """The caller, where it says who it is; this route is public, so a wrong key is as good as none."""
+    """The caller if authenticated, or None. The route is public, so a wrong key counts as no key."""
     try:
         return await authenticator.of_listener(request.scope["headers"])
     except Unauthenticated:
@@ -103,12 +103,12 @@ async def _answer(request: AnyRequest, job: JobStatus, store: Objects) -> Respon
         return Response(None, status_code=304, headers=headers)
     part = None
     if request.method == "GET":
-        asked, condition = request.headers.get("range"), request.headers.get("if-range")
-        part = part_wanted(asked, condition, size_bytes=size, etag=etag)
+        requested, condition = request.headers.get("range"), request.headers.get("if-range")
+        part = part_wanted(requested, condition, size_bytes=size, etag=etag)
     sent = part or Part(0, size)
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
-    headers |= _describing(job, sent)
+    headers |= _content_headers(job, sent)
     media_type = headers["Content-Type"]
     status = 200 if part is None else 206
     if request.method == "HEAD" or size == 0:
@@ -117,7 +117,7 @@ async def _answer(request: AnyRequest, job: JobStatus, store: Objects) -> Respon
     return LiveResponse(chunks, status_code=status, headers=headers, media_type=media_type)
 
 
-def _describing(job: JobStatus, sent: Part) -> dict[str, str]:
+def _content_headers(job: JobStatus, sent: Part) -> dict[str, str]:
     return {
         "Content-Type": job.content_type or "audio/wav",
         "Content-Length": str(sent.end - sent.start),

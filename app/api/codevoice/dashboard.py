@@ -1,4 +1,4 @@
-"""All that a dashboard shows of an account, in one answer: row 12."""
+"""`GET /api/user/dashboard`: account, credits, storage, usage and recent jobs in one response."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -20,7 +20,7 @@ from db.types import State
 
 
 class DayView(Struct, frozen=True, kw_only=True):
-    """One day, UTC."""
+    """Usage on one day (UTC)."""
 
     date: date
     requests: int
@@ -28,7 +28,7 @@ class DayView(Struct, frozen=True, kw_only=True):
 
 
 class KindView(Struct, frozen=True, kw_only=True):
-    """One kind of job."""
+    """Usage of one kind of job."""
 
     kind: str
     requests: int
@@ -36,7 +36,7 @@ class KindView(Struct, frozen=True, kw_only=True):
 
 
 class UsageView(Struct, frozen=True, kw_only=True):
-    """The last thirty days. `success_rate` from 0 to 1; null where nothing has ended."""
+    """Usage of the last thirty days. `success_rate` is from 0 to 1; null if no job has ended."""
 
     requests: int
     succeeded: int
@@ -47,7 +47,7 @@ class UsageView(Struct, frozen=True, kw_only=True):
 
 
 class JobView(Struct, frozen=True, kw_only=True):
-    """A job of late; `credits`: what it cost, or holds while it goes on."""
+    """A recent job. `credits`: what it cost, or holds while it is unfinished."""
 
     job_id: UUID
     kind: str
@@ -73,7 +73,7 @@ class DashboardView(Struct, frozen=True, kw_only=True):
 def dashboard_route(
     accounts: Accounts, reports: UsageSummaries, storage: StorageQuotas, addresses: AudioUrls
 ) -> HTTPRouteHandler:
-    """Row 12."""
+    """`GET /api/user/dashboard`."""
 
     @get("/api/user/dashboard", opt={"scope": ACCOUNT})
     async def dashboard(request: AnyRequest) -> Response[DashboardView]:

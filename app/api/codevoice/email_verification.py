@@ -1,4 +1,4 @@
-"""E-mail addresses verified: of row 9."""
+"""The routes under /api/auth/verify: e-mail verification."""
 
 from typing import Literal
 
@@ -23,13 +23,13 @@ class VerifyBody(Struct, frozen=True, kw_only=True):
 
 
 class VerifiedView(Struct, frozen=True, kw_only=True):
-    """The address is its owner's."""
+    """The response to POST /api/auth/verify: the address is verified."""
 
     status: Literal["verified"] = "verified"
 
 
 class SentView(Struct, frozen=True, kw_only=True):
-    """A token is on its way."""
+    """The response to POST /api/auth/verify/resend: a mail with a token will be sent."""
 
     status: Literal["accepted"] = "accepted"
 
@@ -38,30 +38,32 @@ _VERIFY = msgspec.json.Decoder(VerifyBody)
 
 
 def verification_routes(
-    verification: EmailVerification, gate: RateLimitGuard, *, body_bytes_max: int
+    verification: EmailVerification, rate_limit: RateLimitGuard, *, body_bytes_max: int
 ) -> list[HTTPRouteHandler]:
-    """Verify, and send the token again."""
-    return [_verify_route(verification, gate, body_bytes_max), _resend_route(verification, gate)]
+    """The routes that verify an address and send the token again."""
+    return [_verify_route(verification, rate_limit, body_bytes_max), _resend_route(verification, rate_limit)]
 
 
-def _verify_route(verification: EmailVerification, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
+def _verify_route(
+    verification: EmailVerification, rate_limit: RateLimitGuard, bytes_max: int
+) -> HTTPRouteHandler:
     opt = {"public": True, "limit": "login"}
 
     @post("/api/auth/verify", status_code=200, opt=opt, operation_class=request_body(VerifyBody))
     async def verify_email(request: AnyRequest) -> Response[VerifiedView]:
         body = await read_json(request, _VERIFY, bytes_max=bytes_max)
-        async with gate.guess(request.scope):
+        async with rate_limit.guess(request.scope):
             await verification.confirm(body.token)
         return Response(VerifiedView(), headers=_NO_STORE)
 
     return verify_email
 
 
-def _resend_route(verification: EmailVerification, gate: RateLimitGuard) -> HTTPRouteHandler:
+def _resend_route(verification: EmailVerification, rate_limit: RateLimitGuard) -> HTTPRouteHandler:
     @post("/api/auth/verify/resend", status_code=202, opt={"scope": ACCOUNT, "limit": "reset"})
     async def resend_verification(request: AnyRequest) -> Response[SentView]:
         who = request.scope["user"]
-        await gate.mail(request.scope, str(who.account))
+        await rate_limit.mail(request.scope, str(who.account))
         await verification.send_again(who)
         return Response(SentView(), headers=_NO_STORE)
 

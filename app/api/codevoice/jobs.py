@@ -1,4 +1,4 @@
-"""Jobs as a product: an account's own, listed, looked at, followed, cancelled (row 14)."""
+"""The routes under /v1/jobs: an account's jobs listed, shown, followed as events and cancelled."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -30,10 +30,10 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class OwnJobView(Struct, frozen=True, kw_only=True):
-    """GET /v1/jobs/{job_id}. `credits`: what it cost, or holds while it goes on.
+    """GET /v1/jobs/{job_id}. `credits`: what the job cost, or holds while it is unfinished.
 
-    `charged`: credits were spent on it, and not refunded. `settlement`: that in a sentence, once it is over.
-    `voice`: as asked for. `voice_used`, `voice_reason`: only where another one speaks, and why.
+    `charged`: credits were spent and not refunded. `settlement`: that as a sentence, once the job has ended.
+    `voice`: as requested. `voice_used`, `voice_reason`: only if another voice speaks, and why.
     """
 
     job_id: UUID
@@ -60,7 +60,7 @@ class OwnJobView(Struct, frozen=True, kw_only=True):
 
 
 class OwnJobList(Struct, frozen=True, kw_only=True):
-    """GET /v1/jobs, the latest first."""
+    """GET /v1/jobs, the newest first."""
 
     jobs: list[OwnJobView]
     has_more: bool
@@ -74,7 +74,7 @@ def job_routes(
     authenticator: Authenticator,
     streams: ConcurrentStreams,
 ) -> list[HTTPRouteHandler]:
-    """Row 14 but for the audio."""
+    """The routes that list, show, follow and cancel jobs."""
     return [
         _list_route(jobs, addresses),
         _one_route(jobs, addresses),
@@ -143,10 +143,10 @@ def _cancel_route(jobs: Jobs, speech: SpeechService) -> HTTPRouteHandler:
     return cancel_job
 
 
-async def _events(found: AsyncIterator[FollowedJob | None], addresses: AudioUrls) -> AsyncIterator[bytes]:
-    """What is followed, as events; the last one says why, where its caller may not follow any longer."""
+async def _events(updates: AsyncIterator[FollowedJob | None], addresses: AudioUrls) -> AsyncIterator[bytes]:
+    """The job's states as server-sent events. If the caller loses access, the last event says why."""
     try:
-        async for job in found:
+        async for job in updates:
             if job is None:
                 yield b": still there\n\n"
             else:

@@ -1,4 +1,4 @@
-"""Live transcripts made by the browser: row 8."""
+"""The routes under /api/stt/live: live transcripts that the browser makes."""
 
 from typing import Literal
 
@@ -19,20 +19,20 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
-    """The answer to POST /api/stt/live/start."""
+    """The response to POST /api/stt/live/start."""
 
     session_id: str
 
 
 class UsedCredits(Struct, frozen=True, kw_only=True):
-    """What a request cost, and what is left in all; null: unlimited."""
+    """The credits a request used, and the total remaining; null: unlimited."""
 
     used: int | float
     remaining: int | float | None
 
 
 class CompletedView(Struct, frozen=True, kw_only=True):
-    """The answer to POST /api/stt/live/complete."""
+    """The response to POST /api/stt/live/complete."""
 
     status: Literal["completed"] = "completed"
     credits: UsedCredits
@@ -43,7 +43,7 @@ _BODY = msgspec.json.Decoder(Transcript)
 
 
 def live_routes(live: LiveSessions, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
-    """Row 8."""
+    """The routes that start and complete a live session."""
     return [_start_route(live), _complete_route(live, body_bytes_max)]
 
 
@@ -58,9 +58,9 @@ def _start_route(live: LiveSessions) -> HTTPRouteHandler:
 def _complete_route(live: LiveSessions, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/stt/live/complete", status_code=200, opt=_SCOPE, operation_class=request_body(Transcript))
     async def complete_live_session(request: AnyRequest) -> Response[CompletedView]:
-        heard = await read_json(request, _BODY, bytes_max=bytes_max)
+        transcript = await read_json(request, _BODY, bytes_max=bytes_max)
         key = request.headers.get("idempotency-key")
-        receipt = await live.complete(request.scope["user"], heard, key, route=_ROUTE)
+        receipt = await live.complete(request.scope["user"], transcript, key, route=_ROUTE)
         remaining = None if receipt.remaining is None else credits(receipt.remaining)
         view = CompletedView(
             credits=UsedCredits(used=credits(receipt.used), remaining=remaining), message=receipt.message

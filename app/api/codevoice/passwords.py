@@ -1,4 +1,4 @@
-"""Passwords changed and reset: of row 10."""
+"""The routes under /api/auth/password: passwords changed and reset."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ from app.openapi.bodies import request_body
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _PUBLIC = {"public": True, "limit": "login"}
-_ASK = {"public": True, "limit": "reset"}
+_RESETS = {"public": True, "limit": "reset"}
 
 
 class ChangeBody(Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class ResetBody(Struct, frozen=True, kw_only=True):
 
 class ConfirmBody(Struct, frozen=True, kw_only=True):
     """POST /api/auth/password/reset/confirm. Without `keep_keys`, keys older than the verification of the
-    e-mail address are revoked, and a new personal key comes.
+    e-mail address are revoked, and a new personal key is created.
     """
 
     token: str
@@ -44,7 +44,7 @@ class ConfirmBody(Struct, frozen=True, kw_only=True):
 
 
 class ResetView(Struct, frozen=True, kw_only=True):
-    """The same for every e-mail."""
+    """The response to POST /api/auth/password/reset: the same for every e-mail address."""
 
     status: Literal["accepted"] = "accepted"
     message: str = "If this e-mail has an account, a mail with a token is on its way."
@@ -56,48 +56,48 @@ _CONFIRM = msgspec.json.Decoder(ConfirmBody)
 
 
 def password_routes(
-    resets: PasswordReset, gate: RateLimitGuard, *, body_bytes_max: int
+    resets: PasswordReset, rate_limit: RateLimitGuard, *, body_bytes_max: int
 ) -> list[HTTPRouteHandler]:
-    """Change, reset, confirm."""
+    """The routes that change a password, request a reset and confirm it."""
     return [
-        _change_route(resets, gate, body_bytes_max),
-        _reset_route(resets, gate, body_bytes_max),
-        _confirm_route(resets, gate, body_bytes_max),
+        _change_route(resets, rate_limit, body_bytes_max),
+        _reset_route(resets, rate_limit, body_bytes_max),
+        _confirm_route(resets, rate_limit, body_bytes_max),
     ]
 
 
-def _change_route(resets: PasswordReset, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
+def _change_route(resets: PasswordReset, rate_limit: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     opt = {"scope": ACCOUNT, "limit": "login"}
 
     @post("/api/auth/password/change", status_code=200, opt=opt, operation_class=request_body(ChangeBody))
     async def change_password(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CHANGE, bytes_max=bytes_max)
         who = request.scope["user"]
-        async with gate.guess(request.scope, str(who.account)):
+        async with rate_limit.guess(request.scope, str(who.account)):
             found = await resets.change(who, body.current_password, body.new_password)
         return Response(login_view(found), headers=_NO_STORE)
 
     return change_password
 
 
-def _reset_route(resets: PasswordReset, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/auth/password/reset", status_code=202, opt=_ASK, operation_class=request_body(ResetBody))
+def _reset_route(resets: PasswordReset, rate_limit: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
+    @post("/api/auth/password/reset", status_code=202, opt=_RESETS, operation_class=request_body(ResetBody))
     async def reset_password(request: AnyRequest) -> Response[ResetView]:
         body = await read_json(request, _RESET, bytes_max=bytes_max)
-        await gate.mail(request.scope, body.email)
+        await rate_limit.mail(request.scope, body.email)
         await resets.ask(body.email)
         return Response(ResetView(), headers=_NO_STORE)
 
     return reset_password
 
 
-def _confirm_route(resets: PasswordReset, gate: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
+def _confirm_route(resets: PasswordReset, rate_limit: RateLimitGuard, bytes_max: int) -> HTTPRouteHandler:
     path = "/api/auth/password/reset/confirm"
 
     @post(path, status_code=200, opt=_PUBLIC, operation_class=request_body(ConfirmBody))
     async def confirm_reset(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CONFIRM, bytes_max=bytes_max)
-        async with gate.guess(request.scope):
+        async with rate_limit.guess(request.scope):
             found = await resets.confirm(body.token, body.password, keep_keys=body.keep_keys)
         return Response(login_view(found), headers=_NO_STORE)
 

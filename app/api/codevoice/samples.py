@@ -1,4 +1,4 @@
-"""GET /samples/{voice}.mp3: what a voice sounds like (row 21)."""
+"""`GET /samples/{voice}.mp3`: a sample of each voice."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from db.storage.objects import Objects
 
 
 def sample_route(samples: Samples, store: Objects) -> HTTPRouteHandler:
-    """Row 21."""
+    """`GET` and `HEAD /samples/{file}`."""
 
     @route("/samples/{file:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"public": True})
     async def voice_sample(request: AnyRequest, file: FromPath[str]) -> Response[Any]:

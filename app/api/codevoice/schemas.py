@@ -1,4 +1,4 @@
-"""What goes over the wire in CodeVoice's dialect: the contract's rows 1 to 11, field by field."""
+"""Request and response bodies of CodeVoice's own dialect."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,13 +11,13 @@ from db.types import UserType
 
 
 class SpeechBody(SpeechRequest, frozen=True, kw_only=True):
-    """POST /v1/tts. A key in a header wins over `api_key`."""
+    """POST /v1/tts. A key in a header takes precedence over `api_key`."""
 
     api_key: str | None = None
 
 
 class Queued(Struct, frozen=True, kw_only=True):
-    """The answer to POST /v1/tts."""
+    """The response to POST /v1/tts."""
 
     job_id: UUID
     status: Literal["queued"] = "queued"
@@ -29,8 +29,8 @@ class Queued(Struct, frozen=True, kw_only=True):
 class Status(Struct, frozen=True, kw_only=True):
     """GET /tts/status/{job_id}. `position`: jobs ahead, while queued.
 
-    `charged`: credits were spent on it, and not refunded; `credits`: how many, once it is over.
-    `voice_used`, `voice_reason`: once it is over, where another voice than asked for spoke, and why.
+    `charged`: credits were spent and not refunded; `credits`: how many, once the job has ended.
+    `voice_used`, `voice_reason`: once it has ended, if another voice than requested spoke, and why.
     """
 
     status: Literal["queued", "processing", "completed", "failed"]
@@ -48,7 +48,7 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
-    """The answer to DELETE /v1/jobs/{job_id}: what the job cost, and that in a sentence."""
+    """The response to DELETE /v1/jobs/{job_id}: what the job cost, also as a sentence (`settlement`)."""
 
     job_id: str
     charged: bool
@@ -60,8 +60,8 @@ class Cancelled(Struct, frozen=True, kw_only=True):
 class VoiceView(Struct, frozen=True, kw_only=True):
     """A voice, for every dialect that shares the path: CodeVoice's, YourVoic's and ElevenLabs' fields.
 
-    A name that stands for a voice is one too: `voice_used` is the id of the voice that speaks for it now, by
-    `engine`, and everything but id and name is that voice's.
+    An alias is listed as a voice too: `voice_used` is the id of the voice that currently speaks for it, with
+    `engine`, and all other fields except id and name are that voice's.
     """
 
     name: str
@@ -84,7 +84,7 @@ class VoiceView(Struct, frozen=True, kw_only=True):
 
 
 class VoiceList(Struct, frozen=True, kw_only=True):
-    """GET /v1/voices. `next_cursor` asks for the next page."""
+    """GET /v1/voices. Pass `next_cursor` as `cursor` to get the next page."""
 
     voices: list[VoiceView]
     has_more: bool
@@ -115,7 +115,7 @@ class RefreshBody(Struct, frozen=True, kw_only=True):
 
 
 class UserView(Struct, frozen=True, kw_only=True):
-    """An account as its owner sees it. `email_verified`: there, and false, while free credits wait for it."""
+    """An account as its owner sees it. `email_verified`: false while free credits wait for it, or absent."""
 
     id: UUID
     email: str | None
@@ -128,7 +128,7 @@ class UserView(Struct, frozen=True, kw_only=True):
 
 
 class LoginView(Struct, frozen=True, kw_only=True):
-    """The answer to sign-up, log-in and refresh; `api_key` null where it is not shown (again)."""
+    """The response to sign-up, log-in and refresh; `api_key` is null if it is not shown (again)."""
 
     token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105
@@ -139,7 +139,7 @@ class LoginView(Struct, frozen=True, kw_only=True):
 
 
 class FreeCredits(Struct, frozen=True, kw_only=True):
-    """Free credits of this month."""
+    """The free credits of this month."""
 
     limit: int | float
     remaining: int | float
@@ -147,7 +147,7 @@ class FreeCredits(Struct, frozen=True, kw_only=True):
 
 
 class PaidCredits(Struct, frozen=True, kw_only=True):
-    """Bought credits."""
+    """Paid credits."""
 
     remaining: int | float
 
@@ -162,7 +162,7 @@ class ApiCredits(Struct, frozen=True, kw_only=True):
 
 
 class Credits(Struct, frozen=True, kw_only=True):
-    """Credits by kind; `total_remaining` null: unlimited."""
+    """Credits by kind. `total_remaining` null: unlimited."""
 
     free: FreeCredits
     paid: PaidCredits
@@ -172,7 +172,7 @@ class Credits(Struct, frozen=True, kw_only=True):
 
 
 class StorageView(Struct, frozen=True, kw_only=True):
-    """What an account keeps in the store, of what its plan allows."""
+    """What an account stores, and what its plan allows."""
 
     stored_bytes: int
     limit_bytes: int
@@ -187,7 +187,7 @@ class MeView(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """GET /health/live and /health/ready. `missing` names the parts out of reach."""
+    """GET /health/live and /health/ready. `missing` names the unreachable components."""
 
     status: Literal["ok", "unavailable"]
     missing: list[str] | UnsetType = UNSET

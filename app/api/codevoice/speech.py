@@ -1,4 +1,4 @@
-"""CodeVoice's own dialect: queue speech, poll it, list voices."""
+"""CodeVoice's own dialect: queues speech, polls its status, lists voices."""
 
 from functools import partial
 from typing import Any
@@ -43,9 +43,9 @@ _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 
 
 def submit_route(
-    speech: SpeechService, authenticator: Authenticator, gate: RateLimitGuard, *, body_bytes_max: int
+    speech: SpeechService, authenticator: Authenticator, rate_limit: RateLimitGuard, *, body_bytes_max: int
 ) -> HTTPRouteHandler:
-    """Row 1."""
+    """`POST /v1/tts`."""
     opt = {"body_key": True, "scope": SPEECH, "limit": "post"}
 
     @post(
@@ -60,9 +60,9 @@ def submit_route(
         who: Principal | None = request.scope["user"]
         if who is None:
             who = await _of_body(request, body, authenticator)
-            await gate.after(opt, request.scope, who)
-        asked = decode_json(body, _BODY)
-        wanted = SpeechRequest(**{field: getattr(asked, field) for field in SpeechRequest.__struct_fields__})
+            await rate_limit.after(opt, request.scope, who)
+        sent = decode_json(body, _BODY)
+        wanted = SpeechRequest(**{field: getattr(sent, field) for field in SpeechRequest.__struct_fields__})
         key = header_of(request.scope, "idempotency-key")
         ticket = await speech.submit(who, wanted, key, route=_ROUTE)
         view = Queued(job_id=ticket.job_id, user_type=who.user_type, tier=who.tier, message=ticket.message)
@@ -73,7 +73,10 @@ def submit_route(
 
 
 async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticator) -> Principal:
-    """Whose key is in the body. A body that cannot be read has none: strangers learn no more."""
+    """The principal of the key in the body. An unreadable body counts as one without a key.
+
+    An unauthenticated caller learns nothing more about its body.
+    """
     try:
         key = decode_json(body, _KEY).api_key
     except DomainError:
@@ -87,7 +90,7 @@ async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticato
 
 
 def status_route(speech: SpeechService, addresses: AudioUrls) -> HTTPRouteHandler:
-    """Row 3."""
+    """`GET /tts/status/{job_id}`."""
 
     @get("/tts/status/{job_id:str}", opt={"public": True, "limit": "poll"}, middleware=[directly()])
     async def speech_status(job_id: FromPath[str]) -> JsonResponse[Status]:
@@ -98,7 +101,7 @@ def status_route(speech: SpeechService, addresses: AudioUrls) -> HTTPRouteHandle
 
 
 def _status(job_id: str, job: Progress, addresses: AudioUrls) -> Status:
-    if job.state in ("queued", "processing"):  # what nearly every poll sees
+    if job.state in ("queued", "processing"):  # nearly every poll
         return Status(
             status="queued" if job.state == "queued" and job.attempt == 0 else "processing",
             created_at=job.created_at,
@@ -130,7 +133,7 @@ def _status(job_id: str, job: Progress, addresses: AudioUrls) -> Status:
 
 
 def voices_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
-    """Row 5."""
+    """`GET /v1/voices`."""
     whole = _WholeList(samples)
 
     @get("/v1/voices", opt={"public": True})
@@ -144,7 +147,7 @@ def voices_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
         catalog = await catalogs.current()
         wanted = VoiceFilter(language=language, gender=gender, quality=quality, limit=limit, cursor=cursor)
         if wanted == VoiceFilter():
-            body: Any = whole.of(catalog)  # bytes go out as they are
+            body: Any = whole.of(catalog)  # bytes are sent unchanged
             return Response(body)
         return Response(_page(catalog, wanted, samples))
 
@@ -152,7 +155,7 @@ def voices_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
 
 
 class _WholeList:
-    """The unfiltered list, encoded once a catalog."""
+    """The unfiltered list, encoded once for each catalog."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
@@ -177,7 +180,7 @@ def _page(catalog: Catalog, wanted: VoiceFilter, samples: Samples) -> VoiceList:
 
 
 def voice_view(offer: Offer, sample_url: str) -> VoiceView:
-    """A voice, with every dialect's fields."""
+    """A voice with the fields of every dialect."""
     voice = offer.voice
     return VoiceView(
         name=voice.name,

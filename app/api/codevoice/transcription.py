@@ -1,4 +1,4 @@
-"""Transcription in CodeVoice's dialect: rows 6 and 7."""
+"""Transcription in CodeVoice's dialect: `POST /transcribe` and `GET /api/stt/languages`."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.api.codevoice.live_transcription import UsedCredits
 from app.domain.billing.credits import credits
 from app.domain.identity.scopes import TRANSCRIPTION
-from app.domain.transcription.service import Transcribed, TranscriptionRequest, TranscriptionService
+from app.domain.transcription.engine_choice import TranscriptionRequest
+from app.domain.transcription.service import Transcribed, TranscriptionService
 from app.http.bodies import AnyRequest
 from app.http.disconnects import cancel_on_disconnect
 from app.http.multipart import FRAMING_BYTES_MAX, read_multipart
@@ -19,18 +20,18 @@ from db.storage.transcripts import Segment, Word
 
 _ROUTE = "POST /transcribe"
 _NO_STORE = {"Cache-Control": "no-store"}
-ENGINE_HEADER = "X-Voice-Engine"  # who heard
+ENGINE_HEADER = "X-Voice-Engine"  # the engine that transcribed
 
 
 class LanguageView(Struct, frozen=True, kw_only=True):
-    """A language of the running engine."""
+    """A language that the running engine can transcribe."""
 
     code: str
     name: str
 
 
 class LanguageList(Struct, frozen=True, kw_only=True):
-    """GET /api/stt/languages. `engine` and `description` say who hears."""
+    """GET /api/stt/languages. `engine` and `description` name the engine that transcribes."""
 
     languages: list[LanguageView]
     engine: str
@@ -39,7 +40,7 @@ class LanguageList(Struct, frozen=True, kw_only=True):
 
 
 class SegmentView(Struct, frozen=True, kw_only=True):
-    """What was said between two pauses; seconds. The figures are there where the engine has them."""
+    """Speech between two pauses; times in seconds. Figures the engine does not measure are absent."""
 
     id: int
     start: float
@@ -52,9 +53,9 @@ class SegmentView(Struct, frozen=True, kw_only=True):
 
 
 class TranscriptView(Struct, frozen=True, kw_only=True):
-    """POST /transcribe. `warnings` are there where the file was not whole, or the text may be wrong.
+    """POST /transcribe. `warnings`: present if the file was incomplete, or the text may be wrong.
 
-    `job_id`: what GET /v1/transcriptions knows it by while it is kept.
+    `job_id`: its id for GET /v1/transcriptions/{job_id} while the transcript is kept.
     """
 
     job_id: UUID
@@ -75,7 +76,7 @@ class RecordingBody(Struct, frozen=True, kw_only=True):
 
 
 class UploadLimits(Struct, frozen=True, kw_only=True):
-    """The operator's choices for uploads."""
+    """The operator's limits for uploads."""
 
     bytes_max: int
     wait_s: float
@@ -84,7 +85,7 @@ class UploadLimits(Struct, frozen=True, kw_only=True):
 def transcription_routes(
     transcriptions: TranscriptionService, limits: UploadLimits
 ) -> list[HTTPRouteHandler]:
-    """Rows 6 and 7."""
+    """`GET /api/stt/languages` and `POST /transcribe`."""
     return [_languages_route(transcriptions), _transcribe_route(transcriptions, limits)]
 
 
@@ -126,22 +127,22 @@ def _transcribe_route(transcriptions: TranscriptionService, limits: UploadLimits
 
 
 def _view(done: Transcribed) -> TranscriptView:
-    heard = done.transcript
+    transcript = done.transcript
     remaining = None if done.remaining is None else credits(done.remaining)
     return TranscriptView(
         job_id=done.job_id,
-        text=heard.text,
-        language=heard.language,
-        duration=heard.duration,
-        segments=[segment_view(segment) for segment in heard.segments],
+        text=transcript.text,
+        language=transcript.language,
+        duration=transcript.duration,
+        segments=[segment_view(segment) for segment in transcript.segments],
         engine=done.engine,
         credits=UsedCredits(used=credits(done.used), remaining=remaining),
-        warnings=heard.warnings or UNSET,
+        warnings=transcript.warnings or UNSET,
     )
 
 
 def segment_view(segment: Segment) -> SegmentView:
-    """A segment on the wire; its words where they were asked for."""
+    """A segment for the response, with its words if they were requested."""
     return SegmentView(
         id=segment.id,
         start=segment.start,
@@ -155,5 +156,5 @@ def segment_view(segment: Segment) -> SegmentView:
 
 
 def or_unset(figure: float | None) -> float | UnsetType:
-    """A figure that nobody measured is left out: 0 would read as a good one."""
+    """The figure, or UNSET if it was not measured: 0 would look like a good value."""
     return UNSET if figure is None else figure

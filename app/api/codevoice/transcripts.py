@@ -1,4 +1,4 @@
-"""Transcripts by job id, for their owner, in each of their formats (row 35)."""
+"""`GET /v1/transcriptions/{job_id}`: transcripts for their owner, in several formats."""
 
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class KeptView(Struct, frozen=True, kw_only=True):
-    """GET /v1/transcriptions/{job_id} as json. It is deleted after `kept_until`."""
+    """GET /v1/transcriptions/{job_id} as json. The transcript is deleted after `kept_until`."""
 
     job_id: UUID
     text: str
@@ -34,27 +34,27 @@ class KeptView(Struct, frozen=True, kw_only=True):
 
 
 def transcript_route(transcripts: StoredTranscripts) -> HTTPRouteHandler:
-    """Row 35."""
+    """`GET /v1/transcriptions/{job_id}`."""
 
     @get("/v1/transcriptions/{job_id:str}", opt={"scope": TRANSCRIPTION})
     async def show_transcript(
         request: AnyRequest, job_id: FromPath[str], format: FromQuery[str] = "json"
     ) -> Response[Any]:
         wanted = checked_format(format)
-        return written(await transcripts.one(request.scope["user"], job_id), wanted)
+        return transcript_response(await transcripts.one(request.scope["user"], job_id), wanted)
 
     return show_transcript
 
 
 def checked_format(name: str) -> str:
-    """One of FORMATS. Raises Invalid."""
+    """Return `name` if it is one of FORMATS. Raises Invalid."""
     if name not in FORMATS:
         raise Invalid(f"Formats are {', '.join(FORMATS)}.", field="format", limit=list(FORMATS))
     return name
 
 
-def written(kept: StoredTranscript, form: str) -> Response[Any]:
-    """The transcript in one of FORMATS."""
+def transcript_response(kept: StoredTranscript, form: str) -> Response[Any]:
+    """The response with the transcript in one of FORMATS."""
     headers = _NO_STORE | ({ENGINE_HEADER: kept.transcript.engine} if kept.transcript.engine else {})
     if form == "json":
         return Response(_view(kept), headers=headers)
@@ -63,14 +63,14 @@ def written(kept: StoredTranscript, form: str) -> Response[Any]:
 
 
 def _view(kept: StoredTranscript) -> KeptView:
-    heard = kept.transcript
+    transcript = kept.transcript
     return KeptView(
         job_id=kept.job_id,
-        text=heard.text,
-        language=heard.language,
-        duration=heard.duration,
-        segments=[segment_view(segment) for segment in heard.segments],
-        engine=heard.engine,
+        text=transcript.text,
+        language=transcript.language,
+        duration=transcript.duration,
+        segments=[segment_view(segment) for segment in transcript.segments],
+        engine=transcript.engine,
         kept_until=kept.kept_until,
-        warnings=heard.warnings or UNSET,
+        warnings=transcript.warnings or UNSET,
     )

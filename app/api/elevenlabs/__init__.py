@@ -1,1 +1,1 @@
-"""ElevenLabs' dialect: its SDKs work here unchanged, by their base URL."""
+"""ElevenLabs' dialect: its SDKs work unchanged when their base URL points to this server."""

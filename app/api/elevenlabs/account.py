@@ -1,4 +1,4 @@
-"""ElevenLabs' second list of voices, and its subscription, counted in credits (row 30)."""
+"""ElevenLabs' `GET /v2/voices`, and `GET /v1/user/subscription`, counted in credits."""
 
 from math import ceil
 from typing import Literal
@@ -36,11 +36,11 @@ class VoicePage(Struct, frozen=True, kw_only=True):
 
 
 class Subscription(Struct, frozen=True, kw_only=True):
-    """GET /v1/user/subscription. Its characters are our credits; what we have not is 0 or false."""
+    """GET /v1/user/subscription. Its characters are our credits; features we do not have are 0 or false."""
 
     tier: str
     character_count: int  # credits used this month
-    character_limit: int  # these, and all that can be spent now
+    character_limit: int  # credits used, plus all that can be spent now
     next_character_count_reset_unix: int
     status: Literal["active"] = "active"
     max_credit_limit_extension: int = 0
@@ -63,7 +63,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
 
 
 def voice_search_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
-    """Row 30's voices."""
+    """`GET /v2/voices`."""
 
     @get("/v2/voices", opt={"public": True})
     async def search_voices(
@@ -86,7 +86,7 @@ def voice_search_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler
 
 
 def subscription_route(accounts: Accounts, reports: UsageSummaries) -> HTTPRouteHandler:
-    """Row 30's subscription."""
+    """`GET /v1/user/subscription`."""
 
     @get("/v1/user/subscription", opt={"scope": ACCOUNT})
     async def subscription(request: AnyRequest) -> Response[Subscription]:

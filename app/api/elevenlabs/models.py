@@ -1,4 +1,4 @@
-"""The models as ElevenLabs' callers read them: a bare array (row 30)."""
+"""The models as ElevenLabs' clients expect them in `GET /v1/models`: a bare array."""
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ class LanguageView(Struct, frozen=True):
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
-    """A speaking engine."""
+    """A speech engine, as a model."""
 
     model_id: str
     name: str
@@ -28,7 +28,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
 
 
 def elevenlabs_models(catalog: Catalog) -> list[ModelView]:
-    """Every speaking engine."""
+    """Every speech engine, as a model."""
     engines = {offer.engine.engine: offer.engine for offer in catalog.offers}
     return [_view(engine, catalog.offers) for _, engine in sorted(engines.items())]
 

@@ -1,4 +1,4 @@
-"""ElevenLabs' speech, whole and as it is made (row 29)."""
+"""ElevenLabs' speech: `POST /v1/text-to-speech/{voice_id}`, and `/stream` for live audio."""
 
 import re
 from typing import Any
@@ -24,13 +24,13 @@ _FORMAT = re.compile(r"(mp3|opus)_(\d{1,6})_(\d{1,4})|(pcm|wav)_(\d{1,6})", re.A
 
 
 class VoiceSettings(Struct, frozen=True, kw_only=True):
-    """Only the speed changes anything."""
+    """Voice settings; only `speed` has an effect."""
 
     speed: float | None = None
 
 
 class ConvertBody(Struct, frozen=True, kw_only=True):
-    """POST /v1/text-to-speech/{voice_id}. Other fields are not looked at."""
+    """POST /v1/text-to-speech/{voice_id}. Other fields are ignored."""
 
     text: str | None = None
     model_id: str | None = None
@@ -41,10 +41,12 @@ class ConvertBody(Struct, frozen=True, kw_only=True):
 _BODY = msgspec.json.Decoder(ConvertBody)
 
 
-def convert_routes(sound: AudioResponder, aliases: Aliases, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
-    """Row 29."""
+def convert_routes(
+    responder: AudioResponder, aliases: Aliases, *, body_bytes_max: int
+) -> list[HTTPRouteHandler]:
+    """The routes for complete and for live speech."""
 
-    async def asked(request: AnyRequest, voice: str, output_format: str) -> SpeechRequest:
+    async def read_request(request: AnyRequest, voice: str, output_format: str) -> SpeechRequest:
         body = await read_json(request, _BODY, bytes_max=body_bytes_max)
         await aliases.engine(body.model_id, "speech")
         return _wanted(body, voice, output_format)
@@ -58,8 +60,8 @@ def convert_routes(sound: AudioResponder, aliases: Aliases, *, body_bytes_max: i
     async def convert(
         request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT
     ) -> Response[Any]:
-        wanted = await asked(request, voice_id, output_format)
-        return await sound.whole(request, wanted, route=_ROUTE)
+        wanted = await read_request(request, voice_id, output_format)
+        return await responder.complete(request, wanted, route=_ROUTE)
 
     @post(
         "/v1/text-to-speech/{voice_id:str}/stream",
@@ -70,8 +72,8 @@ def convert_routes(sound: AudioResponder, aliases: Aliases, *, body_bytes_max: i
     async def convert_stream(
         request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT
     ) -> Response[Any]:
-        wanted = await asked(request, voice_id, output_format)
-        return await sound.live(request, wanted, route=f"{_ROUTE}/stream")
+        wanted = await read_request(request, voice_id, output_format)
+        return await responder.stream(request, wanted, route=f"{_ROUTE}/stream")
 
     return [convert, convert_stream]
 
@@ -89,9 +91,9 @@ def _wanted(body: ConvertBody, voice: str, output_format: str) -> SpeechRequest:
     )
 
 
-def _format(asked: str) -> tuple[str, int, int | None]:
-    """Format, rate and bitrate, of `mp3_44100_128` or `pcm_16000`."""
-    found = _FORMAT.fullmatch(asked)
+def _format(output_format: str) -> tuple[str, int, int | None]:
+    """Format, rate in Hz and bitrate in kbit/s of `mp3_44100_128` or `pcm_16000`. Raises UnknownFormat."""
+    found = _FORMAT.fullmatch(output_format)
     if found is None:
         known = ["mp3_44100_128", "opus_48000_32", "pcm_16000", "wav_44100"]
         raise UnknownFormat(

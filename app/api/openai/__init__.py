@@ -1,1 +1,1 @@
-"""OpenAI's dialect: its SDKs work here unchanged, by their base URL."""
+"""OpenAI's dialect: its SDKs work unchanged when their base URL points to this server."""

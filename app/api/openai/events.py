@@ -1,4 +1,4 @@
-"""Server-sent events as OpenAI's SDKs read them: JSON that says its own type."""
+"""Server-sent events as OpenAI's SDKs expect them: JSON with a `type` field."""
 
 import msgspec
 from msgspec import Struct
@@ -10,10 +10,10 @@ EVENT_STREAM = "text/event-stream"
 
 
 def event(content: Struct) -> bytes:
-    """One event."""
+    """Encode one event."""
     return b"data: " + msgspec.json.encode(content) + b"\n\n"
 
 
 def error_event(error: DomainError) -> bytes:
-    """The last event where no more can come: the SDKs raise it."""
+    """Encode the last event of a stream that failed: the SDKs raise it as an exception."""
     return b"event: error\ndata: " + msgspec.json.encode(openai_error(error)) + b"\n\n"

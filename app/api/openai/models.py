@@ -1,4 +1,4 @@
-"""Which models there are: OpenAI's list (row 27), and for ElevenLabs' callers theirs (row 30)."""
+"""`GET /v1/models`: OpenAI's list of models, or ElevenLabs' list for requests with xi-api-key."""
 
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from app.http.bodies import AnyRequest
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
-    """An engine, or a name of OpenAI's for it. `created` is not known of engines."""
+    """An engine, or one of OpenAI's names for it. `created` is 0: it is not known for engines."""
 
     id: str
     object: Literal["model"] = "model"
@@ -31,7 +31,7 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
 
 def model_routes(aliases: Aliases, catalogs: Catalogs) -> list[HTTPRouteHandler]:
-    """Row 27."""
+    """`GET /v1/models` and `GET /v1/models/{model_id}`."""
 
     @get("/v1/models", opt={"scope": SPEECH})
     async def models(request: AnyRequest) -> Response[Any]:

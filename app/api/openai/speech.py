@@ -1,4 +1,4 @@
-"""OpenAI's speech: bytes as they are made, or the same as events (row 24)."""
+"""OpenAI's speech: `POST /v1/audio/speech`, live as bytes or as server-sent events."""
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -20,17 +20,17 @@ from app.openapi.bodies import request_body
 from db.storage.objects import StoreError
 
 _ROUTE = "POST /v1/audio/speech"
-_PCM_RATE_HZ = 24_000  # raw samples say no rate: OpenAI's callers play them at this one
+_PCM_RATE_HZ = 24_000  # raw samples carry no rate: OpenAI's clients play them at this one
 
 
 class VoiceById(Struct, frozen=True):
-    """How OpenAI names voices of one's own."""
+    """OpenAI's form for custom voices."""
 
     id: str
 
 
 class SpeechBody(Struct, frozen=True, kw_only=True):
-    """POST /v1/audio/speech. `instructions` are read, and change nothing."""
+    """POST /v1/audio/speech. `instructions` are accepted and have no effect."""
 
     input: str | None = None
     voice: str | VoiceById | None = None
@@ -48,7 +48,7 @@ class Delta(Struct, frozen=True, tag_field="type", tag="speech.audio.delta"):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """We count no tokens: credits are in the job."""
+    """Always 0: we do not count tokens. The job has the credits."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -56,7 +56,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 class Done(Struct, frozen=True, tag_field="type", tag="speech.audio.done"):
-    """That was all of it."""
+    """The audio is complete."""
 
     usage: Usage
 
@@ -64,8 +64,8 @@ class Done(Struct, frozen=True, tag_field="type", tag="speech.audio.done"):
 _BODY = msgspec.json.Decoder(SpeechBody)
 
 
-def speech_route(sound: AudioResponder, aliases: Aliases, *, body_bytes_max: int) -> HTTPRouteHandler:
-    """Row 24."""
+def speech_route(responder: AudioResponder, aliases: Aliases, *, body_bytes_max: int) -> HTTPRouteHandler:
+    """`POST /v1/audio/speech`."""
 
     @post(
         "/v1/audio/speech",
@@ -75,10 +75,10 @@ def speech_route(sound: AudioResponder, aliases: Aliases, *, body_bytes_max: int
     )
     async def openai_speech(request: AnyRequest) -> Response[Any]:
         body = await read_json(request, _BODY, bytes_max=body_bytes_max)
-        await aliases.engine(body.model, "speech")  # a voice has one engine: the model chooses nothing
+        await aliases.engine(body.model, "speech")  # checks the name only: a voice has one engine
         wanted = _wanted(body)
-        dress = _EVENTS if body.stream_format == "sse" else None
-        return await sound.live(request, wanted, route=_ROUTE, dress=dress)
+        audio_headers = _EVENTS if body.stream_format == "sse" else None
+        return await responder.stream(request, wanted, route=_ROUTE, audio_headers=audio_headers)
 
     return openai_speech
 

@@ -1,4 +1,4 @@
-"""OpenAI's transcriptions, and translations to English (rows 25 and 26)."""
+"""OpenAI's `POST /v1/audio/transcriptions`, and `/v1/audio/translations` to English."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -8,16 +8,11 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta, Struct, field
 
 from app.api.codevoice.transcription import ENGINE_HEADER, UploadLimits
-from app.api.openai.transcripts import FORMS, as_events, rendered
+from app.api.openai.transcripts import FORMS, as_events, render
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import TRANSCRIPTION
-from app.domain.transcription.service import (
-    PROMPT_MAX,
-    TEMPERATURE_MAX,
-    Transcribed,
-    TranscriptionRequest,
-    TranscriptionService,
-)
+from app.domain.transcription.engine_choice import PROMPT_MAX, TEMPERATURE_MAX, TranscriptionRequest
+from app.domain.transcription.service import Transcribed, TranscriptionService
 from app.domain.voices.aliases import Aliases
 from app.http.bodies import AnyRequest
 from app.http.disconnects import cancel_on_disconnect
@@ -53,10 +48,10 @@ class _Wanted(Struct, frozen=True, kw_only=True):
 def openai_transcription_routes(
     transcriptions: TranscriptionService, aliases: Aliases, limits: UploadLimits
 ) -> list[HTTPRouteHandler]:
-    """Rows 25 and 26."""
+    """The routes for transcriptions and translations."""
     size = limits.bytes_max + FRAMING_BYTES_MAX
 
-    async def hear(request: AnyRequest, route: str, *, translate: bool) -> Response[Any]:
+    async def transcribe(request: AnyRequest, route: str, *, translate: bool) -> Response[Any]:
         key = request.headers.get("idempotency-key")
         async with read_multipart(
             request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
@@ -72,33 +67,33 @@ def openai_transcription_routes(
             answer.headers["Idempotent-Replayed"] = "true"
         return answer
 
-    takes_form = request_body(RecordingBody, media_type="multipart/form-data")
+    form_body = request_body(RecordingBody, media_type="multipart/form-data")
 
     @post(
         "/v1/audio/transcriptions",
         status_code=200,
         opt=_OPT,
-        operation_class=takes_form,
+        operation_class=form_body,
         request_max_body_size=size,
     )
     async def openai_transcription(request: AnyRequest) -> Response[Any]:
-        return await hear(request, "POST /v1/audio/transcriptions", translate=False)
+        return await transcribe(request, "POST /v1/audio/transcriptions", translate=False)
 
     @post(
         "/v1/audio/translations",
         status_code=200,
         opt=_OPT,
-        operation_class=takes_form,
+        operation_class=form_body,
         request_max_body_size=size,
     )
     async def openai_translation(request: AnyRequest) -> Response[Any]:
-        return await hear(request, "POST /v1/audio/translations", translate=True)
+        return await transcribe(request, "POST /v1/audio/translations", translate=True)
 
     return [openai_transcription, openai_translation]
 
 
 def _wanted(form: Form, engine: str | None, *, translate: bool) -> _Wanted:
-    """What the fields ask for."""
+    """Parse the form's fields. Raises Invalid."""
     kind = form.fields.get("response_format", "json")
     stream = _choice("stream", form.fields.get("stream", "false").lower(), ("true", "false")) == "true"
     _choice("response_format", kind, ("json",) if stream else FORMS)
@@ -124,24 +119,24 @@ def _answer(wanted: _Wanted, done: Transcribed) -> Response[Any]:
     if wanted.stream:
         return as_events(done.transcript)
     translated = wanted.request.translate
-    return rendered(done, wanted.form, granularities=wanted.granularities, translated=translated)
+    return render(done, wanted.form, granularities=wanted.granularities, translated=translated)
 
 
-def _choice(field: str, asked: str, known: Sequence[str]) -> str:
-    if asked not in known:
+def _choice(field: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
         raise Invalid(f"The {field} is one of {', '.join(known)}.", field=field, limit=list(known))
-    return asked
+    return value
 
 
-def _prompt(asked: str) -> str:
-    if "\0" in asked:
+def _prompt(value: str) -> str:
+    if "\0" in value:
         raise Invalid("The prompt has a NUL character.", field="prompt")
-    return asked[-PROMPT_MAX:]  # the last of it, as at OpenAI
+    return value[-PROMPT_MAX:]  # the last characters count, as OpenAI does it
 
 
-def _temperature(asked: str) -> float:
+def _temperature(value: str) -> float:
     try:
-        temperature = float(asked)
+        temperature = float(value)
     except ValueError:
         temperature = -1.0
     if not 0 <= temperature <= TEMPERATURE_MAX:

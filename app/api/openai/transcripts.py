@@ -1,4 +1,4 @@
-"""A transcript in the forms OpenAI's callers ask for: json, text, srt, verbose_json, vtt, and events."""
+"""Transcripts in OpenAI's response formats: json, text, srt, verbose_json, vtt, and events."""
 
 import zlib
 from collections.abc import AsyncIterator, Container
@@ -18,27 +18,27 @@ from db.storage.transcripts import Segment, Transcript
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """How much audio it was."""
+    """The duration of the audio in whole seconds, rounded up."""
 
     type: Literal["duration"] = "duration"
     seconds: int
 
 
 class JsonView(Struct, frozen=True, kw_only=True):
-    """`json`."""
+    """The format `json`."""
 
     text: str
     usage: Usage
 
 
 class SegmentView(Struct, frozen=True, kw_only=True):
-    """A segment. `avg_logprob` and `no_speech_prob` are there where the engine has them."""
+    """A segment. `avg_logprob` and `no_speech_prob` are present if the engine measures them."""
 
     id: int
     start: float
     end: float
     text: str
-    seek: int = 0  # of the whole recording
+    seek: int = 0  # every segment is of the whole recording
     tokens: tuple[int, ...]
     temperature: float
     avg_logprob: float | UnsetType
@@ -47,7 +47,7 @@ class SegmentView(Struct, frozen=True, kw_only=True):
 
 
 class WordView(Struct, frozen=True, kw_only=True):
-    """A word; seconds."""
+    """A word; times in seconds."""
 
     word: str
     start: float
@@ -55,7 +55,7 @@ class WordView(Struct, frozen=True, kw_only=True):
 
 
 class VerboseView(Struct, frozen=True, kw_only=True):
-    """`verbose_json`."""
+    """The format `verbose_json`."""
 
     task: Literal["transcribe", "translate"]
     language: str
@@ -67,58 +67,56 @@ class VerboseView(Struct, frozen=True, kw_only=True):
 
 
 class Delta(Struct, frozen=True, tag_field="type", tag="transcript.text.delta"):
-    """What one more segment adds to the text."""
+    """The text that one more segment adds."""
 
     delta: str
 
 
 class Done(Struct, frozen=True, kw_only=True, tag_field="type", tag="transcript.text.done"):
-    """The whole text. OpenAI tells here how many tokens that was, and nothing else: we count none."""
+    """The whole text. OpenAI adds only the number of tokens, which we do not count."""
 
     text: str
 
 
-def rendered(
-    done: Transcribed, form: str, *, granularities: Container[str], translated: bool
-) -> Response[Any]:
-    """The transcript in one of `FORMS`."""
-    heard = done.transcript
+def render(done: Transcribed, form: str, *, granularities: Container[str], translated: bool) -> Response[Any]:
+    """The response with the transcript in one of `FORMS`."""
+    transcript = done.transcript
     if form == "json":
-        return Response(JsonView(text=heard.text, usage=_usage(heard)))
+        return Response(JsonView(text=transcript.text, usage=_usage(transcript)))
     if form == "verbose_json":
         return Response(_verbose(done, granularities, translated=translated))
     write, media_type = TEXTS[form]
-    return Response(write(heard).encode(), media_type=media_type)
+    return Response(write(transcript).encode(), media_type=media_type)
 
 
-def as_events(heard: Transcript) -> Response[Any]:
-    """The transcript segment by segment; all of it had been heard before the first was sent."""
+def as_events(transcript: Transcript) -> Response[Any]:
+    """The transcript as events, one per segment. Transcription is complete before the first is sent."""
 
     async def events() -> AsyncIterator[bytes]:
-        texts = [segment.text for segment in heard.segments if segment.text]
+        texts = [segment.text for segment in transcript.segments if segment.text]
         for number, text in enumerate(texts):
             yield event(Delta(f" {text}" if number else text))
-        yield event(Done(text=heard.text))
+        yield event(Done(text=transcript.text))
 
     return LiveResponse(events(), headers={}, media_type=EVENT_STREAM)
 
 
-def _usage(heard: Transcript) -> Usage:
-    return Usage(seconds=ceil(heard.duration))
+def _usage(transcript: Transcript) -> Usage:
+    return Usage(seconds=ceil(transcript.duration))
 
 
 def _verbose(done: Transcribed, granularities: Container[str], *, translated: bool) -> VerboseView:
-    heard = done.transcript
-    segments = [_segment(segment) for segment in heard.segments]
-    words = [WordView(word=w.word, start=w.start, end=w.end) for s in heard.segments for w in s.words]
+    transcript = done.transcript
+    segments = [_segment(segment) for segment in transcript.segments]
+    words = [WordView(word=w.word, start=w.start, end=w.end) for s in transcript.segments for w in s.words]
     return VerboseView(
         task="translate" if translated else "transcribe",
-        language=word(done.language_name) or heard.language,
-        duration=heard.duration,
-        text=heard.text,
+        language=word(done.language_name) or transcript.language,
+        duration=transcript.duration,
+        text=transcript.text,
         segments=segments if "segment" in granularities else UNSET,
         words=words if "word" in granularities else UNSET,
-        usage=_usage(heard),
+        usage=_usage(transcript),
     )
 
 
@@ -137,7 +135,7 @@ def _segment(segment: Segment) -> SegmentView:
 
 
 def _compression_ratio(segment: Segment) -> float:
-    """The engine's; or of this text, as Whisper counts it."""
+    """The engine's value; without one, that of the text, computed as Whisper does."""
     if segment.compression_ratio is not None:
         return segment.compression_ratio
     text = segment.text.encode()

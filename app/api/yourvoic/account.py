@@ -1,4 +1,4 @@
-"""What a YourVoic caller has left (row 22), and has used: by day, key and kind (row 23)."""
+"""YourVoic's `GET /api/v1/credits`, and `GET /api/v1/usage` by day, key and kind of job."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ from app.http.bodies import AnyRequest
 
 
 class CreditsView(Struct, frozen=True, kw_only=True):
-    """`balance`: all that can be spent now; null: unlimited."""
+    """`balance`: the credits that can be spent now; null: unlimited."""
 
     balance: int | float | None
     used_this_month: int | float
@@ -42,7 +42,7 @@ class CreditsAnswer(Struct, frozen=True, kw_only=True):
 
 
 class UseView(Struct, frozen=True, kw_only=True):
-    """What one key (null: a token) did of one kind on one day (UTC)."""
+    """Usage of one kind of job by one key (null: by tokens) on one day (UTC)."""
 
     date: date
     key: UUID | None
@@ -57,7 +57,7 @@ class UseView(Struct, frozen=True, kw_only=True):
 
 
 class UseTotals(Struct, frozen=True, kw_only=True):
-    """All rows together."""
+    """The totals of all rows."""
 
     requests: int
     characters: int
@@ -79,7 +79,7 @@ _DAYS_MAX = 366
 
 
 def credits_route(accounts: Accounts, reports: UsageSummaries) -> HTTPRouteHandler:
-    """Row 22, under both of its paths."""
+    """`GET /api/v1/credits`, also as `/api/v1/user/credits`."""
 
     @get(["/api/v1/credits", "/api/v1/user/credits"], opt={"scope": ACCOUNT})
     async def credits_left(request: AnyRequest) -> Response[CreditsAnswer]:
@@ -98,7 +98,7 @@ def credits_route(accounts: Accounts, reports: UsageSummaries) -> HTTPRouteHandl
 
 
 def usage_route(reports: UsageSummaries, storage: StorageQuotas) -> HTTPRouteHandler:
-    """Row 23's usage."""
+    """`GET /api/v1/usage`."""
 
     @get("/api/v1/usage", opt={"scope": USAGE})
     async def usage(

@@ -1,4 +1,4 @@
-"""What YourVoic's callers can choose from: voices, languages, models; and our health (rows 20, 23)."""
+"""YourVoic's lists under /api/v1: voices, languages, models; and `GET /api/v1/health`."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ from db.types import Capabilities
 
 
 class VoiceView(Struct, frozen=True, kw_only=True):
-    """A voice, or a name that one stands for: `voice_used`, of `engine`, speaks now."""
+    """A voice, or an alias for one. `voice_used`, with `engine`, is the voice that currently speaks."""
 
     id: str
     name: str
@@ -32,7 +32,7 @@ class VoiceView(Struct, frozen=True, kw_only=True):
 
 
 class VoicesAnswer(Struct, frozen=True, kw_only=True):
-    """GET /api/v1/voices. `total` counts all that match."""
+    """GET /api/v1/voices. `total` counts all matching voices, not only this page."""
 
     success: Literal[True] = True
     voices: list[VoiceView]
@@ -40,7 +40,7 @@ class VoicesAnswer(Struct, frozen=True, kw_only=True):
 
 
 class LanguageView(Struct, frozen=True, kw_only=True):
-    """A language, and how many voices speak it."""
+    """A language, and the number of voices that speak it."""
 
     code: str
     name: str
@@ -56,7 +56,7 @@ class LanguagesAnswer(Struct, frozen=True, kw_only=True):
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
-    """An engine. A range of one value: it cannot."""
+    """An engine. A range of `speed` or `pitch` with one value: the engine cannot change it."""
 
     id: str
     name: str
@@ -78,7 +78,7 @@ class ModelsAnswer(Struct, frozen=True, kw_only=True):
 
 
 class HealthAnswer(Struct, frozen=True, kw_only=True):
-    """GET /api/v1/health. `missing` names the parts out of reach."""
+    """GET /api/v1/health. `missing` names the unreachable components."""
 
     success: bool
     status: Literal["ok", "unavailable"]
@@ -86,7 +86,7 @@ class HealthAnswer(Struct, frozen=True, kw_only=True):
 
 
 def list_routes(catalogs: Catalogs, samples: Samples, health: Health) -> list[HTTPRouteHandler]:
-    """Rows 20 and 23, but for the usage."""
+    """The routes for voices, languages, models and health."""
     return [_voices_route(catalogs, samples), _languages_route(catalogs), _models_route(catalogs),
             _health_route(health)]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""YourVoic's speech: whole, as it is made, or (asked for so) as a job (rows 16 to 18)."""
+"""YourVoic's speech under /api/v1/tts: complete or live, or as a job with `Prefer: respond-async`."""
 
 import time
 from typing import Any, Literal
@@ -37,7 +37,7 @@ class GenerateBody(Struct, frozen=True, kw_only=True):
 
 
 class YourVoicAccepted(Accepted, frozen=True, kw_only=True):
-    """The answer to `Prefer: respond-async`."""
+    """The response to `Prefer: respond-async`."""
 
     success: Literal[True] = True
 
@@ -48,10 +48,10 @@ _BODY = msgspec.json.Decoder(GenerateBody)
 def generate_routes(
     answers: SynchronousSpeech, store: Objects, catalogs: Catalogs, *, body_bytes_max: int
 ) -> list[HTTPRouteHandler]:
-    """Rows 16 to 18."""
-    sound = AudioResponder(answers, store, later=YourVoicAccepted)
+    """The routes for complete and for live speech."""
+    responder = AudioResponder(answers, store, shape=YourVoicAccepted)
 
-    async def asked(request: AnyRequest, default_format: str) -> SpeechRequest:
+    async def read_request(request: AnyRequest, default_format: str) -> SpeechRequest:
         body = await read_json(request, _BODY, bytes_max=body_bytes_max)
         if body.model is not None:
             await _check_model(body.model, catalogs)
@@ -60,7 +60,7 @@ def generate_routes(
     @post("/api/v1/tts/generate", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody))
     async def generate(request: AnyRequest) -> Response[Any]:
         began = time.perf_counter()
-        answer = await sound.whole(request, await asked(request, "mp3"), route=_WHOLE)
+        answer = await responder.complete(request, await read_request(request, "mp3"), route=_WHOLE)
         answer.headers["X-Processing-Time-Ms"] = str(round((time.perf_counter() - began) * 1000))
         return answer
 
@@ -68,11 +68,11 @@ def generate_routes(
         "/api/v1/tts/generate/stream", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody)
     )
     async def generate_stream(request: AnyRequest) -> Response[Any]:
-        return await sound.live(request, await asked(request, "mp3"), route=_STREAM)
+        return await responder.stream(request, await read_request(request, "mp3"), route=_STREAM)
 
     @post("/api/v1/tts/stream", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody))
     async def stream(request: AnyRequest) -> Response[Any]:
-        return await sound.live(request, await asked(request, "pcm"), route=_STREAM)
+        return await responder.stream(request, await read_request(request, "pcm"), route=_STREAM)
 
     return [generate, generate_stream, stream]
 
@@ -90,7 +90,7 @@ def _wanted(body: GenerateBody, default_format: str) -> SpeechRequest:
 
 
 async def _check_model(model: str, catalogs: Catalogs) -> None:
-    """A voice has one engine: the model named is looked at, and chooses nothing."""
+    """Raise Invalid unless the model exists. It has no other effect: each voice has one engine."""
     engines = sorted({offer.engine.engine for offer in (await catalogs.current()).offers})
     if model.strip().casefold() not in engines:
         raise Invalid(f"Models are {', '.join(engines)}.", field="model", limit=engines)

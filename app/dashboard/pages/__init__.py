@@ -1,1 +1,1 @@
-"""The dashboard's pages: each a thin handler over one question or action of the domain."""
+"""The dashboard's pages: each a thin handler over one query or action of the domain."""

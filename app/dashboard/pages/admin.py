@@ -1,4 +1,4 @@
-"""Pages of administrators: accounts and what they may use, jobs, workers and queues, what was done."""
+"""Admin pages: accounts and what they may use, jobs, workers and queues, the log of operations."""
 
 import secrets
 from typing import Any
@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
-from app.api.admin.desk import AdminContext
+from app.api.admin.context import AdminContext
 from app.dashboard.forms import read_form
 from app.dashboard.pages.admin_messages import ActForm, done_in_words, question
 from app.dashboard.pages.log_in import Page
@@ -26,52 +26,54 @@ from app.http.bodies import AnyRequest, invalid
 
 _POST = ADMIN | {"limit": "post"}
 _TYPES = ("registered", "api_only", "system")
-_ASKED = ("expire", "limit", "unlimited", "plan", "suspend")  # before they are done
-_ACTS = ("grant", "expire", "limit", "unlimited", "plan", "suspend")
+_CONFIRMED = ("expire", "limit", "unlimited", "plan", "suspend")  # these ask for confirmation first
+_OPERATIONS = ("grant", "expire", "limit", "unlimited", "plan", "suspend")
 
 
 class AdminPages(Struct, frozen=True):
-    """What the pages need."""
+    """The components that the admin pages need."""
 
     pages: Pages
-    desk: AdminContext
+    context: AdminContext
 
-    async def user(self, request: AnyRequest, account: str, told: DomainError | None = None) -> Response[str]:
-        """One account, with the forms of what may be done to it."""
-        async with self.desk.moment() as connection:
+    async def user(
+        self, request: AnyRequest, account: str, notice: DomainError | None = None
+    ) -> Response[str]:
+        """The page of one account, with a form for each operation on it."""
+        async with self.context.moment() as connection:
             found = await users.show_user(connection, account)
             plans = await terms.list_plans(connection)
             moved = await credits.history(connection, str(found.account), limit=15)
         facts = {"found": found, "plans": plans, "moved": moved.items, "key": secrets.token_hex(16)}
-        return await self.pages.show(request, "admin_user.html", told=told, **facts)
+        return await self.pages.show(request, "admin_user.html", notice=notice, **facts)
 
     async def form(self, request: AnyRequest) -> tuple[ActForm, AdminOperation]:
-        """What the administrator asked for, and the act it is. Raises Invalid."""
+        """The form that the administrator sent, and its operation. Raises Invalid."""
         form = await read_form(request, ActForm, self.pages.sessions)
         return form, operation_by(request.scope["user"], reason=form.reason, key=form.key)
 
 
 def admin_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
-    """GET /admin and what is below it."""
+    """The routes of /admin and below."""
     return [
         _users_route(admin),
         _user_route(admin),
-        *[_act_route(admin, name) for name in _ACTS],
+        *[_operation_route(admin, name) for name in _OPERATIONS],
         _reset_link_route(admin),
-        *[_question_route(admin, name) for name in _ASKED],
+        *[_question_route(admin, name) for name in _CONFIRMED],
         _jobs_route(admin),
-        *[_job_act_route(admin, name) for name in ("cancel", "retry")],
-        _room_route(admin),
-        _acts_route(admin),
+        *[_job_operation_route(admin, name) for name in ("cancel", "retry")],
+        _workers_route(admin),
+        _operations_route(admin),
     ]
 
 
 def _users_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin", opt=ADMIN, include_in_schema=False)
     async def users_page(request: AnyRequest) -> Response[str] | Response[None]:
-        asked = request.query_params
-        kind, cursor, account = (asked.get(name) or None for name in ("type", "cursor", "account"))
-        async with admin.desk.moment() as connection:
+        query = request.query_params
+        kind, cursor, account = (query.get(name) or None for name in ("type", "cursor", "account"))
+        async with admin.context.moment() as connection:
             if account:
                 return redirect(f"/admin/users/{(await users.show_user(connection, account)).account}")
             found = await users.list_users(connection, user_type=kind, limit=25, cursor=cursor)
@@ -94,13 +96,13 @@ def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
 
     @get(path, opt=ADMIN, include_in_schema=False, name=f"page:ask:{name}")
     async def ask(request: AnyRequest, account: FromPath[str]) -> Page:
-        async with admin.desk.moment() as connection:
+        async with admin.context.moment() as connection:
             found = await users.show_user(connection, account)
-        if not request.query_params:  # from the address bar, after the act
+        if not request.query_params:  # from the address bar, after the operation
             return redirect(f"/admin/users/{found.account}")
         try:
-            asked = msgspec.convert(dict(request.query_params), ActForm, strict=False)
-            return await admin.pages.ask(request, question(name, asked, found))
+            form = msgspec.convert(dict(request.query_params), ActForm, strict=False)
+            return await admin.pages.ask(request, question(name, form, found))
         except msgspec.ValidationError as error:
             return await admin.user(request, account, invalid(str(error)))
         except Invalid as refused:
@@ -109,7 +111,7 @@ def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     return ask
 
 
-def _act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
+def _operation_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     path = f"/admin/users/{{account:str}}/{name}"
     opt = _POST | {"back": "/admin/users/{account}"}
 
@@ -117,8 +119,8 @@ def _act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     async def act_on_user(request: AnyRequest, account: FromPath[str]) -> Page:
         try:
             form, wanted = await admin.form(request)
-            done = await _act(admin.desk, name, wanted, account, form)
-            async with admin.desk.moment() as connection:
+            done = await _operate(admin.context, name, wanted, account, form)
+            async with admin.context.moment() as connection:
                 now = await users.show_user(connection, account)
         except DomainError as refused:
             if refused.status in (403, 404):
@@ -138,9 +140,9 @@ def _reset_link_route(admin: AdminPages) -> HTTPRouteHandler:
     async def make_link(request: AnyRequest, account: FromPath[str]) -> Page:
         try:
             _, wanted = await admin.form(request)
-            async with admin.desk.connection() as connection:
-                url = admin.desk.public_url
-                made = await make_reset_link(connection, wanted, admin.desk.keys, account, public_url=url)
+            async with admin.context.connection() as connection:
+                url = admin.context.public_url
+                made = await make_reset_link(connection, wanted, admin.context.keys, account, public_url=url)
         except DomainError as refused:
             if refused.status in (403, 404):
                 raise
@@ -157,14 +159,14 @@ def _link_in_words(made: ResetLink) -> str:
     return f"Reset link, good once and for a day, shown this once: {where}"
 
 
-async def _act(
-    desk: AdminContext, name: str, wanted: AdminOperation, account: str, form: ActForm
+async def _operate(
+    context: AdminContext, name: str, wanted: AdminOperation, account: str, form: ActForm
 ) -> Moved | Changed:
-    """Do it; how the account stands then."""
+    """Carry out the operation; returns the resulting state of the account."""
     if name == "suspend":
-        async with desk.session() as session:
+        async with context.session() as session:
             return await users.suspend(session, wanted, account, undo=form.undo)
-    async with desk.connection() as connection:
+    async with context.connection() as connection:
         match name:
             case "grant":
                 return await credits.grant(connection, wanted, account, credits.micro(form.amount))
@@ -188,18 +190,18 @@ def _jobs_route(admin: AdminPages) -> HTTPRouteHandler:
 
 
 async def _show_jobs(
-    admin: AdminPages, request: AnyRequest, told: DomainError | None = None
+    admin: AdminPages, request: AnyRequest, notice: DomainError | None = None
 ) -> Response[str]:
-    asked = request.query_params
-    state, account, cursor = (asked.get(name) or None for name in ("state", "account", "cursor"))
-    async with admin.desk.moment() as connection:
+    query = request.query_params
+    state, account, cursor = (query.get(name) or None for name in ("state", "account", "cursor"))
+    async with admin.context.moment() as connection:
         found = await jobs.list_jobs(connection, account=account, state=state, limit=25, cursor=cursor)
     facts: dict[str, Any] = {"found": found, "state": state, "states": STATES, "account": account}
     key = secrets.token_hex(16)
-    return await admin.pages.show(request, "admin_jobs.html", told=told, cursor=cursor, key=key, **facts)
+    return await admin.pages.show(request, "admin_jobs.html", notice=notice, cursor=cursor, key=key, **facts)
 
 
-def _job_act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
+def _job_operation_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     path = f"/admin/jobs/{{job:str}}/{name}"
     opt = _POST | {"back": "/admin/jobs"}
 
@@ -207,7 +209,7 @@ def _job_act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     async def act_on_job(request: AnyRequest, job: FromPath[str]) -> Page:
         try:
             _, wanted = await admin.form(request)
-            done = await _act_on_job(admin.desk, name, wanted, job)
+            done = await _operate_on_job(admin.context, name, wanted, job)
         except DomainError as refused:
             if refused.status in (403, 404):
                 raise
@@ -217,32 +219,36 @@ def _job_act_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     return act_on_job
 
 
-async def _act_on_job(desk: AdminContext, name: str, wanted: AdminOperation, job: str) -> str:
-    """Do it; what was done, in words."""
-    return await (_cancel if name == "cancel" else _retry)(desk, wanted, job)
+async def _operate_on_job(context: AdminContext, name: str, wanted: AdminOperation, job: str) -> str:
+    """Carry out the operation; returns a sentence that says what was done."""
+    return await (_cancel if name == "cancel" else _retry)(context, wanted, job)
 
 
-async def _cancel(desk: AdminContext, wanted: AdminOperation, job: str) -> str:
-    async with desk.connection() as connection:
+async def _cancel(context: AdminContext, wanted: AdminOperation, job: str) -> str:
+    async with context.connection() as connection:
         done = await jobs.cancel_job(connection, wanted, job)
-    desk.signals.cancelled(done.job)
+    context.signals.cancelled(done.job)
     return f"The job is cancelled. {done.settlement}"
 
 
-async def _retry(desk: AdminContext, wanted: AdminOperation, job: str) -> str:
-    async with desk.connection() as connection:
+async def _retry(context: AdminContext, wanted: AdminOperation, job: str) -> str:
+    async with context.connection() as connection:
         done = await jobs.retry_job(
-            connection, wanted, job, queue_wait_s=desk.queue_wait_s, jobs_waiting_max=desk.jobs_waiting_max
+            connection,
+            wanted,
+            job,
+            queue_wait_s=context.queue_wait_s,
+            jobs_waiting_max=context.jobs_waiting_max,
         )
     if done.code == "queued":
-        desk.nudger.wake(done.engine)
+        context.wakeup.wake(done.engine)
     return "The job is queued again."
 
 
-def _room_route(admin: AdminPages) -> HTTPRouteHandler:
+def _workers_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/workers", opt=ADMIN, include_in_schema=False)
     async def workers_page(request: AnyRequest) -> Response[str]:
-        async with admin.desk.moment() as connection:
+        async with admin.context.moment() as connection:
             workers, queues = (
                 await worker_overview.list_workers(connection),
                 await worker_overview.list_queues(connection),
@@ -252,11 +258,11 @@ def _room_route(admin: AdminPages) -> HTTPRouteHandler:
     return workers_page
 
 
-def _acts_route(admin: AdminPages) -> HTTPRouteHandler:
+def _operations_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/acts", opt=ADMIN, include_in_schema=False)
     async def acts_page(request: AnyRequest) -> Response[str]:
         cursor = request.query_params.get("cursor") or None
-        async with admin.desk.moment() as connection:
+        async with admin.context.moment() as connection:
             found = await list_operations(connection, limit=50, cursor=cursor)
         return await admin.pages.show(request, "admin_acts.html", found=found, cursor=cursor)
 

@@ -1,4 +1,4 @@
-"""The administrators' page of invitations: made, listed, revoked."""
+"""The admin page of invitations: lists, creates and revokes them."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ _DAYS_MAX = 3650
 
 
 class InviteForm(Struct, frozen=True, kw_only=True):
-    """A new invitation, or (with a reason alone) one revoked."""
+    """The form of a new invitation; with a reason alone, of a revocation."""
 
     reason: str = ""
     key: str | None = None
@@ -36,7 +36,7 @@ class InviteForm(Struct, frozen=True, kw_only=True):
     days: int | None = None
 
     def act(self, caller: Principal) -> AdminOperation:
-        """The act it is. Raises Invalid."""
+        """The form's admin operation. Raises Invalid."""
         return operation_by(caller, reason=self.reason, key=self.key)
 
     def wanted(self) -> NewInvitation:
@@ -45,7 +45,7 @@ class InviteForm(Struct, frozen=True, kw_only=True):
 
 
 def invite_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
-    """GET /admin/invites, and its two forms."""
+    """GET /admin/invites, and the routes of its two forms."""
 
     @get(_PATH, opt=ADMIN, include_in_schema=False)
     async def invites_page(request: AnyRequest) -> Page:
@@ -60,9 +60,9 @@ def _create_route(admin: AdminPages) -> HTTPRouteHandler:
         try:
             form = await read_form(request, InviteForm, admin.pages.sessions)
             wanted = form.act(request.scope["user"])
-            async with admin.desk.connection() as connection:
+            async with admin.context.connection() as connection:
                 made = await invites.create(
-                    connection, wanted, admin.desk.keys, form.wanted(), public_url=admin.desk.public_url
+                    connection, wanted, admin.context.keys, form.wanted(), public_url=admin.context.public_url
                 )
         except DomainError as refused:
             if refused.status == 403:
@@ -81,7 +81,7 @@ def _revoke_route(admin: AdminPages) -> HTTPRouteHandler:
         form = await read_form(request, InviteForm, admin.pages.sessions)
         try:
             wanted = form.act(request.scope["user"])
-            async with admin.desk.connection() as connection:
+            async with admin.context.connection() as connection:
                 await invites.revoke(connection, wanted, invite)
         except DomainError as refused:
             if refused.status == 404:
@@ -92,10 +92,12 @@ def _revoke_route(admin: AdminPages) -> HTTPRouteHandler:
     return revoke_invite
 
 
-async def _show(admin: AdminPages, request: AnyRequest, told: DomainError | None = None) -> Page:
+async def _show(admin: AdminPages, request: AnyRequest, notice: DomainError | None = None) -> Page:
     cursor = request.query_params.get("cursor") or None
-    async with admin.desk.moment() as connection:
+    async with admin.context.moment() as connection:
         found = await invites.list_invites(connection, limit=_PAGE, cursor=cursor)
         plans = await terms.list_plans(connection)
     key = secrets.token_hex(16)
-    return await admin.pages.show(request, "admin_invites.html", told=told, found=found, plans=plans, key=key)
+    return await admin.pages.show(
+        request, "admin_invites.html", notice=notice, found=found, plans=plans, key=key
+    )

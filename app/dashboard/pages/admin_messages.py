@@ -1,4 +1,4 @@
-"""What an administrator's act did, in words, with the balance that the account now has."""
+"""Messages of the admin pages: the question before an operation, and its result with the new balance."""
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +11,7 @@ from db.types import MICRO
 
 
 class ActForm(Struct, frozen=True, kw_only=True):
-    """What every form of an act has; `key` makes a form sent twice one act."""
+    """The fields of all operation forms. `key`: idempotency key, so that a form sent twice acts once."""
 
     reason: str = ""
     key: str | None = None
@@ -21,50 +21,50 @@ class ActForm(Struct, frozen=True, kw_only=True):
     plan: str = ""
 
 
-def done_in_words(name: str, asked: ActForm, code: str, now: User) -> str:
-    """What the act `name` did to the account, which is `now` as the act left it."""
+def done_in_words(name: str, form: ActForm, code: str, now: User) -> str:
+    """What the operation `name` did; `now` is the account after it."""
     if code == "replayed":
         return f"That was done already. {_standing(now)}"
     later = ", from next month" if code == "next_month" else ""
-    return f"{_done(name, asked, named(now))}{later}. {_standing(now)}"
+    return f"{_done(name, form, named(now))}{later}. {_standing(now)}"
 
 
-def question(name: str, asked: ActForm, account: User) -> Question:
-    """What is asked before the act. Raises Invalid for an amount that is none."""
-    title, text = _asked(name, asked, account)
-    fields = {field: value for field, value in msgspec.to_builtins(asked).items() if value}
+def question(name: str, form: ActForm, account: User) -> Question:
+    """The question to confirm before the operation. Raises Invalid for an amount that is not valid."""
+    title, text = _question(name, form, account)
+    fields = {field: value for field, value in msgspec.to_builtins(form).items() if value}
     return Question(
         title=title,
         text=text,
         button=title.partition(" ")[0],
         back=f"/admin/users/{account.account}",
-        fields=fields | ({"undo": "true"} if asked.undo else {}),
+        fields=fields | ({"undo": "true"} if form.undo else {}),
     )
 
 
 def named(account: User) -> str:
-    """An account as people call it."""
+    """The display name of an account: its e-mail, name or id."""
     return account.email or account.name or str(account.account)
 
 
-def _asked(name: str, asked: ActForm, account: User) -> tuple[str, str]:
+def _question(name: str, form: ActForm, account: User) -> tuple[str, str]:
     who = named(account)
     match name:
         case "expire":
-            amount = _credits(micro(asked.amount))
+            amount = _credits(micro(form.amount))
             return (
                 f"Remove {amount} from {who}?",
                 f"It has {_credits(_micro(account.paid))} beside the monthly ones.",
             )
         case "limit":
             limit = (
-                _credits(micro(asked.monthly, field="monthly", zero=True)) if asked.monthly else "its plan's"
+                _credits(micro(form.monthly, field="monthly", zero=True)) if form.monthly else "its plan's"
             )
             return (
                 f"Change the monthly limit of {who} to {limit}?",
                 f"It is {_credits(_micro(account.monthly))} now.",
             )
-        case "unlimited" if asked.undo:
+        case "unlimited" if form.undo:
             return (
                 f"End unlimited use for {who}?",
                 "Its requests are paid with its credits again from now on.",
@@ -75,8 +75,8 @@ def _asked(name: str, asked: ActForm, account: User) -> tuple[str, str]:
                 "Its requests will cost none of its credits, however many there are.",
             )
         case "plan":
-            return f"Change the plan of {who} to {asked.plan}?", f"It is {account.plan} now."
-        case _ if asked.undo:
+            return f"Change the plan of {who} to {form.plan}?", f"It is {account.plan} now."
+        case _ if form.undo:
             return f"Reactivate {who}?", "Its keys and its log-in work again at once."
         case _:
             return (
@@ -85,23 +85,23 @@ def _asked(name: str, asked: ActForm, account: User) -> tuple[str, str]:
             )
 
 
-def _done(name: str, asked: ActForm, who: str) -> str:
+def _done(name: str, form: ActForm, who: str) -> str:
     match name:
         case "grant":
-            return f"Granted {_credits(micro(asked.amount))} to {who}"
+            return f"Granted {_credits(micro(form.amount))} to {who}"
         case "expire":
-            return f"Removed {_credits(micro(asked.amount))} from {who}"
-        case "limit" if asked.monthly:
-            limit = _credits(micro(asked.monthly, field="monthly", zero=True))
+            return f"Removed {_credits(micro(form.amount))} from {who}"
+        case "limit" if form.monthly:
+            limit = _credits(micro(form.monthly, field="monthly", zero=True))
             return f"Set the monthly limit of {who} to {limit}"
         case "limit":
             return f"Set the monthly limit of {who} to that of its plan"
         case "unlimited":
-            return f"Ended unlimited use for {who}" if asked.undo else f"Made {who} unlimited"
+            return f"Ended unlimited use for {who}" if form.undo else f"Made {who} unlimited"
         case "plan":
-            return f"Set the plan of {who} to {asked.plan}"
+            return f"Set the plan of {who} to {form.plan}"
         case _:
-            return f"Reactivated {who}" if asked.undo else f"Suspended {who}"
+            return f"Reactivated {who}" if form.undo else f"Suspended {who}"
 
 
 def _standing(now: User) -> str:

@@ -1,4 +1,4 @@
-"""The documentation as pages: the guide, and the reference. Open to strangers too."""
+"""The documentation pages: the guide and the API reference. They need no log-in."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -14,7 +14,7 @@ _BODY: dict[str, object] = {"text": "Hello world from CodeVoice", "voice": "Emma
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """Numbers the guide tells, as the operator has set them."""
+    """The operator's settings that the guide and other pages show."""
 
     public_url: str
     text_characters_max: int

@@ -1,4 +1,4 @@
-"""What was asked for: filtered, heard again, downloaded, cancelled; and each job by itself."""
+"""The history pages: jobs filtered, played, downloaded and cancelled; and a page for each job."""
 
 from contextlib import suppress
 from typing import Any
@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.codevoice.transcripts import checked_format, written
+from app.api.codevoice.transcripts import checked_format, transcript_response
 from app.dashboard.forms import read_form
 from app.dashboard.pages.log_in import NoForm
 from app.dashboard.rendering import PERSON, Pages, redirect
@@ -25,17 +25,17 @@ from app.http.bodies import AnyRequest
 
 _PAGE = 25
 _CANCEL = PERSON | {"limit": "post", "back": "/history/{job_id}"}
-_SUFFIXES = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}  # of a transcript's formats
+_SUFFIXES = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}  # of a transcript's file, by format
 
 
 class PeaksView(Struct, frozen=True):
-    """GET /history/{job_id}/peaks; none where the audio cannot be looked into."""
+    """GET /history/{job_id}/peaks; empty if the audio cannot be read."""
 
     peaks: list[int]
 
 
 class HistoryPages(Struct, frozen=True):
-    """What the pages need."""
+    """The components that the history pages need."""
 
     pages: Pages
     history: History
@@ -45,14 +45,14 @@ class HistoryPages(Struct, frozen=True):
     transcripts: StoredTranscripts
 
     async def job(self, request: AnyRequest, job_id: str) -> Response[str]:
-        """A job's own page, with its audio or its transcript while they are kept."""
+        """The page of one job, with its audio or its transcript while they are kept."""
         job = await self.history.one(request.scope["user"], _identifier(job_id))
         kept, missing = await self._transcript(request.scope["user"], job)
         return await self.pages.show(
             request,
             "job.html",
             job=job,
-            address=self.addresses.address(job.id) if _is_heard(job) else None,
+            address=self.addresses.address(job.id) if _has_audio(job) else None,
             settled=settled_in_words(job),
             kept=kept,
             missing=missing,
@@ -60,7 +60,7 @@ class HistoryPages(Struct, frozen=True):
         )
 
     async def _transcript(self, who: Principal, job: OwnJob) -> tuple[StoredTranscript | None, str]:
-        """The transcript of a job that has one; or why it cannot be shown."""
+        """The job's transcript, or None and the reason why it cannot be shown (empty if it has none)."""
         if job.kind != "transcription" or job.state != "completed":
             return None, ""
         try:
@@ -70,7 +70,7 @@ class HistoryPages(Struct, frozen=True):
 
 
 def history_routes(page: HistoryPages) -> list[HTTPRouteHandler]:
-    """GET /history and what is below it."""
+    """The routes of /history and below."""
     return [
         _list_route(page),
         _job_route(page),
@@ -83,14 +83,14 @@ def history_routes(page: HistoryPages) -> list[HTTPRouteHandler]:
 def _list_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history", opt=PERSON, include_in_schema=False)
     async def history_page(request: AnyRequest) -> Response[str]:
-        asked, who = request.query_params, request.scope["user"]
-        state, kind, cursor = (asked.get(name) or None for name in ("state", "kind", "cursor"))
+        query, who = request.query_params, request.scope["user"]
+        state, kind, cursor = (query.get(name) or None for name in ("state", "kind", "cursor"))
         found = await page.history.list(who, state=state, kind=kind, limit=_PAGE, cursor=cursor)
         return await page.pages.show(
             request,
             "history.html",
             jobs=found,
-            audio={job.id: page.addresses.address(job.id) for job in found.items if _is_heard(job)},
+            audio={job.id: page.addresses.address(job.id) for job in found.items if _has_audio(job)},
             state=state,
             kind=kind,
             cursor=cursor,
@@ -113,7 +113,7 @@ def _peaks_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history/{job_id:str}/peaks", opt=PERSON, include_in_schema=False)
     async def job_peaks(request: AnyRequest, job_id: FromPath[str]) -> Response[PeaksView]:
         job = await page.history.one(request.scope["user"], _identifier(job_id))
-        if not _is_heard(job):
+        if not _has_audio(job):
             raise Gone("This job has no audio.")
         found = await page.waveforms.peaks(request.scope["user"].account, job)
         return Response(PeaksView(found), headers={"Cache-Control": "private, max-age=3600"})
@@ -128,7 +128,7 @@ def _transcript_route(page: HistoryPages) -> HTTPRouteHandler:
     ) -> Response[Any]:
         suffix = _SUFFIXES[checked_format(format)]
         kept = await page.transcripts.one(request.scope["user"], job_id)
-        answer = written(kept, format)
+        answer = transcript_response(kept, format)
         answer.headers["Content-Disposition"] = f'attachment; filename="transcript-{kept.job_id}.{suffix}"'
         return answer
 
@@ -139,14 +139,14 @@ def _cancel_route(page: HistoryPages) -> HTTPRouteHandler:
     @post("/history/{job_id:str}/cancel", opt=_CANCEL, include_in_schema=False)
     async def cancel(request: AnyRequest, job_id: FromPath[str]) -> Response[None]:
         await read_form(request, NoForm, page.pages.sessions)
-        with suppress(TooLate):  # its page says how it ended
+        with suppress(TooLate):  # the job's page says how it ended
             await page.speech.cancel(request.scope["user"], job_id)
         return redirect(f"/history/{_identifier(job_id)}")
 
     return cancel
 
 
-def _is_heard(job: OwnJob) -> bool:
+def _has_audio(job: OwnJob) -> bool:
     return job.state == "completed" and bool(job.has_audio)
 
 

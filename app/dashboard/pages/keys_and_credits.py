@@ -1,4 +1,4 @@
-"""API & Credits: keys made, shown, rotated, revoked; and the ledger, movement by movement."""
+"""The page API & Credits: keys created, shown, rotated and revoked; and the account's ledger."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -42,19 +42,19 @@ class RotateForm(Struct, frozen=True, kw_only=True):
 
 
 class CreditsPage(Struct, frozen=True):
-    """What the page needs."""
+    """The components that the page needs."""
 
     pages: Pages
     keys: ApiKeys
     ledger: Statement
 
-    async def show(self, request: AnyRequest, told: DomainError | None = None) -> Response[str]:
+    async def show(self, request: AnyRequest, notice: DomainError | None = None) -> Response[str]:
         who: Principal = request.scope["user"]
         cursor = request.query_params.get("cursor") or None
         return await self.pages.show(
             request,
             "credits.html",
-            told=told,
+            notice=notice,
             keys=await self.keys.all_of(who),
             personal=await self.keys.personal(who),
             reveal=self.keys.reveal,
@@ -65,13 +65,13 @@ class CreditsPage(Struct, frozen=True):
         )
 
     def go(self, request: AnyRequest, made: Key) -> Response[None]:
-        """To the page, which shows the new key this once."""
+        """Redirect to the page, which shows the new key once."""
         shown = ShownKey(name=made.name, text=made.text or "", personal=made.personal)
         return self.pages.go(request, "/credits", key=shown)
 
 
 def credits_routes(page: CreditsPage) -> list[HTTPRouteHandler]:
-    """GET /credits, its sheet, and what is done to keys."""
+    """GET /credits, its CSV file, and the routes that change keys."""
 
     @get("/credits", opt=PERSON, include_in_schema=False)
     async def credits_page(request: AnyRequest) -> Response[str]:

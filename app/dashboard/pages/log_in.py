@@ -1,4 +1,4 @@
-"""The way in and out: sign up, log in, log out here, log out everywhere."""
+"""The pages to sign up, log in, log out, and log out everywhere."""
 
 from urllib.parse import urlsplit
 
@@ -37,23 +37,23 @@ class LoginForm(Struct, frozen=True, kw_only=True):
 
 
 class NoForm(Struct, frozen=True):
-    """A form that is only a button."""
+    """A form with a button and no fields."""
 
 
-def entry_routes(pages: Pages, accounts: Accounts, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
-    """Sign up / Log in / Log out, here and everywhere."""
+def entry_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
+    """The routes to sign up, log in, log out, and log out everywhere."""
     return [
         *_sign_up_routes(pages, accounts),
-        *_log_in_routes(pages, accounts, gate),
+        *_log_in_routes(pages, accounts, rate_limit),
         _log_out_route(pages, accounts),
         _log_out_everywhere_route(pages, accounts),
     ]
 
 
 def _sign_up_routes(pages: Pages, accounts: Accounts) -> list[HTTPRouteHandler]:
-    async def show(request: AnyRequest, form: SignUpForm, told: DomainError | None = None) -> Page:
+    async def show(request: AnyRequest, form: SignUpForm, notice: DomainError | None = None) -> Page:
         return await pages.show(
-            request, "signup.html", told=told, form=form, registration=accounts.registration
+            request, "signup.html", notice=notice, form=form, registration=accounts.registration
         )
 
     @get("/signup", opt=ANYBODY, include_in_schema=False)
@@ -73,9 +73,9 @@ def _sign_up_routes(pages: Pages, accounts: Accounts) -> list[HTTPRouteHandler]:
     return [sign_up_page, sign_up]
 
 
-def _log_in_routes(pages: Pages, accounts: Accounts, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
-    async def show(request: AnyRequest, form: LoginForm, told: DomainError | None = None) -> Page:
-        return await pages.show(request, "login.html", told=told, form=form)
+def _log_in_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
+    async def show(request: AnyRequest, form: LoginForm, notice: DomainError | None = None) -> Page:
+        return await pages.show(request, "login.html", notice=notice, form=form)
 
     @get("/login", opt=ANYBODY, include_in_schema=False)
     async def log_in_page(request: AnyRequest) -> Page:
@@ -85,7 +85,7 @@ def _log_in_routes(pages: Pages, accounts: Accounts, gate: RateLimitGuard) -> li
     async def log_in(request: AnyRequest) -> Page:
         form = await read_form(request, LoginForm, pages.sessions)
         try:
-            async with gate.guess(request.scope, form.email):
+            async with rate_limit.guess(request.scope, form.email):
                 found = await accounts.login(form.email, form.password)
         except DomainError as refused:
             return await show(request, form, refused)
@@ -117,7 +117,7 @@ def _log_out_everywhere_route(pages: Pages, accounts: Accounts) -> HTTPRouteHand
 
 
 def _own_path(wanted: str) -> str:
-    """`wanted` where it is a page of ours; nobody is sent elsewhere by a link to our log-in."""
+    """`wanted` if it is a path on this server, or `/`: a log-in link must not redirect to another site."""
     parts = urlsplit(wanted.replace("\\", "/"))
     is_own = wanted.startswith("/") and not parts.scheme and not parts.netloc and wanted.isprintable()
     return wanted if is_own and wanted.isascii() else "/"

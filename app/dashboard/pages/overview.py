@@ -1,4 +1,4 @@
-"""The first page: what is left, what was used, what happened last; for strangers, what this is."""
+"""The first page: credits, usage and recent jobs; without a log-in, an introduction."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -32,7 +32,7 @@ def overview_route(pages: Pages, reports: UsageSummaries, catalogs: Catalogs) ->
 
 
 async def _sizes(catalogs: Catalogs) -> tuple[int, int]:
-    """How many voices and languages there are; a stranger gets a page without a database too."""
+    """The numbers of voices and languages; zeros if the database is unreachable, so that the page works."""
     try:
         offers = (await catalogs.current()).offers
     except Unavailable:

@@ -1,4 +1,4 @@
-"""Passwords and addresses: forgotten ones reset, known ones changed, addresses verified."""
+"""The pages to reset a forgotten password, change a password, and verify an e-mail address."""
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
@@ -42,19 +42,21 @@ class VerifyForm(Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
-def password_page_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
-    """Reset, choose a new one, change."""
+def password_page_routes(
+    pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
+) -> list[HTTPRouteHandler]:
+    """The routes to request a reset, choose a new password, and change a password."""
     return [
-        *_reset_routes(pages, resets, gate),
-        *_confirm_routes(pages, resets, gate),
-        *_password_routes(pages, resets, gate),
+        *_reset_routes(pages, resets, rate_limit),
+        *_confirm_routes(pages, resets, rate_limit),
+        *_password_routes(pages, resets, rate_limit),
     ]
 
 
 def verification_page_routes(
-    pages: Pages, verification: EmailVerification, gate: RateLimitGuard
+    pages: Pages, verification: EmailVerification, rate_limit: RateLimitGuard
 ) -> list[HTTPRouteHandler]:
-    """The page a mail's link leads to. Only its button verifies: mail programs follow links by themselves."""
+    """The routes of e-mail verification. Only the page's button verifies: mail programs follow links."""
 
     @get("/verify", opt=ANYBODY, include_in_schema=False)
     async def verify_page(request: AnyRequest, token: FromQuery[str] = "") -> Page:
@@ -64,32 +66,34 @@ def verification_page_routes(
     async def verify(request: AnyRequest) -> Page:
         form = await read_form(request, VerifyForm, pages.sessions)
         try:
-            async with gate.guess(request.scope):
+            async with rate_limit.guess(request.scope):
                 await verification.confirm(form.token)
         except DomainError as refused:
-            return await pages.show(request, "verify.html", told=refused, form=form)
+            return await pages.show(request, "verify.html", notice=refused, form=form)
         return pages.go(request, "/" if request.scope["user"] else "/login", _VERIFIED)
 
-    return [verify_page, verify, _resend_route(pages, verification, gate)]
+    return [verify_page, verify, _resend_route(pages, verification, rate_limit)]
 
 
-def _resend_route(pages: Pages, verification: EmailVerification, gate: RateLimitGuard) -> HTTPRouteHandler:
+def _resend_route(
+    pages: Pages, verification: EmailVerification, rate_limit: RateLimitGuard
+) -> HTTPRouteHandler:
     opt = PERSON | {"limit": "reset", "back": "/"}
 
     @post("/verify/resend", opt=opt, include_in_schema=False)
     async def resend(request: AnyRequest) -> Page:
         await read_form(request, NoForm, pages.sessions)
         who = request.scope["user"]
-        await gate.mail(request.scope, str(who.account))
+        await rate_limit.mail(request.scope, str(who.account))
         await verification.send_again(who)
         return pages.go(request, "/", _VERIFICATION_SENT)
 
     return resend
 
 
-def _reset_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
-    async def show(request: AnyRequest, form: ResetForm, told: DomainError | None = None) -> Page:
-        return await pages.show(request, "reset.html", told=told, form=form, can_send=resets.can_send)
+def _reset_routes(pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
+    async def show(request: AnyRequest, form: ResetForm, notice: DomainError | None = None) -> Page:
+        return await pages.show(request, "reset.html", notice=notice, form=form, can_send=resets.can_send)
 
     @get("/reset", opt=ANYBODY, include_in_schema=False)
     async def reset_page(request: AnyRequest) -> Page:
@@ -99,7 +103,7 @@ def _reset_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> 
     async def reset(request: AnyRequest) -> Page:
         form = await read_form(request, ResetForm, pages.sessions)
         try:
-            await gate.mail(request.scope, form.email)
+            await rate_limit.mail(request.scope, form.email)
             await resets.ask(form.email)
         except DomainError as refused:
             return await show(request, form, refused)
@@ -108,7 +112,9 @@ def _reset_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> 
     return [reset_page, reset]
 
 
-def _confirm_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
+def _confirm_routes(
+    pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
+) -> list[HTTPRouteHandler]:
     @get("/reset/confirm", opt=ANYBODY, include_in_schema=False)
     async def confirm_page(request: AnyRequest, token: FromQuery[str] = "") -> Page:
         return await pages.show(request, "confirm.html", form=ConfirmForm(token=token))
@@ -117,10 +123,10 @@ def _confirm_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -
     async def confirm(request: AnyRequest) -> Page:
         form = await read_form(request, ConfirmForm, pages.sessions)
         try:
-            async with gate.guess(request.scope):
+            async with rate_limit.guess(request.scope):
                 found = await resets.confirm(form.token, form.password, keep_keys=form.keep_keys)
         except DomainError as refused:
-            return await pages.show(request, "confirm.html", told=refused, form=form)
+            return await pages.show(request, "confirm.html", notice=refused, form=form)
         cookie = pages.sessions.begin(found)
         text = _RESET if found.api_key is None else f"{_RESET} {_KEYS_REVOKED}"
         return pages.go(request, "/", text, account=found.user.id, cookie=cookie)
@@ -128,7 +134,9 @@ def _confirm_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -
     return [confirm_page, confirm]
 
 
-def _password_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) -> list[HTTPRouteHandler]:
+def _password_routes(
+    pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
+) -> list[HTTPRouteHandler]:
     @get("/password", opt=PERSON, include_in_schema=False)
     async def password_page(request: AnyRequest) -> Page:
         return await pages.show(request, "password.html")
@@ -138,10 +146,10 @@ def _password_routes(pages: Pages, resets: PasswordReset, gate: RateLimitGuard) 
         form = await read_form(request, PasswordForm, pages.sessions)
         who = request.scope["user"]
         try:
-            async with gate.guess(request.scope, str(who.account)):
+            async with rate_limit.guess(request.scope, str(who.account)):
                 found = await resets.change(who, form.current_password, form.new_password)
         except DomainError as refused:
-            return await pages.show(request, "password.html", told=refused)
+            return await pages.show(request, "password.html", notice=refused)
         return pages.go(request, "/password", _CHANGED, cookie=pages.sessions.begin(found))
 
     return [password_page, change_password]

@@ -1,4 +1,4 @@
-"""The playground: choose a voice, type, listen; and take the same request home as code."""
+"""The playground page: choose a voice, type a text and listen; it shows the same request as code."""
 
 from itertools import groupby
 
@@ -11,8 +11,7 @@ from app.dashboard.forms import read_form
 from app.dashboard.pages.documentation import Facts
 from app.dashboard.rendering import PERSON, Pages, redirect
 from app.domain.accounts.api_keys import ApiKeys
-from app.domain.billing.price_book import PriceBook
-from app.domain.billing.price_book import shown_price as told_price
+from app.domain.billing.price_book import PriceBook, shown_price
 from app.domain.errors import DomainError, Unavailable
 from app.domain.identity.principals import Principal
 from app.domain.speech.service import SpeechService
@@ -27,7 +26,7 @@ _FIRST_VOICE = " emma"
 
 
 class SpeakForm(Struct, frozen=True, kw_only=True):
-    """What the page's form says; `voice` is a language's tag, a blank, and the voice's id."""
+    """The page's form. `voice` is a language tag, a space, and the voice's id."""
 
     text: str = ""
     voice: str = ""
@@ -49,7 +48,7 @@ class Choice(Struct, frozen=True, kw_only=True):
 
 
 class EngineFacts(Struct, frozen=True, kw_only=True):
-    """What the form must know of an engine."""
+    """What the form needs to know about an engine."""
 
     formats: tuple[str, ...]
     characters_max: int
@@ -59,7 +58,7 @@ class EngineFacts(Struct, frozen=True, kw_only=True):
 
 
 class Playground(Struct, frozen=True):
-    """What the page needs."""
+    """The components that the page needs."""
 
     pages: Pages
     catalogs: Catalogs
@@ -69,7 +68,7 @@ class Playground(Struct, frozen=True):
     facts: Facts
 
     async def show(
-        self, request: AnyRequest, form: SpeakForm, told: DomainError | None = None
+        self, request: AnyRequest, form: SpeakForm, notice: DomainError | None = None
     ) -> Response[str]:
         catalog = await _catalog(self.catalogs)
         choices = _choices(catalog)
@@ -80,7 +79,7 @@ class Playground(Struct, frozen=True):
         return await self.pages.show(
             request,
             "playground.html",
-            told=told,
+            notice=notice,
             form=form,
             languages=[
                 (name, list(found)) for name, found in groupby(choices, lambda choice: choice.language)
@@ -98,7 +97,7 @@ class Playground(Struct, frozen=True):
                 characters_max=min(self.facts.text_characters_max, engine.characters_max),
                 speed_min=engine.speed_min,
                 speed_max=engine.speed_max,
-                price=told_price(await self.prices.price("speech", name), of="A request"),
+                price=shown_price(await self.prices.price("speech", name), of="A request"),
             )
             for name, engine in found.items()
         }
@@ -160,16 +159,16 @@ def _in_each_language(offer: Offer) -> list[Choice]:
 
 
 def _chosen(choices: list[Choice], wanted: str, accepted: str) -> Choice | None:
-    """The voice asked for by value or id; else Emma, in the browser's accent where she has it."""
-    asked = [choice for choice in choices if wanted in (choice.value, choice.value.partition(" ")[2])]
+    """The voice with this value or id; else Emma, in the browser's language if she speaks it."""
+    requested = [choice for choice in choices if wanted in (choice.value, choice.value.partition(" ")[2])]
     first = [choice for choice in choices if choice.value.endswith(_FIRST_VOICE)]
     own = accepted.partition(",")[0].partition(";")[0].strip().casefold()
     spoken = [choice for tag in (own, "en-us") for choice in first if choice.tag.casefold() == tag]
-    return next(iter(asked or spoken or first or choices), None)
+    return next(iter(requested or spoken or first or choices), None)
 
 
 def _body(form: SpeakForm, chosen: Choice | None) -> dict[str, object]:
-    """The request as programs send it: what is as it would be anyway is left out."""
+    """The request as programs send it, without fields that have their default value."""
     language, _, voice = chosen.value.partition(" ") if chosen else ("", "", "")
     body: dict[str, object] = {"text": form.text, "voice": voice, "language": language}
     return body | {"format": form.format or "wav"} | ({"speed": form.speed} if form.speed else {})

@@ -1,4 +1,4 @@
-"""The reference: every call of the API, read from its own OpenAPI document, with code to begin from."""
+"""The API reference: every call, read from the OpenAPI document, with example code."""
 
 import json
 import re
@@ -60,7 +60,7 @@ _ORDER = (
 
 
 class Field(Struct, frozen=True, kw_only=True):
-    """A parameter, or a field of a body."""
+    """A parameter, or a field of a request or response body."""
 
     name: str
     place: str
@@ -82,16 +82,16 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class Reference:
-    """Reads the document when first asked, and once for each address it is shown at."""
+    """Reads the document on first use, and again when the base URL changes."""
 
     def __init__(self, document: Callable[[], bytes]) -> None:
         self._document = document
         self._read: dict[str, dict[str, list[Call]]] = {}
 
     def groups(self, url: str) -> dict[str, list[Call]]:
-        """The calls by what they are for."""
+        """The calls by topic."""
         if url not in self._read:
-            self._read.clear()  # there is one address, or one after another
+            self._read.clear()  # keeps the calls for one base URL only
             self._read[url] = _groups(fast_json.decode(self._document()), url)
         return self._read[url]
 
@@ -208,7 +208,7 @@ def _python(verb: str, where: str, sent: str, is_upload: bool) -> str:
 
 
 def _literal(sent: str) -> str:
-    """JSON as Python writes it."""
+    """The JSON text as a Python literal."""
     return repr(json.loads(sent))
 
 

@@ -1,4 +1,4 @@
-"""The page on which recordings and microphones become text; its script asks the API."""
+"""The page that transcribes recordings and the microphone; its script calls the API."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -29,7 +29,7 @@ def transcribe_route(pages: Pages, catalogs: Catalogs, prices: PriceBook, facts:
 
 
 async def _engine(catalogs: Catalogs) -> str:
-    """The one that hears where no language is asked for."""
+    """The name of the engine that transcribes if no language is requested."""
     try:
         found = (await catalogs.current()).transcribers
     except Unavailable:

@@ -1,4 +1,4 @@
-"""What was used: by day, by key, by kind; and as a file."""
+"""The usage page: requests and credits by day, key and kind of job; also as a CSV file."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler

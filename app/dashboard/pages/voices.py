@@ -1,4 +1,4 @@
-"""Every voice: filtered, listened to, taken to the playground."""
+"""The voices page: every voice, with filters, samples and a link to the playground."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -16,8 +16,8 @@ def voices_route(pages: Pages, catalogs: Catalogs, models: ModelStates) -> HTTPR
 
     @get("/voices", opt=PERSON, include_in_schema=False)
     async def voices_page(request: AnyRequest) -> Response[str]:
-        asked = request.query_params
-        language, gender, quality = (asked.get(name) or None for name in ("language", "gender", "quality"))
+        query = request.query_params
+        language, gender, quality = (query.get(name) or None for name in ("language", "gender", "quality"))
         try:
             catalog = await catalogs.current()
         except Unavailable:

@@ -1,1 +1,1 @@
-"""People's accounts: sign-up, log-in, passwords, mail, invitations, API keys."""
+"""Accounts: sign-up, log-in, passwords, mail, invitations, API keys."""

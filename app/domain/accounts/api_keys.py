@@ -1,4 +1,4 @@
-"""An account's API keys: listed, made, shown again, rotated, revoked."""
+"""An account's API keys: list, create, reveal, rotate, revoke."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -26,7 +26,7 @@ _GRACE_S_MAX = 24 * 3600
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """A key as its account sees it; `text` is the key itself, where it is shown."""
+    """A key as its account sees it; `text` is the key itself, if it is revealed."""
 
     id: UUID
     name: str
@@ -41,7 +41,7 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 class NewKey(Struct, frozen=True, kw_only=True):
-    """What a key to be made may do, and until when."""
+    """The name, scopes and expiry of a key to be created."""
 
     name: str
     scopes: list[str]
@@ -49,39 +49,42 @@ class NewKey(Struct, frozen=True, kw_only=True):
 
 
 class ApiKeys:
-    """Keys of whoever asks. A caller confined to scopes can make, see and end no key that may do more.
+    """The caller's keys. A caller restricted to scopes cannot create, see or revoke a key that may do more.
 
-    One whose log-in or key ended meanwhile makes, ends and is shown none: lock_caller says what that raises.
+    If the caller's log-in or key has ended meanwhile, changes and reveals raise what lock_caller raises.
     """
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         ring: KeyRing,
         principals: Principals,
         *,
         keys_max: int,
         reveal: Literal["always", "once"],
     ) -> None:
-        self._record = record
+        self._database = database
         self._ring = ring
         self._principals = principals
         self._keys_max = keys_max
         self.reveal: Literal["always", "once"] = reveal
 
     async def all_of(self, who: Principal) -> list[Key]:
-        """Every key that works, the personal one first, then the last revoked; at most 200, and of those the
-        ones within the caller's scopes.
+        """The working keys, the personal one first, then the last revoked; of the first 200 those within the
+        caller's scopes.
         """
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             from db.postgres.repositories import keys_of
 
             rows = await keys_of(session, who.account, limit=_LISTED_MAX)
         return [_key(row) for row in rows if scopes.is_within(row.scopes, own=who.scopes)]
 
     async def one(self, who: Principal, key_id: str, *, reveal: bool) -> Key:
-        """One key; its text too where `reveal`, if the operator allows it and a sealed copy is kept."""
-        async with self._record.session() as session:
+        """One key; with `reveal` its text too, if the operator allows it and a sealed copy is kept.
+
+        Raises NotFound, ScopeTooWide, and with `reveal` as check_caller.
+        """
+        async with self._database.session() as session:
             row = await _find(session, who, key_id)
             if reveal:
                 await check_caller(session, who)
@@ -91,10 +94,10 @@ class ApiKeys:
         return _key(row, self._ring.unseal(row.sealed, row.id))
 
     async def personal(self, who: Principal) -> str | None:
-        """The personal key's text, where the operator allows showing it again and it still works."""
+        """The personal key's text, if the operator allows revealing it and the key still works."""
         if self.reveal != "always":
             return None
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             from db.postgres.repositories import personal_key
 
             row = await personal_key(session, who.account)
@@ -102,23 +105,23 @@ class ApiKeys:
         return self._ring.unseal(row.sealed, row.id) if row and row.sealed else None
 
     async def create(self, who: Principal, wanted: NewKey) -> Key:
-        """A new key, with its text. Raises Invalid, ScopeTooWide, TooManyKeys."""
+        """Create a key; return it with its text. Raises Invalid, ScopeTooWide, TooManyKeys."""
         wanted = _checked(wanted)
         scopes.check_within(wanted.scopes, own=who.scopes, is_admin=who.admin)
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             await lock_caller(session, who)
             await check_room(session, who.account, self._keys_max)
             return await self._add(session, who.account, wanted, is_personal=False)
 
     async def rotate(self, who: Principal, key_id: str, *, grace_s: int) -> Key:
-        """A new key in place of another, which works `grace_s` longer, and counts as long.
+        """Replace a key by a new one; the old one keeps working, and counting, for `grace_s`.
 
         Raises NotFound, TooLate, TooManyKeys.
         """
         if not 0 <= grace_s <= _GRACE_S_MAX:
             limit = [0, _GRACE_S_MAX]
             raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             from db.postgres.repositories import revoke_key
 
             await lock_caller(session, who)
@@ -134,8 +137,8 @@ class ApiKeys:
         return made
 
     async def revoke(self, who: Principal, key_id: str) -> None:
-        """End a key now; one that has ended stays as it is. Raises NotFound and ScopeTooWide."""
-        async with self._record.session() as session:
+        """Revoke a key now; one revoked already stays as it is. Raises NotFound and ScopeTooWide."""
+        async with self._database.session() as session:
             from db.postgres.repositories import revoke_key
 
             await lock_caller(session, who)
@@ -165,7 +168,7 @@ class ApiKeys:
 
 
 async def check_room(session: "AsyncSession", account: UUID, keys_max: int) -> None:
-    """Raise TooManyKeys where there are as many working keys as there may be; two at once never both pass."""
+    """Raise TooManyKeys if the account has `keys_max` working keys. Locks the account against races."""
     from db.postgres.repositories import count_working_keys
 
     if await count_working_keys(session, account) >= keys_max:

@@ -1,4 +1,4 @@
-"""The account a one-machine stack shows its key of: opened at the first start, found at the next ones."""
+"""The demo account of a one-machine stack: created at the first start, found at later ones."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from db.postgres.queries import script
 
 
 def demo_account(*, database_url: str, secrets: Mapping[str, str], email: str, password: str) -> str:
-    """The personal key of `email`'s account, opened with `password` where there is none.
+    """The personal key of the account of `email`, which is created with `password` if it does not exist.
 
     Blocking; quick where the account exists. `secrets`: key_pepper and key_encryption_key, in hexadecimal.
     Raises Unsealable where the latter is not the one the key was sealed with.
@@ -40,7 +40,7 @@ async def _key_of(database_url: str, keys: KeyRing, email: str, password: str) -
                 session, keys, email=email, password_hash=password_hash, name=None, keep_sealed=True
             )
             return key
-    except EmailTaken:  # another start was quicker
+    except EmailTaken:  # another process has just created it
         return await _key_of(database_url, keys, email, password)
     finally:
         await opened.dispose()

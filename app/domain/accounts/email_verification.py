@@ -1,4 +1,4 @@
-"""E-mail addresses shown to be their owners': by a token that is mailed there, and comes back."""
+"""E-mail verification: a token is mailed to the address, and its return proves that the owner reads it."""
 
 from typing import Literal
 from uuid import UUID
@@ -15,25 +15,25 @@ from db.settings import SettingsError
 
 
 class EmailVerification:
-    """Sends tokens and takes them back. Nothing is kept of a token: to use one twice changes nothing."""
+    """Sends and confirms tokens. Tokens are not stored: confirming one twice changes nothing."""
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         tokens: Tokens,
         outbox: MailQueue,
         *,
         mode: Literal["off", "required"],
         public_url: str,
     ) -> None:
-        """Raises SettingsError where addresses are to be verified and no mail can be sent."""
+        """Raises SettingsError if verification is required and no mail can be sent."""
         self.is_required = mode == "required"
         if self.is_required and not outbox.can_send:
             raise SettingsError(
                 "CODEVOICE_EMAIL_VERIFICATION: required needs mail, so set CODEVOICE_SMTP_URL"
                 " or CODEVOICE_MAIL_FOLDER"
             )
-        self._record = record
+        self._database = database
         self._tokens = tokens
         self._outbox = outbox
         self._public_url = public_url.rstrip("/")
@@ -48,22 +48,22 @@ class EmailVerification:
         self._outbox.send(write)
 
     async def send_again(self, who: Principal) -> None:
-        """Another token for who asks, unless the address is verified already. Raises NothingToVerify."""
-        async with self._record.connection() as connection:
+        """Send the caller another token. Raises NothingToVerify if the address is verified already."""
+        async with self._database.connection() as connection:
             email = await connection.fetchval(query("unverified_email"), who.account)
         if email is None:
             raise NothingToVerify
         self.send(who.account, email)
 
     async def confirm(self, token: str) -> None:
-        """The address of this token is verified; free credits that waited for it are there.
+        """Verify the token's address, and grant the free credits that waited for it.
 
-        Raises InvalidVerification, also where the account has another address by now.
+        Raises InvalidVerification, also if the account has another address by now.
         """
         try:
             address = self._tokens.read_verification(token)
         except (InvalidToken, ExpiredToken, ValueError):
             raise InvalidVerification from None
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             if not await connection.fetchval(query("verify_email"), address.account, address.email):
                 raise InvalidVerification

@@ -1,17 +1,23 @@
-"""Refusals that concern accounts: sign-up, passwords, mail, administrators."""
+"""Domain errors about accounts: sign-up, passwords, mail, administrators."""
 
 from app.domain.domain_error import DomainError
 
 
 class RegistrationClosed(DomainError):
+    """The operator does not accept sign-ups."""
+
     status, code = 403, "registration_closed"
 
 
 class InviteRequired(DomainError):
+    """Sign-up needs an invitation."""
+
     status, code = 403, "invite_required"
 
 
 class InvalidInvite(DomainError):
+    """The invitation is unknown, used up, expired or revoked."""
+
     status, code = 403, "invalid_invite"
 
     def __init__(self) -> None:
@@ -20,6 +26,8 @@ class InvalidInvite(DomainError):
 
 
 class InvalidReset(DomainError):
+    """The reset token is unknown, used or expired."""
+
     status, code = 403, "invalid_reset_token"
 
     def __init__(self) -> None:
@@ -27,6 +35,8 @@ class InvalidReset(DomainError):
 
 
 class InvalidVerification(DomainError):
+    """The verification token is invalid or expired."""
+
     status, code = 403, "invalid_verification_token"
 
     def __init__(self) -> None:
@@ -34,14 +44,20 @@ class InvalidVerification(DomainError):
 
 
 class EmailTaken(DomainError):
+    """There is an account with this address."""
+
     status, code = 409, "email_taken"
 
 
 class TooManyKeys(DomainError):
+    """The account has as many keys as allowed."""
+
     status, code = 409, "too_many_keys"
 
 
 class MailNotSetUp(DomainError):
+    """The operator has configured no mail."""
+
     status, code = 409, "mail_not_set_up"
 
     def __init__(self) -> None:
@@ -49,6 +65,8 @@ class MailNotSetUp(DomainError):
 
 
 class NothingToVerify(DomainError):
+    """The address is verified already."""
+
     status, code = 409, "nothing_to_verify"
 
     def __init__(self) -> None:
@@ -56,6 +74,8 @@ class NothingToVerify(DomainError):
 
 
 class LastAdministrator(DomainError):
+    """The operation would leave no administrator."""
+
     status, code = 409, "last_administrator"
 
     def __init__(self) -> None:
@@ -63,6 +83,8 @@ class LastAdministrator(DomainError):
 
 
 class OwnAccount(DomainError):
+    """Administrators cannot do this to their own account."""
+
     status, code = 409, "own_account"
 
     def __init__(self) -> None:

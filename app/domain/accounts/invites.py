@@ -1,4 +1,4 @@
-"""Invitations: codes that open accounts, each so many times, with the tier its maker chose."""
+"""Invitations: codes for sign-up, each with a number of uses and the tier of the new accounts."""
 
 import secrets
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ _USES_MAX = 100_000
 
 
 class NewInvite(NamedTuple):
-    """An invitation, named by its id, with the code that is shown this once."""
+    """A new invitation's id, and its code, which is shown only once."""
 
     id: UUID
     code: str
@@ -34,7 +34,10 @@ async def create_invite(
     uses: int = 1,
     expires_at: datetime | None = None,
 ) -> NewInvite:
-    """A new code, which is kept as a digest only. The caller commits, and checks who may. Raises Invalid."""
+    """Create an invitation; only the code's digest is stored. Raises Invalid.
+
+    The caller commits, and checks the authorization.
+    """
     if not 0 < uses <= _USES_MAX:
         raise Invalid(f"An invitation has 1 to {_USES_MAX} uses.", field="uses", limit=[1, _USES_MAX])
     if expires_at is not None and expires_at <= datetime.now(UTC):
@@ -49,14 +52,14 @@ async def create_invite(
 
 
 async def check_invite(connection: Connection, keys: KeyRing, code: str) -> None:
-    """Raise InvalidInvite unless the code is good now."""
+    """Raise InvalidInvite unless the code is valid now."""
     if not _is_code(code) or not await connection.fetchval(query("is_invite_open"), keys.digest(code)):
         raise InvalidInvite
 
 
 async def use_invite(session: "AsyncSession", keys: KeyRing, code: str) -> int:
-    """Use a code once, in the session's transaction; its tier. Raises InvalidInvite."""
-    # By SQLAlchemy, with whose first statement alone the transaction begins.
+    """Use a code once, in the session's transaction; return its tier. Raises InvalidInvite."""
+    # Through SQLAlchemy, since only its own first statement begins the transaction.
     connection = await session.connection()
     used = await connection.exec_driver_sql(query("use_invite"), (keys.digest(code),))
     tier: int | None = used.scalar()

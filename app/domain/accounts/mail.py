@@ -1,4 +1,4 @@
-"""Mail to people, behind one small interface: by SMTP, into a folder, or into the log alone."""
+"""Sends mail: by SMTP, into a folder, or only into the log."""
 
 import asyncio
 import smtplib
@@ -19,17 +19,17 @@ from msgspec import Struct
 
 from db.settings import SettingsError
 
-_TIMEOUT_S = 20  # of one answer of the server
-_MAIL_S_MAX = 60.0  # of a mail, its wait for a thread included
+_TIMEOUT_S = 20  # for one response of the server
+_MAIL_S_MAX = 60.0  # for a mail, its wait for a thread included
 _THREADS = 4
 
 
 class MailError(Exception):
-    """The mail could not be given to anybody; the message says why, and neither to whom nor what."""
+    """The mail could not be handed over; the message says why, without recipient and content."""
 
 
 class Mail(Struct, frozen=True, kw_only=True):
-    """A mail in plain text; the text may carry a secret."""
+    """A mail in plain text; the text may contain a secret."""
 
     to: str
     subject: str
@@ -37,42 +37,46 @@ class Mail(Struct, frozen=True, kw_only=True):
 
 
 class Mailer(Protocol):
-    """Sends mail. Raises MailError. `can_send` is false where nobody would ever get one."""
+    """Sends mail. Raises MailError. `can_send` is false if no mail would ever be delivered."""
 
     @property
-    def can_send(self) -> bool: ...
+    def can_send(self) -> bool:
+        """Whether mails reach people."""
+        ...
 
-    async def send(self, mail: Mail) -> None: ...
+    async def send(self, mail: Mail) -> None:
+        """Send one mail. Raises MailError."""
+        ...
 
 
 def open_mailer(*, smtp_url: str, folder: str, sender: str, is_text_logged: bool) -> Mailer:
-    """By `smtp_url` where it is set, else into `folder`, else the log. Raises SettingsError."""
+    """A mailer by SMTP if `smtp_url` is set, else into `folder`, else the log. Raises SettingsError."""
     if smtp_url:
         return SmtpMailer(smtp_url, sender)
     return FolderMailer(Path(folder), sender) if folder else LogMailer(is_text_logged=is_text_logged)
 
 
 class LogMailer:
-    """Says that a mail would have gone out; what was in it only where a developer wants to see it."""
+    """Logs that a mail would have been sent; with its text only if a developer has asked for that."""
 
     def __init__(self, *, is_text_logged: bool) -> None:
         self._is_text_logged = is_text_logged
         self.can_send = is_text_logged
 
     async def send(self, mail: Mail) -> None:
-        """One line in the log."""
+        """Write one line to the log."""
         shown = {"to": mail.to, "text": mail.text} if self._is_text_logged else {}
         structlog.get_logger().info("mail_not_sent_but_logged", subject=mail.subject, **shown)
 
 
 class _Threads:
-    """Threads of mail's own: where none of them gets on, nothing but mail waits."""
+    """Threads for mail only, so that nothing else waits when all of them are blocked."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="mail")
 
     async def run(self, work: Callable[[], None], *, within_s: float) -> None:
-        """Do it, unless it has not begun by then. Raises MailError where it fails or takes longer."""
+        """Run `work` in a thread. Raises MailError if it fails, or is not finished in time."""
         try:
             async with asyncio.timeout(within_s):
                 await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -81,7 +85,7 @@ class _Threads:
 
 
 class FolderMailer:
-    """A file a mail, as it would go over the wire."""
+    """Writes each mail to a file, in the format in which it would be sent."""
 
     can_send = True
 
@@ -91,7 +95,7 @@ class FolderMailer:
         self._sender = sender
 
     async def send(self, mail: Mail) -> None:
-        """Whole or not at all: a reader never sees half a mail."""
+        """Write the file atomically: a reader never sees half a mail."""
         content = _message(mail, self._sender).as_bytes()
         await self._threads.run(lambda: self._write(content), within_s=_MAIL_S_MAX)
 
@@ -104,7 +108,7 @@ class FolderMailer:
 
 
 def forget_mails(folder: Path, address: str) -> int:
-    """Delete the mails of that folder to `address`; how many. Blocking. Raises OSError."""
+    """Delete the mails to `address` in that folder; return how many. Blocking. Raises OSError."""
     mails = [path for path in folder.glob("*.eml") if _to(path) == address]
     for path in mails:
         path.unlink(missing_ok=True)
@@ -117,7 +121,7 @@ def _to(path: Path) -> str:
 
 
 class SmtpMailer:
-    """`smtp://user:password@host:587` (STARTTLS where there is a user), or `smtps://…:465`."""
+    """`smtp://user:password@host:587` (with STARTTLS if there is a user), or `smtps://…:465`."""
 
     can_send = True
 
@@ -128,7 +132,7 @@ class SmtpMailer:
         self._within_s = within_s
 
     async def send(self, mail: Mail) -> None:
-        """One connection a mail, in a thread."""
+        """Send the mail over a connection of its own, in a thread."""
         message = _message(mail, self._sender)
         await self._threads.run(lambda: self._send(message), within_s=self._within_s)
 
@@ -156,7 +160,7 @@ def _checked(url: str) -> SplitResult:
             return parts
     except ValueError:
         pass
-    # The URL itself is not shown, for it has a password in it.
+    # The message does not quote the URL, which may contain a password.
     raise SettingsError("CODEVOICE_SMTP_URL is no smtp://host:port or smtps://host:port")
 
 

@@ -1,4 +1,4 @@
-"""Mails on their way: sent beside the requests, so that no answer shows whether there was one."""
+"""Sends mail in the background, so that no response shows whether there was one to send."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ _SENDING_MAX = 100
 
 
 class MailQueue:
-    """Sends mails in the background, a hundred at once at most; those not sent at the end are dropped."""
+    """Sends mails in the background, at most a hundred at once; those unsent at shutdown are dropped."""
 
     def __init__(self, mailer: Mailer) -> None:
         self._mailer = mailer
@@ -24,7 +24,7 @@ class MailQueue:
         return self._mailer.can_send
 
     def send(self, write: Callable[[], Awaitable[Mail | None]]) -> None:
-        """Send what `write` gives, if anything, later. Raises MailNotSetUp and Unavailable."""
+        """Send the mail `write` returns, if any, later. Raises MailNotSetUp and Unavailable."""
         if not self.can_send:
             raise MailNotSetUp
         if len(self._sending) >= _SENDING_MAX:

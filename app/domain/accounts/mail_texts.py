@@ -1,4 +1,4 @@
-"""What the mails say. `public_url` empty: no address is known, and a mail names the page alone."""
+"""The texts of mails. With an empty `public_url` a mail names the page instead of a link."""
 
 from urllib.parse import quote
 
@@ -6,7 +6,7 @@ from app.domain.accounts.mail import Mail
 
 
 def reset_mail(to: str, token: str, public_url: str) -> Mail:
-    """A link to choose a new password by."""
+    """A mail with a link for choosing a new password."""
     text = (
         "Somebody, probably you, asked for a new password for your CodeVoice account.\n\n"
         f"Choose it here:\n\n{link(public_url, '/reset/confirm', token)}\n\n"
@@ -19,7 +19,7 @@ def reset_mail(to: str, token: str, public_url: str) -> Mail:
 
 
 def verification_mail(to: str, token: str, public_url: str) -> Mail:
-    """A link that shows that the address is its owner's."""
+    """A mail with a link that verifies the address."""
     text = (
         "Somebody, probably you, opened a CodeVoice account with this address.\n\n"
         f"Confirm that it is yours, and get your free credits:\n\n{link(public_url, '/verify', token)}\n\n"
@@ -31,5 +31,5 @@ def verification_mail(to: str, token: str, public_url: str) -> Mail:
 
 
 def link(public_url: str, page: str, token: str) -> str:
-    """The page's address with the token; or, where no address of ours is known, the page's name."""
+    """The page's URL with the token; without a public URL, the page's name."""
     return f"{public_url}{page}?token={quote(token, safe='')}" if public_url else f"the page {page}"

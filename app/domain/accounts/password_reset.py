@@ -1,4 +1,4 @@
-"""Passwords changed, and forgotten ones reset by mail. Whoever asks for a mail learns nothing by it."""
+"""Password changes, and resets by mail. A reset request does not reveal whether an account exists."""
 
 import secrets
 from datetime import datetime
@@ -26,11 +26,11 @@ _TOKEN_BYTES = 32
 
 
 class PasswordReset:
-    """Changes passwords, which ends every token given out before. Keys stay; at a reset, by choice."""
+    """Changes passwords, which ends all tokens issued before. Keys stay; at a reset, only on request."""
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         keys: KeyRing,
         passwords: PasswordHasher,
         principals: Principals,
@@ -40,7 +40,7 @@ class PasswordReset:
         public_url: str,
         keep_sealed: bool,
     ) -> None:
-        self._record = record
+        self._database = database
         self._keys = keys
         self._passwords = passwords
         self._principals = principals
@@ -51,16 +51,16 @@ class PasswordReset:
 
     @property
     def can_send(self) -> bool:
-        """Whether tokens can be mailed here."""
+        """Whether mail is set up, so that tokens can be sent."""
         return self._outbox.can_send
 
     async def change(self, who: Principal, current: str, new: str) -> LoggedIn:
-        """Another password for who knows the present one; fresh tokens. Raises WrongLogin and Invalid.
+        """Change the password, given the current one; return new tokens. Raises WrongLogin and Invalid.
 
-        Of several at once that bring the same present password, one succeeds.
+        Of several concurrent changes with the same current password, one succeeds.
         """
         check_password(new, field="new_password")
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             from db.postgres.repositories import account_by_id
 
             account = await account_by_id(session, who.account)
@@ -68,25 +68,25 @@ class PasswordReset:
         if not await self._passwords.verify(kept, current):
             raise WrongLogin
         new_hash = await self._passwords.hash(new)
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             await _set_password(session, who.account, new_hash, before=kept)
         self._principals.forget(who.account)
         return await self._accounts.fresh(who.account)
 
     async def ask(self, email: str) -> None:
-        """Send a token to the account of that e-mail, if there is one. Answers before it is looked up.
+        """Send a token to the account of that e-mail, if there is one. Returns before the account is queried.
 
-        Raises Invalid, Unavailable, and MailNotSetUp where no mail can be sent at all.
+        Raises Invalid, Unavailable, and MailNotSetUp if no mail can be sent at all.
         """
         address = clean_email(email)
         self._outbox.send(lambda: self._write(address))
 
     async def confirm(self, token: str, password: str, *, keep_keys: bool = False) -> LoggedIn:
-        """Another password for who has the token, which works once. Raises InvalidReset and Suspended.
+        """Set a new password by a token, which works once. Raises Invalid, InvalidReset and Suspended.
 
-        Keys older than the verification of the address are revoked unless `keep_keys`, since another may have
-        made them who opened the account with this address: all, where it was never verified. If the personal
-        key is among them a new one comes. A token that came by mail verifies the address.
+        Keys older than the verification of the address (all, if it was never verified) are revoked unless
+        `keep_keys`, since somebody else may have created the account, and them, with this address. If the
+        personal key is among them, a new one is created. A mailed token also verifies the address.
         """
         check_password(password, field="password")
         if not token.startswith(_PREFIX) or not token.isascii():
@@ -95,7 +95,7 @@ class PasswordReset:
         if not await self._is_open(digest):
             raise InvalidReset
         new_hash = await self._passwords.hash(password)
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             found = await _use(session, digest)
             key = None if keep_keys else await self._revoke_unproven(session, found.id, found.verified_at)
             await _set_password(session, found.id, new_hash)
@@ -105,7 +105,7 @@ class PasswordReset:
     async def _revoke_unproven(
         self, session: "AsyncSession", account: UUID, verified_at: datetime | None
     ) -> str | None:
-        """A new personal key's text, where the old one went."""
+        """The text of a new personal key, if the old one was revoked."""
         connection = await pool.raw(session)
         revoked = await connection.fetch(query("revoke_unproven_keys"), account, verified_at)
         if not any(row["personal"] for row in revoked):
@@ -113,30 +113,30 @@ class PasswordReset:
         return await add_personal_key(session, self._keys, account, keep_sealed=self._keep_sealed)
 
     async def _is_open(self, digest: bytes) -> bool:
-        """Looked at before the password is hashed: a guess costs no more than a look."""
-        async with self._record.connection() as connection:
+        """Checked before the password is hashed, so that a guessed token costs only this query."""
+        async with self._database.connection() as connection:
             return bool(await connection.fetchval(query("is_password_reset_open"), digest))
 
     async def _write(self, address: str) -> Mail | None:
         token = new_reset_token()
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             found = await connection.fetchval(query("add_password_reset"), address, self._keys.digest(token))
         return None if found is None else reset_mail(address, token, self._public_url)
 
 
 def new_reset_token() -> str:
-    """A random token; only its digest is kept."""
+    """A random token; only its digest is stored."""
     return _PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 async def _use(session: "AsyncSession", digest: bytes) -> Any:
-    """The token's account. The token is gone, and where it was mailed the address is verified by it.
+    """The token's account. Deletes the token; if it was mailed, marks the address as verified.
 
-    Locked in the order of everybody else: wallet, account, then what belongs to the account.
+    Locks in the common order: wallet, account, then what belongs to the account.
     """
     from db.postgres.repositories import lock_account
 
-    # By SQLAlchemy, with whose first statement alone the transaction begins.
+    # Through SQLAlchemy, since only its own first statement begins the transaction.
     connection = await session.connection()
     found = (await connection.exec_driver_sql(query("password_reset"), (digest,))).first()
     if found is None:
@@ -154,9 +154,9 @@ async def _use(session: "AsyncSession", digest: bytes) -> Any:
 async def _set_password(
     session: "AsyncSession", account: UUID, password_hash: str, *, before: str | None = None
 ) -> None:
-    """The new hash, and an end to all tokens: of log-ins and of other resets.
+    """Store the new hash, and end all tokens: of log-ins and of other resets.
 
-    Raises WrongLogin where the hash is no longer `before`.
+    Raises WrongLogin if `before` is given and is no longer the stored hash.
     """
     from db.postgres.repositories import raise_token_epoch, set_password_hash
 

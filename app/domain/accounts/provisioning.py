@@ -1,4 +1,4 @@
-"""What operators do with accounts: open one for a program, suspend one. Callers commit, and check who may."""
+"""Creates programs' accounts and suspends accounts. Callers commit, and check the authorization."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -27,7 +27,7 @@ async def create_api_only(
     reason: str,
     keep_sealed: bool = True,
 ) -> tuple["Account", str]:
-    """An account of a program: without password, with its key's text; amounts in micro-credits.
+    """Create a program's account, without password; return it with its key's text. Amounts in micro-credits.
 
     Raises Invalid and EmailTaken.
     """
@@ -56,7 +56,7 @@ async def create_api_only(
 
 
 async def suspend(session: "AsyncSession", account: UUID, suspended: bool) -> None:
-    """Suspend an account, or end that: every front door hears of it within a second. Its jobs go on.
+    """Suspend an account, or restore it: every API process applies that within a second. Its jobs continue.
 
     Raises NotFound.
     """

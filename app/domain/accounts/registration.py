@@ -1,4 +1,4 @@
-"""Opening an account: what may be in it, and its rows in one commit."""
+"""Creates accounts: validates their fields, and inserts their rows in one transaction."""
 
 import re
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PERSONAL = "personal"
 FREE_TIER = 1
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
-# Of a new account. Some mail servers take `%` for a relay. A network's own names may have one label.
+# Of a new account. Some mail servers relay addresses with `%`. Internal host names may have one label.
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NEW_EMAIL = re.compile(rf"(?!-)[^%@]+@(?:{_LABEL}\.)*(?![0-9]+$){_LABEL}")
 _EMAIL_CHARACTERS_MAX = 254
@@ -37,9 +37,9 @@ async def create_account(
     admin: bool = False,
     verification_due: bool = False,
 ) -> tuple["Account", str]:
-    """Account, wallet and personal key in the session's transaction; the account and the key's text.
+    """Create account, wallet and personal key in the session's transaction; return account and key text.
 
-    Where a verification is due there are no free credits before it.
+    If a verification is due, there are no free credits before it. Raises EmailTaken.
     """
     from db.postgres.models import Account
     from db.postgres.repositories import EmailTakenError, add_account
@@ -71,7 +71,7 @@ async def create_account(
 async def add_personal_key(
     session: "AsyncSession", keys: KeyRing, account: UUID, *, keep_sealed: bool
 ) -> str:
-    """Another key that may do everything; its text, which is kept only sealed, or not at all."""
+    """Add a key without scopes; return its text, which is stored only sealed, or not at all."""
     from db.postgres.models import ApiKey
     from db.postgres.repositories import add_key
 
@@ -91,7 +91,7 @@ async def add_personal_key(
 
 
 def clean_email(email: str) -> str:
-    """The e-mail of a new account, as it is kept. Raises Invalid."""
+    """The e-mail of a new account, as it is stored: trimmed, in lower case. Raises Invalid."""
     cleaned = email.strip().lower()
     if not (is_email(cleaned) and _NEW_EMAIL.fullmatch(cleaned)):
         raise Invalid(
@@ -103,12 +103,12 @@ def clean_email(email: str) -> str:
 
 
 def is_email(text: str) -> bool:
-    """Whether `text`, in lower case, may be an account's address; of older ones too."""
+    """Whether `text`, in lower case, may be an account's address, of older accounts too."""
     return len(text) <= _EMAIL_CHARACTERS_MAX and bool(_EMAIL.fullmatch(text)) and ".." not in text
 
 
 def check_password(password: str, *, field: str = "password") -> None:
-    """Raise Invalid unless the password has a length we take."""
+    """Raise Invalid unless the password's length is within the limits."""
     least, most = _PASSWORD_CHARACTERS
     if not least <= len(password) <= most or not is_unicode(password):
         message = f"A password has {least} to {most} characters."
@@ -116,7 +116,7 @@ def check_password(password: str, *, field: str = "password") -> None:
 
 
 def check_name(name: str | None) -> None:
-    """Raise Invalid unless the name can be kept."""
+    """Raise Invalid unless the name can be stored."""
     if name is None:
         return
     if len(name) > _NAME_CHARACTERS_MAX or not is_one_line(name) or not is_unicode(name):

@@ -1,4 +1,4 @@
-"""Accounts of people: sign up, log in, renew, log out, look at oneself. Cold paths, one session each."""
+"""People's accounts: sign up, log in, refresh tokens, log out, read one's account. One session each."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
     from db.postgres.models import Account
 
-_ENDED_SESSIONS_MAX = 1000  # of an account; beyond, ending one ends all
+_ENDED_SESSIONS_MAX = 1000  # of an account; beyond that, ending one ends all
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """What an account's owner sees of it."""
+    """An account as its owner sees it."""
 
     id: UUID
     email: str | None
@@ -58,7 +58,7 @@ class User(Struct, frozen=True, kw_only=True):
 
 
 class LoggedIn(Struct, frozen=True, kw_only=True):
-    """Fresh tokens; `api_key` where it may be shown."""
+    """New tokens; `api_key` if it may be shown."""
 
     token: str
     refresh_token: str
@@ -68,11 +68,11 @@ class LoggedIn(Struct, frozen=True, kw_only=True):
 
 
 class Accounts:
-    """Sign-up, log-in and what follows. Repositories are imported late: see Record.session."""
+    """Sign-up, log-in and log-out. Repositories are imported late: see Database.session."""
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         keys: KeyRing,
         passwords: PasswordHasher,
         tokens: Tokens,
@@ -82,7 +82,7 @@ class Accounts:
         registration: Literal["open", "invite", "closed"],
         reveal: Literal["always", "once"],
     ) -> None:
-        self._record = record
+        self._database = database
         self._keys = keys
         self._passwords = passwords
         self._tokens = tokens
@@ -94,11 +94,11 @@ class Accounts:
     async def register(
         self, email: str, password: str, name: str | None, invite: str | None = None
     ) -> LoggedIn:
-        """Open an account with wallet and personal key, in one commit, in which an invitation is used up.
+        """Create an account with wallet and personal key, and use the invitation up, in one commit.
 
-        Where the e-mail is to be verified, the free credits wait for it, and a mail goes out, unless too
-        many do: another is sent on demand.
-        Raises EmailTaken, RegistrationClosed, InviteRequired and InvalidInvite.
+        If the e-mail must be verified, the free credits wait for that, and a mail is sent, unless too many
+        are under way; the owner can request another.
+        Raises Invalid, EmailTaken, RegistrationClosed, InviteRequired and InvalidInvite.
         """
         if self.registration == "closed":
             raise RegistrationClosed("Sign-up is closed here. Ask the operator for an account.")
@@ -109,7 +109,7 @@ class Accounts:
         check_name(name)
         await self._check_invite(invite)
         password_hash = await self._passwords.hash(password)
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             tier = FREE_TIER if invite is None else await use_invite(session, self._keys, invite)
             account, key = await create_account(
                 session,
@@ -127,24 +127,24 @@ class Accounts:
         return self._logged_in(account, balance, key, uuid4())
 
     def _ask_to_verify(self, account: UUID, email: str) -> None:
-        """The account is there, mail or not; its owner may have another sent."""
+        """Send the verification mail. If that fails, the account is kept; another mail can be requested."""
         try:
             self._verification.send(account, email)
         except DomainError as error:
             structlog.get_logger().warning("verification_not_sent", reason=str(error) or type(error).__name__)
 
     async def _check_invite(self, invite: str | None) -> None:
-        """Looked at before the password is hashed: a guess costs no more than a look."""
+        """Checked before the password is hashed, so that a guessed code costs only this query."""
         if invite is not None:
-            async with self._record.connection() as connection:
+            async with self._database.connection() as connection:
                 await check_invite(connection, self._keys, invite)
 
     async def login(self, email: str, password: str) -> LoggedIn:
-        """Log in. An unknown e-mail and a wrong password get the same answer, in the same time.
+        """Log in. An unknown e-mail and a wrong password raise the same error, in the same time.
 
-        So does one whose tokens were ended while its password was looked at.
+        So does an account whose tokens were ended during the verification. Raises WrongLogin and Suspended.
         """
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             from db.postgres.repositories import account_by_email
 
             cleaned = email.strip().lower()
@@ -155,11 +155,11 @@ class Accounts:
         if account.suspended:
             raise Suspended
         new_hash = await self._passwords.hash(password) if self._passwords.is_outdated(kept or "") else None
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             if new_hash is not None:
                 from db.postgres.repositories import set_password_hash
 
-                # Unless it was changed meanwhile.
+                # Unless it was changed in the meantime.
                 await set_password_hash(session, account.id, new_hash, before=kept)
             key = await self._revealed_key(session, account.id)
             balance = await _balance(session, account.id)
@@ -168,9 +168,12 @@ class Accounts:
         return self._logged_in(account, balance, key, uuid4())
 
     async def refresh(self, refresh_token: str) -> LoggedIn:
-        """Fresh tokens of the same log-in, for a refresh token of the account's present epoch."""
+        """New tokens of the same log-in, for a refresh token of the account's current epoch.
+
+        Raises InvalidToken, ExpiredToken and Suspended.
+        """
         claims = self._tokens.read_refresh(refresh_token)
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             account = await _account(session, claims.account)
             if account is None or account.token_epoch != claims.epoch:
                 raise InvalidToken
@@ -183,8 +186,8 @@ class Accounts:
         return self._logged_in(account, balance, None, claims.session)
 
     async def fresh(self, account: UUID, *, api_key: str | None = None) -> LoggedIn:
-        """Tokens of a new log-in, of the account's present epoch. Raises InvalidToken where there is none."""
-        async with self._record.session() as session:
+        """Tokens of a new log-in, of the account's current epoch. Raises InvalidToken without an account."""
+        async with self._database.session() as session:
             found = await _account(session, account)
             if found is None:
                 raise InvalidToken
@@ -192,9 +195,9 @@ class Accounts:
         return self._logged_in(found, balance, api_key, uuid4())
 
     async def logout(self, who: Principal) -> None:
-        """End this log-in: the token it came by, and all others that come of the same.
+        """End this log-in: the caller's token, and all others of the same log-in.
 
-        A token of before 0.2 names no log-in: then all of the account end. Raises BadRequest for a key.
+        A token issued before 0.2 names no log-in: then all log-ins end. Raises BadRequest for an API key.
         """
         if who.key is not None:
             raise BadRequest(
@@ -204,7 +207,7 @@ class Accounts:
             await self.logout_everywhere(who)
             return
         life = timedelta(seconds=self._tokens.longest_s)
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             await connection.execute(
                 query("end_session"), who.account, who.session, life, _ENDED_SESSIONS_MAX
             )
@@ -212,7 +215,7 @@ class Accounts:
 
     async def logout_everywhere(self, who: Principal) -> None:
         """End every token of the account."""
-        async with self._record.session() as session:
+        async with self._database.session() as session:
             from db.postgres.repositories import raise_token_epoch
 
             await lock_caller(session, who)
@@ -220,8 +223,8 @@ class Accounts:
         self._principals.forget(who.account)
 
     async def me(self, who: Principal) -> tuple[User, Balance]:
-        """The account, and its credits now."""
-        async with self._record.session() as session:
+        """The account, and its current balance."""
+        async with self._database.session() as session:
             account = await _account(session, who.account)
             balance = await _balance(session, who.account)
         if account is None:

@@ -1,5 +1,5 @@
-"""Operators' acts, once: the command line and `/api/admin` are two thin shells over them.
+"""Operators' operations, which both the command line and `/api/admin` call.
 
-Each takes a connection or session in a transaction and never commits; amounts go in as micro-credits and
-come out as credits. Each leaves a row of `cv.admin_act`.
+Each takes a connection or session in a transaction and never commits. Amounts are micro-credits in arguments
+and credits in results. Each operation writes a row to `cv.admin_act`.
 """

@@ -1,4 +1,4 @@
-"""Operators' movements of credits: give, give back, take away; and what happened so far."""
+"""Operators' credit operations: grant, refund, expire, and the history of transfers."""
 
 import re
 from datetime import datetime
@@ -23,7 +23,7 @@ CREDITS_MAX = 1_000_000_000
 
 
 class Moved(Struct, frozen=True, kw_only=True):
-    """Credits moved, and what the account has now; `total_remaining` null: unlimited."""
+    """A credit operation's result, and the account's balance after it; `total_remaining` null: unlimited."""
 
     code: str
     account: UUID
@@ -36,7 +36,7 @@ class Moved(Struct, frozen=True, kw_only=True):
 
 
 class Transfer(Struct, frozen=True, kw_only=True):
-    """One movement from a bucket to another; `bucket`: which credits these are."""
+    """One transfer from a bucket to another; `bucket`: the kind of these credits."""
 
     account: UUID
     seq: int
@@ -51,7 +51,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
 
 
 class Leg(Struct, frozen=True, kw_only=True):
-    """Half a movement, as an accountant writes it: two legs of a `seq` sum to nothing."""
+    """One side of a transfer in double entry: the two legs of a `seq` sum to zero."""
 
     seq: int
     at: datetime
@@ -63,7 +63,7 @@ class Leg(Struct, frozen=True, kw_only=True):
 
 
 def micro(amount: object, *, field: str = "amount", zero: bool = False) -> int:
-    """Credits as people write them, up to six decimals, in micro-credits. Raises Invalid."""
+    """Micro-credits of an amount written in credits, with up to six decimals. Raises Invalid."""
     if isinstance(amount, str) and not _WRITTEN.fullmatch(amount.strip()):
         raise Invalid(f"{amount[:40]!r} is not an amount: write it as 5 or 2.5.", field=field)
     try:
@@ -80,7 +80,7 @@ def micro(amount: object, *, field: str = "amount", zero: bool = False) -> int:
 
 
 async def grant(connection: Connection, act: AdminOperation, account: str, amount: int) -> Moved:
-    """Give paid micro-credits. Raises NotFound, Closed."""
+    """Grant paid micro-credits. Raises NotFound, Closed."""
     owner = await resolve_account(connection, account)
     code = "replayed"
     if not await find_replay(connection, act, "grant", owner, {"amount": amount}):
@@ -93,7 +93,7 @@ async def grant(connection: Connection, act: AdminOperation, account: str, amoun
 
 
 async def expire(connection: Connection, act: AdminOperation, account: str, amount: int) -> Moved:
-    """Take paid micro-credits away. Raises NotFound, NotEnough."""
+    """Expire paid micro-credits. Raises NotFound, NotEnough."""
     owner = await resolve_account(connection, account)
     code = "replayed"
     if not await find_replay(connection, act, "expire", owner, {"amount": amount}):
@@ -106,7 +106,7 @@ async def expire(connection: Connection, act: AdminOperation, account: str, amou
 
 
 async def refund(connection: Connection, act: AdminOperation, job: str) -> Moved:
-    """Give back what a job cost: once a job, whatever the key. Raises NotFound, NotCharged."""
+    """Refund what a job cost, at most once a job, whatever the key. Raises NotFound, NotCharged."""
     found = identifier(job, "job")
     code = await ledger.refund(connection, found, actor=act.actor, reason=act.reason)
     if code == "no_job":
@@ -122,7 +122,7 @@ async def refund(connection: Connection, act: AdminOperation, job: str) -> Moved
 async def history(
     connection: Connection, account: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Transfer]:
-    """An account's movements, the last first."""
+    """An account's transfers, newest first."""
     owner = await resolve_account(connection, account)
     return await page(
         connection, query("history"), owner, limit=limit, cursor=cursor, make=_transfer, mark="seq"
@@ -130,12 +130,12 @@ async def history(
 
 
 async def legs_of_ref(connection: Connection, owner: UUID, ref: UUID) -> list[Leg]:
-    """All that was ever moved for a job, or by an act."""
+    """All legs of a job's transfers, or of an operation's."""
     return [_leg(row) for row in await connection.fetch(query("legs_of_ref"), owner, ref)]
 
 
 async def legs_so_far(connection: Connection, owner: UUID) -> list[Leg]:
-    """What the present transaction has written of an owner: not there before its commit."""
+    """An owner's legs written by the current transaction, before its commit."""
     return [_leg(row) for row in await connection.fetch(query("legs_of_transaction"), owner)]
 
 

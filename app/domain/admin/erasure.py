@@ -1,6 +1,7 @@
-"""A person erased: all they said, heard and are called goes; what was paid stays in the ledger, under an id.
+"""Erases a person's data. What was paid stays in the ledger, under the account's id.
 
-Each step may be done again, and the address goes last: whoever is stopped in the middle starts anew by it.
+Every step can be repeated, and the e-mail address is deleted last, so an interrupted run can be started again
+by address.
 """
 
 import asyncio
@@ -12,7 +13,13 @@ from uuid import UUID, uuid5
 from msgspec import Struct
 
 from app.domain.accounts.mail import forget_mails
-from app.domain.admin.operations import AdminOperation, check_may_end, find_replay, record, resolve_account
+from app.domain.admin.operations import (
+    AdminOperation,
+    check_may_end,
+    find_replay,
+    record_operation,
+    resolve_account,
+)
 from app.domain.errors import NotFound
 from db.postgres import ledger
 from db.postgres.pool import Connection
@@ -25,9 +32,9 @@ _SYSTEM = "system"
 
 
 class Erased(Struct, frozen=True, kw_only=True):
-    """What was erased; a step done by an earlier, broken-off run counts nothing here.
+    """What was erased; steps completed by an earlier, interrupted run are not counted.
 
-    `log_rewritten`: Redis writes its append-only file anew, without what was deleted.
+    `log_rewritten`: Redis is rewriting its append-only file, without the deleted data.
     """
 
     code: str
@@ -42,7 +49,7 @@ class Erased(Struct, frozen=True, kw_only=True):
 
 
 class Places(Struct, frozen=True, kw_only=True):
-    """Where personal data lies besides Postgres. `mail_folder` None: mails are not kept as files."""
+    """Where personal data is stored besides Postgres. `mail_folder` None: mails are not kept as files."""
 
     store: Objects
     volatile: RedisTraces
@@ -52,7 +59,7 @@ class Places(Struct, frozen=True, kw_only=True):
 async def erase(
     connection: Connection, places: Places, act: AdminOperation, account: str, report: Callable[[str], None]
 ) -> Erased:
-    """Erase the account of that e-mail or id. The connection is in autocommit: each step is kept.
+    """Erase the account of that e-mail or id. The connection is in autocommit mode: each step is committed.
 
     Raises NotFound, KeyReused, OwnAccount, LastAdministrator, StoreError and redis.RedisError.
     """
@@ -76,7 +83,7 @@ async def erase(
 
 
 async def _refuse(connection: Connection, act: AdminOperation, owner: UUID) -> str | None:
-    """Close the account: credits expire, nothing is taken in, its keys and tokens end; its address."""
+    """Close the account: credits expire; keys, tokens and requests are refused. Returns its address."""
     await check_may_end(connection, act, owner)
     balance = await ledger.balance(connection, owner)
     if balance is None or balance.kind == _SYSTEM:
@@ -86,7 +93,7 @@ async def _refuse(connection: Connection, act: AdminOperation, owner: UUID) -> s
 
 
 async def _cancel_open(connection: Connection, places: Places, act: AdminOperation, owner: UUID) -> int:
-    """What was given of open jobs is paid, as ever."""
+    """Cancel the open jobs, and return how many. Audio of theirs that was delivered is charged, as always."""
     jobs = [row["id"] for row in await connection.fetch(query("open_jobs_of"), owner)]
     ended = [
         job
@@ -107,7 +114,7 @@ async def _erase_jobs(connection: Connection, owner: UUID) -> int:
 async def _erase_elsewhere(
     connection: Connection, places: Places, act: AdminOperation, so_far: Erased, email: str | None
 ) -> Erased:
-    """The store, Redis, mails; at the very end the address, with a row that says what was done."""
+    """Erase the store, Redis and mails; last the address, in one transaction with the operation's row."""
     owner = so_far.account
     jobs = await _ids(connection, query("job_ids_of"), owner)
     keys = await _ids(connection, query("key_ids_of"), owner)
@@ -129,7 +136,7 @@ async def _erase_elsewhere(
             api_keys_deleted=api_keys,
             log_rewritten=rewritten,
         )
-        await record(
+        await record_operation(
             connection, act, "erase", owner, {"jobs": len(jobs), "objects": objects, "keys": api_keys}
         )
     return done

@@ -1,6 +1,6 @@
-"""All that is kept about a person, in one ZIP file: what somebody gets who asks for their data.
+"""Exports all data kept about a person into one ZIP file, for a data access request.
 
-account.json: who they are, credits, keys without secrets, resets, ended log-ins, operators' acts on them;
+account.json: the account, credits, keys without secrets, open resets, ended log-ins, operations on it;
 jobs.jsonl: each job with its text; ledger.jsonl: each transfer; objects/: audio, transcripts, uploads.
 """
 
@@ -26,7 +26,7 @@ _JSON = ("params", "details")  # columns that hold JSON
 
 
 class Exported(Struct, frozen=True, kw_only=True):
-    """What went into the file."""
+    """Counts of what was exported."""
 
     account: UUID
     jobs: int
@@ -35,7 +35,7 @@ class Exported(Struct, frozen=True, kw_only=True):
 
 
 async def export(connection: Connection, store: Objects, account: str, to: BinaryIO) -> Exported:
-    """Write the ZIP file; in a transaction that sees one moment. Raises NotFound, StoreError and OSError."""
+    """Write the ZIP file. Needs a transaction with one snapshot. Raises NotFound, StoreError and OSError."""
     owner = await resolve_account(connection, account)
     with ZipFile(to, "w", ZIP_DEFLATED) as archive:
         archive.writestr(
@@ -78,7 +78,7 @@ async def _write_ledger(connection: Connection, archive: ZipFile, owner: UUID) -
 
 
 def _write_objects(archive: ZipFile, store: Objects, jobs: set[UUID]) -> int:
-    """Stored as they are: audio does not get smaller. One that was deleted meanwhile is left out."""
+    """Add the objects uncompressed, since audio does not shrink. Objects deleted meanwhile are left out."""
     count = 0
     for key in (key for keys in objects_of(store, jobs) for key in keys):
         entry = ZipInfo(f"objects/{key}")

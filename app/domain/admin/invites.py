@@ -1,4 +1,4 @@
-"""Invitations in operators' hands: made, listed, revoked."""
+"""Operators' operations on invitations: create, list, revoke."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.domain.accounts import invites
-from app.domain.admin.operations import AdminOperation, find_replay, identifier, record
+from app.domain.admin.operations import AdminOperation, find_replay, identifier, record_operation
 from app.domain.admin.plans import tier_of
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity.key_crypto import KeyRing
@@ -19,7 +19,7 @@ FREE_PLAN = "free"
 
 
 class InviteRow(Struct, frozen=True, kw_only=True):
-    """An invitation, without its code; `uses` null: not known, of before 0.2."""
+    """An invitation, without its code; `uses` null: unknown, created before 0.2."""
 
     id: UUID
     created_at: datetime
@@ -33,7 +33,7 @@ class InviteRow(Struct, frozen=True, kw_only=True):
 
 
 class Invited(Struct, frozen=True, kw_only=True):
-    """The answer to an act. `invitation`, the code, and the page's `url` with it are shown this once."""
+    """An operation's result. `invitation` (the code) and the sign-up `url` with it are shown only once."""
 
     code: str
     invite: UUID
@@ -42,11 +42,11 @@ class Invited(Struct, frozen=True, kw_only=True):
 
     @property
     def account(self) -> None:
-        """It is on nobody's account."""
+        """None: the operation belongs to no account."""
 
 
 class NewInvitation(Struct, frozen=True, kw_only=True):
-    """Whom an invitation lets in: so many people, onto which plan (name or tier), until when."""
+    """An invitation to create: the plan (name or tier), how many people may use it, and its expiry."""
 
     plan: str = FREE_PLAN
     uses: int = 1
@@ -56,14 +56,14 @@ class NewInvitation(Struct, frozen=True, kw_only=True):
 async def list_invites(
     connection: Connection, *, limit: int = 50, cursor: str | None = None
 ) -> Page[InviteRow]:
-    """Every invitation, the last made first."""
+    """Every invitation, newest first."""
     return await page(connection, query("invites"), limit=limit, cursor=cursor, make=_row, mark="id")
 
 
 async def create(
     connection: Connection, act: AdminOperation, keys: KeyRing, wanted: NewInvitation, *, public_url: str
 ) -> Invited:
-    """A new invitation, with its code. Raises Invalid, NotFound and KeyReused."""
+    """Create an invitation; return it with its code. Raises Invalid, NotFound and KeyReused."""
     details = {"plan": wanted.plan, "uses": wanted.uses}
     before = await find_replay(connection, act, "create_invite", None, details)
     if before is not None:
@@ -78,20 +78,20 @@ async def create(
         uses=wanted.uses,
         expires_at=wanted.expires_at,
     )
-    await record(connection, act, "create_invite", None, {**details, "invite": str(made.id)})
+    await record_operation(connection, act, "create_invite", None, {**details, "invite": str(made.id)})
     url = f"{public_url}/signup?invite={made.code}" if public_url else None
     return Invited(code="created", invite=made.id, invitation=made.code, url=url)
 
 
 async def revoke(connection: Connection, act: AdminOperation, invite: str) -> Invited:
-    """Nobody signs up by it from now on; who has, stays. Raises NotFound and KeyReused."""
+    """Refuse further sign-ups by an invitation; existing accounts stay. Raises NotFound and KeyReused."""
     wanted = identifier(invite, "invitation")
     details = {"invite": str(wanted)}
     if await find_replay(connection, act, "revoke_invite", None, details):
         return Invited(code="replayed", invite=wanted)
     if await connection.fetchval(query("revoke_invite"), wanted) is None:
         raise NotFound("There is no such invitation.", field="invitation")
-    await record(connection, act, "revoke_invite", None, details)
+    await record_operation(connection, act, "revoke_invite", None, details)
     return Invited(code="revoked", invite=wanted)
 
 

@@ -1,4 +1,4 @@
-"""Jobs as operators see them: nothing of their text. Listed, shown, put back, cancelled for their owner."""
+"""Operators' view of jobs, without their text: list, show, retry, and cancel on the owner's behalf."""
 
 from datetime import datetime
 from typing import Any, cast, get_args
@@ -9,7 +9,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.domain.admin.credits import Leg, legs_of_ref
-from app.domain.admin.operations import AdminOperation, find_replay, identifier, record, resolve_account
+from app.domain.admin.operations import (
+    AdminOperation,
+    find_replay,
+    identifier,
+    record_operation,
+    resolve_account,
+)
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
 from app.domain.billing.settlement import Settlement, settled_in_words
@@ -30,11 +36,11 @@ from db.postgres.queries import query
 from db.types import NewJob, SpeechParams, State, Submitted
 
 _STATES = get_args(State)
-_CAME_TO_NOTHING = ("failed", "expired")
+_RETRYABLE = ("failed", "expired")
 
 
 class JobRow(Struct, frozen=True, kw_only=True):
-    """A job; `price` null until it ended."""
+    """A job; `price` null until it has ended."""
 
     job: UUID
     account: UUID
@@ -54,14 +60,14 @@ class JobRow(Struct, frozen=True, kw_only=True):
 
 
 class JobShown(JobRow, frozen=True, kw_only=True):
-    """A job with all that was moved for it."""
+    """A job with the legs of all its transfers."""
 
     entries: list[Leg]
 
 
 class JobActed(Struct, frozen=True, kw_only=True):
-    """A job cancelled, with what it cost in `settlement`, a sentence; or put back as the job `new_job`, for
-    which `held` credits are held anew.
+    """An operation's result: the job was cancelled, and `settlement` is a sentence on what it cost; or it is
+    retried as the job `new_job`, for which `held` credits are held.
     """
 
     code: str
@@ -81,7 +87,7 @@ async def list_jobs(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[JobRow]:
-    """Jobs, the last first; of one account or in one state where given."""
+    """Jobs, newest first; of one account or in one state where given."""
     if state is not None and state not in _STATES:
         raise Invalid(f"States are {', '.join(_STATES)}.", field="state", states=list(_STATES))
     owner = await resolve_account(connection, account) if account else None
@@ -105,30 +111,34 @@ async def cancel_job(connection: Connection, act: AdminOperation, job: str) -> J
     code = await jobs_api.cancel(connection, found.job, owner=found.account, actor=act.actor)
     if code != "cancelled":
         raise TooLate("This job has already ended; it cannot be cancelled any more.")
-    await record(connection, act, "cancel_job", found.account, details)
+    await record_operation(connection, act, "cancel_job", found.account, details)
     return await _cancelled(connection, found, code)
 
 
 async def retry_job(
     connection: Connection, act: AdminOperation, job: str, *, queue_wait_s: int, jobs_waiting_max: int
 ) -> JobActed:
-    """Queue a failed or expired job anew, as another job that holds its price again; nudge after the commit.
+    """Queue a failed or expired job again, as a new job that holds the price again.
 
-    Raises NotFound, NotFailed, and what a submission raises.
+    The caller wakes the workers after the commit. Raises NotFound, NotFailed, and what a submission raises.
     """
     found = await _find(connection, job)
-    asked = {"job": str(found.job)}
-    before = await find_replay(connection, act, "retry_job", found.account, asked)
+    details = {"job": str(found.job)}
+    before = await find_replay(connection, act, "retry_job", found.account, details)
     if before:
         return _acted(found, "replayed", new_job=UUID(before.details["new_job"]), held=found.hold)
-    if found.state not in _CAME_TO_NOTHING:
+    if found.state not in _RETRYABLE:
         raise NotFailed(f"This job is {found.state}; only failed and expired ones are put back.", field="job")
-    again = await _again(connection, found)
-    (answer,) = await jobs_api.submit(connection, [again], wait_s_max=queue_wait_s, open_max=jobs_waiting_max)
+    new_job = await _new_job(connection, found)
+    (answer,) = await jobs_api.submit(
+        connection, [new_job], wait_s_max=queue_wait_s, open_max=jobs_waiting_max
+    )
     if answer.code != "queued":
-        raise _refusal(answer, again)
-    await record(connection, act, "retry_job", found.account, {**asked, "new_job": str(again.id)})
-    return _acted(found, "queued", new_job=again.id, held=found.hold)
+        raise _refusal(answer, new_job)
+    await record_operation(
+        connection, act, "retry_job", found.account, {**details, "new_job": str(new_job.id)}
+    )
+    return _acted(found, "queued", new_job=new_job.id, held=found.hold)
 
 
 async def _cancelled(connection: Connection, found: JobRow, code: str) -> JobActed:
@@ -145,10 +155,10 @@ async def _find(connection: Connection, job: str) -> JobRow:
     return _row(row)
 
 
-async def _again(connection: Connection, found: JobRow) -> NewJob:
+async def _new_job(connection: Connection, found: JobRow) -> NewJob:
     row = await connection.fetchrow(query("job_again"), found.job)
     assert row is not None
-    params = msgspec.json.decode(row["params"])  # as they are, of whatever kind
+    params = msgspec.json.decode(row["params"])  # unchanged, of any kind
     return NewJob(
         id=uuid4(),
         owner=found.account,

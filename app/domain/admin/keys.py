@@ -1,4 +1,4 @@
-"""Any account's keys, by operators: listed, made, rotated, revoked."""
+"""Operators' operations on any account's keys: list, create, rotate, revoke."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from app.domain.admin.operations import (
     find_replay,
     identifier,
     joined,
-    record,
+    record_operation,
     resolve_account,
 )
 from app.domain.errors import Invalid, NotFound, TooLate
@@ -31,7 +31,7 @@ _GRACE_S_MAX = 24 * 3600
 
 
 class KeyRow(Struct, frozen=True, kw_only=True):
-    """A key, without its text. `revoked_at` may lie ahead: a rotated key's grace."""
+    """A key, without its text. `revoked_at` is in the future during a rotated key's grace period."""
 
     id: UUID
     account: UUID
@@ -46,7 +46,7 @@ class KeyRow(Struct, frozen=True, kw_only=True):
 
 
 class KeyActed(KeyRow, frozen=True, kw_only=True):
-    """A key made or revoked; `key`, its text, is shown this once: null where replayed."""
+    """An operation's result; `key`, the text of a new key, is shown only once, and null where replayed."""
 
     code: str
     key: str | UnsetType | None = UNSET
@@ -55,7 +55,7 @@ class KeyActed(KeyRow, frozen=True, kw_only=True):
 async def list_keys(
     connection: Connection, account: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[KeyRow]:
-    """An account's keys, the last made first."""
+    """An account's keys, newest first."""
     owner = await resolve_account(connection, account)
     return await page(
         connection, query("admin_keys"), owner, limit=limit, cursor=cursor, make=_row, mark="id"
@@ -73,7 +73,7 @@ async def create_key(
     keep_sealed: bool,
     keys_max: int,
 ) -> KeyActed:
-    """One more key of an account, confined to scopes; none: all the account may do. Raises TooManyKeys."""
+    """Create a key restricted to the `wanted` scopes; none: all the account may do. Raises TooManyKeys."""
     connection = await joined(session)
     owner, name, allowed = await resolve_account(connection, account), named(name), scopes.checked(wanted)
     details = {"name": name, "scopes": allowed}
@@ -82,7 +82,7 @@ async def create_key(
         return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
     await check_room(session, owner, keys_max)
     made = await _add(session, keys, owner, name, allowed, keep_sealed=keep_sealed)
-    await record(connection, act, "create_key", owner, {**details, "key": str(made[0])})
+    await record_operation(connection, act, "create_key", owner, {**details, "key": str(made[0])})
     return await _acted(connection, made[0], "created", key=made[1])
 
 
@@ -96,7 +96,7 @@ async def rotate_key(
     keep_sealed: bool,
     keys_max: int,
 ) -> KeyActed:
-    """A new key in place of another, which works `grace_s` longer. Raises NotFound, TooLate, TooManyKeys."""
+    """Replace a key, which keeps working for `grace_s`. Raises Invalid, NotFound, TooLate, TooManyKeys."""
     if not 0 <= grace_s <= _GRACE_S_MAX:
         limit = [0, _GRACE_S_MAX]
         raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
@@ -107,7 +107,7 @@ async def rotate_key(
     before = await find_replay(connection, act, "rotate_key", old.account, {"old": str(old.id)})
     if before:
         return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
-    await lock_account(session, old.account)  # before its keys, as everywhere
+    await lock_account(session, old.account)  # before its keys: the lock order used everywhere
     locked = await key_of(session, old.account, old.id, for_update=True)
     if locked is None or locked.revoked_at is not None:
         raise TooLate("This key is revoked already. Create a new one.")
@@ -123,12 +123,14 @@ async def rotate_key(
         expires_at=old.expires_at,
         personal=old.personal,
     )
-    await record(connection, act, "rotate_key", old.account, {"old": str(old.id), "key": str(key_id)})
+    await record_operation(
+        connection, act, "rotate_key", old.account, {"old": str(old.id), "key": str(key_id)}
+    )
     return await _acted(connection, key_id, "rotated", key=text)
 
 
 async def revoke_key(session: "AsyncSession", act: AdminOperation, key: str) -> KeyActed:
-    """End a key now; one that has ended stays as it is. Raises NotFound."""
+    """Revoke a key now; one revoked already stays as it is. Raises NotFound."""
     from db.postgres import repositories
 
     connection = await joined(session)
@@ -137,7 +139,7 @@ async def revoke_key(session: "AsyncSession", act: AdminOperation, key: str) -> 
     if await find_replay(connection, act, "revoke_key", found.account, details):
         return await _acted(connection, found.id, "replayed")
     await repositories.revoke_key(session, found.account, found.id)
-    await record(connection, act, "revoke_key", found.account, details)
+    await record_operation(connection, act, "revoke_key", found.account, details)
     return await _acted(connection, found.id, "revoked")
 
 

@@ -1,4 +1,4 @@
-"""The book for auditors: is it clean, its heads, is it still what those heads say, all of it as rows."""
+"""The ledger for auditors: audit, checkpoints, chain heads, comparison with kept heads, and export."""
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import date, datetime
@@ -19,7 +19,7 @@ _AT_ONCE = 1000  # rows fetched of an export
 
 
 class Audit(Struct, frozen=True, kw_only=True):
-    """What an audit found, and how much there is: credits by bucket."""
+    """An audit's findings and totals; `credits` by bucket."""
 
     clean: bool
     wallets: int
@@ -29,7 +29,7 @@ class Audit(Struct, frozen=True, kw_only=True):
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """A wallet's last transfer; `hash` in hexadecimal. Kept elsewhere, heads show what was changed since."""
+    """A wallet's last transfer; `hash` in hexadecimal. Heads kept elsewhere reveal later tampering."""
 
     owner: UUID
     seq: int
@@ -37,7 +37,7 @@ class Head(Struct, frozen=True, kw_only=True):
 
 
 class Exported(Struct, frozen=True, kw_only=True):
-    """A transfer as it is on record, in micro-credits; `hash` in hexadecimal."""
+    """A transfer as stored, in micro-credits; `hash` in hexadecimal."""
 
     account: UUID
     seq: int
@@ -55,7 +55,7 @@ class Exported(Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
-    """So many wallets were written down: those that had moved and in which nothing is wrong."""
+    """How many wallets were checkpointed: those that had changed and have no defect."""
 
     wallets: int
 
@@ -63,12 +63,12 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 async def audit(
     connection: Connection, kept: Sequence[Head] = (), *, since_checkpoint: bool = False
 ) -> Audit:
-    """Look at the whole book, or at what came after its checkpoints; and whether it has the `kept` heads.
+    """Audit the whole ledger, or only what follows its checkpoints; and check that it has the `kept` heads.
 
-    In a repeatable-read transaction: one moment of all tables.
+    Call it in a repeatable-read transaction, which gives one snapshot of all tables.
     """
-    looked = await (_since_checkpoint(connection) if since_checkpoint else ledger.audit(connection))
-    findings = looked + await _lost(connection, kept)
+    defects = await (_since_checkpoint(connection) if since_checkpoint else ledger.audit(connection))
+    findings = defects + await _lost(connection, kept)
     counts = await ledger.totals(connection)
     return Audit(
         clean=not findings,
@@ -80,7 +80,7 @@ async def audit(
 
 
 async def checkpoint(connection: Connection) -> Checkpoint:
-    """Write down every wallet as it stands, some at a time, each time in a transaction of its own."""
+    """Checkpoint every wallet, in batches, each in a transaction of its own."""
     written, after, more = 0, None, True
     while more:
         async with connection.transaction():
@@ -97,7 +97,7 @@ async def heads(connection: Connection) -> list[Head]:
 
 
 async def export(connection: Connection, account: str | None) -> AsyncGenerator[Exported]:
-    """Every transfer, of one account or all, by owner and sequence; in a transaction, some at a time."""
+    """Every transfer, of one account or all, by owner and sequence; in a transaction, through a cursor."""
     owner = await resolve_account(connection, account) if account else None
     async for row in connection.cursor(query("export"), owner, prefetch=_AT_ONCE):
         yield Exported(**dict(row))

@@ -1,4 +1,4 @@
-"""An operator's act: who, why, at most once a key, and on record."""
+"""Operators' operations: actor, reason, idempotency, and the audit log."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ _ACCOUNT_CHARACTERS_MAX = 254
 
 
 class AdminOperation(Struct, frozen=True, kw_only=True):
-    """Who does something, and why; the same `ref` is the same act. `caller`: the actor, as remembered."""
+    """Who performs an operation, and why; `ref` identifies it. `caller`: the actor's cached principal."""
 
     actor: str
     reason: str
@@ -34,7 +34,7 @@ class AdminOperation(Struct, frozen=True, kw_only=True):
 
 
 class OperationRow(Struct, frozen=True, kw_only=True):
-    """An act on record."""
+    """An operation in the audit log."""
 
     ref: UUID
     at: datetime
@@ -45,8 +45,8 @@ class OperationRow(Struct, frozen=True, kw_only=True):
     details: dict[str, Any]
 
 
-def record_operation(*, actor: str, reason: str, scope: str, key: str | None) -> AdminOperation:
-    """An act to be done. `key`, an Idempotency-Key, is one of its `scope` only. Raises Invalid."""
+def new_operation(*, actor: str, reason: str, scope: str, key: str | None) -> AdminOperation:
+    """A new operation. `key`, an Idempotency-Key, is unique within `scope`. Raises Invalid."""
     check_idempotency_key(key)
     least, most = _REASON_CHARACTERS
     reason = reason.strip()
@@ -57,20 +57,20 @@ def record_operation(*, actor: str, reason: str, scope: str, key: str | None) ->
 
 
 def operation_by(caller: Principal, *, reason: str, key: str | None) -> AdminOperation:
-    """An administrator's act; `key` is one of the account. Raises Invalid."""
+    """A new operation of an administrator; `key` is unique within the account. Raises Invalid."""
     actor = str(caller.account)
     return msgspec.structs.replace(
-        record_operation(actor=actor, reason=reason, scope=actor, key=key), caller=caller
+        new_operation(actor=actor, reason=reason, scope=actor, key=key), caller=caller
     )
 
 
 async def find_replay(
     connection: Connection, act: AdminOperation, name: str, owner: UUID | None, details: Mapping[str, Any]
 ) -> OperationRow | None:
-    """This act, where it was done before; None says do it now: whoever brings its key too, waits for us.
+    """This operation, if it was performed before; None: perform it now. Concurrent calls with its key wait.
 
-    Raises KeyReused where the key stands for another act, and InvalidToken where its caller's log-in or key
-    ended, or its account may act no more, since it was remembered.
+    Raises KeyReused if the key was used for another operation, and InvalidToken if the caller's log-in or key
+    has ended, or its account lost its rights, since the principal was cached.
     """
     if act.caller is not None:
         who = act.caller
@@ -89,28 +89,31 @@ async def find_replay(
     return found
 
 
-async def record(
+async def record_operation(
     connection: Connection,
     act: AdminOperation,
     name: str,
     owner: UUID | None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put the act on record; `owner` None: on nobody's account. No personal data in `details`: they stay."""
-    told = msgspec.json.encode(details or {}).decode()
-    await connection.fetchval(query("record_act"), act.ref, act.actor, name, owner, act.reason, told)
+    """Write the operation to the audit log; `owner` None: it belongs to no account.
+
+    `details` must not contain personal data: they are kept when an account is erased.
+    """
+    encoded = msgspec.json.encode(details or {}).decode()
+    await connection.fetchval(query("record_act"), act.ref, act.actor, name, owner, act.reason, encoded)
 
 
 async def list_operations(
     connection: Connection, *, account: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[OperationRow]:
-    """Acts, the last first; on one account where given."""
+    """Operations, newest first; on one account where given."""
     owner = await resolve_account(connection, account) if account else None
     return await page(connection, query("acts"), owner, limit=limit, cursor=cursor, make=_row, mark="ref")
 
 
 async def check_may_end(connection: Connection, act: AdminOperation, owner: UUID) -> None:
-    """Raise OwnAccount and LastAdministrator: nobody ends himself, nor the last who could undo it."""
+    """Raise OwnAccount for the actor's own account, LastAdministrator for the only administrator left."""
     if act.actor == str(owner):
         raise OwnAccount
     await connection.execute(query("lock_administrators"))
@@ -133,7 +136,7 @@ async def resolve_account(connection: Connection, account: str) -> UUID:
 
 
 def identifier(text: str, what: str) -> UUID:
-    """The id in `text`. Raises NotFound, since what is no id is nobody's."""
+    """The id in `text`. Raises NotFound, not Invalid: a malformed id matches nothing."""
     try:
         return UUID(text)
     except ValueError:
@@ -141,7 +144,7 @@ def identifier(text: str, what: str) -> UUID:
 
 
 async def joined(session: "AsyncSession") -> Connection:
-    """The session's own connection, in its transaction: which begins with a statement of the session only."""
+    """The session's own connection, inside its transaction, which only a statement of the session begins."""
     from sqlalchemy import text
 
     await session.execute(text("SELECT 1"))

@@ -1,4 +1,4 @@
-"""What accounts may use: plans, monthly limits, unlimited; and their end."""
+"""Operators' operations on an account's terms: plan, monthly limit, unlimited use, closing."""
 
 from uuid import UUID
 
@@ -22,19 +22,19 @@ class PlanRow(Struct, frozen=True, kw_only=True):
 
 
 async def list_plans(connection: Connection) -> list[PlanRow]:
-    """Every plan, by rank."""
+    """Every plan, by tier."""
     rows = await connection.fetch(query("plans"))
     return [PlanRow(tier=row["tier"], name=row["name"], monthly=credits(row["monthly"])) for row in rows]
 
 
 async def set_plan(connection: Connection, act: AdminOperation, account: str, plan: str) -> Changed:
-    """Another plan, by name or tier, with its own monthly credits: up now, down from next month."""
+    """Change the plan, by name or tier, and its monthly credits: raised now, lowered from next month."""
     owner = await resolve_account(connection, account)
     return await _set_terms(connection, act, owner, await tier_of(connection, plan), None)
 
 
 async def tier_of(connection: Connection, plan: str) -> int:
-    """The tier of a plan, given by name or tier. Raises NotFound naming those there are."""
+    """The tier of a plan, given by name or tier. Raises NotFound, listing the plans."""
     tiers = {
         name: found.tier for found in await list_plans(connection) for name in (found.name, str(found.tier))
     }
@@ -46,7 +46,7 @@ async def tier_of(connection: Connection, plan: str) -> int:
 async def set_limit(
     connection: Connection, act: AdminOperation, account: str, monthly: int | None
 ) -> Changed:
-    """Monthly micro-credits of this account alone (None: its plan's again): up now, down from next month."""
+    """Set the account's own monthly micro-credits (None: the plan's): raised now, lowered next month."""
     owner = await resolve_account(connection, account)
     balance = await ledger.balance(connection, owner)
     return await _set_terms(connection, act, owner, balance.tier if balance else 0, monthly)
@@ -55,7 +55,7 @@ async def set_limit(
 async def set_unlimited(
     connection: Connection, act: AdminOperation, account: str, *, undo: bool = False
 ) -> Changed:
-    """Use without limit, or (`undo`) within the credits again; from the next request on."""
+    """Allow unlimited use, or (`undo`) only within the credits again; from the next request on."""
     owner = await resolve_account(connection, account)
     if await find_replay(connection, act, "unlimited", owner, {"unlimited": not undo}):
         return await changed(connection, owner, "replayed")
@@ -66,7 +66,7 @@ async def set_unlimited(
 
 
 async def close(connection: Connection, act: AdminOperation, account: str) -> Changed:
-    """End an account for good: its credits expire, its open jobs run on."""
+    """Close an account for good: its credits expire, its open jobs continue."""
     owner = await resolve_account(connection, account)
     if await find_replay(connection, act, "close", owner, {}):
         return await changed(connection, owner, "replayed")

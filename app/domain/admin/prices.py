@@ -1,4 +1,4 @@
-"""The price book in operators' hands: what there is, and a new version of it."""
+"""Operators' operations on the price book: list its versions, add one."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -20,7 +20,7 @@ _NAME_CHARACTERS_MAX = 100
 
 
 class PriceRow(Struct, frozen=True, kw_only=True):
-    """A version: `price` credits a unit, of a kind and an engine (`*`: any), from then on."""
+    """A version: `price` credits a unit for a kind and an engine (`*`: any), from `valid_from` on."""
 
     version: int
     kind: str
@@ -35,7 +35,7 @@ class PriceRow(Struct, frozen=True, kw_only=True):
 
 
 class NewPrice(Struct, frozen=True, kw_only=True):
-    """What is to hold: `amount` micro-credits a unit, from `valid_from` (None: now)."""
+    """A price to add: `amount` micro-credits a unit, from `valid_from` (None: now)."""
 
     kind: str
     unit: Unit
@@ -45,25 +45,25 @@ class NewPrice(Struct, frozen=True, kw_only=True):
 
 
 class Priced(Struct, frozen=True, kw_only=True):
-    """The answer to a new price."""
+    """The result of adding a price."""
 
     code: str
     version: int
 
     @property
     def account(self) -> None:
-        """It is on nobody's account."""
+        """None: the operation belongs to no account."""
 
 
 async def list_prices(
     connection: Connection, *, limit: int = 50, cursor: str | None = None
 ) -> Page[PriceRow]:
-    """Every version, the last first, and whether it is in force."""
+    """Every version, newest first, and whether it is in force."""
     return await page(connection, query("price_book"), limit=limit, cursor=cursor, make=_row, mark="version")
 
 
 async def set_price(connection: Connection, act: AdminOperation, wanted: NewPrice) -> Priced:
-    """Write a new version: it holds within a second, or from its time. Raises Invalid and KeyReused."""
+    """Add a version, effective within a second, or from `valid_from`. Raises Invalid and KeyReused."""
     _check(wanted)
     details = {"kind": wanted.kind, "engine": wanted.engine, "unit": wanted.unit, "amount": wanted.amount}
     before = await find_replay(connection, act, "price", None, details)

@@ -1,4 +1,4 @@
-"""Accounts as operators see them: listed, shown, opened for people and for programs, suspended."""
+"""Operators' operations on accounts: list, show, create for people and for programs, suspend."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,7 +14,7 @@ from app.domain.admin.operations import (
     check_may_end,
     find_replay,
     joined,
-    record,
+    record_operation,
     resolve_account,
 )
 from app.domain.billing.credits import credits
@@ -54,13 +54,13 @@ class User(Struct, frozen=True, kw_only=True):
 
 
 class Changed(User, frozen=True, kw_only=True):
-    """What an act made of an account; `code` says what was done, or `replayed`."""
+    """An account after an operation; `code` says what was done, or `replayed`."""
 
     code: str
 
 
 class Opened(Changed, frozen=True, kw_only=True):
-    """A new account. `api_key` and `password` are shown this once: not where replayed."""
+    """A new account. `api_key` and `password` are shown only once: not where replayed."""
 
     api_key: str | None
     password: str | UnsetType | None = UNSET
@@ -69,7 +69,7 @@ class Opened(Changed, frozen=True, kw_only=True):
 async def list_users(
     connection: Connection, *, user_type: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[User]:
-    """Accounts, the last opened first; of one kind where given."""
+    """Accounts, newest first; of one type where given."""
     if user_type is not None and user_type not in get_args(UserType):
         kinds = list(get_args(UserType))
         raise Invalid(f"Accounts are {', '.join(kinds)}.", field="type", types=kinds)
@@ -85,7 +85,7 @@ async def show_user(connection: Connection, account: str) -> User:
 
 
 async def user_of(connection: Connection, account: UUID) -> User:
-    """The account of that id, which has one."""
+    """The account of that id. Raises LookupError where there is none, or it has no wallet."""
     row = await connection.fetchrow(query("admin_user"), account)
     if row is None:
         raise LookupError(f"account {account} has no wallet")
@@ -93,7 +93,7 @@ async def user_of(connection: Connection, account: UUID) -> User:
 
 
 async def changed(connection: Connection, account: UUID, code: str) -> Changed:
-    """How an account stands after an act."""
+    """The account after an operation."""
     return Changed(code=code, **msgspec.structs.asdict(await user_of(connection, account)))
 
 
@@ -108,7 +108,7 @@ async def create_user(
     admin: bool,
     keep_sealed: bool,
 ) -> Opened:
-    """A person's account, with personal key and free credits. Raises EmailTaken."""
+    """Create a person's account, with personal key and free credits. Raises EmailTaken."""
     email, connection = clean_email(email), await joined(session)
     check_name(name)
     details = {"admin": admin}
@@ -124,7 +124,7 @@ async def create_user(
         keep_sealed=keep_sealed,
         admin=admin,
     )
-    await record(connection, act, "create_user", account.id, details)
+    await record_operation(connection, act, "create_user", account.id, details)
     return await _opened(connection, account.id, "created", key)
 
 
@@ -140,7 +140,7 @@ async def create_api_only(
     unlimited: bool = False,
     keep_sealed: bool,
 ) -> Opened:
-    """An account of a program: a key, no log-in; amounts in micro-credits. Raises Invalid, EmailTaken."""
+    """Create a program's account: a key, no log-in; amounts in micro-credits. Raises Invalid, EmailTaken."""
     connection = await joined(session)
     details = {"monthly": monthly, "extra": extra, "unlimited": unlimited}
     before = await find_replay(connection, act, "create_api_only", None, details)
@@ -158,14 +158,14 @@ async def create_api_only(
         reason=act.reason,
         keep_sealed=keep_sealed,
     )
-    await record(connection, act, "create_api_only", account.id, details)
+    await record_operation(connection, act, "create_api_only", account.id, details)
     return await _opened(connection, account.id, "created", key)
 
 
 async def suspend(
     session: "AsyncSession", act: AdminOperation, account: str, *, undo: bool = False
 ) -> Changed:
-    """Refuse everything the account asks for, or (`undo`) no longer. Its credits and jobs stay.
+    """Suspend the account: all its requests are refused; or (`undo`) restore it. Credits and jobs stay.
 
     Raises NotFound, OwnAccount and LastAdministrator.
     """
@@ -176,7 +176,7 @@ async def suspend(
     if not undo:
         await check_may_end(connection, act, owner)
     await provisioning.suspend(session, owner, not undo)
-    await record(connection, act, name, owner)
+    await record_operation(connection, act, name, owner)
     return await changed(connection, owner, "restored" if undo else "suspended")
 
 

@@ -1,4 +1,4 @@
-"""The machine room as operators see it: workers, and what waits for them."""
+"""Operators' view of the workers and their queues."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from db.postgres.queries import query
 
 
 class WorkerRow(Struct, frozen=True, kw_only=True):
-    """A worker and the engine it has loaded; `present`: heard of in the last seconds."""
+    """A worker and the engine it has loaded; `present`: seen in the last seconds."""
 
     engine: str
     worker: str
@@ -20,7 +20,7 @@ class WorkerRow(Struct, frozen=True, kw_only=True):
 
 
 class QueueRow(Struct, frozen=True, kw_only=True):
-    """What an engine has before it."""
+    """An engine's unfinished jobs; `oldest`: when the longest waiting one was queued."""
 
     engine: str
     queued: int
@@ -29,7 +29,7 @@ class QueueRow(Struct, frozen=True, kw_only=True):
 
 
 async def list_workers(connection: Connection) -> list[WorkerRow]:
-    """Every worker on record, the last heard of first."""
+    """Every known worker, the most recently seen first."""
     return [WorkerRow(**dict(row)) for row in await connection.fetch(query("workers"))]
 
 

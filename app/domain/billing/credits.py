@@ -1,4 +1,4 @@
-"""Micro-credits in people's words."""
+"""Formats micro-credits for people, and the error for a refused charge."""
 
 from app.domain.errors import Closed, DomainError, InsufficientCredits, Internal, KeyReused
 from db.types import MICRO, Balance, UserType
@@ -18,7 +18,7 @@ def in_words(micro: int) -> str:
 
 
 def used(kind: UserType, bucket: str | None, remaining: int) -> str:
-    """What a caller is told who has just spent from `bucket`."""
+    """The message for a caller who has just spent from `bucket`."""
     if bucket == "issued":
         return "Unlimited account."
     names = (
@@ -39,12 +39,12 @@ def spendable(balance: Balance) -> int | None:
 
 
 def refusal(code: str, *, kind: UserType, price: int, remaining: int) -> DomainError:
-    """What a caller is told whose request the record refused. `remaining`: what there is to spend."""
+    """The error for a request the database refused with `code`. `remaining`: spendable micro-credits."""
     if code == "key_reused":
         return KeyReused("This Idempotency-Key was used with another request. Use a new key.")
     if code == "closed":
         return Closed("This account is closed.")
-    if code != "insufficient_credits":  # a row the record cannot write, or an account without a wallet
+    if code != "insufficient_credits":  # a row the database cannot store, or an account without a wallet
         return Internal()
     message = (
         f"Not enough credits: this request needs {in_words(price)}, you have {in_words(remaining)}."

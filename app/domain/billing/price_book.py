@@ -1,4 +1,4 @@
-"""What a request may cost: the price book as the API reads it, a second old where Postgres answers."""
+"""The price book, as the API server quotes from it: at most a second old while Postgres responds."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from db.types import MICRO, Price
 
 ANY = "*"
 _FRESH_S = 1.0
-_STALE_S = 10.0  # quoted at most this old, where the database takes longer than _WAIT_S
+_STALE_S = 10.0  # the oldest price quoted while the database takes longer than _WAIT_S
 _WAIT_S = 0.5
 
 
 class Quote(Struct, frozen=True):
-    """The most a request may cost, in micro-credits; the price book's version that says so, and its unit."""
+    """The most a request may cost, in micro-credits; with the price book's version and its unit."""
 
     hold: int
     tariff: int
@@ -26,10 +26,10 @@ class Quote(Struct, frozen=True):
 
 
 class PriceBook:
-    """Quotes by the prices in force; what is paid in the end the record works out."""
+    """Quotes by the prices in force; the final charge is computed in the database."""
 
-    def __init__(self, record: Database) -> None:
-        self._record = record
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._prices = SharedValue(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S, wait_s=_WAIT_S)
 
     async def quote(self, kind: str, engine: str, *, characters: int = 0, audio_ms_max: int = 0) -> Quote:
@@ -40,17 +40,17 @@ class PriceBook:
         )
 
     async def price(self, kind: str, engine: str) -> Price:
-        """What is asked for a kind of work by an engine now. Raises Unavailable."""
+        """The price in force for a kind of work by an engine. Raises Unavailable."""
         return in_force(await self._prices.current(), kind, engine)
 
     async def _read(self) -> tuple[Price, ...]:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(query("prices"))
         return tuple(msgspec.convert(dict(row), Price) for row in rows)
 
 
 def in_force(prices: Sequence[Price], kind: str, engine: str) -> Price:
-    """The price of this engine; else of the kind; else of anything, which the record always has."""
+    """The most specific price: of kind and engine, engine, kind, or of anything, which always exists."""
     found = {(price.kind, price.engine): price for price in prices}
     for name in ((kind, engine), (ANY, engine), (kind, ANY)):
         if name in found:

@@ -1,4 +1,4 @@
-"""What became of a job's credits, in one sentence from the ledger: the same in every answer and page."""
+"""How a job's credits were settled, in one sentence from the ledger: the same in all responses and pages."""
 
 from typing import Protocol
 
@@ -11,13 +11,13 @@ OPEN = ("queued", "processing")
 
 
 class Settled(Protocol):
-    """What the record says of a job's price, in micro-credits."""
+    """A job's settled price, in micro-credits."""
 
     @property
     def state(self) -> State: ...
     @property
     def spent(self) -> int:
-        """Charged and not refunded; 0 while the job goes on."""
+        """Charged and not refunded; 0 until the job has ended."""
         ...
 
     @property
@@ -25,7 +25,7 @@ class Settled(Protocol):
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
-    """Of a job of which nothing else is known."""
+    """The settlement alone, of a job of which nothing else is known."""
 
     state: State
     spent: int
@@ -33,7 +33,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
 
 def settled_in_words(job: Settled) -> str:
-    """The sentence for a job, however it ended; empty while it goes on."""
+    """The sentence for a job that has ended, in any state; empty until then."""
     if job.state in OPEN:
         return ""
     if job.spent and job.state == "completed":

@@ -1,4 +1,4 @@
-"""An account's movements of credits, each with what could be spent after it: for its owner."""
+"""An account's statement for its owner: each transfer with the spendable balance after it."""
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
@@ -17,7 +17,7 @@ ROWS_MAX = 10_000  # of an export
 
 
 class Movement(Struct, frozen=True, kw_only=True):
-    """One movement, in micro-credits: `change` of what can be spent, and `left_after` it."""
+    """One transfer, in micro-credits: `change` of the spendable balance, and the balance `left_after` it."""
 
     seq: int
     at: datetime
@@ -32,7 +32,7 @@ class Movement(Struct, frozen=True, kw_only=True):
 
     @property
     def what(self) -> str:
-        """What it was, in a word or two."""
+        """The kind of transfer, in a word or two."""
         match self.src, self.dst:
             case _, "held":
                 return "Held for a request"
@@ -54,14 +54,14 @@ class Movement(Struct, frozen=True, kw_only=True):
 
 
 class Statement:
-    """Reads the journal. Balances are counted back from the wallet: the newest page costs the least."""
+    """Reads the transfers. Balances are counted back from the wallet: the newest page costs the least."""
 
-    def __init__(self, record: Database) -> None:
-        self._record = record
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def page(self, who: Principal, *, limit: int, cursor: str | None) -> Page[Movement]:
-        """Movements, the last first."""
-        async with self._record.connection() as connection:
+        """Transfers, newest first."""
+        async with self._database.connection() as connection:
             return await page(
                 connection,
                 query("own_ledger"),
@@ -73,7 +73,7 @@ class Statement:
             )
 
     async def rows(self, who: Principal) -> AsyncGenerator[Movement]:
-        """The last ROWS_MAX movements, the last first."""
+        """The last ROWS_MAX transfers, newest first."""
         cursor: str | None = None
         for _ in range(ROWS_MAX // _AT_ONCE):
             found = await self.page(who, limit=_AT_ONCE, cursor=cursor)

@@ -1,4 +1,4 @@
-"""What an account used, by day, kind and key at once; and summed by each of them."""
+"""An account's usage by day, kind and key, and its sums by each of them."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +17,7 @@ NO_KEY = "browser or token"
 
 
 class UsageRow(Struct, frozen=True, kw_only=True):
-    """Jobs of one day, kind and key; `spent` in micro-credits. `prefix` None: they came by no key."""
+    """Jobs of one day, kind and key; `spent` in micro-credits. `prefix` None: submitted without a key."""
 
     day: date
     kind: str
@@ -30,7 +30,7 @@ class UsageRow(Struct, frozen=True, kw_only=True):
 
 
 class Sum(Struct, frozen=True, kw_only=True):
-    """Rows that share a `name`."""
+    """The sum of the rows that share a `name`."""
 
     name: str
     requests: int
@@ -40,23 +40,23 @@ class Sum(Struct, frozen=True, kw_only=True):
 
 
 class UsageReport:
-    """Reads them, by the index of owners."""
+    """Reads usage, by the index of owners."""
 
-    def __init__(self, record: Database) -> None:
-        self._record = record
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def last(self, who: Principal, days: int) -> list[UsageRow]:
-        """The last `days` days, today included, the latest first. Raises Invalid."""
+        """The last `days` days, today included, newest first. Raises Invalid."""
         if not 1 <= days <= DAYS_MAX:
             raise Invalid(f"Days are 1 to {DAYS_MAX}.", field="days", limit=[1, DAYS_MAX])
         since = datetime.combine(_first(days), time(), UTC)
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(query("usage_rows"), who.account, since)
         return [_row(row) for row in rows]
 
 
 def by_day(rows: Iterable[UsageRow], days: int) -> list[Day]:
-    """Every one of the days, the first one first."""
+    """One sum for each of the days, oldest first."""
     found = {
         day: Day(date=day, requests=0, spent=0) for day in (_first(days) + timedelta(n) for n in range(days))
     }

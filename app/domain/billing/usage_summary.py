@@ -1,4 +1,4 @@
-"""What an account used: the last thirty days, the last jobs, this month's credits; by the jobs' index."""
+"""An account's usage: the last thirty days, recent jobs, this month's credits, and by key."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from db.types import State
 
 DAYS = 30
 _RECENT = 20
-_FAILED = ("failed", "expired")  # by us; what its owner cancelled did not fail
+_FAILED = ("failed", "expired")  # a job its owner cancelled did not fail
 
 
 class Day(Struct, frozen=True, kw_only=True):
-    """One day (UTC); `spent` in micro-credits, of what has ended."""
+    """One day (UTC); `spent` in micro-credits, of jobs that have ended."""
 
     date: date
     requests: int
@@ -34,7 +34,7 @@ class Kind(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Thirty days, today among them; every day is there."""
+    """Usage of thirty days, today included; days without jobs are listed, too."""
 
     requests: int
     succeeded: int
@@ -44,13 +44,13 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     @property
     def success_rate(self) -> float | None:
-        """Of the jobs that came to an end by themselves; None where there are none."""
+        """The share that succeeded of all jobs that completed, failed or expired; None if there is none."""
         ended = self.succeeded + self.failed
         return round(self.succeeded / ended, 4) if ended else None
 
 
 class RecentJob(Struct, frozen=True, kw_only=True):
-    """A job of late; `micro`: what it cost, or holds."""
+    """A recent job; `micro`: micro-credits it cost, or holds."""
 
     id: UUID
     kind: str
@@ -64,7 +64,7 @@ class RecentJob(Struct, frozen=True, kw_only=True):
 
 
 class KeyUse(Struct, frozen=True, kw_only=True):
-    """What one key (None: a token) did of one kind on one day; `spent` in micro-credits."""
+    """The jobs of one key (None: a token), kind and day; `spent` in micro-credits."""
 
     day: date
     key: UUID | None
@@ -87,36 +87,36 @@ class _Row(Struct, frozen=True, kw_only=True):
 
 
 class UsageSummaries:
-    """Reads them; each is one statement over one index, bounded by days or rows."""
+    """Reads usage; each method is one statement over one index, bounded by days or rows."""
 
-    def __init__(self, record: Database) -> None:
-        self._record = record
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def last_days(self, who: Principal) -> Usage:
         """The last thirty days, today included."""
         today = datetime.now(UTC).date()
         days = [today - timedelta(days=n) for n in reversed(range(DAYS))]
         since = datetime.combine(days[0], time(), UTC)
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(query("usage_by_day"), who.account, since)
         return _usage(days, [_Row(**dict(row)) for row in rows])
 
     async def by_key(self, who: Principal, *, days: int) -> list[KeyUse]:
-        """The last so many days, today included, the latest first; those without jobs are left out."""
+        """The last `days` days, today included, newest first; days without jobs are left out."""
         since = datetime.combine(datetime.now(UTC).date() - timedelta(days=days - 1), time(), UTC)
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(query("usage_by_key"), who.account, since)
         return [KeyUse(**dict(row)) for row in rows]
 
     async def recent(self, who: Principal) -> list[RecentJob]:
-        """The last twenty jobs, the latest first."""
-        async with self._record.connection() as connection:
+        """The last twenty jobs, newest first."""
+        async with self._database.connection() as connection:
             rows = await connection.fetch(query("recent_jobs"), who.account, _RECENT)
         return [RecentJob(**dict(row)) for row in rows]
 
     async def spent_this_month(self, who: Principal) -> int:
         """Micro-credits of the jobs of this calendar month (UTC) that have ended."""
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             (row,) = await connection.fetch(query("spent_this_month"), who.account)
         return int(row["spent"])
 

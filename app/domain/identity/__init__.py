@@ -1,1 +1,1 @@
-"""Who is asking: API keys, tokens, principals and how long they are remembered."""
+"""Authentication: API keys, tokens, principals and their cache."""

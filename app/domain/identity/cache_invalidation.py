@@ -1,4 +1,4 @@
-"""Beside the requests: hears which accounts and keys changed, and writes down which keys were used."""
+"""Background tasks of authentication: invalidate cached principals that changed, record the use of keys."""
 
 import asyncio
 import time
@@ -14,60 +14,64 @@ from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from db import supervised
 from db.postgres.queries import query
 
-_HEAR_S = 0.4  # between looks: with the look itself, half a second
+_POLL_S = 0.4  # between polls: with the poll itself, half a second
 _NOTE_S = 5.0
 _STATEMENT_S_MAX = 1.0
 
 
 class CacheInvalidation:
-    """Two loops. Without the database the callers' memory runs out by itself, and the uses are lost."""
+    """Two loops. Without the database, cached principals expire by themselves, and uses of keys are lost."""
 
-    def __init__(self, record: Database, remembered: PrincipalCache[Any], uses: KeyUsageLog) -> None:
-        self._record = record
-        self._remembered = remembered
+    def __init__(self, database: Database, principal_cache: PrincipalCache[Any], uses: KeyUsageLog) -> None:
+        self._database = database
+        self._principal_cache = principal_cache
         self._uses = uses
-        self._oldest: str | None = None  # transaction not over at the last look
+        self._oldest: str | None = None  # transaction still running at the last poll
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin; to be called in the event loop."""
+        """Start both loops. Call it from the event loop."""
         self._loops = [
-            asyncio.create_task(supervised.task("watch_changes", _tried(self.hear), every_s=_HEAR_S)),
-            asyncio.create_task(supervised.task("watch_key_uses", _tried(self.note), every_s=_NOTE_S)),
+            asyncio.create_task(
+                supervised.task("watch_changes", _logging_errors(self.poll), every_s=_POLL_S)
+            ),
+            asyncio.create_task(
+                supervised.task("watch_key_uses", _logging_errors(self.note), every_s=_NOTE_S)
+            ),
         ]
 
     async def close(self) -> None:
-        """End both loops."""
+        """Stop both loops."""
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
 
-    async def hear(self) -> None:
-        """Forget whoever changed since the last look that succeeded, however long ago that was."""
+    async def poll(self) -> None:
+        """Invalidate the accounts that changed since the last successful poll, of any age."""
         at = time.monotonic()
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             (row,) = await connection.fetch(
                 query("changed_principals"), self._oldest, timeout=_STATEMENT_S_MAX
             )
         before, self._oldest = self._oldest, row["oldest"]
-        # Transactions never go back, unless this is another database than it was: then nothing is certain.
+        # Transaction ids never decrease, unless the database was replaced: then any account may have changed.
         is_continued = before is not None and int(before) <= int(row["oldest"])
-        self._remembered.invalidate(set[Any](row["accounts"]) if is_continued else None, at=at)
+        self._principal_cache.invalidate(set[Any](row["accounts"]) if is_continued else None, at=at)
 
     async def note(self) -> None:
-        """Write down the keys used since the last time."""
+        """Record the keys used since the last call."""
         if used := self._uses.take():
-            async with self._record.connection() as connection:
+            async with self._database.connection() as connection:
                 await connection.execute(query("note_used_keys"), used, timeout=_STATEMENT_S_MAX)
 
 
-def _tried(act: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """`act`, which may fail where the database is away."""
+def _logging_errors(act: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """`act`, with errors logged that a database out of reach causes."""
 
-    async def tried() -> None:
+    async def run() -> None:
         try:
             await act()
         except (Unavailable, asyncpg.PostgresError) as error:
             structlog.get_logger().warning("watch_interrupted", reason=type(error).__name__)
 
-    return tried
+    return run

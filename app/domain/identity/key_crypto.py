@@ -1,4 +1,4 @@
-"""API keys: made, recognised, found by digest, shown again from a sealed copy."""
+"""API keys: generation, format check, digest for look-up, and a sealed (encrypted) copy to show again."""
 
 import secrets
 from binascii import crc32
@@ -19,11 +19,11 @@ _NONCE_BYTES = 12
 
 
 class Unsealable(Exception):
-    """A sealed key does not open: the encryption key is another one than when it was sealed."""
+    """A sealed key cannot be decrypted: it was sealed with another encryption key."""
 
 
 class NewKey(NamedTuple):
-    """A key on its way into the record; `text` is for its owner alone."""
+    """A new key, to be stored; `text` is the secret itself, for its owner alone."""
 
     text: str
     prefix: str
@@ -45,7 +45,7 @@ class KeyRing:
         return NewKey(text, text[:_SHOWN], self.digest(text), self._seal(text, key_id))
 
     def digest(self, text: str) -> bytes:
-        """What a key is found by."""
+        """The digest by which a key is stored and found."""
         return blake2b(text.encode(), key=self._pepper, digest_size=32).digest()
 
     def unseal(self, sealed: bytes, key_id: UUID) -> str:
@@ -62,7 +62,7 @@ class KeyRing:
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether `text` could be a key of ours: a mistyped one is refused without asking the database."""
+    """Whether `text` has a key's format and checksum: a mistyped key is refused without a database query."""
     body, checksum = text[len(PREFIX) : -_CHECKSUM], text[-_CHECKSUM:]
     return text.isascii() and text.startswith(PREFIX) and len(body) == _BODY and _checksum(body) == checksum
 

@@ -1,4 +1,4 @@
-"""Who is asking: an account, found by API key or token, remembered for a while."""
+"""Authenticates callers: finds the account of an API key, token or session, and caches it."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """An account that asks. `scopes` empty: everything the account may do.
+    """An authenticated caller. Empty `scopes` allow everything the account may do.
 
-    `session`: the log-in it came by, where it came by a token; `ended`: those of the account that were ended.
+    `session` is the log-in of a token, None for a key; `ended` are the account's log-ins that were ended.
     """
 
     account: UUID
@@ -46,45 +46,45 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     @property
     def ends_at(self) -> datetime | None:
-        """When its key ends by itself."""
+        """When its key expires or is revoked; None for never."""
         return min((end for end in (self.expires_at, self.revoked_at) if end is not None), default=None)
 
     def allow(self, scope: str) -> None:
-        """Raise MissingScope unless the key may do what `scope` names, and for `admin` its account too."""
+        """Raise MissingScope unless the key has this scope; `admin` needs an administrator's account, too."""
         if (self.scopes and scope not in self.scopes) or (scope == ADMIN and not self.admin):
             raise MissingScope(scope)
 
 
 class Principals:
-    """Finds principals, and notes which keys are used. `Watch` makes the memory hear of changes."""
+    """Finds principals, and notes which keys are used. `CacheInvalidation` keeps the cache up to date."""
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         keys: KeyRing,
         tokens: Tokens,
         *,
-        remembered: PrincipalCache[Principal],
+        principal_cache: PrincipalCache[Principal],
         uses: KeyUsageLog,
     ) -> None:
-        self._record = record
+        self._database = database
         self._keys = keys
         self._tokens = tokens
-        self._remembered = remembered
+        self._principal_cache = principal_cache
         self._uses = uses
 
     async def of_bearer(self, text: str) -> Principal:
-        """Whose API key or token this is, told apart by the key's prefix."""
+        """The principal of an API key or a token, which the key's prefix distinguishes."""
         return await (self.of_key(text) if text.startswith(PREFIX[:3]) else self.of_token(text))
 
     async def of_key(self, text: str) -> Principal:
-        """Whose API key this is. Raises InvalidKey, RevokedKey, ExpiredKey and Suspended."""
+        """The principal of an API key. Raises InvalidKey, RevokedKey, ExpiredKey and Suspended."""
         if not text.isascii():
             raise InvalidKey
         digest = self._keys.digest(text)
-        found = self._remembered.known(digest)
+        found = self._principal_cache.known(digest)
         if found is None and is_well_formed(text):
-            found = await self._remembered.get(digest, lambda: self._by_key(digest))
+            found = await self._principal_cache.get(digest, lambda: self._by_key(digest))
         if found is None:
             raise InvalidKey
         _check_times(found)
@@ -93,51 +93,51 @@ class Principals:
         return _not_suspended(found)
 
     async def of_token(self, text: str) -> Principal:
-        """Whose token this is. Raises InvalidToken, ExpiredToken and Suspended."""
+        """The principal of a token. Raises InvalidToken, ExpiredToken and Suspended."""
         return await self._of_claims(self._tokens.read(text))
 
     async def of_session(self, text: str) -> Principal:
-        """Whose browser's session this is. Raises InvalidToken, ExpiredToken and Suspended."""
+        """The principal of a browser session. Raises InvalidToken, ExpiredToken and Suspended."""
         return await self._of_claims(self._tokens.read_session(text))
 
     async def _of_claims(self, claims: Claims) -> Principal:
         account = claims.account
-        found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
-        if found is not None and found.epoch < claims.epoch:  # given out by another front door just now
-            self._remembered.forget({account})
-            found = await self._remembered.get(account.bytes, lambda: self._by_account(account))
+        found = await self._principal_cache.get(account.bytes, lambda: self._by_account(account))
+        if found is not None and found.epoch < claims.epoch:  # just issued by another API process
+            self._principal_cache.forget({account})
+            found = await self._principal_cache.get(account.bytes, lambda: self._by_account(account))
         if found is None or found.epoch != claims.epoch or claims.session in found.ended:
             raise InvalidToken
         return msgspec.structs.replace(_not_suspended(found), session=claims.session)
 
     def forget(self, account: UUID) -> None:
-        """Look this account and its keys up anew next time."""
-        self._remembered.forget({account})
+        """Remove the account and its keys from this process's cache."""
+        self._principal_cache.forget({account})
 
     def watching(self, who: Principal, changed: asyncio.Event) -> AbstractContextManager[None]:
-        """For the block, `changed` is set within a second of what may have ended this caller's rights.
+        """In the block, `changed` is set within a second of any change that may end the caller's access.
 
-        That is a log-out, a revoked key, a suspension.
+        Such a change is a log-out, a revoked key or a suspension.
         """
-        return self._remembered.watching(who.account, changed)
+        return self._principal_cache.watching(who.account, changed)
 
     async def _by_key(self, digest: bytes) -> Principal | None:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(query("principal_by_key"), digest)
         return row and _principal(row, key=row["key"], scopes=frozenset(row["scopes"]),
                                   expires_at=row["expires_at"], revoked_at=row["revoked_at"])  # fmt: skip
 
     async def _by_account(self, account: UUID) -> Principal | None:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(query("principal_by_id"), account)
         return row and _principal(row, ended=frozenset(row["ended"]))
 
 
 async def lock_caller(session: "AsyncSession", who: Principal) -> None:
-    """Lock the caller's account until the commit, where it may still do what it might when remembered.
+    """Lock the caller's account until the commit, and check that the cached credential is still valid.
 
-    For what is to outlast the caller's credential, before any lock of the account's keys: a reset of the
-    password comes wholly before or after. Raises InvalidToken, InvalidKey and Suspended.
+    For changes that outlast the credential. Call it before any lock on the account's keys, so that a password
+    reset comes wholly before or after. Raises InvalidToken, InvalidKey and Suspended.
     """
     from db.postgres.repositories import lock_account
 
@@ -145,7 +145,7 @@ async def lock_caller(session: "AsyncSession", who: Principal) -> None:
 
 
 async def check_caller(session: "AsyncSession", who: Principal) -> None:
-    """Raise as lock_caller does; for what was read of the account before, to be shown to the caller."""
+    """Raise as lock_caller does, without a lock: before showing the caller data read from the account."""
     from db.postgres.repositories import account_by_id
 
     await _check(session, who, await account_by_id(session, who.account))

@@ -1,4 +1,4 @@
-"""Tokens of people logged in: HS256 with issuer, audience, epoch and end, all checked."""
+"""Tokens of logged-in people: HS256 JWTs; issuer, audience, epoch and expiry are verified."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,9 +21,9 @@ _ALGORITHM = "HS256"
 
 
 class Claims(Struct, frozen=True):
-    """Whose token it is, of which log-in, and of which epoch: raising the account's ends all of its tokens.
+    """A token's account, log-in and epoch. Raising the account's epoch invalidates all of its tokens.
 
-    `session` is the same in all tokens that come of one log-in; None in those of before 0.2.
+    `session` is the same in all tokens of one log-in; None in tokens issued before 0.2.
     """
 
     account: UUID
@@ -32,14 +32,14 @@ class Claims(Struct, frozen=True):
 
 
 class Address(Struct, frozen=True):
-    """An account and the e-mail it had when a token for that was sent."""
+    """An account, and its e-mail address when the verification token was sent."""
 
     account: UUID
     email: str
 
 
 class Tokens:
-    """Gives out and reads all kinds of token: short ones for requests, long ones to renew them, cookies'."""
+    """Issues and reads all tokens: access, refresh, session cookie and e-mail verification."""
 
     def __init__(self, secret: bytes, *, token_s: int, refresh_token_s: int, session_s: int) -> None:
         self._secret = secret
@@ -53,20 +53,20 @@ class Tokens:
         return self._encode(claims, _ACCESS, self.token_s)
 
     def issue_refresh(self, claims: Claims) -> str:
-        """A token that only `/api/auth/refresh` takes."""
+        """A token that only `/api/auth/refresh` accepts."""
         return self._encode(claims, _REFRESH, self._refresh_token_s)
 
     def issue_session(self, claims: Claims) -> str:
-        """A token that only a browser's cookie carries."""
+        """A token for a browser's session cookie."""
         return self._encode(claims, _SESSION, self.session_s)
 
     def issue_verification(self, address: Address) -> str:
-        """A token that shows, where it comes back, that somebody reads the mails to that address."""
+        """A token to be mailed to the address: whoever returns it can read that address's mail."""
         claims = {"sub": str(address.account), "email": address.email}
         return self._sign(claims, _VERIFICATION, _VERIFICATION_S)
 
     def read_verification(self, token: str) -> Address:
-        """The address a verification's token is for. Raises ExpiredToken and InvalidToken."""
+        """The address a verification token was issued for. Raises ExpiredToken and InvalidToken."""
         payload = self._verified(token, _VERIFICATION, [*_EVERY, "email"])
         return Address(UUID(payload["sub"]), str(payload["email"]))
 
@@ -79,7 +79,7 @@ class Tokens:
         return self._decode(token, _REFRESH)
 
     def read_session(self, token: str) -> Claims:
-        """The claims of a cookie's token. Raises ExpiredToken and InvalidToken."""
+        """The claims of a session cookie's token. Raises ExpiredToken and InvalidToken."""
         return self._decode(token, _SESSION)
 
     def _encode(self, claims: Claims, audience: str, life_s: int) -> str:

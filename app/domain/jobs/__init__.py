@@ -1,1 +1,1 @@
-"""Jobs of any kind: submitted, listed, followed; workers woken for them."""
+"""Jobs of any kind: submission, listing, status updates, and worker wake-up."""

@@ -1,4 +1,4 @@
-"""An account's own jobs: listed and shown, to their owner alone."""
+"""An account's own jobs for the dashboard: listed and shown, to their owner only."""
 
 from datetime import datetime
 from typing import Any, get_args
@@ -18,14 +18,14 @@ KINDS = ("speech", "transcription", "live_transcript")
 
 
 class OwnJob(Struct, frozen=True, kw_only=True):
-    """A job, for its owner; `micro`: what it cost or holds. `text`: the beginning of what was to be said."""
+    """A job, for its owner; `micro`: micro-credits it cost or holds; `text`: the beginning of its text."""
 
     id: UUID
     kind: str
     engine: str
-    voice: str | None  # as asked for
+    voice: str | None  # as requested
     voice_used: str | None
-    voice_reason: str | None  # why another one speaks (voice_names.py)
+    voice_reason: str | None  # why another voice speaks (voices/resolution.py)
     language: str | None
     format: str | None
     state: State
@@ -34,7 +34,7 @@ class OwnJob(Struct, frozen=True, kw_only=True):
     characters: int
     duration_ms: int | None
     micro: int
-    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    spent: int  # micro-credits charged and not refunded; 0 until it has ended
     refunded: int
     created_at: datetime
     finished_at: datetime | None
@@ -46,18 +46,18 @@ class OwnJob(Struct, frozen=True, kw_only=True):
 
 
 class History:
-    """Reads them, by the index of owners; a stranger's job is as unknown as one there never was."""
+    """Reads jobs by the index of owners. Another account's job is reported as not found."""
 
-    def __init__(self, record: Database) -> None:
-        self._record = record
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def list(
         self, who: Principal, *, state: str | None, kind: str | None, limit: int, cursor: str | None
     ) -> Page[OwnJob]:
-        """Jobs, the last first; in one state or of one kind where given. Raises Invalid."""
+        """Jobs, newest first; in one state or of one kind where given. Raises Invalid."""
         if state is not None and state not in STATES:
             raise Invalid(f"States are {', '.join(STATES)}.", field="state", states=list(STATES))
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             return await page(
                 connection,
                 query("own_jobs"),
@@ -72,7 +72,7 @@ class History:
 
     async def one(self, who: Principal, job: UUID) -> OwnJob:
         """One job. Raises NotFound."""
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(query("own_job"), who.account, job)
         if row is None:
             raise NotFound("There is no such job.")

@@ -1,4 +1,4 @@
-"""An account's own jobs: listed, looked at, followed to their end."""
+"""An account's own jobs: list, read, and follow to their end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -18,24 +18,24 @@ from db.postgres.queries import query
 PAGE_MAX = 100
 _PAGE = 20
 _STATES = ("queued", "processing", "completed", "failed", "cancelled", "expired")
-_QUIET_S = 15.0  # until a sign of life
-_UNCHECKED_S = 1.0  # until the next look at whether a caller may still follow
+_QUIET_S = 15.0  # until a keep-alive
+_UNCHECKED_S = 1.0  # until the caller's access is checked again
 
 
 class JobPage(Struct, frozen=True):
-    """Jobs, the latest first. `next_cursor` None: these were the last."""
+    """Jobs, newest first. `next_cursor` None: this is the last page."""
 
     jobs: list[FollowedJob]
     next_cursor: UUID | None
 
 
 class Jobs:
-    """Reads them, by the index of an owner's jobs."""
+    """Reads jobs, by the index of an owner's jobs."""
 
-    def __init__(self, record: Database, signals: JobNotifications, principals: Principals) -> None:
-        self._record = record
+    def __init__(self, database: Database, signals: JobNotifications, principals: Principals) -> None:
+        self._database = database
         self._principals = principals
-        self._looks = StatusPolling(record, signals)
+        self._polling = StatusPolling(database, signals)
 
     async def page(
         self, who: Principal, *, state: str | None, limit: int | None, cursor: str | None
@@ -49,15 +49,15 @@ class Jobs:
         after = read_job_id(cursor) if cursor else None
         if cursor and after is None:
             raise Invalid("This cursor is not of this list.", field="cursor")
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(query("jobs_of_account"), who.account, state, after, wanted + 1)
         found = [_job(row) for row in rows[:wanted]]
         return JobPage(found, found[-1].id if len(rows) > wanted else None)
 
     async def one(self, who: Principal, job_id: str) -> FollowedJob:
-        """One job. Raises NotFound for anybody else's."""
+        """One job. Raises NotFound for another account's."""
         identifier = read_job_id(job_id)
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(query("job_of_account"), who.account, identifier)
         if row is None:
             raise NotFound("There is no such job.")
@@ -66,18 +66,18 @@ class Jobs:
     async def follow(
         self, who: Principal, job: FollowedJob, check: Callable[[], Awaitable[Principal]]
     ) -> AsyncIterator[FollowedJob | None]:
-        """The job now and whenever it has changed, until it is over; None: time has passed, nothing else.
+        """Yield the job now and at each change, until it has ended; None is a keep-alive without a change.
 
-        Raises what `check` does, within a second, once its caller may not follow any longer.
+        Raises what `check` raises, within a second after the caller has lost access.
         """
-        with self._looks.following(job) as follower, self._principals.watching(who, follower.woken):
+        with self._polling.following(job) as follower, self._principals.watching(who, follower.woken):
             yield job
-            wait_s = 0.0  # something may have changed before anybody watched
+            wait_s = 0.0  # the job may have changed before the subscription
             while not job.is_over:
                 is_quiet = not await follower.wait(wait_s) and wait_s == _QUIET_S
                 try:
                     wait_s = _until(await check())
-                except Unavailable:  # nobody can say: nothing is shown meanwhile
+                except Unavailable:  # access cannot be checked: yield nothing meanwhile
                     wait_s = _UNCHECKED_S
                     continue
                 if follower.job != job:
@@ -87,7 +87,7 @@ class Jobs:
 
 
 def _until(who: Principal) -> float:
-    """Until the next sign of life, or the key's end."""
+    """Seconds until the next keep-alive, or the key's end."""
     if who.ends_at is None:
         return _QUIET_S
     return min(_QUIET_S, max(0.0, (who.ends_at - datetime.now(UTC)).total_seconds()))

@@ -1,4 +1,4 @@
-"""Jobs that are followed: one look at a job, however many follow it."""
+"""Polls the status of followed jobs, once for all followers of a job."""
 
 import asyncio
 from collections.abc import Generator, Sequence
@@ -16,19 +16,19 @@ from db.postgres.pool import Connection
 from db.postgres.queries import query
 from db.types import State
 
-_LOOK_S_MIN, _LOOK_S_MAX = 0.5, 4.0  # between looks, twice as long each time nothing has changed
-_LOOKS_WAITING_MAX = 10_000
+_POLL_S_MIN, _POLL_S_MAX = 0.5, 4.0  # between polls; doubled each time nothing has changed
+_POLLS_WAITING_MAX = 10_000
 
 
 class FollowedJob(Struct, frozen=True, kw_only=True):
-    """A job as its owner sees it; `micro`: what it cost, or holds."""
+    """A job as its owner sees it; `micro`: micro-credits it cost, or holds."""
 
     id: UUID
     kind: str
     engine: str
-    voice: str | None  # as asked for
+    voice: str | None  # as requested
     voice_used: str | None
-    voice_reason: str | None  # why another one speaks (voice_names.py)
+    voice_reason: str | None  # why another voice speaks (voices/resolution.py)
     language: str | None
     format: str | None
     state: State
@@ -37,7 +37,7 @@ class FollowedJob(Struct, frozen=True, kw_only=True):
     duration_ms: int | None
     audio_bytes: int | None
     micro: int
-    spent: int  # micro-credits charged and not refunded; 0 until it is over
+    spent: int  # micro-credits charged and not refunded; 0 until it has ended
     refunded: int
     created_at: datetime
     started_at: datetime | None
@@ -51,15 +51,15 @@ class FollowedJob(Struct, frozen=True, kw_only=True):
 
 
 class Follower:
-    """One who follows a job. `woken` is set when the job has changed; others may set it, too."""
+    """One follower of a job. `woken` is set when the job has changed; other code may set it, too."""
 
     def __init__(self, job: FollowedJob) -> None:
         self.job = job
-        self.error: Exception | None = None  # why nobody looks any more
+        self.error: Exception | None = None  # why polling has stopped
         self.woken = asyncio.Event()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait to be woken, so long at most; whether that came. Raises why nobody looks any more."""
+        """Wait for `woken`, `seconds` at most; whether it was set. Raises the error that stopped polling."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.woken.wait()
@@ -71,7 +71,7 @@ class Follower:
 
 
 class _Followed:
-    """One job, all who follow it, and the task that looks."""
+    """One job, its followers, and the task that polls it."""
 
     def __init__(self, job: FollowedJob) -> None:
         self.job = job
@@ -79,31 +79,31 @@ class _Followed:
         self.followers: set[Follower] = set()
         self.task: asyncio.Task[None] | None = None
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         for follower in self.followers:
             follower.job, follower.error = self.job, self.error
             follower.woken.set()
 
 
 class StatusPolling:
-    """Looks at followed jobs when they are heard of; and now and then, since a signal may be lost."""
+    """Polls followed jobs at each notification, and at intervals, since a notification may be lost."""
 
-    def __init__(self, record: Database, signals: JobNotifications) -> None:
+    def __init__(self, database: Database, signals: JobNotifications) -> None:
         self._signals = signals
-        self._looks = Coalescer(record, _jobs, waiting_max=_LOOKS_WAITING_MAX)
+        self._polls = Coalescer(database, _jobs, waiting_max=_POLLS_WAITING_MAX)
         self._followed: dict[UUID, _Followed] = {}
 
     @contextmanager
     def following(self, job: FollowedJob) -> Generator[Follower]:
-        """Whoever is in the block follows the job, from what it knows of it on."""
+        """While in the block, follow the job from the given state on."""
         followed = self._followed.get(job.id)
         if followed is None or followed.error is not None:
             followed = self._followed[job.id] = _Followed(job)
-            followed.task = asyncio.create_task(self._look(followed))
+            followed.task = asyncio.create_task(self._poll(followed))
         follower = Follower(job)
         followed.followers.add(follower)
         if followed.job.is_over:
-            followed.tell()
+            followed.notify()
         try:
             yield follower
         finally:
@@ -117,25 +117,25 @@ class StatusPolling:
         if self._followed.get(followed.job.id) is followed:
             del self._followed[followed.job.id]
 
-    async def _look(self, followed: _Followed) -> None:
+    async def _poll(self, followed: _Followed) -> None:
         try:
-            pause_s = _LOOK_S_MIN
-            with self._signals.waiting(followed.job.id) as heard:
+            pause_s = _POLL_S_MIN
+            with self._signals.waiting(followed.job.id) as notified:
                 while not followed.job.is_over:
-                    await self._signals.pause(heard, pause_s)
-                    heard.clear()
-                    pause_s = min(_LOOK_S_MAX, 2 * pause_s)
+                    await self._signals.pause(notified, pause_s)
+                    notified.clear()
+                    pause_s = min(_POLL_S_MAX, 2 * pause_s)
                     if await self._has_changed(followed):
-                        pause_s = _LOOK_S_MIN
-                        followed.tell()
-        except Exception as error:  # for those who follow, each of whom raises it
+                        pause_s = _POLL_S_MIN
+                        followed.notify()
+        except Exception as error:  # each follower raises it
             followed.error = error
-            followed.tell()
+            followed.notify()
 
     async def _has_changed(self, followed: _Followed) -> bool:
         try:
-            found = await self._looks.submit(followed.job.id)
-        except Unavailable:  # at the next look, then
+            found = await self._polls.submit(followed.job.id)
+        except Unavailable:  # until the next poll
             return False
         if found is None:
             raise NotFound("There is no such job.")

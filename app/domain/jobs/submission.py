@@ -1,4 +1,4 @@
-"""Takes in the jobs of concurrent requests: many holds, one durable commit."""
+"""Submits the jobs of concurrent requests in batches: many holds in one durable commit."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ from db.types import NewJob, Submitted
 
 
 class SubmissionLimits(Struct, frozen=True, kw_only=True):
-    """The operator's choices for what comes in."""
+    """The operator's limits on submissions."""
 
     queue_wait_s: int
     jobs_waiting_max: int
@@ -21,24 +21,24 @@ class SubmissionLimits(Struct, frozen=True, kw_only=True):
 
 
 class Wakes(Protocol):
-    """Tells workers of new work, as `Nudger` does."""
+    """Wakes an engine's workers for new jobs, as `WorkerWakeup` does."""
 
     def wake(self, engine: str) -> None: ...
 
 
 class JobSubmitter:
-    """Jobs on their way into the record."""
+    """Queues jobs, in batches, and wakes the workers."""
 
-    def __init__(self, record: Database, limits: SubmissionLimits, nudges: Wakes) -> None:
+    def __init__(self, database: Database, limits: SubmissionLimits, wakes: Wakes) -> None:
         self._limits = limits
-        self._nudges = nudges
-        self._jobs = Coalescer(record, self._submit, waiting_max=limits.requests_waiting_max)
+        self._wakes = wakes
+        self._jobs = Coalescer(database, self._submit, waiting_max=limits.requests_waiting_max)
 
     async def submit(self, job: NewJob) -> Submitted:
         """Hold the job's price and queue it, durably. Raises Unavailable, and ConnectionLost.
 
-        Where a connection or a batch was lost it may have been queued: it goes again with the same id, which
-        says so, and is never charged twice.
+        After a lost connection or a failed batch the job may have been queued already: it is sent again with
+        the same id, which detects that, so it is never charged twice.
         """
         return await self._jobs.submit(job)
 
@@ -49,5 +49,5 @@ class JobSubmitter:
         )
         queued = [job.engine for job, answer in zip(batch, answers, strict=True) if answer.code == "queued"]
         for engine in set(queued):
-            self._nudges.wake(engine)
+            self._wakes.wake(engine)
         return answers

@@ -1,4 +1,4 @@
-"""Notifies workers after a commit, before its requests are answered, without blocking them."""
+"""Notifies workers of new jobs after the commit, without blocking the responses."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -7,40 +7,40 @@ import redis
 import structlog
 from dramatiq.errors import DramatiqError
 
-from db.redis import worker_wakeup as nudge
+from db.redis.worker_wakeup import WakeupSender
 
 _PAUSE_S = 0.002
 _CROWDED_PAUSE_S = 0.02
 _FAILED_PAUSE_S = 0.05
-_UNREAD_MAX = 16  # nudges that nobody takes: all workers are busy, or none is there
+_UNREAD_MAX = 16  # wake-ups no worker has read: all are busy, or none is running
 
 
 class WorkerWakeup:
-    """`nudge(engine)` returns at once and never fails; many nudges within a pause become one message."""
+    """`wake(engine)` returns at once and never fails; the calls within a pause become one message."""
 
     def __init__(self, redis_url: str) -> None:
-        self._sender = nudge.WakeupSender(redis_url)
-        self._opener = ThreadPoolExecutor(1, thread_name_prefix="nudger")
+        self._sender = WakeupSender(redis_url)
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="worker-wakeup")
         self._waiting: set[str] = set()
-        self._sent: set[str] = set()  # not answered yet
-        self._doubted: set[str] = set()  # whether they need a nudge: a count will say
+        self._sent: set[str] = set()  # without a response yet
+        self._doubted: set[str] = set()  # a count will say whether they need a wake-up
         self._is_pausing = False  # or connecting
         self._is_closed = False
 
     def close(self) -> None:
-        """Send no more; what was not sent, the workers find by themselves."""
+        """Stop sending; the workers find the jobs of unsent wake-ups by polling."""
         self._is_closed = True
         self._opener.shutdown(wait=False, cancel_futures=True)
         self._sender.close()
 
     def wake(self, engine: str) -> None:
-        """Tell the engine's workers that there is work. To be called from the event loop."""
+        """Notify the engine's workers that there is work. Call it from the event loop."""
         self._waiting.add(engine)
         if not (self._is_pausing or self._is_closed):
             self._send()
 
     def _send(self) -> None:
-        """Nudge all who wait; where many nudges lay unread, have them counted again first."""
+        """Send all waiting wake-ups; for an engine with many unread ones, request a new count first."""
         if not self._sender.is_open:
             return self._open()
         try:
@@ -58,7 +58,7 @@ class WorkerWakeup:
         asyncio.get_running_loop().call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
-        """What still lay unread after a commit will be taken after it: that needs no other nudge."""
+        """Read responses, and continue. A message still unread after a commit covers the commit's jobs."""
         self._is_pausing = False
         if self._is_closed:
             return None
@@ -71,10 +71,10 @@ class WorkerWakeup:
             return self._lost(error)
         if self._waiting or self._doubted:
             return self._send()
-        return self._pause(_PAUSE_S) if self._sent else None  # what is lost shows in the answers
+        return self._pause(_PAUSE_S) if self._sent else None  # a lost message shows in the responses
 
     def _lost(self, error: BaseException) -> None:
-        """Perhaps with what was sent last: that goes again."""
+        """Reconnect, and send again what may have been lost with the connection."""
         self._waiting |= self._sent | self._doubted
         self._sent.clear()
         self._doubted.clear()

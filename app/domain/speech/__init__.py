@@ -1,1 +1,1 @@
-"""Speech: requests validated, spoken at once or later, listened to, measured."""
+"""Speech: validation, synchronous and queued synthesis, live streams, audio URLs, samples and waveforms."""

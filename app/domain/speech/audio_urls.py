@@ -1,4 +1,4 @@
-"""Finished audio: who may have it, and by which address."""
+"""Access to finished audio: signed URLs, and who may download it."""
 
 import hmac
 import time
@@ -16,34 +16,37 @@ from db.types import JobStatus
 
 
 class AudioRules(Struct, frozen=True, kw_only=True):
-    """The operator's choices for audio by address."""
+    """The operator's rules for audio URLs."""
 
-    url_s: int  # life of a signed address
+    url_s: int  # lifetime of a signed URL
     bare_hours: int  # the bare path works so long after completion; 0: never
     require_owner: bool
 
 
 class AudioUrls:
-    """Signs addresses of audio, and tells whether one is good."""
+    """Signs audio URLs, and verifies them."""
 
     def __init__(self, secret: bytes, rules: AudioRules) -> None:
         self._secret = secret
         self._rules = rules
 
     def address(self, job: UUID) -> str:
-        """A path that works for a while for whoever has it."""
+        """A signed path, valid for `url_s` without authentication."""
         expires = str(int(time.time()) + self._rules.url_s)
         query = urlencode({"expires": expires, "signature": self._sign(job, expires)})
         return f"/tts/audio/{job}?{query}"
 
     def needs_owner(self, job: JobStatus, expires: str, signature: str) -> bool:
-        """Whether only its owner may have the audio, as it was asked for."""
+        """Whether a request with these parameters must come from the job's owner."""
         if self._rules.require_owner:
             return True
         return not self._is_bare_allowed(job) and not self._is_signed(job.id, expires, signature)
 
     def admit(self, job: JobStatus, who: Principal | None, expires: str, signature: str) -> None:
-        """Raise unless this caller may have the audio. Nobody's owner learns no more than a stranger."""
+        """Raise unless this caller may have the audio; another account learns no more than an unknown caller.
+
+        Raises MissingKey, NotFound, Gone and SignatureRequired.
+        """
         if who is not None and who.account == job.owner:
             return
         if not self.needs_owner(job, expires, signature):
@@ -57,7 +60,7 @@ class AudioUrls:
         raise SignatureRequired("Ask /tts/status for the signed address of this audio.")
 
     def _is_bare_allowed(self, job: JobStatus) -> bool:
-        if job.finished_at is None:  # still made: its stream may be listened to
+        if job.finished_at is None:  # not finished: its live stream may be read
             return self._rules.bare_hours > 0
         return datetime.now(UTC) < job.finished_at + timedelta(hours=self._rules.bare_hours)
 
@@ -73,5 +76,5 @@ class AudioUrls:
 
 
 def _passed(expires: str) -> bool:
-    """Whether a signed end is past; only ever asked of digits we wrote ourselves."""
+    """Whether a signed expiry has passed. It is only called after the signature was verified."""
     return not expires.isdecimal() or int(expires) < time.time()

@@ -1,4 +1,4 @@
-"""How a job ended, for callers: its audio, or the refusal that says why there is none."""
+"""The outcome of a speech job for its caller: whether it has audio, else the error that says why not."""
 
 from app.domain.billing.settlement import Settled, settled_in_words
 from app.domain.errors import (
@@ -22,7 +22,7 @@ _GONE = {
 
 
 def check_audio(job: JobStatus) -> None:
-    """Raise NotReady or Gone unless the job has audio to give."""
+    """Raise NotReady or Gone unless the job has audio."""
     if job.state in ("queued", "processing"):
         raise NotReady("The audio is not ready yet. Ask /tts/status until the job is completed.")
     if job.state != "completed":
@@ -32,19 +32,19 @@ def check_audio(job: JobStatus) -> None:
 
 
 def gone(error: str) -> Gone:
-    """The refusal of audio that is no more, in words that pollers stop on."""
+    """The error for audio that does not exist any more, with the body that ends clients' polling."""
     return Gone(error, beside={"status": "failed", "error": error})
 
 
 def failure(job: JobStatus) -> DomainError:
-    """What a caller is told who waited for a job that came to nothing; it says whether that was charged."""
+    """The error for a caller who waited for a job that has no audio; it says whether it was charged."""
     error = _failure(job)
     error.job_has_ended = True
     return error
 
 
 def outcome_in_words(code: str, job: Settled) -> str:
-    """How a job ended that was not completed, and what became of its credits: for status polls."""
+    """How a job that did not complete has ended, and what was charged: for status polls."""
     return f"{_OUTCOMES.get(code, _FAILED)} {settled_in_words(job)}"
 
 

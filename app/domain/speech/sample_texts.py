@@ -1,4 +1,4 @@
-"""What voices say in their samples: one sentence a language, and digits where we know none."""
+"""The texts of voice samples: one sentence a language, and digits for languages without one."""
 
 _DIGITS = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10."
 _TEXTS = {
@@ -42,6 +42,6 @@ _SAME = {"cmn": "zh", "no": "nb"}
 
 
 def sample_text(language: str) -> str:
-    """The sentence in the language of that tag."""
+    """The sample text for a language tag."""
     primary = language.partition("-")[0].lower()
     return _TEXTS.get(_SAME.get(primary, primary), _DIGITS)

@@ -1,4 +1,4 @@
-"""A sample of each voice: made once, by a job of the installation's own account, and kept in the store."""
+"""Voice samples: made once, by a job of the installation's own account, and kept in the store."""
 
 import asyncio
 from functools import partial
@@ -31,7 +31,7 @@ _WHO = Principal(account=SYSTEM, user_type="system", tier=1, admin=False, suspen
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """A sample's object. `by_name`: asked for by a name, which may stand for another voice tomorrow."""
+    """A sample's object. `by_name`: requested by a name, which may stand for another voice later."""
 
     object: str
     audio_bytes: int
@@ -40,11 +40,11 @@ class Sample(Struct, frozen=True, kw_only=True):
 
 
 class Samples:
-    """Finds samples, and has those made that are not there yet."""
+    """Finds samples, and makes missing ones."""
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         catalogs: Catalogs,
         speech: SpeechService,
         signals: JobNotifications,
@@ -53,7 +53,7 @@ class Samples:
         *,
         public_url: str,
     ) -> None:
-        self._record = record
+        self._database = database
         self._catalogs = catalogs
         self._speech = speech
         self._signals = signals
@@ -63,7 +63,7 @@ class Samples:
         self._making: dict[str, asyncio.Task[int]] = {}
 
     def address(self, voice: Voice) -> str:
-        """Where a voice's sample is: absolute where the operator has said how callers find us."""
+        """The URL of a voice's sample: absolute if the operator has set a public URL."""
         return f"{self._public_url}/samples/{quote(voice.id, safe='')}.{FORMAT}"
 
     async def sample(self, voice: str) -> Sample:
@@ -79,7 +79,7 @@ class Samples:
         return Sample(object=key, audio_bytes=size, engine=offer.engine.engine, by_name=by_name)
 
     async def _made_now(self, offer: Offer, key: str) -> int:
-        """Its bytes, when it has been made: once, however many ask."""
+        """The size in bytes once the sample is made; concurrent callers share one job."""
         making = self._making.get(key)
         if making is None:
             making = self._making[key] = asyncio.create_task(self._make(offer, key))
@@ -89,7 +89,7 @@ class Samples:
     def _made(self, key: str, done: "asyncio.Task[int]") -> None:
         del self._making[key]
         if not done.cancelled():
-            done.exception()  # whoever waited has heard of it; perhaps nobody does any more
+            done.exception()  # retrieved, since perhaps no caller waits any more
 
     async def _size(self, key: str) -> int | None:
         try:
@@ -98,17 +98,17 @@ class Samples:
             raise store_away() from error
 
     async def _make(self, offer: Offer, key: str) -> int:
-        """Its bytes. By an Idempotency-Key of the voice's own: of several processes, one has it made."""
+        """Make the sample; return its size in bytes. By its Idempotency-Key, all processes share one job."""
         await self._store_state.require()
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             await connection.execute(query("open_system_account"), SYSTEM)
         language = offer.voice.languages[0]
         wanted = SpeechRequest(
             text=sample_text(language), voice=offer.voice.id, language=language, format=FORMAT
         )
         ticket = await self._speech.submit(_WHO, wanted, key, route=_ROUTE)
-        look = partial(self._final, str(ticket.job_id))
-        job = await self._signals.until(ticket.job_id, look, within_s=_WAIT_S)
+        poll = partial(self._final, str(ticket.job_id))
+        job = await self._signals.until(ticket.job_id, poll, within_s=_WAIT_S)
         if job is None:
             raise Unavailable("The sample is not made yet. Please ask again in a moment.")
         if job.state != "completed":
@@ -125,7 +125,7 @@ class Samples:
 
 
 def _object(offer: Offer) -> str:
-    """Another engine's or text's sample is another one."""
+    """The sample's object key: a new one for another engine, voice or text."""
     language = offer.voice.languages[0]
-    told = "\0".join((offer.engine.engine, offer.voice.id, language, sample_text(language)))
-    return f"samples/{sha256(told.encode()).hexdigest()[:32]}.{FORMAT}"
+    identity = "\0".join((offer.engine.engine, offer.voice.id, language, sample_text(language)))
+    return f"samples/{sha256(identity.encode()).hexdigest()[:32]}.{FORMAT}"

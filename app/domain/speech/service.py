@@ -1,4 +1,4 @@
-"""Speech jobs: submit, look, cancel. Money moves in the record; here are the rules and their words."""
+"""Speech jobs: submit, read the status, cancel. Credits are moved by the database's functions."""
 
 import time
 from contextlib import nullcontext, suppress
@@ -39,22 +39,22 @@ from db.types import JobStatus, NewJob, Progress, Submitted
 _KIND = "speech"
 _KEY_CHARACTERS_MAX = 255
 _WAITING_RETRY_S = 5
-_LOOKS_WAITING_MAX = 10_000
+_POLLS_WAITING_MAX = 10_000
 _UUID_CHARACTERS = 36
 _REFUNDS_FRESH_S = 5.0
 _REFUNDS_CHECKED_MAX = 10_000
 
 
 class SpeechLimits(Struct, frozen=True, kw_only=True):
-    """The operator's choices for speech."""
+    """The operator's limits on speech."""
 
     text_characters_max: int
     jobs_waiting_max: int
-    audio_ms_per_character_max: int  # for what is paid by the audio's length: so much is held
+    audio_ms_per_character_max: int  # where audio is priced by its length, this is held
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
-    """A job taken, now or (`replayed`) when the same request came first: its engine is that job's."""
+    """An accepted job; if `replayed`, that of the first request with the key, which `engine` belongs to."""
 
     job_id: UUID
     engine: str
@@ -64,29 +64,29 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
 
 class SpeechService:
-    """What every dialect calls for speech."""
+    """Speech jobs, for all dialects of the API."""
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         catalogs: Catalogs,
         prices: PriceBook,
-        intake: JobSubmitter,
+        submitter: JobSubmitter,
         signals: JobNotifications,
         storage: StorageQuotas,
         limits: SpeechLimits,
     ) -> None:
-        self._record = record
+        self._database = database
         self._storage = storage
-        self._intake = intake
+        self._submitter = submitter
         self._prices = prices
         self._catalogs = catalogs
         self._signals = signals
         self._limits = limits
-        self._live_capacity = LiveCapacity(record)
-        self._refunds_checked: dict[UUID, float] = {}  # accounts with few enough, and when that was seen
-        self._statuses = Coalescer(record, jobs_api.statuses, waiting_max=_LOOKS_WAITING_MAX)
-        self._polls = Coalescer(record, jobs_api.progress, waiting_max=_LOOKS_WAITING_MAX)
+        self._live_capacity = LiveCapacity(database)
+        self._refunds_checked: dict[UUID, float] = {}  # accounts below the limit: when that was checked
+        self._statuses = Coalescer(database, jobs_api.statuses, waiting_max=_POLLS_WAITING_MAX)
+        self._polls = Coalescer(database, jobs_api.progress, waiting_max=_POLLS_WAITING_MAX)
 
     async def submit(
         self,
@@ -98,10 +98,10 @@ class SpeechService:
         characters_max: int | None = None,
         live: bool = False,
     ) -> Ticket:
-        """Hold the price, queue the job, wake a worker. One commit, shared; refused, it costs nothing.
+        """Hold the price and queue the job, in one shared commit; wake a worker. A refusal costs nothing.
 
-        `live`: somebody will listen from the first sound on. Raises Unavailable where the engine can speak to
-        no more of them in real time.
+        `live`: a client will stream it from the first audio on. Raises Unavailable if the engine can speak no
+        more live streams in real time.
         """
         check_idempotency_key(idempotency_key)
         planned = await self._plan(request, characters_max or self._limits.text_characters_max)
@@ -112,7 +112,7 @@ class SpeechService:
             async with (
                 self._live_capacity.place(planned.offer.engine, who.account) if live else nullcontext()
             ):
-                answer = await self._intake.submit(job)
+                answer = await self._submitter.submit(job)
             if answer.id is None or answer.code not in ("queued", "replayed"):
                 self._refuse(who, job, answer)
         message = used(who.user_type, answer.bucket, answer.remaining)
@@ -121,7 +121,7 @@ class SpeechService:
         return Ticket(job_id=answer.id, engine=engine, message=message, replayed=replayed, plan=planned)
 
     async def status(self, job_id: str) -> JobStatus:
-        """What may be told of a job to whoever knows its id. Raises NotFound, in words pollers stop on."""
+        """What anyone who knows a job's id may see. Raises NotFound, with the body that ends polling."""
         identifier = read_job_id(job_id)
         found = await self._statuses.submit(identifier) if identifier else None
         if found is None:
@@ -129,7 +129,7 @@ class SpeechService:
         return found
 
     async def progress(self, job_id: str) -> Progress:
-        """The little of it that a poll shows. Raises NotFound as `status` does."""
+        """The part of the status that a poll shows. Raises NotFound as `status` does."""
         identifier = read_job_id(job_id)
         found = await self._polls.submit(identifier) if identifier else None
         if found is None:
@@ -137,14 +137,14 @@ class SpeechService:
         return found
 
     async def cancel(self, who: Principal, job_id: str) -> None:
-        """Cancel the account's own unfinished job: its credit returns, unless a listener was given audio.
+        """Cancel the account's own unfinished job: its credits return, unless audio was delivered live.
 
         Raises NotFound and TooLate.
         """
         identifier = read_job_id(job_id)
         result = "not_found"
         if identifier is not None:
-            async with self._record.connection() as connection:
+            async with self._database.connection() as connection:
                 actor = str(who.account)
                 result = await jobs_api.cancel(connection, identifier, owner=who.account, actor=actor)
         if identifier is not None and result == "cancelled":
@@ -155,45 +155,45 @@ class SpeechService:
             raise TooLate("This job has already ended; it cannot be cancelled any more.")
 
     async def break_off(self, who: Principal, job: UUID) -> None:
-        """Give back what a job costs whose audio we could not give to its end, and stop it."""
-        async with self._record.connection() as connection:
+        """Stop a job whose audio could not be delivered to its end, and refund it."""
+        async with self._database.connection() as connection:
             actor = "api_stopping" if self._signals.closing else "api"
             result = await jobs_api.break_off(connection, job, owner=who.account, actor=actor)
         if result == "failed":
             self._signals.cancelled(job)
 
     async def listen(self, job: UUID, *, engine: str, owner: UUID) -> None:
-        """Somebody listens to an unfinished job: its worker, or whichever will be, is to publish its audio.
+        """Have the worker of an unfinished job, present or future, publish its audio live.
 
-        Raises Unavailable where the engine has no place for one more live stream of the job's owner.
+        Raises Unavailable if the engine can speak no further live stream for the job's owner.
         """
         offers = (await self._catalogs.current()).offers
         known = next((offer.engine for offer in offers if offer.engine.engine == engine), None)
         async with self._live_capacity.place(known, owner) if known else nullcontext():
-            async with self._record.connection() as connection:
+            async with self._database.connection() as connection:
                 await jobs_api.listen(connection, job)
         self._signals.listened(job)
 
     async def unlisten(self, job: UUID) -> None:
-        """Nobody listens to this job any more: it takes no place among the engine's live streams."""
-        with suppress(Unavailable):  # it ends at some time, and its place with it
-            async with self._record.connection() as connection:
+        """Record that the last listener has left: the job is no longer one of the engine's live streams."""
+        with suppress(Unavailable):  # it stops counting when the job ends
+            async with self._database.connection() as connection:
                 await jobs_api.unlisten(connection, job)
 
     async def hear(self, job: UUID, *, attempt: int, given_ms: int) -> str:
-        """Record that a listener is about to be given audio of an attempt, so much in all; as `jobs.hear`."""
-        async with self._record.connection() as connection:
+        """Record an attempt's delivery before it happens, `given_ms` in all; returns as `jobs_api.hear`."""
+        async with self._database.connection() as connection:
             return await jobs_api.hear(connection, job, attempt=attempt, given_ms=given_ms)
 
     async def check_refunds(self, who: Principal, *, refunds_max: int) -> None:
-        """Raise TooManyRefunds where failures of ours do not explain how many streams were refunded today.
+        """Raise TooManyRefunds if more streams were refunded today than failures of ours explain.
 
-        An answer is good for some seconds: a first sound does not wait for it each time.
+        A result is cached for some seconds, so that not every stream waits for the query.
         """
         now = time.monotonic()
         if now - self._refunds_checked.get(who.account, -_REFUNDS_FRESH_S) < _REFUNDS_FRESH_S:
             return
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             if not await jobs_api.has_too_many_refunds(connection, who.account, refunds_max=refunds_max):
                 if len(self._refunds_checked) >= _REFUNDS_CHECKED_MAX:
                     self._refunds_checked.clear()
@@ -208,7 +208,7 @@ class SpeechService:
     async def _plan(self, request: SpeechRequest, characters_max: int) -> ValidatedSpeech:
         catalog = await self._catalogs.current()
         found = _match(catalog, request)
-        if found is None:  # perhaps its engine has only just come up
+        if found is None:  # perhaps its engine has only just started
             catalog = await self._catalogs.renewed()
             found = _match(catalog, request)
         if not catalog.offers:
@@ -249,7 +249,7 @@ class SpeechService:
 
 
 def _match(catalog: Catalog, request: SpeechRequest) -> Match | None:
-    """The voice that speaks; or a mix, which is no voice that lists and samples know."""
+    """The voice that speaks; or a mix, which is in no list and has no sample."""
     found = resolve(catalog, request)
     mix = mixed(request.voice, catalog) if found is None else None
     return found if mix is None else Match(mix)
@@ -271,11 +271,11 @@ def _fingerprint(route: str, request: SpeechRequest) -> bytes:
 
 
 def read_job_id(text: str) -> UUID | None:
-    """The id of a job where `text` is one as we write them."""
+    """The job id in `text`, if it is written in the canonical form; else None."""
     return _read_uuid(text) if len(text) == _UUID_CHARACTERS else None
 
 
-@lru_cache(4096)  # pollers ask for the same again and again
+@lru_cache(4096)  # clients poll for the same id repeatedly
 def _read_uuid(text: str) -> UUID | None:
     try:
         found = UUID(text)

@@ -1,10 +1,10 @@
-"""Which language a text is likely in, by its script alone: for requests that do not say."""
+"""Guesses the language of a text by its script alone, for requests that do not name one."""
 
 from collections import Counter
 
 from db.writing_scripts import script_of
 
-_LETTERS_MAX = 400  # of a text's beginning, that are looked at
+_LETTERS_MAX = 400  # of a text's beginning, that are examined
 _FOREIGN_MAX = 0.2  # of letters: a text with so few of another script is still written in Latin letters
 _KANA_MIN = 0.1  # of Japanese letters
 _LANGUAGES = {  # of the languages written in a script, the one with the most readers
@@ -16,7 +16,7 @@ _LANGUAGES = {  # of the languages written in a script, the one with the most re
 
 
 def script_language(text: str) -> str | None:
-    """The language of a text that is not in Latin letters; None: it is, or its script is not known."""
+    """The language of a text that is not in Latin letters; None: it is, or its script is unknown."""
     if text.isascii():
         return None
     scripts = Counter(script_of(letter) for letter in text[:_LETTERS_MAX] if letter.isalpha())

@@ -1,4 +1,4 @@
-"""From a request for speech to what an engine can do: every field checked against the voice's own engine."""
+"""Validates a speech request: every field is checked against the limits of the voice's engine."""
 
 from difflib import get_close_matches
 from unicodedata import category
@@ -20,16 +20,16 @@ from db.speech_length import estimated_seconds, least_seconds
 from db.types import SpeechParams, Voice
 
 _SUGGESTIONS_MAX = 20
-_ECHO_CHARACTERS_MAX = 100  # of a wrong value, in the answer
+_ECHO_CHARACTERS_MAX = 100  # of a wrong value, in the response
 _UNCOMPRESSED = ("wav", "pcm")
 _SAMPLE_BYTES = 2
 _CHARACTER_S_MAX = 0.9  # no character takes longer to say, at speed 1
-_SMALL_BYTES = 1 << 20  # of a file: it does not matter how large it is exactly
-_SURELY = 0.7  # of an estimate: no text that would fit is to be refused for a guess
+_SMALL_BYTES = 1 << 20  # of a file: below this, the exact size does not matter
+_SURELY = 0.7  # of an estimate: a margin, so that no text that would fit is refused
 
 
 class SpeechRequest(Struct, frozen=True, kw_only=True):
-    """What every dialect asks for. None: the voice's or engine's default."""
+    """A speech request of any dialect. None: the voice's or engine's default."""
 
     text: str
     voice: str
@@ -42,7 +42,7 @@ class SpeechRequest(Struct, frozen=True, kw_only=True):
 
 
 class ValidatedSpeech(Struct, frozen=True):
-    """What will be spoken, and by which engine."""
+    """What will be spoken, and by which voice and engine."""
 
     offer: Offer
     params: SpeechParams
@@ -53,44 +53,44 @@ class ValidatedSpeech(Struct, frozen=True):
 
     @property
     def rate_hz(self) -> int:
-        """Samples a second of the audio there will be."""
+        """Samples per second of the resulting audio."""
         return self.format.rate_hz(self.params.rate_hz, self.offer.engine.sample_rate_hz)
 
     @property
     def expected_ms(self) -> int:
-        """Milliseconds of audio there will be, by estimate."""
+        """Estimated milliseconds of audio."""
         params = self.params
         return round(1000 * estimated_seconds(params.text, params.language, params.speed))
 
     @property
     def least_ms(self) -> int:
-        """The least audio there could be; what is given is priced by this, whatever the text ends in."""
+        """The least possible milliseconds of audio, by which partly delivered audio is priced."""
         params = self.params
         return round(1000 * least_seconds(params.text, params.language, params.speed))
 
     @property
     def expected_bytes(self) -> int:
-        """About how large the file will be."""
+        """The estimated size of the file."""
         form, params = self.format, self.params
         a_second = self.rate_hz * _SAMPLE_BYTES
         if form.bitrates_kbps is not None:
             a_second = 125 * (params.bitrate_kbps or form.bitrates_kbps[2])
         most = round(len(params.text) * _CHARACTER_S_MAX / params.speed * a_second)
-        # Nearly every text is not counted out.
+        # For nearly all texts the exact estimate is not needed.
         return most if most < _SMALL_BYTES else round(self.expected_ms * a_second / 1000)
 
     @property
     def cost_us(self) -> int:
-        """Engine time this is expected to take."""
+        """The expected engine time."""
         return len(self.params.text) * self.offer.engine.cost_us_per_character
 
 
 def validate(
     request: SpeechRequest, offer: Offer, *, characters_max: int, reason: str = ""
 ) -> ValidatedSpeech:
-    """The request with every default filled in. Raises Invalid and TextTooLong, naming field and limit.
+    """The request with all defaults filled in. Raises Invalid and TextTooLong, naming field and limit.
 
-    `reason`: why this voice speaks where another was asked for; kept with the job.
+    `reason`: why this voice speaks although another was requested; kept with the job.
     """
     engine = offer.engine
     check_text(request.text, min(characters_max, engine.characters_max))
@@ -113,14 +113,13 @@ def validate(
 
 
 def _check_length(planned: ValidatedSpeech) -> None:
-    """Raise TextTooLong where the audio would be longer, or its file larger, than its worker makes."""
+    """Raise TextTooLong if the audio would be longer, or its file larger, than the worker's limits."""
     engine, speed = planned.offer.engine, planned.params.speed
     seconds_max = float(engine.audio_s_max)
     if planned.params.format in _UNCOMPRESSED:
         seconds_max = min(seconds_max, engine.audio_bytes_max / (planned.rate_hz * _SAMPLE_BYTES))
-    if (
-        len(planned.params.text) * _CHARACTER_S_MAX / speed < seconds_max
-    ):  # nearly every text: not counted out
+    # For nearly all texts the exact estimate is not needed.
+    if len(planned.params.text) * _CHARACTER_S_MAX / speed < seconds_max:
         return
     seconds = planned.expected_ms / 1000
     if _SURELY * seconds > seconds_max:
@@ -134,7 +133,7 @@ def _check_length(planned: ValidatedSpeech) -> None:
 
 
 def check_text(text: str, characters_max: int) -> None:
-    """Raise unless there is something to say, in characters that can be kept."""
+    """Raise TextTooLong, MissingText or Invalid unless the text can be spoken and stored."""
     if len(text) > characters_max:
         raise TextTooLong(
             f"The text has {len(text)} characters; at most {characters_max} are allowed. Send it in parts.",
@@ -151,7 +150,7 @@ def check_text(text: str, characters_max: int) -> None:
 
 
 def unknown_voice(name: str, catalog: Catalog) -> UnknownVoice:
-    """The refusal of a voice nobody has, with names like it."""
+    """The error for an unknown voice, with similar names."""
     shown = name[:_ECHO_CHARACTERS_MAX].encode(errors="replace").decode()
     stock = {stock.id: stock.name for stock in STOCK.values() if stock.family != "elevenlabs"}
     names = stock | {offer.voice.name.casefold(): offer.voice.name for offer in catalog.offers}
@@ -172,7 +171,7 @@ def is_one_line(text: str) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether `text` can be written down: JSON may carry half a surrogate pair."""
+    """Whether `text` can be encoded: JSON may carry half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -180,22 +179,22 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def language_of(asked: str | None, voice: Voice) -> str | None:
-    """The voice's own tag for a language asked for, its first where none is; None: it does not speak it."""
-    if asked is None or not asked.strip():
+def language_of(requested: str | None, voice: Voice) -> str | None:
+    """The voice's own tag for the requested language, its default for none; None: it does not speak it."""
+    if requested is None or not requested.strip():
         return voice.languages[0]
-    wanted = asked.strip().replace("_", "-").casefold()
+    wanted = requested.strip().replace("_", "-").casefold()
     for language in voice.languages:
         if language.casefold() == wanted:
             return language
-    for language in voice.languages:  # `de` is spoken by de-AT, the first such one
+    for language in voice.languages:  # `de` matches the first such tag, e.g. de-AT
         if language.casefold().startswith(f"{wanted}-"):
             return language
     return None
 
 
-def _language(asked: str | None, offer: Offer) -> str:
-    found, languages = language_of(asked, offer.voice), offer.voice.languages
+def _language(requested: str | None, offer: Offer) -> str:
+    found, languages = language_of(requested, offer.voice), offer.voice.languages
     if found is None:
         raise UnknownLanguage(
             f"The voice '{offer.voice.name}' speaks {', '.join(languages)}.",
@@ -205,39 +204,39 @@ def _language(asked: str | None, offer: Offer) -> str:
     return found
 
 
-def _format(asked: str | None, formats: tuple[str, ...]) -> str:
-    wanted = "wav" if asked is None else asked.strip().casefold()
+def _format(requested: str | None, formats: tuple[str, ...]) -> str:
+    wanted = "wav" if requested is None else requested.strip().casefold()
     if wanted not in formats or wanted not in FORMATS:
         raise UnknownFormat(f"Formats are {', '.join(formats)}.", field="format", formats=list(formats))
     return wanted
 
 
-def _rate_hz(asked: int | None, wanted: Format) -> int:
-    if asked is None:
+def _rate_hz(requested: int | None, wanted: Format) -> int:
+    if requested is None:
         return 0
-    if asked not in wanted.rates_hz:
+    if requested not in wanted.rates_hz:
         rates = list(wanted.rates_hz)
         message = f"The sample_rate of {wanted.name} is one of {', '.join(map(str, rates))}."
         raise Invalid(message, field="sample_rate", limit=rates)
-    return asked
+    return requested
 
 
-def _bitrate_kbps(asked: int | None, wanted: Format) -> int:
-    if asked is None:
+def _bitrate_kbps(requested: int | None, wanted: Format) -> int:
+    if requested is None:
         return 0
     if wanted.bitrates_kbps is None:
         raise Invalid(f"{wanted.name} has no bitrate to choose.", field="bitrate_kbps")
     least, most, _ = wanted.bitrates_kbps
-    return int(_within("bitrate_kbps", asked, 0, least, most))
+    return int(_within("bitrate_kbps", requested, 0, least, most))
 
 
-def _within(field: str, asked: float | None, default: float, least: float, most: float) -> float:
-    if asked is None:
+def _within(field: str, requested: float | None, default: float, least: float, most: float) -> float:
+    if requested is None:
         return default
-    if not least <= asked <= most:
+    if not least <= requested <= most:
         raise Invalid(
             f"The {field} must be from {least:g} to {most:g} for this voice and format.",
             field=field,
             limit=[least, most],
         )
-    return asked
+    return requested

@@ -1,6 +1,6 @@
-"""What a piece of audio looks like: how loud each of so many equal parts gets, from 0 to 100.
+"""Computes a waveform: the peak of each of up to PEAKS equal parts of the audio, from 0 to 100.
 
-Of long audio samples at even distances are looked at, so that neither time nor memory grows with it.
+Of long audio only samples at even distances are read, so that time and memory are bounded.
 """
 
 import io
@@ -13,16 +13,16 @@ from itertools import chain, pairwise
 PEAKS = 240
 _LOUDEST = 32_767
 _SAMPLES_A_PEAK = 200
-_DECODED_STEP = 8  # of decoded audio, whose length nobody knows before, each eighth sample
+_DECODED_STEP = 8  # of decoded audio, whose length is unknown beforehand, every eighth sample
 _DECODE_S_MAX = 2.0
 
 
 class Unreadable(Exception):
-    """These bytes are no audio we can look into."""
+    """The bytes are not audio that can be read."""
 
 
 async def of_wav(chunks: AsyncIterator[bytes], size_bytes: int) -> list[int]:
-    """The peaks of a WAV file of that size, which comes in chunks; the first has its header.
+    """The peaks of a WAV file of that size, read in chunks; the first contains the header.
 
     Raises Unreadable.
     """
@@ -48,15 +48,15 @@ def _samples_start(head: bytes) -> int:
 
 
 def _each(step: int, content: bytes) -> "tuple[array[int], bytes]":
-    """Each so-manieth sample; and the bytes after the last whole step."""
+    """Every `step`-th sample, and the bytes after the last whole step."""
     whole = len(content) - len(content) % (2 * step)
     return array("h", content[:whole])[::step], content[whole:]
 
 
 def of_other(audio: bytes) -> list[int]:
-    """The peaks of a file in another format, by the codecs of a worker, where they are installed beside us.
+    """The peaks of a file in another format, decoded with a worker's codecs if they are installed here.
 
-    Blocking, for two seconds at most. Raises Unreadable, also where that does not do.
+    Blocks for two seconds at most. Raises Unreadable, also if that is not enough.
     """
     try:
         import av

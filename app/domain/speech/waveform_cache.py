@@ -1,4 +1,4 @@
-"""Waveforms of jobs: measured once, however many ask, by one thread, and kept in mind for a while."""
+"""A cache of jobs' waveforms: each is measured once, by one thread, for all concurrent requests."""
 
 import asyncio
 from collections import Counter
@@ -13,47 +13,47 @@ from db.storage.objects import Objects, StoreError
 
 _WAV_BYTES_MAX = 32 << 20
 _OTHER_BYTES_MAX = 4 << 20  # read and decoded whole
-_WAITING_MAX = 16  # looks, of which one is at work
-_ACCOUNT_WAITING_MAX = 4  # of them of one account
-_LOOK_S_MAX = 5.0
+_WAITING_MAX = 16  # measurements, of which one is running
+_ACCOUNT_WAITING_MAX = 4  # of them for one account
+_MEASURE_S_MAX = 5.0
 _WAIT_S_MAX = 15.0
-_KEPT_MAX = 500  # of 240 small numbers
+_KEPT_MAX = 500  # waveforms, of 240 small numbers each
 
 
 class WaveformCache:
-    """Measures the audio of jobs, one at a time: speech comes first."""
+    """Measures the audio of jobs, one at a time, since speech has priority."""
 
     def __init__(self, store: Objects) -> None:
         self._store = store
-        self._turn = asyncio.Semaphore(1)
+        self._one_at_a_time = asyncio.Semaphore(1)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="waveform")
         self._kept: dict[UUID, list[int]] = {}
-        self._looking: dict[UUID, asyncio.Task[list[int]]] = {}
-        self._waiting = Counter[UUID]()  # looks, by account
+        self._measuring: dict[UUID, asyncio.Task[list[int]]] = {}
+        self._waiting = Counter[UUID]()  # measurements, by account
 
     async def peaks(self, account: UUID, job: OwnJob) -> list[int]:
-        """The peaks of the job's audio, from 0 to 100; none where it cannot be looked into, or is too large.
+        """The peaks of the job's audio, from 0 to 100; empty if it cannot be read, or is too large.
 
-        Raises Gone; Unavailable where the store is away, and where too many wait.
+        Raises Gone; Unavailable if the store is out of reach or too many requests wait.
         """
         if (known := self._kept.get(job.id)) is not None:
             return known
-        looking = self._looking.get(job.id) or self._started(account, job)
-        done, _ = await asyncio.wait({looking}, timeout=_WAIT_S_MAX)
+        measuring = self._measuring.get(job.id) or self._started(account, job)
+        done, _ = await asyncio.wait({measuring}, timeout=_WAIT_S_MAX)
         if not done:
             raise _busy()
-        return looking.result()
+        return measuring.result()
 
     def _started(self, account: UUID, job: OwnJob) -> "asyncio.Task[list[int]]":
-        if len(self._looking) >= _WAITING_MAX or self._waiting[account] >= _ACCOUNT_WAITING_MAX:
+        if len(self._measuring) >= _WAITING_MAX or self._waiting[account] >= _ACCOUNT_WAITING_MAX:
             raise _busy()
         self._waiting[account] += 1
-        looking = self._looking[job.id] = asyncio.create_task(self._look(job))
-        looking.add_done_callback(lambda ended: self._over(account, job.id, ended))
-        return looking
+        measuring = self._measuring[job.id] = asyncio.create_task(self._measure(job))
+        measuring.add_done_callback(lambda ended: self._ended(account, job.id, ended))
+        return measuring
 
-    def _over(self, account: UUID, job: UUID, ended: "asyncio.Task[list[int]]") -> None:
-        del self._looking[job]
+    def _ended(self, account: UUID, job: UUID, ended: "asyncio.Task[list[int]]") -> None:
+        del self._measuring[job]
         self._waiting[account] -= 1
         if not self._waiting[account]:
             del self._waiting[account]
@@ -62,10 +62,10 @@ class WaveformCache:
                 del self._kept[next(iter(self._kept))]
             self._kept[job] = ended.result()
 
-    async def _look(self, job: OwnJob) -> list[int]:
-        async with self._turn:
+    async def _measure(self, job: OwnJob) -> list[int]:
+        async with self._one_at_a_time:
             try:
-                async with asyncio.timeout(_LOOK_S_MAX):
+                async with asyncio.timeout(_MEASURE_S_MAX):
                     return await self._measured(job)
             except Unreadable:
                 return []

@@ -1,1 +1,1 @@
-"""Transcription: uploads, live sessions, transcripts kept for their owner."""
+"""Transcription: uploads, live sessions, and stored transcripts."""

@@ -1,4 +1,4 @@
-"""Live transcripts: the browser heard and wrote; one credit a session is all that is left to do."""
+"""Live transcripts: the browser transcribes by itself; each session is charged once."""
 
 import hmac
 import time
@@ -20,7 +20,7 @@ from db.postgres import jobs_api
 from db.types import Charged, NewCharge
 
 _KIND, _ENGINE = "live_transcript", "browser"
-_SAME_S = 600  # the same words of the same account, with nothing else to tell by, are the same session
+_SAME_S = 600  # without id or key, the same words of the same account are the same session for so long
 _OWN_KEYS = "\x01live:"  # no caller's Idempotency-Key can begin so
 _SESSION_S = 24 * 3600
 _MARK_BYTES, _TIME_BYTES = 16, 4
@@ -29,7 +29,7 @@ _LANGUAGE_CHARACTERS_MAX = 35
 
 
 class Transcript(Struct, frozen=True, kw_only=True):
-    """What was heard."""
+    """What the browser transcribed."""
 
     transcript: str
     session_id: str | None = None
@@ -38,7 +38,7 @@ class Transcript(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What it cost, in micro-credits; `remaining` of all buckets, None: unlimited."""
+    """What a session cost, in micro-credits; `remaining` in all buckets, None: unlimited."""
 
     used: int
     remaining: int | None
@@ -47,32 +47,35 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 class LiveSessions:
-    """Sessions begin here if their client likes, and are paid for here, once each."""
+    """Issues session ids, which are optional, and charges each session once."""
 
-    def __init__(self, record: Database, prices: PriceBook, secret: bytes, *, characters_max: int) -> None:
-        self._record = record
+    def __init__(self, database: Database, prices: PriceBook, secret: bytes, *, characters_max: int) -> None:
+        self._database = database
         self._prices = prices
         self._secret = secret
         self._characters_max = characters_max
 
     def start(self, who: Principal) -> str:
-        """A session's id, good for a day for this account alone."""
+        """A new session's id, valid for a day, for this account only."""
         body = uuid4().bytes + int(time.time()).to_bytes(_TIME_BYTES)
         return urlsafe_b64encode(body + self._mark(who, body)).decode().rstrip("=")
 
     async def complete(
-        self, who: Principal, heard: Transcript, idempotency_key: str | None, *, route: str
+        self, who: Principal, transcript: Transcript, idempotency_key: str | None, *, route: str
     ) -> Receipt:
-        """Take one session's price, once for its id, its key, or the same words within ten minutes."""
+        """Charge one session, once for its id, its key, or the same words within ten minutes.
+
+        Raises Invalid, MissingText, TextTooLong, NotFound, and what refuses a charge.
+        """
         check_idempotency_key(idempotency_key)
-        self._check(heard)
+        self._check(transcript)
         quote = await self._prices.quote(
-            _KIND, _ENGINE, characters=len(heard.transcript), audio_ms_max=heard.duration_ms or 0
+            _KIND, _ENGINE, characters=len(transcript.transcript), audio_ms_max=transcript.duration_ms or 0
         )
-        charge = self._charge(who, heard, quote, idempotency_key, route)
+        charge = self._charge(who, transcript, quote, idempotency_key, route)
         try:
             answer = await self._take(charge)
-        except ConnectionLost:  # it may have been taken: the same id says so, and is never charged twice
+        except ConnectionLost:  # it may have been charged: the same id is never charged twice
             answer = await self._take(charge)
         if answer.price is None:
             remaining = answer.remaining or 0
@@ -85,37 +88,37 @@ class LiveSessions:
         )
 
     async def _take(self, charge: NewCharge) -> Charged:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             return await jobs_api.charge(connection, charge)
 
     def _charge(
-        self, who: Principal, heard: Transcript, quote: Quote, key: str | None, route: str
+        self, who: Principal, transcript: Transcript, quote: Quote, key: str | None, route: str
     ) -> NewCharge:
-        """The transcript itself is not kept."""
-        digest = sha256(heard.transcript.strip().encode())
+        """The charge. Of the transcript only a digest is stored."""
+        digest = sha256(transcript.transcript.strip().encode())
         charge = NewCharge(
-            id=uuid4() if heard.session_id is None else self._session(who, heard.session_id),
+            id=uuid4() if transcript.session_id is None else self._session(who, transcript.session_id),
             owner=who.account,
             kind=_KIND,
             engine=_ENGINE,
-            params={"language": heard.language, "transcript_sha256": digest.hexdigest()},
+            params={"language": transcript.language, "transcript_sha256": digest.hexdigest()},
             price=quote.hold,
             tariff=quote.tariff,
-            characters=len(heard.transcript),
-            duration_ms=heard.duration_ms,
+            characters=len(transcript.transcript),
+            duration_ms=transcript.duration_ms,
             actor="api",
         )
         change = msgspec.structs.replace
         if key is not None:
-            fingerprint = sha256(route.encode() + b"\0" + msgspec.json.encode(heard)).digest()
+            fingerprint = sha256(route.encode() + b"\0" + msgspec.json.encode(transcript)).digest()
             return change(charge, key=key, fingerprint=fingerprint)
-        if heard.session_id is None:
+        if transcript.session_id is None:
             own_key = _OWN_KEYS + digest.hexdigest()
             return change(charge, key=own_key, fingerprint=digest.digest(), key_s=_SAME_S)
         return charge
 
     def _session(self, who: Principal, session_id: str) -> UUID:
-        """The session's own number. Raises NotFound for what is not this account's, or a day old."""
+        """The charge's id for a session. Raises NotFound for another account's session, or one a day old."""
         try:
             sent = urlsafe_b64decode(session_id.encode() + b"==")
         except ValueError:
@@ -133,20 +136,20 @@ class LiveSessions:
         message = b"live session\0" + who.account.bytes + body
         return hmac.new(self._secret, message, sha256).digest()[:_MARK_BYTES]
 
-    def _check(self, heard: Transcript) -> None:
+    def _check(self, transcript: Transcript) -> None:
         most = self._characters_max
-        if not heard.transcript.strip():
+        if not transcript.transcript.strip():
             message = "The transcript is empty; nothing was charged."
             raise MissingText(message, field="transcript", limit=[1, most])
-        if len(heard.transcript) > most:
+        if len(transcript.transcript) > most:
             message = f"A transcript has at most {most} characters."
-            raise TextTooLong(message, field="transcript", limit=most, length=len(heard.transcript))
-        if not is_unicode(heard.transcript):
+            raise TextTooLong(message, field="transcript", limit=most, length=len(transcript.transcript))
+        if not is_unicode(transcript.transcript):
             raise Invalid("The transcript has half of a surrogate pair.", field="transcript")
-        if not 0 <= (heard.duration_ms or 0) <= _DURATION_MS_MAX:
+        if not 0 <= (transcript.duration_ms or 0) <= _DURATION_MS_MAX:
             message = f"The duration is 0 to {_DURATION_MS_MAX} milliseconds."
             raise Invalid(message, field="duration_ms", limit=[0, _DURATION_MS_MAX])
-        language = heard.language or ""
+        language = transcript.language or ""
         if len(language) > _LANGUAGE_CHARACTERS_MAX or "\0" in language or not is_unicode(language):
             message = f"A language tag has at most {_LANGUAGE_CHARACTERS_MAX} characters."
             raise Invalid(message, field="language", limit=_LANGUAGE_CHARACTERS_MAX)

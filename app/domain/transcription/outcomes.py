@@ -1,4 +1,4 @@
-"""Why a transcription came to nothing, in words for whoever sent the file."""
+"""The errors for transcription jobs that ended without a transcript."""
 
 from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import AudioTooLong, BrokenAudio, Cancelled, DomainError, Unavailable, UnsupportedAudio
@@ -16,7 +16,7 @@ _BROKEN = {
 
 
 def unsupported() -> UnsupportedAudio:
-    """The refusal of what does not begin as any audio file we know."""
+    """The error for a file that does not begin like any supported audio file."""
     kinds = list(CONTAINERS)
     return UnsupportedAudio(
         f"This is not audio of a kind we take: {', '.join(kinds)}.", field="file", formats=kinds
@@ -24,7 +24,7 @@ def unsupported() -> UnsupportedAudio:
 
 
 def of_transcription(job: TranscriptionJob, *, seconds_max: int) -> DomainError:
-    """The refusal for a job that has ended without a transcript."""
+    """The error for a job that has ended without a transcript; it says what was charged."""
     settled = settled_in_words(job)
     if job.state == "cancelled":
         return Cancelled(f"The job was cancelled. {settled}")

@@ -1,7 +1,7 @@
-"""Transcription: an upload becomes a job, a worker hears it, and whoever asked waits for the transcript."""
+"""Transcription: submits an upload as a job, and waits until a worker has transcribed it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -17,23 +17,28 @@ from app.domain.billing.price_book import PriceBook
 from app.domain.coalescing import Coalescer
 from app.domain.database import Database
 from app.domain.errors import (
-    DomainError,
     InFlight,
     Invalid,
     TooManyWaiting,
     Unavailable,
-    UnknownLanguage,
 )
 from app.domain.identity.principals import Principal
+from app.domain.jobs.job_call import JobCall
 from app.domain.jobs.notifications import JobNotifications
 from app.domain.jobs.submission import JobSubmitter
 from app.domain.speech.service import check_idempotency_key
 from app.domain.storage_quotas import StorageQuotas
 from app.domain.store_health import StoreHealth, store_away
+from app.domain.transcription.engine_choice import (
+    TranscriptionRequest,
+    choose,
+    engine_away,
+    has_engine,
+    known_tag,
+)
 from app.domain.transcription.outcomes import of_transcription, unsupported
 from app.domain.transcription.stored_transcripts import read_transcript
 from app.domain.voices.catalog import Catalogs
-from app.domain.voices.languages import matching
 from db.postgres import jobs_api, ledger
 from db.storage.objects import Objects, StoreError
 from db.storage.transcripts import Transcript
@@ -42,19 +47,17 @@ from db.types import Capabilities, NewJob, Submitted, TranscriptionJob, Transcri
 
 _KIND = "transcription"
 _WAITING_RETRY_S = 5
-_LOOKS_WAITING_MAX = 10_000
-_PUT_LOOK_S = 1.0
-_STORE_THREADS = 16  # of uploads alone: a store that is slow holds nothing else up
-# For fair shares: nobody knows how long an upload is before it is decoded. Of sound as people record speech.
+_POLLS_WAITING_MAX = 10_000
+_PUT_CHECK_S = 1.0
+_STORE_THREADS = 16  # for uploads only, so that a slow store blocks nothing else
+# For fair shares: an upload's length is unknown before it is decoded. Typical rates of recorded speech.
 _BYTES_A_SECOND = {"wav": 64_000, "flac": 32_000}
 _BYTES_A_SECOND_ELSE = 12_000
 _LEAST_S = 5  # of audio: what a short recording costs an engine
-PROMPT_MAX = 1000  # characters
-TEMPERATURE_MAX = 1.0
 
 
 class TranscriptionLimits(Struct, frozen=True, kw_only=True):
-    """The operator's choices for transcription."""
+    """The operator's limits on transcription."""
 
     seconds_max: int  # of audio
     wait_s: float  # for the transcript, queue included
@@ -69,23 +72,12 @@ class Upload(Struct, frozen=True, kw_only=True):
     sha256: bytes
 
 
-class TranscriptionRequest(Struct, frozen=True, kw_only=True):
-    """What every dialect asks for. No language: the engine tells, or takes its first; no engine: the best."""
-
-    language: str | None = None
-    words: bool = False
-    translate: bool = False
-    engine: str | None = None
-    prompt: str = ""  # words that may be said; up to PROMPT_MAX characters
-    temperature: float = 0.0  # up to TEMPERATURE_MAX
-
-
 class Transcribed(Struct, frozen=True, kw_only=True):
-    """A transcript and what it cost, in micro-credits; `remaining` of all buckets, None: unlimited."""
+    """A transcript and what it cost, in micro-credits; `remaining` in all buckets, None: unlimited."""
 
     job_id: UUID
     transcript: Transcript
-    language_name: str  # English; empty where no engine here knows it any more
+    language_name: str  # English; empty if no running engine knows the language
     engine: str
     used: int
     remaining: int | None
@@ -93,14 +85,14 @@ class Transcribed(Struct, frozen=True, kw_only=True):
 
 
 class TranscriptionService:
-    """What every dialect calls for transcription."""
+    """Transcription, for all dialects of the API."""
 
     def __init__(
         self,
-        record: Database,
+        database: Database,
         catalogs: Catalogs,
         prices: PriceBook,
-        intake: JobSubmitter,
+        submitter: JobSubmitter,
         signals: JobNotifications,
         store: Objects,
         storage: StorageQuotas,
@@ -108,11 +100,11 @@ class TranscriptionService:
         limits: TranscriptionLimits,
     ) -> None:
         self._storage = storage
-        self._looks = Coalescer(record, jobs_api.transcriptions, waiting_max=_LOOKS_WAITING_MAX)
-        self._record = record
+        self._polls = Coalescer(database, jobs_api.transcriptions, waiting_max=_POLLS_WAITING_MAX)
+        self._database = database
         self._catalogs = catalogs
         self._prices = prices
-        self._intake = intake
+        self._submitter = submitter
         self._signals = signals
         self._store = store
         self._store_state = store_state
@@ -120,20 +112,20 @@ class TranscriptionService:
         self._threads = ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="upload")
 
     async def engine(self, request: TranscriptionRequest) -> Capabilities:
-        """The engine that will hear this: of those at work that know the language, the most accurate one; of
-        such, the one that knows most languages.
+        """The engine for a request: of the running ones that know the language, the most accurate; of those,
+        the one with most languages.
 
-        Raises UnknownLanguage and Invalid; Unavailable where an engine that can may come back.
+        Raises UnknownLanguage and Invalid; Unavailable if a suitable engine may come back.
         """
         try:
-            return _engine((await self._catalogs.current()).transcribers, request)
-        except (Unavailable, Invalid):  # perhaps the engine that can has only just come up
+            return choose((await self._catalogs.current()).transcribers, request)
+        except (Unavailable, Invalid):  # perhaps a suitable engine has only just started
             catalog = await self._catalogs.renewed()
         try:
-            return _engine(catalog.transcribers, request)
+            return choose(catalog.transcribers, request)
         except Invalid:
-            if _has_engine(catalog.transcribers_away, request):
-                raise _away() from None
+            if has_engine(catalog.transcribers_away, request):
+                raise engine_away() from None
             raise
 
     async def transcribe(
@@ -145,10 +137,10 @@ class TranscriptionService:
         *,
         route: str,
     ) -> Transcribed:
-        """Hold the price, queue the upload, wait for the transcript; charged when all of it is written.
+        """Hold the price, queue the upload, and wait for the transcript; it is charged when complete.
 
-        Raises what refuses a request, and what is wrong with the file. Where the caller leaves (we are
-        cancelled), the job is cancelled too, unless it came with a key.
+        Raises the errors of a submission and of the file. If the client disconnects (the task is cancelled),
+        the job is cancelled too, unless it has a key.
         """
         check_idempotency_key(idempotency_key)
         engine = await self.engine(request)
@@ -158,11 +150,13 @@ class TranscriptionService:
             fingerprint = _fingerprint(route, upload, request)
             job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=fingerprint)
         async with self._storage.room(who, job.id, upload.size_bytes, key=idempotency_key):
-            answer = await self._queued(who, upload, job)
+            call = JobCall(self._signals, partial(self._cancel, who), is_keyed=job.key is not None)
+            answer = await call.submit(self._submit(who, upload, job), _new_job)
         assert answer.id is not None
+        poll = partial(self._ended, who, answer.id)
         if answer.code != "replayed":
-            ended = await self._awaited(who, answer.id, is_keyed=idempotency_key is not None)
-        elif (ended := await self._ended(who, answer.id)) is None:
+            ended = await self._awaited(call, poll)
+        elif (ended := await poll()) is None:
             raise InFlight("This request came before and has not ended yet. Send it again later.")
         return await self._transcribed(who, ended, replayed=answer.code == "replayed")
 
@@ -174,7 +168,7 @@ class TranscriptionService:
         params = TranscriptionParams(
             object=upload_key(identifier),
             sha256=upload.sha256.hex(),
-            language=_language(engine, request.language) or None,
+            language=known_tag(engine, request.language) or None,
             words=request.words,
             translate=request.translate,
             seconds_max=seconds_max,
@@ -195,29 +189,12 @@ class TranscriptionService:
             api_key=who.key,
         )
 
-    async def _queued(self, who: Principal, upload: Upload, job: NewJob) -> Submitted:
-        """The job submitted; where the caller leaves meanwhile, it is submitted first and then cancelled."""
-        submitting = asyncio.ensure_future(self._submit(who, upload, job))
-        try:
-            return await asyncio.shield(submitting)
-        except asyncio.CancelledError:
-            self._signals.beside(self._leave(who, submitting, is_keyed=job.key is not None))
-            raise
-
-    async def _leave(
-        self, who: Principal, submitting: "asyncio.Future[Submitted]", *, is_keyed: bool
-    ) -> None:
-        with suppress(DomainError):
-            answer = await submitting
-            if answer.code == "queued" and answer.id is not None and not is_keyed:
-                await self._cancel(who, answer.id)
-
     async def _submit(self, who: Principal, upload: Upload, job: NewJob) -> Submitted:
-        """Put the upload first, so that a worker finds it; drop it where the job is refused."""
+        """Store the upload first, so that a worker finds it; delete it if the job is refused."""
         await self._put(upload, job.id)
         is_wanted = False
         try:
-            answer = await self._intake.submit(job)
+            answer = await self._submitter.submit(job)
             is_wanted = answer.code == "queued"
         finally:
             if not is_wanted:
@@ -234,24 +211,20 @@ class TranscriptionService:
         raise refusal(answer.code, kind=who.user_type, price=job.hold, remaining=answer.remaining)
 
     async def _ended(self, who: Principal, job: UUID) -> TranscriptionJob | None:
-        """The job where it is in its last state."""
-        found = await self._looks.submit((job, who.account))
+        """The job if it has ended."""
+        found = await self._polls.submit((job, who.account))
         is_over = found is not None and found.state not in ("queued", "processing")
         return found if is_over else None
 
-    async def _awaited(self, who: Principal, job: UUID, *, is_keyed: bool) -> TranscriptionJob:
-        """The job when it has ended. Without a key, who leaves or waits too long has cancelled it."""
-        look = partial(self._ended, who, job)
-        try:
-            ended = await self._signals.until(job, look, within_s=self._limits.wait_s)
-        except BaseException:
-            if not is_keyed:
-                self._signals.beside(self._cancel(who, job))
-            raise
-        if ended is None and not is_keyed:
-            await self._cancel(who, job)
-            ended = await look()
-        if ended is not None and (is_keyed or ended.state != "cancelled"):
+    async def _awaited(
+        self, call: JobCall, poll: Callable[[], Awaitable[TranscriptionJob | None]]
+    ) -> TranscriptionJob:
+        """The job when it has ended. Without a key, a disconnect or a timeout cancels it."""
+        ended = await call.wait(poll, within_s=self._limits.wait_s)
+        if ended is None and not call.is_keyed:
+            await call.cancel()
+            ended = await poll()
+        if ended is not None and (call.is_keyed or ended.state != "cancelled"):
             return ended
         message = f"The transcript was not ready within {self._limits.wait_s:g} s. Please try again later."
         raise Unavailable(message, retry_after_s=_WAITING_RETRY_S)
@@ -260,7 +233,7 @@ class TranscriptionService:
         if ended.state != "completed":
             raise of_transcription(ended, seconds_max=self._limits.seconds_max)
         transcript = await read_transcript(self._store, ended)
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             balance = await ledger.balance(connection, who.account)
         return Transcribed(
             job_id=ended.id,
@@ -285,20 +258,20 @@ class TranscriptionService:
         putting = loop.run_in_executor(self._threads, self._store.put, key, upload.file)
         putting.add_done_callback(_put_ended)
         try:
-            while not (await asyncio.wait({putting}, timeout=_PUT_LOOK_S))[0]:
-                await self._store.check()  # a large file may take its time, where the store answers at all
+            while not (await asyncio.wait({putting}, timeout=_PUT_CHECK_S))[0]:
+                await self._store.check()  # a large file may take long, as long as the store responds
             putting.result()
-        except (StoreError, ValueError) as error:  # a file is closed when its caller has left
+        except (StoreError, ValueError) as error:  # the file is closed after a disconnect
             raise store_away() from error
 
     async def _drop(self, job: UUID) -> None:
-        """What cannot be deleted now, the workers' sweep finds."""
+        """Delete the upload; if that fails now, the workers' maintenance deletes it later."""
         with suppress(StoreError):
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._threads, self._store.delete, [upload_key(job)])
 
     async def _cancel(self, who: Principal, job: UUID) -> None:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             result = await jobs_api.cancel(connection, job, owner=who.account, actor=str(who.account))
         if result == "cancelled":
             self._signals.cancelled(job)
@@ -306,76 +279,33 @@ class TranscriptionService:
 
 
 def _put_ended(putting: "asyncio.Future[None]") -> None:
-    """Nobody may be there any more to hear of its error."""
+    """Retrieve the error, since perhaps no caller waits for it any more."""
     if not putting.cancelled():
         putting.exception()
 
 
 def check_upload(upload: Upload) -> None:
-    """Raise unless the file's first bytes are of a kind we take; nothing was held or charged yet."""
+    """Raise Invalid for an empty file, UnsupportedAudio for unknown first bytes. Nothing is held before."""
     if upload.size_bytes == 0:
         raise Invalid("The file is empty.", field="file", limit=[1, None])
     if container_of(upload.file) is None:
         raise unsupported()
 
 
-def _language(engine: Capabilities, asked: str | None) -> str | None:
-    """The engine's own tag for what was asked for, empty where it may tell by itself; None: it does not know
-    the language.
-    """
-    wanted = (asked or "").strip().casefold()
-    if wanted in ("", "auto"):
-        return "" if engine.detects_language else engine.languages[0]
-    return matching(wanted, engine.languages, engine.language_names)
-
-
 def _expected_s(upload: Upload, seconds_max: int) -> int:
-    """About how many seconds of audio the file has."""
+    """The estimated seconds of audio in the file."""
     rate = _BYTES_A_SECOND.get(container_of(upload.file) or "", _BYTES_A_SECOND_ELSE)
     return max(_LEAST_S, min(upload.size_bytes // rate, seconds_max))
 
 
-def _unknown_language(engines: list[Capabilities]) -> UnknownLanguage:
-    known = list(dict.fromkeys(tag for engine in engines for tag in engine.languages))
-    return UnknownLanguage(
-        f"No engine here knows this language. They know {', '.join(known)}.",
-        field="language",
-        languages=known,
-    )
-
-
-def _has_engine(found: Sequence[Capabilities], request: TranscriptionRequest) -> bool:
-    try:
-        return bool(_engine(found, request))
-    except (Unavailable, Invalid):
-        return False
-
-
-def _away() -> Unavailable:
-    message = "The engine that can transcribe this is not running at the moment. Try again soon."
-    return Unavailable(message, retry_after_s=5)
-
-
-def _engine(found: Sequence[Capabilities], request: TranscriptionRequest) -> Capabilities:
-    if not found:
-        raise Unavailable("No transcription engine is ready yet. Try again in a moment.", retry_after_s=5)
-    named = [engine for engine in found if request.engine in (None, engine.engine)]
-    if not named:
-        names = [engine.engine for engine in found]
-        raise Invalid(f"Engines are {', '.join(names)}.", field="model", engines=names)
-    able = [engine for engine in named if engine.translates or not request.translate]
-    if not able:
-        raise Invalid("No engine here translates.", field="task")
-    knowing = [engine for engine in able if _language(engine, request.language) is not None]
-    if not knowing:
-        raise _unknown_language(able)
-    return max(knowing, key=lambda engine: (engine.accuracy != "low", len(engine.languages)))
+def _new_job(answer: Submitted) -> UUID | None:
+    return answer.id if answer.code == "queued" else None
 
 
 def _fingerprint(route: str, upload: Upload, request: TranscriptionRequest) -> bytes:
-    """What 0.1.0 did not know is left out where it is not asked for: its keys still stand for the same."""
-    asked: dict[str, object] = msgspec.to_builtins(request)
+    """Fields newer than 0.1.0 are left out at their defaults, so that its fingerprints still match."""
+    requested: dict[str, object] = msgspec.to_builtins(request)
     for later, nothing in (("prompt", ""), ("temperature", 0.0)):
-        if asked[later] == nothing:
-            del asked[later]
-    return sha256(route.encode() + b"\0" + upload.sha256 + msgspec.json.encode(asked)).digest()
+        if requested[later] == nothing:
+            del requested[later]
+    return sha256(route.encode() + b"\0" + upload.sha256 + msgspec.json.encode(requested)).digest()

@@ -1,4 +1,4 @@
-"""Transcripts kept for their owner, by job id, until the operator's time for them is over."""
+"""Stored transcripts, for their owner, by job id, until the operator's retention time is over."""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ from db.types import TranscriptionJob
 
 
 class StoredTranscript(Struct, frozen=True, kw_only=True):
-    """A transcript, and until when it is kept."""
+    """A transcript, and when its retention ends."""
 
     job_id: UUID
     transcript: Transcript
@@ -27,10 +27,10 @@ class StoredTranscript(Struct, frozen=True, kw_only=True):
 
 
 class StoredTranscripts:
-    """Reads them. A stranger's transcription is as unknown as one there never was."""
+    """Reads transcripts. Another account's transcription is reported as not found."""
 
-    def __init__(self, record: Database, store: Objects) -> None:
-        self._record = record
+    def __init__(self, database: Database, store: Objects) -> None:
+        self._database = database
         self._store = store
 
     async def one(self, who: Principal, job_id: str) -> StoredTranscript:
@@ -51,13 +51,13 @@ class StoredTranscripts:
         return StoredTranscript(job_id=job.id, transcript=transcript, kept_until=job.kept_until)
 
     async def _job(self, who: Principal, job: UUID) -> TranscriptionJob | None:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             [found] = await jobs_api.transcriptions(connection, [(job, who.account)])
         return found
 
 
 async def read_transcript(store: Objects, job: TranscriptionJob) -> Transcript:
-    """The transcript of a completed job. Raises Gone where its time is over, and Unavailable."""
+    """The transcript of a completed job. Raises Gone after its retention time, and Unavailable."""
     try:
         if job.object is None or job.audio_bytes is None or job.audio_gone:
             raise FileNotFoundError

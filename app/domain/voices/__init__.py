@@ -1,1 +1,1 @@
-"""Which voices there are, what they are called, and who speaks for a name."""
+"""Voices: the catalog, names and aliases, and which voice speaks for a name."""

@@ -1,4 +1,4 @@
-"""What can be spoken and heard now: what workers have published, seconds old at most."""
+"""The catalog of voices and transcription engines that workers have published, seconds old at most."""
 
 import asyncio
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ from db.postgres.queries import query
 from db.types import Capabilities, Voice
 
 _FRESH_S = 1.0
-_RENEWED_S = 0.1  # a voice nobody has may be asked for without end
-_STALE_S = 10.0  # served at most this old while the database answers
+_RENEWED_S = 0.1  # unknown voices may be requested endlessly
+_STALE_S = 10.0  # served at most this old while the database responds
 
 
 class Offer(Struct, frozen=True):
-    """A voice, and the engine that speaks it; `present`: that engine is at work now.
+    """A voice, and the engine that speaks it; `present`: that engine is running now.
 
     `spoken_by`: where `voice` is a name that stands for another voice, that voice's id.
     """
@@ -38,40 +38,40 @@ class Offer(Struct, frozen=True):
 
 
 class Catalog(Struct, frozen=True):
-    """Every voice once, in order; `by_name` has ids and names without case. Then the recognisers.
+    """Every voice once, in order (`by_name`: by id and name, case-folded), and the transcription engines.
 
-    `chosen`: the operator's names for voices, without case. `standing`: the voice that speaks now for each
-    profile of the stock names. `voice_names.resolve` reads both.
+    `chosen`: the operator's names for voices, case-folded. `standing`: the voice that speaks now for each
+    profile of the stock names. `resolution.resolve` reads both.
     """
 
     offers: tuple[Offer, ...]
     by_name: Mapping[str, Offer]
     transcribers: tuple[Capabilities, ...] = ()
-    transcribers_away: tuple[Capabilities, ...] = ()  # being renewed, or lost: they may come back
+    transcribers_away: tuple[Capabilities, ...] = ()  # restarting, or lost: they may come back
     chosen: Mapping[str, str] = {}
     standing: Mapping[Profile, Offer] = {}
 
     def find(self, voice: str) -> Offer | None:
-        """The voice of that id or name; names that stand for a voice are not known here."""
+        """The voice of that id or name; stock names and operators' names are not resolved here."""
         return self.by_name.get(voice.strip().casefold())
 
 
 class Catalogs:
-    """Keeps the catalog fresh: at most one question to the database at a time, and one a second.
+    """Keeps the catalog fresh: at most one query at a time, and one a second.
 
-    `chosen`: the operator's choice of voices, by name without case.
+    `chosen`: the operator's choice of voices, by case-folded name.
     """
 
-    def __init__(self, record: Database, chosen: Mapping[str, str]) -> None:
-        self._record = record
+    def __init__(self, database: Database, chosen: Mapping[str, str]) -> None:
+        self._database = database
         self._chosen = chosen
         self._texts: tuple[tuple[str, ...], frozenset[str], frozenset[str]] = (), frozenset(), frozenset()
         self._shared = SharedValue(self._read, fresh_s=_FRESH_S, stale_s=_STALE_S)
 
     async def current(self) -> Catalog:
-        """The catalog: fresh, or some seconds old while it is read anew.
+        """The catalog: fresh, or some seconds old while it is read again.
 
-        Raises Unavailable where none was ever read.
+        Raises Unavailable if none was ever read.
         """
         known = self._shared.value
         try:
@@ -83,8 +83,8 @@ class Catalogs:
             return known
 
     async def renewed(self) -> Catalog:
-        """The catalog, read after this call began; such readings are a tenth of a second apart."""
-        await self._shared.ended()  # it may have begun before what the caller looks for was published
+        """The catalog, read after this call began; such reads are at least a tenth of a second apart."""
+        await self._shared.ended()  # it may have begun before the engine the caller needs was published
         await asyncio.sleep(_RENEWED_S - self._shared.age_s)
         known = self._shared.value
         try:
@@ -95,7 +95,7 @@ class Catalogs:
             return known
 
     async def _read(self) -> Catalog:
-        async with self._record.connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(query("engines"))
         texts = tuple(str(row["capabilities"]) for row in sorted(rows, key=_is_absent))
         present = frozenset(str(row["capabilities"]) for row in rows if row["present"])
@@ -112,9 +112,9 @@ def _is_absent(row: asyncpg.Record) -> bool:
 
 
 def catalog_of(texts: Sequence[str], present: Container[str], away: Container[str] = ()) -> Catalog:
-    """The voices of the speaking engines. Engines at work come first, so theirs is a name that two offer.
+    """The catalog of what engines published. Running engines come first, so they win a name that two offer.
 
-    `away`: those not at work that may well come back.
+    `away`: engines not running that may come back.
     """
     offers: dict[str, Offer] = {}
     by_name: dict[str, Offer] = {}
@@ -128,13 +128,13 @@ def catalog_of(texts: Sequence[str], present: Container[str], away: Container[st
         by_name[identifier] = offer
     for offer in offers.values():
         by_name.setdefault(offer.voice.name.casefold(), offer)
-    hearing = [(text, one) for text, one in engines.items() if one and one.kind == "transcription"]
+    transcribing = [(text, one) for text, one in engines.items() if one and one.kind == "transcription"]
     known = tuple(offers.values())
     return Catalog(
         known,
         by_name,
-        transcribers=tuple(engine for text, engine in hearing if text in present),
-        transcribers_away=tuple(engine for text, engine in hearing if text in away),
+        transcribers=tuple(engine for text, engine in transcribing if text in present),
+        transcribers_away=tuple(engine for text, engine in transcribing if text in away),
         standing=_standing(known),
     )
 
@@ -154,6 +154,6 @@ def best_offer(profile: Profile, offers: Iterable[Offer]) -> Offer:
 def _capabilities(text: str) -> Capabilities | None:
     try:
         return msgspec.json.decode(text, type=Capabilities)
-    except msgspec.DecodeError:
-        structlog.get_logger().error("capabilities_not_understood")  # of a worker of another version
+    except msgspec.DecodeError:  # published by a worker of another version
+        structlog.get_logger().error("capabilities_not_understood")
         return None

@@ -1,4 +1,4 @@
-"""Which of an engine's languages is meant: by tag, by three letters of ISO 639-2, or by its English name."""
+"""Matches a requested language to an engine's: by tag, by ISO 639-2 code, or by its English name."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ _ROWS = (row.split() for row in _THREE_LETTERS.split(";"))
 _TWO_LETTERS = {code: row[0] for row in _ROWS for code in row[1:]} | {"jv": "jw", "nb": "no"}
 
 
-def matching(asked: str, tags: Sequence[str], names: Sequence[str]) -> str | None:
-    """The tag of `tags` (with their English `names`) that was asked for; None: none of them.
+def matching(requested: str, tags: Sequence[str], names: Sequence[str]) -> str | None:
+    """The tag of `tags` (with their English `names`) that was requested; None: none of them.
 
-    A tag is matched whole, else by its language alone: en-GB is heard as en, or as en-US.
+    A tag is matched whole, else by its language alone: en-GB matches en, or en-US.
     """
-    wanted = asked.strip().replace("_", "-").casefold()
+    wanted = requested.strip().replace("_", "-").casefold()
     whole = {tag.casefold(): tag for tag in reversed(tags)}
     named = {word(name): tag for tag, name in reversed(list(zip(tags, names, strict=False)))}
     languages = {tag.casefold().partition("-")[0]: tag for tag in reversed(tags)}

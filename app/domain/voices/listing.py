@@ -1,4 +1,4 @@
-"""The list of voices: filtered and paged."""
+"""The list of voices: filtered and paginated."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ class VoiceFilter(Struct, frozen=True, kw_only=True):
     language: str | None = None
     gender: str | None = None
     quality: str | None = None
-    words: str = ""  # of name, gender, description, languages; all of them
+    words: str = ""  # each must occur in name, gender, description or languages
     limit: int | None = None
     cursor: str | None = None  # id of the last voice seen
 
@@ -33,8 +33,9 @@ class VoicePage(Struct, frozen=True):
 
 
 def list_voices(catalog: Catalog, wanted: VoiceFilter, *more: Family) -> VoicePage:
-    """One page of what matches: names that stand for voices, of `more` families too, then the voices in the
-    catalog's order.
+    """One page of the matching voices: stock names, of `more` families too, then the catalog's, in its order.
+
+    Raises Invalid for a limit out of range or an unknown cursor.
     """
     if wanted.limit is not None and not 1 <= wanted.limit <= PAGE_MAX:
         raise Invalid(f"The limit must be from 1 to {PAGE_MAX}.", field="limit", limit=[1, PAGE_MAX])
@@ -61,7 +62,7 @@ def _says(voice: Voice, words: Sequence[str]) -> bool:
 
 
 def _speaks(tag: str, wanted: str) -> bool:
-    """`de` is spoken by de-AT, `de-AT` not by de."""
+    """Whether a voice's language tag matches: `de` matches de-AT, `de-AT` does not match de."""
     tag, wanted = tag.casefold(), wanted.strip().replace("_", "-").casefold()
     return tag == wanted or tag.startswith(f"{wanted}-")
 

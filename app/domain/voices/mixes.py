@@ -1,4 +1,4 @@
-"""A mix of voices as a voice: `af_heart(2)+af_bella(1)`, where an engine mixes its own."""
+"""Voice mixes, `af_heart(2)+af_bella(1)`, for engines that can mix their voices."""
 
 from msgspec.structs import replace
 
@@ -11,9 +11,9 @@ _CHARACTERS_MAX = 400
 
 
 def mixed(name: str, catalog: Catalog) -> Offer | None:
-    """The mix that is written so; None: it is not written like one, or nobody has one of its voices.
+    """The mix of that name as a voice; None: it is not written as a mix, or one of its voices is unknown.
 
-    Raises Invalid where these cannot be mixed.
+    Raises Invalid if the voices cannot be mixed.
     """
     if not is_mix(name):
         return None
@@ -37,13 +37,13 @@ def mixed(name: str, catalog: Catalog) -> Offer | None:
 
 
 def unknown(name: str, catalog: Catalog) -> str:
-    """Of a name that nobody has, what is not known: a voice of a mix, or the name itself."""
+    """The unknown part of a name that was not found: a voice of a mix, or the name itself."""
     voices = [part.voice for part in parse(name)] if is_mix(name) else [name]
     return next((voice for voice in voices if catalog.find(voice) is None), name)
 
 
 def _voice(parts: list[Part], offers: list[Offer]) -> Voice:
-    """Raises MixError."""
+    """The mixed voice. Raises MixError."""
     first, engine = offers[0].voice, offers[0].engine
     if any(offer.engine.engine != engine.engine for offer in offers) or not engine.mix_voices_max:
         names = ", ".join(offer.voice.id for offer in offers)

@@ -1,4 +1,4 @@
-"""Which voice speaks for what was asked: a voice's id or name, an operator's name, or a stock name."""
+"""Resolves the voice of a request: a voice's id or name, an operator's name, or a stock name."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -15,11 +15,11 @@ Reason = Literal["", "name", "natural_voice_unavailable", "language", "settings"
 
 
 class Match(Struct, frozen=True):
-    """The voice that speaks. `reason`: why it is another than asked for; empty where it is that very voice.
+    """The voice that speaks. `reason`: why it is not the one requested; empty if it is that very voice.
 
-    `name`: what was asked for is a name for it; `natural_voice_unavailable`: a robotic voice speaks until the
-    name's own is there; `language`, `settings`: the name's own voice cannot speak that language (or read the
-    text's script, where no language is asked for), or has not that speed, pitch or format.
+    `name`: the requested name stands for it; `natural_voice_unavailable`: a robotic voice speaks until the
+    name's own voice is available; `language`: the name's own voice cannot speak that language (or, if none is
+    requested, read the text's script); `settings`: it does not support that speed, pitch or format.
     """
 
     offer: Offer
@@ -27,13 +27,13 @@ class Match(Struct, frozen=True):
 
 
 def resolve(catalog: Catalog, request: SpeechRequest) -> Match | None:
-    """A voice's own id first, then the operator's names, the stock names, and voices' display names."""
+    """The voice for a request: by voice id, then operator's names, stock names, and display names."""
     name = request.voice.strip().casefold()
     own = catalog.find(name)
     if own is not None and own.voice.id.casefold() == name:
         return Match(own)
     if name in catalog.chosen and (chosen := _chosen(catalog, request, catalog.chosen[name])):
-        return chosen  # unknown so far, it leaves the name to others
+        return chosen  # if the operator's voice is unknown so far, the name is resolved further
     stock = STOCK.get(name) or (STOCK_NAMES.get(name) if own is None else None)
     if stock is not None and catalog.standing:
         return _stand_in(catalog, request, stock)
@@ -41,13 +41,13 @@ def resolve(catalog: Catalog, request: SpeechRequest) -> Match | None:
 
 
 def find(catalog: Catalog, voice: str) -> Offer | None:
-    """The voice that speaks for this name where nothing else is asked for."""
+    """The voice that speaks for this name, if nothing else is requested."""
     found = resolve(catalog, SpeechRequest(text="", voice=voice))
     return found.offer if found else None
 
 
 def listed_names(catalog: Catalog, *families: Family) -> Iterator[Offer]:
-    """The stock names of these families, each with the gender, quality and languages of who speaks now."""
+    """The stock names of these families, each with gender, quality and languages of the voice it has now."""
     for stock in STOCK.values():
         offer = find(catalog, stock.id) if stock.family in families else None
         if offer is not None and offer.voice.id.casefold() != stock.id.casefold():
@@ -61,8 +61,8 @@ def _chosen(catalog: Catalog, request: SpeechRequest, voice: str) -> Match | Non
 
 
 def _stand_in(catalog: Catalog, request: SpeechRequest, stock: StockVoice) -> Match:
-    """The name's own voice where it can do what is asked, else the best that can; where none can, its own,
-    whose limits the refusal will name.
+    """The name's own voice if it supports the request, else the best voice that does; if none does, its own,
+    whose limits the error will name.
     """
     usual, guess = catalog.standing[stock.profile], None
     if not request.language or not request.language.strip():
@@ -77,7 +77,7 @@ def _stand_in(catalog: Catalog, request: SpeechRequest, stock: StockVoice) -> Ma
 
 
 def _speaks(offer: Offer, request: SpeechRequest, guess: str | None) -> bool:
-    """Whether the voice speaks the language asked for; without one, whether its first reads the text."""
+    """Whether the voice speaks the requested language; without one, whether its default reads the text."""
     if guess is None:
         return language_of(request.language, offer.voice) is not None
     return language_of(guess, offer.voice) == offer.voice.languages[0]

@@ -1,4 +1,4 @@
-"""Names that stand for voices: our own, OpenAI's, ElevenLabs' default voice ids; and who speaks for them."""
+"""Stock voice names: our own, OpenAI's and ElevenLabs' default voice ids; and which voices they prefer."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -12,15 +12,15 @@ _QUALITIES = ("high", "standard", "low")
 
 
 class Profile(Struct, frozen=True):
-    """What a name promises. `preferred`: ids of voices, of whichever engine, the best first."""
+    """What a stock name promises. `preferred`: ids of voices, of any engine, the best first."""
 
     gender: Literal["female", "male", "neutral"]
     locale: str
     preferred: tuple[str, ...]
 
     def rank(self, voice: Voice, *, present: bool) -> tuple[object, ...]:
-        """The voice with the least rank speaks: an engine at work before one that is away, then the right
-        gender, English by default, natural before robotic, as preferred, the accent, and the quality.
+        """A sort key: the voice with the lowest rank speaks. In order: a running engine, the right gender,
+        English as default language, natural over robotic, `preferred`, the accent, and the quality.
         """
         known = voice.id in self.preferred
         return (
@@ -35,7 +35,7 @@ class Profile(Struct, frozen=True):
 
 
 class StockVoice(Struct, frozen=True):
-    """A name that can be asked for like a voice."""
+    """A name that can be requested like a voice."""
 
     id: str
     name: str
@@ -43,7 +43,7 @@ class StockVoice(Struct, frozen=True):
     profile: Profile
 
 
-# hibari's voices first (quick on any CPU), then Kokoro's, then the name's voice of eSpeak.
+# hibari's voices first (fast on any CPU), then Kokoro's, then the name's eSpeak voice.
 _HEART = Profile("female", "en-US", ("heart", "af_heart", "espeak-emma"))
 _ANY = Profile("neutral", "en-US", ("heart", "af_heart", "espeak-emma"))
 _BELLA = Profile("female", "en-US", ("af_bella", "heart", "af_heart", "espeak-emma"))
@@ -137,7 +137,7 @@ def _stock_voices() -> dict[str, StockVoice]:
     return {stock.id.casefold(): stock for stock in (*ours, *openai, *others)}
 
 
-STOCK: Mapping[str, StockVoice] = _stock_voices()  # by id, without case
-# By the names of ElevenLabs' voices, which lose against the name of a voice that is here.
+STOCK: Mapping[str, StockVoice] = _stock_voices()  # by case-folded id
+# By case-folded name; a catalog voice of the same name takes precedence.
 STOCK_NAMES: Mapping[str, StockVoice] = {stock.name.casefold(): stock for stock in reversed(STOCK.values())}
 PROFILES = frozenset(stock.profile for stock in STOCK.values())

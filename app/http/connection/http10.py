@@ -1,4 +1,4 @@
-"""Answers to HTTP/1.0 clients: without chunks, ended by the end of the connection."""
+"""Responses to HTTP/1.0 clients: without chunked coding, ended by closing the connection."""
 
 import socket
 import struct
@@ -7,24 +7,24 @@ from typing import Any
 from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for 0 s
 
 
 class Http10:
     """The ASGI application for one request of an HTTP/1.0 client.
 
-    Where Content-Length is not known, the end of the connection is the end of the body, so an answer that
-    breaks off must not end like one that is complete: its connection is reset.
+    If Content-Length is not known, the end of the connection marks the end of the body. A response that
+    breaks off must not look complete, so its connection is reset.
     """
 
     def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
         self._app = app
         self._cycle = cycle
         self._is_unframed = False
-        cycle.waiting_for_100_continue = False  # these clients know no interim answer
+        cycle.waiting_for_100_continue = False  # these clients know no interim responses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer it."""
+        """Respond to the request."""
 
         async def plain(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -45,7 +45,7 @@ class Http10:
             self._cycle.chunked_encoding = False
 
     def _frame(self, message: HTTPResponseBodyEvent) -> None:
-        """uvicorn counts an unchunked body down from its length: let each part be all that is left."""
+        """uvicorn counts an unchunked body down from its length: pretend that each part is the last one."""
         self._cycle.expected_content_length = len(message["body"])
 
     def _check_end(self) -> None:

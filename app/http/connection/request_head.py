@@ -1,4 +1,4 @@
-"""What RFC 9112 demands of a request's head, beyond what the parser checks."""
+"""Checks of a request's head that RFC 9112 requires and the parser does not make."""
 
 import re
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ _CHECKED = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
 def check_head(headers: Iterable[tuple[bytes, bytes]], version: str, *, upgrades: bool) -> int:
-    """The number of bytes that Content-Length gives, else 0. Raises BadRequest.
+    """The value of Content-Length in bytes, or 0. Raises BadRequest if the head is not valid.
 
-    `upgrades`: the request asks for another protocol, and the parser takes it to end with its head.
+    `upgrades`: the request asks for another protocol; the parser then takes its head as its end.
     """
     hosts = length = 0
     for name, value in headers:
@@ -28,7 +28,7 @@ def check_head(headers: Iterable[tuple[bytes, bytes]], version: str, *, upgrades
             if len(value) > _HOST_BYTES_MAX or not _is_host(value):
                 raise BadRequest("The Host header is not valid.")
         elif name == b"content-length":
-            length = int(value)  # the parser lets one number pass, and none beside Transfer-Encoding
+            length = int(value)  # the parser allows one number, and none together with Transfer-Encoding
         else:
             _check_coding(value, version, upgrades=upgrades)
     if version not in ("1.1", "1.0"):
@@ -44,7 +44,7 @@ def _is_host(value: bytes) -> bool:
 
 
 def _check_coding(value: bytes, version: str, *, upgrades: bool) -> None:
-    """HTTP/1.0 has no transfer coding; of HTTP/1.1's we decode one."""
+    """HTTP/1.0 has no transfer codings; of those of HTTP/1.1 we decode one."""
     if version != "1.1" or value.strip().lower() != b"chunked":
         raise BadRequest("The only transfer coding accepted is 'chunked', in HTTP/1.1.")
     if upgrades:

@@ -1,4 +1,4 @@
-"""A connection on which an answer goes out in one piece, and after the answers made in the same turn."""
+"""A buffered transport: a response leaves in one write, at the end of the event loop's iteration."""
 
 import asyncio
 from typing import Any
@@ -7,11 +7,11 @@ _HELD_BYTES_MAX = 16_384
 
 
 class BufferedTransport:
-    """A transport: writes of one turn of the loop become one, since each costs us and its reader a waking.
+    """A transport that joins the writes of one loop iteration: each write wakes up its reader and costs us.
 
-    They leave when the turn is over. So do those of other connections, one behind the other: who reads
-    several of them is woken once, and takes no time from the answers still to be made. No more than a little
-    is held, and never beyond the turn: a stream's head does not wait.
+    The data is sent when the iteration is over. So is that of other connections, one after the other: a
+    client that reads several of them is woken up once, and takes no time from responses still being made. At
+    most 16 KiB are held, and never beyond the iteration: the head of a stream does not wait.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -20,11 +20,11 @@ class BufferedTransport:
         self._held = b""
 
     def __getattr__(self, name: str) -> Any:
-        """All else is the transport's own."""
+        """Everything else is the transport's own."""
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send this, after what is held; to a transport that is closing, nothing."""
+        """Send the data after what is held. A transport that is closing gets nothing."""
         held = self._held
         if len(held) + len(data) > _HELD_BYTES_MAX:
             self._held = b""
@@ -36,7 +36,7 @@ class BufferedTransport:
                 self._loop.call_soon(self._send)
 
     def close(self) -> None:
-        """Close when all is sent."""
+        """Send what is held, then close."""
         self._send()
         self._transport.close()
 

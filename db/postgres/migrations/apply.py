@@ -9,7 +9,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from db.postgres.migrate import SchemaError
+from db.postgres.migrations.errors import SchemaError
 
 _LOCK = 0x0C0DE_701CE  # any constant: two migrations wait for each other
 _TRIES = 5  # for the tables' locks, which everybody else waits behind meanwhile

@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import op
 from sqlalchemy import Connection, text
 
-from db.postgres.migrate import SchemaError
+from db.postgres.migrations.errors import SchemaError
 
 SQL = Path(__file__).with_name("sql")
 _COLUMNS = """

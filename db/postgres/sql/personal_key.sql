@@ -1,4 +1,4 @@
--- The account of an e-mail, and its personal key if that still works: for the one-machine stack, at each start.
+-- The account of an e-mail, and its personal key if that still works; for the one-machine stack, at each start.
 SELECT a.id AS account, k.id AS key, k.sealed
 FROM cv.account a LEFT JOIN LATERAL (
   SELECT id, sealed FROM cv.api_key

@@ -1,4 +1,4 @@
--- The statements the rooms send. A line `-- name: x` begins each.
+-- The statements of the API server, the workers and the operations tooling. A line `-- name: x` begins each.
 
 -- name: submit_batch
 SELECT pos, code, id, bucket, remaining
@@ -10,25 +10,25 @@ SELECT j.id, j.owner, j.state, j.attempt, j.code, j.created_at, j.finished_at, j
   coalesce(j.params ->> 'format', '') AS format,
   coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.engine
 FROM unnest((SELECT $1::uuid[])) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
-WHERE j.kind <> 'transcription'  -- what was heard is its owner's alone
+WHERE j.kind <> 'transcription'    -- a transcription is visible to its owner only
 
 -- name: job_progress
--- What a poll shows of each job, by its place among those asked for: so little, since nothing is asked so often.
--- The array is hidden from the planner: of a short one it would think anew each time, longer than it takes.
+-- What a poll shows of each job, by its position in the array: few columns, since this is the most frequent query.
+-- The array is hidden from the planner, which would replan for a short one each time, longer than execution takes.
 SELECT t.n::integer, j.state, j.attempt, j.code,
   CASE WHEN j.state = 'queued' AND j.attempt = 0 THEN (SELECT count(*) FROM (SELECT FROM cv.job a
     WHERE a.engine = j.engine AND a.state = 'queued' AND a.fair_at < j.fair_at
     ORDER BY a.fair_at LIMIT 1000) ahead) END::integer AS position,
   j.created_at, j.duration_ms, j.object IS NOT NULL AND (j.audio_until < clock_timestamp()) IS NOT TRUE AS has_audio,
   coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.engine, j.lane AS voice_used,
-  -- The params have the text: they are read once a job, by the poll that sees its end.
+  -- The params contain the text: they are read once a job, by the poll that sees its end.
   CASE WHEN j.finished_at IS NOT NULL THEN j.params ->> 'voice_reason' END AS voice_reason
 FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS t(id, n)
 CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
 WHERE j.kind <> 'transcription'
 
 -- name: transcription_jobs
--- By their places among those asked for: each of an owner.
+-- By position in the arrays of jobs and owners.
 SELECT t.n::integer, j.id, j.state, j.code, j.engine, coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.object,
   j.audio_bytes, j.audio_until < clock_timestamp() AS audio_gone, j.audio_until AS kept_until
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[])) WITH ORDINALITY AS t(id, owner, n)
@@ -62,7 +62,7 @@ SELECT code, id, bucket, remaining, price, spendable
 FROM cv.charge($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: claim
--- From the function alone: this statement's own look at cv.job may be older than what the function claimed.
+-- Only columns of the function: this statement's own snapshot of cv.job may be older than what it claimed.
 SELECT id, attempt, lane, params, live, kind, waited_s, owner FROM cv.claim_v2($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ORDER BY fair_at
 
@@ -108,7 +108,7 @@ SELECT j.object FROM unnest($1::text[]) AS t(key) JOIN cv.job j
 ON j.id = substr(t.key, 6, 36)::uuid AND j.object = t.key  -- jobs/<id>-<attempt>.wav
 
 -- name: orphans
--- Of objects (key, job), those no job will ever name: the job is known and over, and names another or none.
+-- Of objects (key, job), those no job will ever refer to: the job exists, has ended, and names another or none.
 SELECT t.key FROM unnest($1::text[], $2::uuid[]) t(key, job)
 CROSS JOIN LATERAL (SELECT state, object FROM cv.job WHERE id = t.job OFFSET 0) j
 WHERE j.state NOT IN ('queued', 'processing') AND j.object IS DISTINCT FROM t.key
@@ -132,7 +132,7 @@ ON CONFLICT (name, worker) DO UPDATE SET capabilities = excluded.capabilities, s
 UPDATE cv.engine SET seen_at = seen_at - interval '1 hour' WHERE name = $1 AND worker = $2
 
 -- name: engines
--- `recent`: may well come back, for a renewal or after a crash; whoever retires is set back by an hour.
+-- `recent`: may come back after a restart or a crash; a worker that retires is set back by an hour.
 SELECT DISTINCT ON (name) capabilities, clock_timestamp() - seen_at < interval '10 seconds' AS present,
   clock_timestamp() - seen_at < interval '65 minutes' AS recent
 FROM cv.engine ORDER BY name, seen_at DESC
@@ -201,7 +201,7 @@ SELECT a.id, a.kind, a.tier, a.admin, a.suspended, a.token_epoch, k.id AS key, k
 FROM cv.api_key k JOIN cv.account a ON a.id = k.account WHERE k.digest = $1
 
 -- name: principal_by_id
--- With the log-ins that were ended one by one.
+-- With the log-ins that were ended individually.
 SELECT id, kind, tier, admin, suspended, token_epoch, ARRAY(SELECT session FROM cv.ended_session
   WHERE account = id AND until > clock_timestamp()) AS ended FROM cv.account WHERE id = $1
 
@@ -215,7 +215,7 @@ SELECT EXISTS (SELECT FROM cv.ended_session WHERE account = $1 AND session = $2)
 SELECT email FROM cv.account WHERE id = $1 AND verified_at IS NULL
 
 -- name: revoke_unproven_keys
--- Of before the address was verified ($2, null: never before now).
+-- Created before the address was verified ($2; null: never verified before now).
 UPDATE cv.api_key SET revoked_at = clock_timestamp() WHERE account = $1 AND created_at < coalesce($2, clock_timestamp())
   AND (revoked_at IS NULL OR revoked_at > clock_timestamp()) RETURNING personal
 
@@ -226,8 +226,8 @@ SELECT cv.verify_email($1, $2)
 SELECT id FROM cv.account WHERE email = lower($1)
 
 -- name: changed_principals
--- Accounts that changed, or whose keys did, in transactions not over at the last look ($1, its oldest; null at
--- first), and the oldest now. A mark from the future came with a restored copy: it says nothing.
+-- Accounts that changed, or whose keys did, in transactions still running at the last poll ($1, its oldest; null at
+-- first), and the oldest now. A mark from the future comes from a restored copy and is ignored.
 WITH seen AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest, pg_snapshot_xmax(pg_current_snapshot()) AS next)
 SELECT oldest::text, CASE WHEN $1::text IS NULL THEN '{}' ELSE ARRAY(
   SELECT id FROM cv.account WHERE changed >= $1::text::xid8 AND changed < next
@@ -235,7 +235,7 @@ SELECT oldest::text, CASE WHEN $1::text IS NULL THEN '{}' ELSE ARRAY(
 FROM seen
 
 -- name: note_used_keys
--- At most once a minute a key, whoever else notes it; nobody waits for anybody.
+-- At most once a minute a key, over all processes; none waits for another.
 UPDATE cv.api_key SET last_used_at = clock_timestamp() WHERE id = ANY(ARRAY(
   SELECT id FROM cv.api_key WHERE id = ANY($1)
     AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED))
@@ -258,11 +258,11 @@ SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspend
 FROM cv.account a JOIN cv.balance b ON b.owner = a.id WHERE a.id = $1
 
 -- name: lock_administrators
--- Held to the end of the transaction: of several acts at once each sees what the one before did.
+-- Held to the end of the transaction: of concurrent operations each sees what the previous one did.
 SELECT pg_advisory_xact_lock(hashtextextended('codevoice administrators', 0))
 
 -- name: may_act
--- Whether the administrator $1, who came by key $2 or by log-in $3 of epoch $4, still is one and may.
+-- Whether the administrator $1, authenticated by key $2 or log-in $3 of epoch $4, still is one and may act.
 SELECT EXISTS (SELECT FROM cv.account a WHERE a.id = $1 AND a.admin AND NOT a.suspended AND CASE WHEN $2::uuid IS NULL
   THEN a.token_epoch = $4::int AND NOT EXISTS (SELECT FROM cv.ended_session WHERE account = $1 AND session = $3::uuid)
   ELSE EXISTS (SELECT FROM cv.api_key WHERE id = $2 AND account = $1
@@ -334,7 +334,7 @@ WHERE owner = $1 AND ($2::bigint IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $3
 SELECT seq, at, ref, bucket, amount, actor, reason FROM cv.leg WHERE owner = $1 AND ref = $2 ORDER BY seq, amount
 
 -- name: legs_of_transaction
--- What the present transaction wrote, among an owner's latest transfers: an act makes a handful.
+-- What the current transaction wrote, among an owner's latest transfers: an operation makes a handful.
 SELECT l.seq, l.at, l.ref, l.bucket, l.amount, l.actor, l.reason FROM cv.transfer t JOIN cv.leg l USING (owner, seq)
 WHERE t.owner = $1 AND t.xmin = pg_current_xact_id()::xid
   AND t.seq > (SELECT seq FROM cv.wallet WHERE owner = $1) - 100 ORDER BY l.seq, l.amount
@@ -362,7 +362,7 @@ SELECT id, kind, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice
 FROM cv.job WHERE owner = $1 ORDER BY created_at DESC LIMIT $2
 
 -- name: price_and_rest
--- What a job cost, and all that its owner can spend; null: unlimited.
+-- What a job cost, and its owner's spendable balance; null: unlimited.
 SELECT j.price - j.refunded AS price, CASE WHEN NOT w.unlimited THEN w.free + w.paid END AS spendable
 FROM cv.job j JOIN cv.wallet w USING (owner) WHERE j.id = $1
 
@@ -387,7 +387,7 @@ SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') 
 FROM cv.job WHERE owner = $1 AND id = $2
 
 -- name: followed_jobs
--- As job_of_account, of each of these.
+-- As job_of_account, for several jobs.
 SELECT j.id, j.kind, j.engine, coalesce(j.params ->> 'asked_voice', j.params ->> 'voice') AS voice,
   j.params ->> 'voice' AS voice_used, j.params ->> 'voice_reason' AS voice_reason, j.params ->> 'language' AS language,
   j.params ->> 'format' AS format, j.state, j.code, j.characters, j.duration_ms, j.audio_bytes,
@@ -407,7 +407,7 @@ SELECT cv.expect_store($1, $2, $3, $4, $5)
 SELECT cv.unexpect_store($1)
 
 -- name: has_key
--- One whose job came to nothing, or that is a day old, is free again.
+-- A key whose job ended without a result, or that is a day old, is free again.
 SELECT EXISTS (SELECT FROM cv.idempotency i JOIN cv.job j ON j.id = i.job WHERE i.owner = $1 AND i.key = $2
   AND j.state NOT IN ('failed', 'cancelled', 'expired') AND i.at >= clock_timestamp() - interval '24 hours')
 
@@ -420,7 +420,7 @@ FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key
 WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 3, 2, 4
 
 -- name: open_system_account
--- The account of what the installation does for itself; it pays with credits that are issued as they are used.
+-- The account for the installation's own jobs; its credits are issued as they are used.
 WITH made AS (INSERT INTO cv.account (id, kind) VALUES ($1, 'system') ON CONFLICT (id) DO NOTHING RETURNING id)
 SELECT cv.open_wallet(id, 'system', 1, NULL, true) FROM made
 
@@ -429,7 +429,7 @@ SELECT coalesce(sum(price - refunded), 0)::bigint AS spent FROM cv.job
 WHERE owner = $1 AND created_at >= cv.month()::timestamp AT TIME ZONE 'UTC'
 
 -- name: add_password_reset
--- For the person of that e-mail, if there is one; some tokens that are over go.
+-- For the account of that e-mail, if there is one; deletes some expired tokens.
 WITH found AS (SELECT id FROM cv.account WHERE email = $1 AND password_hash IS NOT NULL AND NOT suspended),
 over AS (DELETE FROM cv.password_reset WHERE digest IN (SELECT digest FROM cv.password_reset
   WHERE expires_at < clock_timestamp() LIMIT 100 FOR UPDATE SKIP LOCKED))
@@ -464,7 +464,7 @@ WHERE $1::uuid IS NULL OR (i.created_at, i.id) < (SELECT created_at, id FROM cv.
 ORDER BY i.created_at DESC, i.id DESC LIMIT $2
 
 -- name: revoke_invite
--- No uses left: that is what releases before this one look at.
+-- Sets the uses left to zero, which is what earlier releases check.
 UPDATE cv.invite SET revoked_at = coalesce(revoked_at, clock_timestamp()), uses_left = 0 WHERE id = $1 RETURNING id
 
 -- name: use_invite
@@ -498,7 +498,7 @@ SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') 
 FROM cv.job WHERE owner = $1 AND id = $2
 
 -- name: own_ledger
--- Movements, the last first; `left_after` is what could be spent after each: what can be spent now, less what came since.
+-- Transfers, newest first; `left_after` is the spendable balance after each: the current one, less later changes.
 WITH moved AS MATERIALIZED (
   SELECT seq, at, ref, src, dst, amount, bucket, reason,
     CASE WHEN dst IN ('free', 'paid') THEN amount ELSE 0 END - CASE WHEN src IN ('free', 'paid') THEN amount ELSE 0 END AS change
@@ -511,7 +511,7 @@ SELECT m.seq, m.at, m.ref, m.src, m.dst, m.amount, m.bucket, m.reason, m.change,
 FROM moved m, since, cv.wallet w WHERE w.owner = $1 ORDER BY m.seq DESC
 
 -- name: queues
--- Per engine: jobs waiting, the oldest's age in seconds, jobs at work, workers present.
+-- By engine: jobs waiting, the oldest's age in seconds, jobs running, workers present.
 SELECT engine, coalesce(q.depth, 0), coalesce(q.oldest_s, 0)::float8, coalesce(p.processing, 0), coalesce(w.present, 0)
 FROM (SELECT engine, count(*) AS depth, extract(epoch FROM clock_timestamp() - min(created_at)) AS oldest_s
       FROM cv.job WHERE state = 'queued' GROUP BY engine) q
@@ -520,12 +520,12 @@ FULL JOIN (SELECT name AS engine, count(*) FILTER (WHERE seen_at > clock_timesta
            FROM cv.engine GROUP BY name) w USING (engine) ORDER BY engine
 
 -- name: credit_totals
--- In micro-credits, of all wallets. Where use is unlimited, what is issued follows what is used: left out.
+-- In micro-credits, of all wallets. Unlimited wallets are left out: credits are issued to them as they are used.
 SELECT coalesce(sum(issued) FILTER (WHERE NOT unlimited), 0)::bigint, coalesce(sum(spent), 0)::bigint,
   coalesce(sum(free), 0)::bigint, coalesce(sum(paid), 0)::bigint, coalesce(sum(held), 0)::bigint FROM cv.wallet
 
 -- name: broken_streams_today
--- Streams that our failures cut off since midnight (UTC): of all accounts, and of the one with the most.
+-- Streams interrupted by our failures since midnight (UTC): of all accounts, and of the one with the most.
 SELECT coalesce(sum(n), 0)::bigint, coalesce(max(n), 0)::bigint FROM (SELECT count(*) AS n FROM cv.broken_stream
   WHERE at >= date_trunc('day', cv.now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' GROUP BY owner) accounts
 
@@ -533,7 +533,7 @@ SELECT coalesce(sum(n), 0)::bigint, coalesce(max(n), 0)::bigint FROM (SELECT cou
 SELECT what, id FROM cv.recon WHERE what = 'append-only trigger is not always on'
 
 -- name: ledger_imbalance
--- By how many micro-credits all wallets differ from all transfers.
+-- The difference of all wallets and all transfers, in micro-credits.
 SELECT coalesce(sum(abs(told - kept)), 0)::bigint FROM (
   SELECT bucket, sum(told) AS told, sum(kept) AS kept FROM (
     SELECT dst AS bucket, amount AS told, 0 AS kept FROM cv.transfer
@@ -561,7 +561,7 @@ FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key AND k.account = j.owner
 WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, k.id, k.name, k.prefix ORDER BY 1 DESC, 2, 3 NULLS FIRST
 
 -- name: refuse_account
--- Nothing is let in by its keys and tokens any more, and no password opens it.
+-- Its keys and tokens are refused from now on, and no password is accepted.
 WITH ended AS (UPDATE cv.api_key SET revoked_at = least(revoked_at, clock_timestamp())
   WHERE account = $1 AND (revoked_at IS NULL OR revoked_at > clock_timestamp()))
 UPDATE cv.account SET suspended = true, password_hash = NULL, token_epoch = token_epoch + 1 WHERE id = $1

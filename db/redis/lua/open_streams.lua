@@ -1,10 +1,10 @@
--- Notes how many streams a process has open for some callers, unless all processes together would have too many.
--- A process says all it has, not what is new: what was lost on the way is put right by what is said next. One that
--- dies is forgotten when its lease runs out.
+-- Stores how many streams a process has open for some callers, unless all processes together would exceed a limit.
+-- A process reports totals, not changes, so that the next report corrects a lost one. The counts of a dead process
+-- expire with its lease.
 --
 -- KEYS     for each caller a hash: process -> "streams:until_us"
--- ARGV     process, length of its lease in us, then for each key: its streams, the most there may be (0: no limit)
--- Returns  0 where it is noted, else which of the keys is full (from 1): then nothing has changed
+-- ARGV     process, length of its lease in us, then for each key: its streams, and the limit (0: none)
+-- Returns  0 if the counts were stored, else the index (from 1) of the key at its limit: then nothing has changed
 local holder, lease_us = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])

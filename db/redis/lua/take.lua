@@ -1,11 +1,11 @@
--- Takes tokens out of one bucket, by this server's own clock.
+-- Takes tokens out of one bucket, by the Redis server's clock.
 --
--- A holder (a process) gets them as a lease and spends them by itself. What is lent still counts as being in
--- the bucket: it fills no further than `burst` less all leases. So in no stretch of time do more than
--- burst + rate * time pass, however many holders there are. A lease not renewed in time is lost to its holder.
+-- A holder (a process) leases tokens and spends them locally. Leased tokens still count as part of the bucket: it
+-- refills to at most `burst` less all leases. So in any period no more than burst + rate * period requests pass, for
+-- any number of holders. A lease that is not renewed in time expires.
 --
 -- KEYS[1]  a hash: tokens, at_us (when they were counted), and for each holder "tokens:until_us"
--- ARGV     tokens a second, burst, wanted (below 0: given back, and no lease changes), holder, held (of its lease, not
+-- ARGV     tokens a second, burst, wanted (below 0: returned, and no lease changes), holder, held (of its lease, not
 --          spent yet), length of the lease in us
 -- Returns  tokens granted, how many of those held are still the holder's, tokens left in the bucket
 local rate, burst, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -42,7 +42,7 @@ local whole = math.floor(tokens)
 local granted = math.min(wanted, whole, math.max(1, math.ceil(whole / 4)))
 tokens = math.min(burst, tokens - granted)
 
--- Written with all their digits: a slow rate adds very little between two calls.
+-- Stored with all digits, since a slow rate adds very little between two calls.
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens), 'at_us', string.format('%.0f', now_us))
 if wanted < 0 then
   held = math.min(held, own)
@@ -51,8 +51,8 @@ elseif lease_us > 0 and held + granted > 0 then
 else
   redis.call('HDEL', KEYS[1], holder)
 end
--- A bucket that would be full and has lent nothing need not be kept.
+-- A bucket that would be full, and has no leases, need not be kept.
 local full_ms = (burst - tokens) / rate * 1000
--- It is kept longer than live audio: where memory runs out, what ends soonest goes first (volatile-ttl).
+-- It is kept longer than live audio, because Redis, out of memory, evicts what expires soonest (volatile-ttl).
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(300000, math.ceil(math.max(full_ms, lease_us / 1000)) + 1000)))
 return {granted, held, string.format('%.17g', tokens)}

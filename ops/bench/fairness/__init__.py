@@ -1,12 +1,11 @@
-"""Whether other accounts' long jobs hold up a short one, and what sharing costs, in a stack of its own.
+"""Whether other accounts' long jobs delay a short one, and what sharing costs, in a stack of its own.
 
-Of each embedded speech engine, in seconds:
-
+For each embedded speech engine, in seconds:
 idle_first_sound_s_ENGINE   a short text's first sound while nothing else is spoken, the median
 short_job_p95_s_ENGINE      the same beside others' long jobs, the 95th percentile: the worst of four parts.
                             These are 2 x slots jobs of 19,200 characters, of prose, then of digits at half
                             speed, by as many accounts, then by one
-short_file_p95_s_ENGINE     of the same parts, a short job by POST /v1/tts, until it is completed
+short_file_p95_s_ENGINE     in the same parts, a short job by POST /v1/tts, until it is completed
 throughput_ratio_ENGINE     how long jobs of one account alone took ÷ how long the same jobs took, each of an
                             account of its own, so that they take turns; the median of rounds
 """
@@ -36,17 +35,17 @@ CHARACTERS = 19_200
 _DIGITS = "99999999999 " * (CHARACTERS // 12)
 _SHORT = "Hello there."
 _FILE_S_MAX = 120
-_AT_WORK = 0.75  # of the slots: some engines keep a quarter for jobs that somebody listens to
+_AT_WORK = 0.75  # of the slots: some engines reserve a quarter for jobs with a listener
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """One engine: what is asked of it, and what it is given to do where its speed is measured."""
+    """One engine: its voice, its load beside the short jobs, and the work that measures its speed."""
 
     engine: str
-    called: str  # a voice of it, as callers name it
-    voice: str  # the same, as the engine does
+    called: str  # a voice of it, by the callers' name
+    voice: str  # the same, by the engine's id
     slots: int
-    cost_us: int  # a character, as expected
+    cost_us: int  # per character, as expected
     shorts: int = 20
     works: int  # jobs of `work_characters`
     work_characters: int
@@ -91,7 +90,7 @@ def _cases() -> dict[str, Case]:
 
 
 def fairness(*, engines: str = "espeak,hibari,kokoro") -> Figures:
-    """Run all. Raises BenchError where a job fails or an engine is not there."""
+    """Run all. Raises BenchError if a job fails or an engine is missing."""
     figures: Figures = {}
     cases = [_cases()[engine] for engine in engines.split(",")]
     with own_stack(engines=engines) as stack:
@@ -109,7 +108,7 @@ def _of_one(stack: Stack, case: Case) -> Figures:
     speak(stack, "This one is not counted.", case.called)
     idle_s = statistics.median(_first_sound_s(stack, case) for _ in range(case.shorts))
     parts = list(_beside_long_jobs(stack, case, crowd))
-    crowd.took_s(_prose(1, characters=400), accounts=1)  # what was cancelled has left the engine
+    crowd.took_s(_prose(1, characters=400), accounts=1)  # cancelled work has left the engine
     ratio = statistics.median(_ratio(case, crowd, number) for number in range(case.rounds))
     return {
         f"idle_first_sound_s_{case.engine}": idle_s,
@@ -120,7 +119,7 @@ def _of_one(stack: Stack, case: Case) -> Figures:
 
 
 def _beside_long_jobs(stack: Stack, case: Case, crowd: Crowd) -> Iterator[tuple[float, float]]:
-    """Of each part the 95th percentiles of first sounds and of whole short jobs."""
+    """For each part the 95th percentiles of first sounds and of whole short jobs."""
     for accounts in (2 * case.slots, 1):
         for speed, texts in ((1.0, _prose(2 * case.slots)), (0.5, [_DIGITS] * (2 * case.slots))):
             with crowd.queued(texts, accounts=accounts, speed=speed, at_work=_AT_WORK * case.slots):

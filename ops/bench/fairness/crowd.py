@@ -1,4 +1,4 @@
-"""Other accounts' jobs for one engine, queued by the record's own functions: hundreds need no log-in each."""
+"""Other accounts' jobs for one engine, queued in the database directly: hundreds need no log-in."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ _LANGUAGE = "en-US"
 _WAIT_S_MAX = 3600
 _BEGUN_S_MAX = 120
 _DONE_S_MAX = 600
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _AT_WORK = "SELECT count(*)::int FROM cv.job WHERE id = ANY(%s) AND state = 'processing'"
 _DONE = """SELECT count(*) FILTER (WHERE state = 'completed')::int,
   count(*) FILTER (WHERE state <> 'completed' AND finished_at IS NOT NULL)::int,
@@ -28,7 +28,7 @@ FROM cv.job WHERE id = ANY(%s)"""
 
 
 class Crowd(Struct, frozen=True, kw_only=True):
-    """Accounts that want an engine's voice. `cost_us`: what the API expects a character to cost."""
+    """Accounts that use an engine's voice. `cost_us`: the cost per character that the API expects."""
 
     stack: Stack
     engine: str
@@ -37,7 +37,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
 
     @contextmanager
     def queued(self, texts: Sequence[str], *, accounts: int, speed: float, at_work: float) -> Generator[None]:
-        """For the block these are queued, by so many accounts, and at least `at_work` of them begun."""
+        """Keep these texts queued for the block, by so many accounts, at least `at_work` of them begun."""
         made = asyncio.run(self._submit(texts, accounts, speed))
         try:
             with psycopg.connect(self.stack.database_url, autocommit=True) as connection:
@@ -47,7 +47,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
             asyncio.run(self._cancel(made))
 
     def took_s(self, texts: Sequence[str], *, accounts: int) -> float:
-        """From the first of these jobs begun until the last has ended. Raises BenchError if one fails."""
+        """Seconds from the first job's start until the last has ended. Raises BenchError if one fails."""
         made = asyncio.run(self._submit(texts, accounts, speed=1.0))
         deadline = time.monotonic() + _DONE_S_MAX
         with psycopg.connect(self.stack.database_url, autocommit=True) as connection:
@@ -61,7 +61,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
                     return seconds
                 if failed or time.monotonic() > deadline:
                     raise BenchError(f"{completed} of {len(made)} jobs were completed, {failed} failed")
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_S)
 
     async def _submit(self, texts: Sequence[str], accounts: int, speed: float) -> dict[UUID, UUID]:
         """The jobs, each with its owner."""
@@ -109,4 +109,4 @@ def _until_begun(connection: psycopg.Connection, made: Sequence[UUID], at_work: 
             return
         if time.monotonic() > deadline:
             raise BenchError(f"{begun} of {at_work} jobs were begun in {_BEGUN_S_MAX} s")
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)

@@ -1,1 +1,1 @@
-"""What benchmarks stand on: environment, load, engines made for them, peers."""
+"""What benchmarks share: environment, load, engines made for them, peers."""

@@ -1,6 +1,6 @@
-"""The product's POST /v1/tts without what surrounds it, to see what that costs.
+"""The product's POST /v1/tts without its middleware, to measure what the middleware costs.
 
-`python -m ops.bench.harness.bare`, in the API's own environment: no request id, limits, measures or log; the
+`python -m ops.bench.harness.bare`, in the API's own environment: no request id, limits, metrics or log; the
 caller is looked up in a plain dict. Handler, hold, commit and server are the product's.
 """
 
@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codevoice.speech import submit_route
-from app.application import Parts, build
+from app.components import Parts, build
 from app.domain.identity.principals import Principal
 from app.http.authentication import Credential
 from app.settings import read_settings
@@ -26,11 +26,11 @@ def main() -> None:
     configure(settings.log_level)
     parts = build(settings, read(DbSettings, os.environ))
     route = submit_route(
-        parts.speech, parts.authenticator, parts.gate, body_bytes_max=settings.body_bytes_max
+        parts.speech, parts.authenticator, parts.rate_limit, body_bytes_max=settings.body_bytes_max
     )
 
     async def start() -> None:
-        await parts.record.open(within_s=10)
+        await parts.database.open(within_s=10)
 
     app = Litestar(
         route_handlers=[route],

@@ -1,4 +1,4 @@
-"""CPU time of a process with all it started, as the kernel counts it."""
+"""CPU time of a process and all its descendants, as the kernel counts it."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def family_s(pid: int) -> float:
 
 
 def children_of(pid: int) -> list[int]:
-    """The living processes that it started."""
+    """The living child processes of `pid`."""
     return [
         int(child) for each in Path(f"/proc/{pid}/task").glob("*/children") for child in _read(each).split()
     ]
@@ -26,7 +26,7 @@ def children_of(pid: int) -> list[int]:
 
 def worker_of(supervisor: int, engine: str) -> int:
     """The worker process of an engine, found by its environment: it may start long after the stack is ready.
-    0, which no process has, where there is none.
+    0, which no process has, if there is none.
     """
     setting = f"CODEVOICE_ENGINE={engine}"
     found = (

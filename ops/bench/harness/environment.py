@@ -1,4 +1,4 @@
-"""Where `bench api` and `bench size` run: Postgres, Valkey, the product, its peers, a thousand accounts."""
+"""The environment of `bench api` and `bench size`: stores, the product, its peers, a thousand accounts."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ PARAMS = {
 }
 PROGRAMS = ("app", "bare", "orm", "same")  # the product; it without its middleware; peers
 _READY_S_MAX = 60
-_LIMITS = {  # all of them on, none in the way
+_LIMITS = {  # all of them on, none reached
     "CODEVOICE_POSTS_PER_MINUTE": "60000000",
     "CODEVOICE_POSTS_BURST": "1000000",
     "CODEVOICE_ACCOUNT_POSTS_PER_MINUTE": "60000000",
@@ -53,7 +53,7 @@ _LIMITS = {  # all of them on, none in the way
 
 
 class Environment(Struct, frozen=True, kw_only=True):
-    """What runs, by name: some of PROGRAMS, and `postgres` among the process ids."""
+    """The running parts, by name: some of PROGRAMS, and `postgres` among the process ids."""
 
     folder: Path
     owner_url: str
@@ -61,12 +61,12 @@ class Environment(Struct, frozen=True, kw_only=True):
     ports: Mapping[str, int]
     pids: Mapping[str, int]
     keys: Sequence[str]
-    environ: Mapping[str, str]  # of an API here
+    environ: Mapping[str, str]  # of an API process here
 
 
 @contextmanager
 def environment(programs: Sequence[str] = PROGRAMS) -> Generator[Environment]:
-    """The servers and these programs, started and warm enough to answer; stopped and removed at the end."""
+    """Start the servers and these programs, warmed up; they are stopped and removed at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="codevoice-bench-")))
         folder.chmod(0o755)  # Postgres may run as another account
@@ -107,7 +107,7 @@ def environment(programs: Sequence[str] = PROGRAMS) -> Generator[Environment]:
 
 
 def post(key: str) -> str:
-    """A request for speech, as sent."""
+    """A speech request, as sent."""
     body = json.dumps({"text": TEXT, "voice": VOICE})
     head = f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
@@ -119,7 +119,7 @@ def get(path: str, key: str = "") -> str:
 
 
 def ask(port: int, requests: Sequence[str], *, seconds: float, connections: int) -> Loaded:
-    """Send them for so long, in a process of its own; raises BenchError where one failed."""
+    """Send them for so long, from a process of its own; raises BenchError if one failed."""
     load = Load(
         host="127.0.0.1", port=port, connections=connections, seconds=seconds, requests=list(requests)
     )
@@ -134,7 +134,7 @@ def ask(port: int, requests: Sequence[str], *, seconds: float, connections: int)
 
 
 def defects(app_url: str) -> int:
-    """How many the whole audit finds."""
+    """The number of defects that the whole audit finds."""
 
     async def find() -> int:
         connection = await asyncpg.connect(app_url)
@@ -155,7 +155,7 @@ def owner_of(number: int) -> UUID:
 
 
 def _accounts(owner_url: str, pepper: str) -> Sequence[str]:
-    """Accounts with a key, a wallet and the peer's row each; the keys."""
+    """Create accounts with a key, a wallet and the peer's row each; returns the keys."""
     ring = KeyRing(pepper=bytes.fromhex(pepper), encryption_key=bytes(32))
     made = [(owner_of(n + 1), ring.make(uuid4())) for n in range(ACCOUNTS)]
     with psycopg.connect(owner_url, autocommit=True) as connection:
@@ -180,7 +180,7 @@ def _rows(made: Sequence[tuple[UUID, NewKey]]) -> dict[str, Sequence[tuple[objec
 
 
 def _publish(app_url: str) -> None:
-    """The engine whose voice is asked for; nobody claims its jobs."""
+    """Publish the engine of the requested voice; no worker claims its jobs."""
     connection = worker_connection(app_url, application_name="bench")
     jobs_worker.publish(connection, PacedEngine.capabilities, worker="bench")
     connection.close()
@@ -188,7 +188,7 @@ def _publish(app_url: str) -> None:
 
 @contextmanager
 def _process(argv: Sequence[str], environ: Mapping[str, str], port: int, log: Path) -> Generator[int]:
-    """`python -m …`, answering on its port; its process id."""
+    """Run `python -m …`, answering on its port; yields its process id."""
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", *argv],

@@ -1,7 +1,7 @@
-"""A load generator of few instructions: so many open connections, on each one request after the other.
+"""A lightweight load generator: a number of open connections, each sending one request after the other.
 
-`python -m ops.bench.harness.load` reads a Load as JSON from stdin and writes a Loaded to stdout. A process of
-its own, so that its CPU is counted apart.
+`python -m ops.bench.harness.load` reads a Load as JSON from stdin and writes a Loaded to stdout. It is a
+process of its own, so that its CPU is counted separately.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-_SLACK_S = 10.0  # for the last answers
+_SLACK_S = 10.0  # for the last responses
 
 
 class Load(Struct, frozen=True, kw_only=True):
-    """`requests` are sent in turns, whole, each over any of the connections."""
+    """`requests` are sent in turns, as they are, each over any of the connections."""
 
     host: str
     port: int
@@ -30,7 +30,7 @@ class Load(Struct, frozen=True, kw_only=True):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """`answers` by status; 0 is a connection that broke. CPU is the generator's own, in microseconds."""
+    """`answers`: responses by status; 0 is a lost connection. CPU is the generator's own, in microseconds."""
 
     seconds: float
     answers: dict[int, int]
@@ -48,7 +48,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 
 class _Run:
-    """What the connections share."""
+    """State shared by the connections."""
 
     def __init__(self, load: Load) -> None:
         self.requests: Iterator[bytes] = cycle([request.encode() for request in load.requests])
@@ -67,7 +67,7 @@ class _Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by birth
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:
         self._received = received = self._received + data if self._received else data

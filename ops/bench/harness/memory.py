@@ -1,4 +1,4 @@
-"""Memory of a process with all it started, as the kernel counts it."""
+"""Memory of a process and all its descendants, as the kernel counts it."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from ops.bench.harness.cpu import children_of
 
 
 def family_pss_mib(pid: int) -> float:
-    """Proportional set size: what several share counts once, in parts. Processes that have ended, or that
-    this user may not look into, count nothing.
+    """Proportional set size: memory that several processes share counts once, in parts. Processes that have
+    ended, or that this user may not inspect, count nothing.
     """
     return _pss_mib(pid) + sum(family_pss_mib(child) for child in children_of(pid))
 

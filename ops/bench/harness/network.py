@@ -1,7 +1,7 @@
-"""Hosts for tests and benchmarks: a network namespace each, on a cable to this machine that can be cut.
+"""Hosts for tests and benchmarks: a network namespace each, with a link to this machine that can be cut.
 
-Needs root and `ip` (Debian's iproute2). Nothing is left behind, however we end: a namespace goes with its
-last process, and the cable with it.
+Needs root and `ip` (Debian's iproute2). Nothing is left behind, however we end: a namespace is removed with
+its last process, and the link with it.
 """
 
 import os
@@ -30,13 +30,13 @@ class Host(Struct, frozen=True):
     gateway: str
 
     def reaching(self, url: str) -> str:
-        """A URL of this machine's, as this host must write it."""
+        """A URL of this machine as this host must write it."""
         return url.replace("127.0.0.1", self.gateway, 1)
 
     def start(
         self, argv: Sequence[str | Path], environ: Mapping[str, str], log: Path
     ) -> "subprocess.Popen[bytes]":
-        """Run a program there, all it says appended to `log`; it gets TERM if we die."""
+        """Run a program there, its output appended to `log`; it gets SIGTERM if we die."""
         with log.open("ab") as said:
             return subprocess.Popen(
                 [*_inside(self.pid), *argv],
@@ -48,16 +48,16 @@ class Host(Struct, frozen=True):
             )
 
     def cut_off(self) -> None:
-        """Pull the cable: nobody is told, packets vanish."""
+        """Cut the link: packets are dropped without an error."""
         _ip("link", "set", self.cable, "down")
 
     def reconnect(self) -> None:
-        """Plug it in again."""
+        """Restore the link."""
         _ip("link", "set", self.cable, "up")
 
 
 def lacking() -> str:
-    """What is missing for hosts of this kind; empty where they can be had."""
+    """What is missing for hosts of this kind; empty if nothing is."""
     try:
         subprocess.run([*_UNSHARED, "true"], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -67,7 +67,7 @@ def lacking() -> str:
 
 @contextmanager
 def host(number: int) -> Generator[Host]:
-    """One host, with a number of its own among those of this process; gone at the end, with all it runs."""
+    """One host, with a number that is unique in this process; removed at the end, with all its processes."""
     network = (os.getpid() * 8 + number) % _NETWORKS
     prefix, last = f"198.18.{network >> 6}", (network & 63) * 4
     first = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A stack of the benchmark's own: the engines it wants, limits that do not count it, nothing left behind."""
+"""A stack of the benchmark's own: the engines it needs, limits it never reaches, nothing left behind."""
 
 import os
 import subprocess
@@ -28,12 +28,12 @@ _UNLIMITED = {
 @contextmanager
 def own_stack(codevoice: Path | None = None, /, *, engines: str, **more: str) -> Generator[Stack]:
     """`codevoice up` in a new home with these engines on the CPU; stopped and removed at the end. `more`:
-    into its environment. `codevoice`: the program of another checkout.
+    added to its environment. `codevoice`: the program of another checkout.
     """
     with tempfile.TemporaryDirectory(prefix="codevoice-bench-") as folder:
         Path(folder).chmod(0o755)  # Postgres may run as another account
         environ = {"CODEVOICE_HOME": f"{folder}/home", "CODEVOICE_PORT": "0"} | _UNLIMITED
-        environ["CODEVOICE_MODELS"] = str(models_folder(os.environ))  # those that are there, not new copies
+        environ["CODEVOICE_MODELS"] = str(models_folder(os.environ))  # the installed ones, not new copies
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         up = subprocess.Popen(
             [

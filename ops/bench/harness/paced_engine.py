@@ -1,7 +1,7 @@
-"""An engine that takes its time and no CPU, as one on a GPU does: what is left is the platform's own.
+"""An engine that takes time but no CPU, like one on a GPU: the CPU used is the platform's own.
 
-Where CODEVOICE_BENCH_TRACE names a file, each utterance's text is written there with the time of its first
-sound, by the clock that all processes of a machine share.
+If CODEVOICE_BENCH_TRACE names a file, each utterance's text is written there with the time of its first
+sound, by the monotonic clock that all processes of a machine share.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from db.formats import FORMATS
 from db.types import Capabilities, Voice
-from workers.engines import Interrupted, Synthesis, Utterance
+from workers.engines.protocol import Interrupted, Synthesis, Utterance
 
 SLOTS = 12
 TRACE = "CODEVOICE_BENCH_TRACE"
@@ -19,7 +19,7 @@ CHARACTERS_A_CHUNK = 10
 _CHUNKS_MIN = 10
 _CHUNK_S = 0.05
 _RATE_HZ = 24_000
-_CHUNK = b"\x10\x00\xf0\xff" * (_RATE_HZ // 20)  # 0.1 s, twice as fast as it is heard
+_CHUNK = b"\x10\x00\xf0\xff" * (_RATE_HZ // 20)  # 0.1 s, made twice as fast as it plays
 VOICE = "paced"
 
 
@@ -29,7 +29,7 @@ def engine() -> "PacedEngine":
 
 
 class PacedEngine:
-    """Speaks ten characters each 50 ms, and half a second at the least."""
+    """Speaks ten characters each 50 ms, in half a second at least."""
 
     slots = SLOTS
     mixed_lanes = True
@@ -64,7 +64,7 @@ class _PacedSpeech:
     def __init__(self, text: str) -> None:
         self._text = text
         self._closed = threading.Event()
-        self._begun = time.monotonic()  # the engine's clock runs whether or not it is read
+        self._begun = time.monotonic()  # the engine's time runs whether or not it is read
 
     def __iter__(self) -> Iterator[bytes]:
         for n in range(max(_CHUNKS_MIN, len(self._text) // CHARACTERS_A_CHUNK)):

@@ -1,4 +1,4 @@
-"""An engine whose sound is made of its text and the place in it: whoever listens knows every byte."""
+"""An engine whose sound is computed from its text and position, so that a test can verify every byte."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ import numpy as np
 from db.types import SpeechParams
 from ops.bench.harness.paced_engine import VOICE, PacedEngine
 from workers.audio.encoder import Encoder
-from workers.engines import Interrupted, Synthesis, Utterance
+from workers.engines.protocol import Interrupted, Synthesis, Utterance
 
 ENGINE = "ops.bench.harness.pattern_engine:engine"
 CHUNK_S = 0.1
@@ -23,22 +23,22 @@ def engine() -> "PatternEngine":
 
 
 class PatternEngine(PacedEngine):
-    """Speaks as fast as it is heard: as many chunks as a text's first word tells, one where it tells none."""
+    """Speaks in real time: as many chunks as the text's first word says, or one if it is not a number."""
 
     slots = 64
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
-        return [_Telling(utterance.text) for utterance in batch]
+        return [_PatternSpeech(utterance.text) for utterance in batch]
 
 
 def file_of(text: str, form: str) -> bytes:
-    """What this text must be, in a format that needs no other header at its end."""
+    """The expected file for this text, in a format whose header does not change at the end."""
     params = SpeechParams(text=text, voice=VOICE, language="", format=form)
     encoder = Encoder(params, engine_hz=_RATE_HZ)
     return b"".join([*map(encoder.encode, _sound_of(text)), encoder.finish()])
 
 
-class _Telling:
+class _PatternSpeech:
     def __init__(self, text: str) -> None:
         self._text = text
         self._closed = threading.Event()

@@ -1,10 +1,10 @@
-"""The peers of `codevoice bench api`: what others would write, by uvicorn, on the same Postgres.
+"""The peers of `codevoice bench api`: conventional implementations, served by uvicorn, on the same Postgres.
 
 `python -m ops.bench.harness.peers orm|same PORT DATABASE_URL SECRET`. Both hold one credit and queue one job,
 durably.
 `orm`: FastAPI, Pydantic, SQLAlchemy's ORM; the key is looked up by a query, as in the system this
 project replaces. `same`: FastAPI and Pydantic, calling the product's own function over asyncpg; the key is
-remembered.
+cached.
 """
 
 import sys
@@ -75,7 +75,7 @@ class Job(Base):
 
 
 def orm_app(database_url: str, digest_key: bytes) -> FastAPI:
-    """One session a request, objects in and out."""
+    """One session per request, through the ORM's objects."""
     url = database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
     engine = create_async_engine(url, pool_size=POOL, max_overflow=0)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
@@ -107,7 +107,7 @@ async def _user(session: AsyncSession, digest: bytes) -> User:
 
 
 def same_app(database_url: str, digest_key: bytes) -> FastAPI:
-    """The product's function, one call and one commit a request."""
+    """The product's function, one call and one commit per request."""
     owners: dict[bytes, UUID] = {}
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ from ops.stack.running import Stack
 
 _ANSWER_BYTES_MAX = 65_536
 _READY_S_MAX = 60
-_ENGINES_READY_S_MAX = 180  # models are verified and loaded
+_ENGINES_READY_S_MAX = 180  # while models are verified and loaded
 
 
 class Poster:
@@ -34,11 +34,11 @@ class Poster:
         self._api.close()
 
     def post(self, text: str, voice: str) -> str:
-        """Submit; the job's id. Raises BenchError where it is refused."""
+        """Submit; returns the job's id. Raises BenchError if it is refused."""
         return self._post(text, voice, "")[0]["job_id"]
 
     def post_keyed(self, text: str, voice: str, key: str) -> tuple[str, bool]:
-        """Submit under an Idempotency-Key; the whole answer, and whether it was given before."""
+        """Submit with an Idempotency-Key; returns the whole response, and whether it was replayed."""
         answer, head = self._post(text, voice, f"Idempotency-Key: {key}\r\n")
         return json.dumps(answer, sort_keys=True), b"idempotent-replayed: true" in head.lower()
 
@@ -60,7 +60,7 @@ class Poster:
 
 
 def engines_ready(stack: Stack, engines: Sequence[str]) -> None:
-    """Wait until all these are offered: another would speak, or nobody, before. Raises BenchError."""
+    """Wait until all these engines are available: before that, another one would speak. Raises BenchError."""
     deadline = time.monotonic() + _ENGINES_READY_S_MAX
     place = urlsplit(stack.url)
     while True:
@@ -76,7 +76,7 @@ def engines_ready(stack: Stack, engines: Sequence[str]) -> None:
 
 
 def ready(stack: Stack, voice: str) -> None:
-    """Wait until `voice` speaks: its worker makes itself known."""
+    """Wait until `voice` speaks: its worker announces itself."""
     deadline = time.monotonic() + _READY_S_MAX
     while True:
         with Poster(stack) as poster:

@@ -4,17 +4,17 @@ A gap is the time a player that started at the first byte has an empty buffer; o
 Texts are all different. Figures, of requests for raw samples by POST /v1/audio/speech:
 
 idle_first_byte_ms_p50_VOICE    one request after the other, a first sentence of at most 100 characters
-arrivals_…                      10 requests a second, of 80 to 120 characters, whatever becomes of the others
+arrivals_…                      10 requests a second, of 80 to 120 characters, independent of each other
 held_N_…                        N streams of 1,500 characters begun at once
 beside_…                        16 such streams while a ten-minute file is transcribed and two long jobs of a
                                 slower voice run; `beside_jobs_at_start`: how many of these three ran then
 
-…_refused, …_broken             answers other than 200, and streams cut off
+…_refused, …_broken             responses other than 200, and streams cut off
 …_first_byte_ms_p50, p95, max   from the moment a request was due to be sent
 …_worst_gap_ms, …_with_gap      the longest gap of all, and how many streams had one that counts
 …_gaps_ms_max                   all gaps of a stream together, the largest such sum
 …_generator_cpu_percent         of one core, the generator's own
-…_cpu_ms_per_audio_s            CPU of the whole stack: hardly changed by what else runs on the machine
+…_cpu_ms_per_audio_s            CPU of the whole stack: hardly affected by what else runs on the machine
 …_seconds, …_audio_s            until the last byte, and how much audio that was
 """
 
@@ -65,11 +65,11 @@ _BEGUN_S_MAX = 30
 
 
 def listeners(*, held: Sequence[int] = (), engines: str = _ENGINES) -> Figures:
-    """Run all parts; `held`: numbers of streams in place of 100 and 180. Raises BenchError where a voice or
-    the file's transcription fails; refused and broken streams are counted.
+    """Run all parts; `held`: numbers of streams in place of 100 and 180. Raises BenchError if a voice or the
+    file's transcription fails; refused and broken streams are counted.
     """
     held = held or _HELD
-    most = str(2 * max(*held, 256))  # a stream that has ended is counted a moment longer
+    most = str(2 * max(*held, 256))  # a stream that has ended is counted for a moment longer
     limits = {"CODEVOICE_STREAMS_MAX": most, "CODEVOICE_ACCOUNT_STREAMS_MAX": most}
     with own_stack(engines=engines, **limits) as stack:
         engines_ready(stack, engines.split(","))
@@ -133,7 +133,7 @@ def _measured(stack: Stack, name: str, part: Callable[[], Received]) -> Figures:
 
 
 def figures_of(received: Received) -> Figures:
-    """What became of a crowd; a stream that was refused or broken off has no gaps, and is counted as such."""
+    """The figures of a crowd; a stream that was refused or cut off has no gaps, and is counted as such."""
     good = [stream for stream in received.streams if stream.status == 200]
     whole = [stream for stream in good if stream.is_whole and stream.arrivals]
     playbacks = [played(stream.arrivals, BYTES_PER_S) for stream in whole]
@@ -203,7 +203,7 @@ def _long_file(stack: Stack, folder: Path) -> Path:
 
 @contextmanager
 def _transcribed(stack: Stack, file: Path) -> Generator[list[float]]:
-    """While `file` is transcribed; at the end the seconds it took, waited for. Raises BenchError."""
+    """Transcribe `file` during the block and wait for it; yields its seconds. Raises BenchError."""
     sent, took_s, failed = threading.Event(), list[float](), list[str]()
 
     def report(line: str) -> None:
@@ -231,7 +231,7 @@ def _transcribed(stack: Stack, file: Path) -> Generator[list[float]]:
 
 
 def _running(db: psycopg.Connection, *, wait_s: float = _BEGUN_S_MAX) -> int:
-    """How many jobs are being worked on; waits until the file and the two jobs are."""
+    """The number of jobs being processed; waits until the file and the two jobs are."""
     deadline = time.monotonic() + wait_s
     while True:
         row = db.execute("SELECT count(*)::int FROM cv.job WHERE state = 'processing'").fetchone()

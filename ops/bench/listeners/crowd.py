@@ -1,7 +1,7 @@
-"""A load generator of few instructions: requests sent at given moments, and when each one's bytes came.
+"""A lightweight load generator: sends requests at given moments, and records when each one's bytes came.
 
-`python -m ops.bench.listeners.crowd` reads a Crowd as JSON from stdin and writes a Received to stdout. A
-process of its own, so that its CPU is counted apart.
+`python -m ops.bench.listeners.crowd` reads a Crowd as JSON from stdin and writes a Received to stdout. It is
+a process of its own, so that its CPU is counted separately.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from ops.bench.listeners.player import Arrival
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """A whole request, sent that long after the start whatever became of the others."""
+    """A whole request, sent that long after the start, independent of the others."""
 
     after_s: float
     request: str
 
 
 class Crowd(Struct, frozen=True, kw_only=True):
-    """Each wish has a connection of its own. Streams not over after `seconds_max` are broken off."""
+    """Each wish has a connection of its own. Streams not over after `seconds_max` are cut off."""
 
     host: str
     port: int
@@ -33,8 +33,8 @@ class Crowd(Struct, frozen=True, kw_only=True):
 
 
 class Stream(Struct, frozen=True, kw_only=True):
-    """One answer. `wanted_at_s` is when it was due to be sent; `status` 0: no answer came. All moments are
-    seconds since the start.
+    """One response. `wanted_at_s` is when it was due to be sent; `status` 0: no response came. All moments
+    are seconds since the start.
     """
 
     wanted_at_s: float
@@ -53,16 +53,16 @@ class Received(Struct, frozen=True, kw_only=True):
 
 
 class Body:
-    """Counts the bytes of an answer's chunks, without keeping them."""
+    """Counts the bytes of a response's chunks, without keeping them."""
 
     def __init__(self) -> None:
         self.status = 0
         self.is_whole = False
-        self._kept = b""  # a head, or a chunk's size, that is not whole
+        self._kept = b""  # an incomplete head or chunk size
         self._left = 0  # of the chunk under way, its line end included
 
     def feed(self, data: bytes) -> int:
-        """How many bytes of the body are in `data`."""
+        """The number of body bytes in `data`."""
         data, self._kept, got, at = self._kept + data, b"", 0, 0
         if not self.status:
             data = self._after_head(data)
@@ -101,7 +101,7 @@ class _Listener(asyncio.Protocol):
         self.over = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by birth
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What a player would have made of a stream: when it began, how long its buffer was empty."""
+"""What a player would do with a stream: when playback starts, how long its buffer is empty."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ class Playback(Struct, frozen=True):
 
 
 def played(arrivals: Sequence[Arrival], bytes_per_s: int) -> Playback:
-    """Of a player that starts at the first byte and goes on with the next one whenever it ran dry."""
+    """The playback of a player that starts at the first byte and, once empty, resumes at the next."""
     first = arrivals[0].at_s
     dry_at, worst, total, size = first, 0.0, 0.0, 0
     for arrival in arrivals:

@@ -1,4 +1,4 @@
-"""Texts by number, no two alike: nothing that was spoken before can be given again."""
+"""Texts by number, no two alike, so that no result can come from a cache."""
 
 from itertools import count
 

@@ -41,7 +41,7 @@ _WARM_UP = "This sentence is not counted."
 
 
 class _Spoken(Struct, frozen=True):
-    """A voice's speeches, one a text."""
+    """A voice's recordings, one per text."""
 
     speeches: list[Speech]
     cpu_s: float
@@ -49,8 +49,8 @@ class _Spoken(Struct, frozen=True):
 
 
 def voices(*, chosen: Sequence[str] = (), engines: str = _ENGINES) -> Figures:
-    """Measure the voices, by default the names most clients use. Raises BenchError where one cannot speak, or
-    where the judges are not installed.
+    """Measure the voices, by default the names most clients use. Raises BenchError if one cannot speak, or if
+    the judges are not installed.
     """
     judges = Judges()
     with own_stack(engines=engines) as stack:
@@ -67,7 +67,7 @@ def voices(*, chosen: Sequence[str] = (), engines: str = _ENGINES) -> Figures:
 
 
 def _spoken(stack: Stack, voice: str) -> _Spoken:
-    """Everything, by a voice that has spoken before: its model is loaded."""
+    """Everything, spoken by a voice that has spoken before, so that its model is loaded."""
     ready(stack, voice)
     engine = speak(stack, _WARM_UP, voice).engine
     click.echo(f"{voice} is spoken by {engine or 'an engine that is not named'}", err=True)

@@ -1,10 +1,10 @@
-"""What a recogniser and two models of quality make of speech: a program of its own, in `.judges`.
+"""Judges speech by a recogniser and two quality models: a program of its own, run in `.judges`.
 
 Reads a JSON object from stdin: `whisper` (the model's folder), `threads`, and `clips`, each with the path of
-a WAV file and its `references`. Writes to stdout a list, one object a clip: `recognised` and `references` as
-words, normalised by Whisper's rules; `distillmos`, `dnsmos` (overall) and `dnsmos_p808`, 1 to 5.
+a WAV file and its `references`. Writes a list to stdout, one object per clip: `recognised` and `references`
+as words, normalised by Whisper's rules; `distillmos`, `dnsmos` (overall) and `dnsmos_p808`, 1 to 5.
 
-Imports nothing of ours: its environment has none of it.
+Imports nothing of ours, which is not installed in its environment.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-_RATE_HZ = 16_000  # of all three
+_RATE_HZ = 16_000  # of all three models
 _BEAMS = 2
 
 Mos = Callable[[Any], dict[str, float]]
@@ -28,7 +28,7 @@ Mos = Callable[[Any], dict[str, float]]
 def main() -> None:
     """Judge all clips."""
     wanted = json.load(sys.stdin)
-    with redirect_stdout(sys.stderr):  # a model says where it has its weights from
+    with redirect_stdout(sys.stderr):  # a model prints where its weights come from
         recognise = _recogniser(wanted["whisper"], wanted["threads"])
         words, scores = _normaliser(), (_distillmos(wanted["threads"]), _dnsmos())
         judged = list[dict[str, object]]()
@@ -72,7 +72,7 @@ def _normaliser() -> Callable[[str], list[str]]:
 
 
 def _distillmos(threads: int) -> Mos:
-    # Its command line alone would use torchaudio, which does not load beside a CPU's torch.
+    # Only its command line uses torchaudio, which does not load beside a CPU's torch.
     sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))
     torch = import_module("torch")
     torch.set_num_threads(threads)

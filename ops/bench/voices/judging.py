@@ -1,4 +1,4 @@
-"""Speech before the judges: WAV files, and the program in `.judges` that reads them (`judge.py`)."""
+"""Runs the judges on recordings: WAV files, and the program in `.judges` that reads them (`judge.py`)."""
 
 import json
 import os
@@ -21,12 +21,12 @@ _PYTHON = Path(__file__).parents[3] / ".judges" / "bin" / "python"
 _PROGRAM = Path(__file__).with_name("judge.py")
 _RECOGNISER = "whisper-base"
 _KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "HOME")
-# Threads that wait for each other would otherwise spin, on cores that others need.
+# Waiting threads would otherwise spin, on cores that others need.
 _NO_SPINNING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 
 class Verdict(Struct, frozen=True):
-    """Of one clip; the three scores go from 1 to 5."""
+    """The verdict on one clip; the three scores go from 1 to 5."""
 
     recognised: list[str]
     references: list[list[str]]
@@ -40,7 +40,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Judges:
-    """Raises BenchError where they, or the recogniser's model, are not installed."""
+    """The judges. Raises BenchError if they, or the recogniser's model, are not installed."""
 
     def __init__(self) -> None:
         if not _PYTHON.exists():
@@ -51,13 +51,13 @@ class Judges:
             raise BenchError(str(error)) from None
 
     def judge(self, clips: Sequence[tuple[Text, bytes]]) -> list[Verdict]:
-        """A verdict a clip, in order. Raises BenchError where the program fails."""
+        """A verdict per clip, in order. Raises BenchError if the program fails."""
         with TemporaryDirectory(prefix="codevoice-judges-") as folder:
-            asked = [
+            requests = [
                 {"wav": _wav(Path(folder) / f"{number}.wav", pcm), "references": [text.written, text.spoken]}
                 for number, (text, pcm) in enumerate(clips)
             ]
-            wanted = {"whisper": str(self._whisper), "threads": os.cpu_count() or 1, "clips": asked}
+            wanted = {"whisper": str(self._whisper), "threads": os.cpu_count() or 1, "clips": requests}
             kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
             done = subprocess.run(
                 [_PYTHON, "-P", _PROGRAM],

@@ -1,4 +1,4 @@
-"""What samples alone say of speech: its loudness, its edges, its pitch. Samples are floats, full scale 1."""
+"""Measures of speech from its samples: loudness, edges, pitch. Samples are floats, full scale 1."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
-_LOUDNESS_RATE_HZ = 48_000  # the rate ITU-R BS.1770-4 gives its filters for
+_LOUDNESS_RATE_HZ = 48_000  # the rate for which ITU-R BS.1770-4 specifies its filters
 _SHELF = ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585))
 _HIGH_PASS = ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621))
 _BLOCK_S, _STEP_S = 0.4, 0.1
@@ -35,18 +35,18 @@ class Edges(Struct, frozen=True):
 
 
 def loudness_lufs(samples: Samples, rate_hz: int) -> float:
-    """Integrated loudness of one channel by ITU-R BS.1770-4, gated; -inf where all is silent."""
+    """Integrated loudness of one channel by ITU-R BS.1770-4, gated; -inf if all is silent."""
     weighted = _weighted(soxr.resample(samples.astype(np.float64), rate_hz, _LOUDNESS_RATE_HZ))
     block, step = round(_BLOCK_S * _LOUDNESS_RATE_HZ), round(_STEP_S * _LOUDNESS_RATE_HZ)
     if len(weighted) < block:
         weighted = np.pad(weighted, (0, block - len(weighted)))
     energy = np.concatenate(([0.0], np.cumsum(np.square(weighted))))
     powers = (energy[block:] - energy[:-block])[::step] / block
-    heard = powers[powers > _power(_GATE_LUFS)]
-    if not len(heard):
+    audible = powers[powers > _power(_GATE_LUFS)]
+    if not len(audible):
         return -math.inf
-    gate = _power(_lufs(float(np.mean(heard))) + _RELATIVE_GATE_LU)
-    return _lufs(float(np.mean(heard[heard > gate])))
+    gate = _power(_lufs(float(np.mean(audible))) + _RELATIVE_GATE_LU)
+    return _lufs(float(np.mean(audible[audible > gate])))
 
 
 def edges(samples: Samples, rate_hz: int) -> Edges:
@@ -65,7 +65,7 @@ def edges(samples: Samples, rate_hz: int) -> Edges:
 
 
 def pitch_hz(clips: Sequence[Samples], rate_hz: int) -> float:
-    """The median fundamental frequency of the clips' voiced frames, by YIN; NaN where none is voiced."""
+    """The median fundamental frequency of the clips' voiced frames, by YIN; NaN if none is voiced."""
     found = [_pitches(samples, rate_hz) for samples in clips]
     together = np.concatenate(found) if found else np.empty(0)
     return float(np.median(together)) if len(together) else math.nan
@@ -96,7 +96,7 @@ def _levels_dbfs(samples: Samples, frame: int, step: int) -> NDArray[np.float64]
 
 
 def _pitches(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
-    """Of each voiced frame."""
+    """The pitch of each voiced frame."""
     window, step = round(_PITCH_FRAME_S * rate_hz), round(_PITCH_STEP_S * rate_hz)
     shortest, longest = (round(rate_hz / hz) for hz in reversed(_PITCH_HZ))
     size = window + longest
@@ -122,7 +122,7 @@ def _dissimilarity(frame: NDArray[np.float64], window: int, longest: int) -> NDA
 
 
 def _period(curve: NDArray[np.float64], shortest: int) -> float:
-    """The lag of the first dip, to a fraction of a sample; 0 where the frame is not periodic."""
+    """The lag of the first dip, to a fraction of a sample; 0 if the frame is not periodic."""
     below = np.flatnonzero(curve[shortest:] < _PERIODIC)
     if not len(below):
         return 0.0

@@ -1,4 +1,4 @@
-"""Speech over HTTP as a client has it, with the moments its bytes came."""
+"""Speech over HTTP as a client receives it, with the arrival times of its bytes."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ _READ_BYTES = 65_536
 
 
 class Speech(Struct, frozen=True):
-    """`engine`: who spoke, as the answer says, or nothing where it does not."""
+    """`engine`: the engine that spoke, as the response states; empty if it does not."""
 
     pcm: bytes
     first_sound_s: float
@@ -47,7 +47,7 @@ def speech_request(stack: Stack, text: str, voice: str) -> str:
 
 
 def speak(stack: Stack, text: str, voice: str) -> Speech:
-    """`text`, alone. Times begin when the request is sent. Raises BenchError where it is refused or cut."""
+    """Speak `text`. Times begin when the request is sent. Raises BenchError if it is refused or cut off."""
     place = urlsplit(stack.url)
     body = json.dumps({"input": text, "voice": voice, "model": "tts-1", "response_format": "pcm"})
     headers = {"Authorization": f"Bearer {stack.api_key}", "Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""What the voices are measured with: 24 English texts of our own, as written and as read aloud."""
+"""The benchmark's texts: 24 English texts of our own, as written and as spoken."""
 
 from msgspec import Struct
 

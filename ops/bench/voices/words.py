@@ -21,7 +21,7 @@ def word_errors(references: Sequence[Sequence[str]], recognised: Sequence[str]) 
 
 
 def word_error_rate(each: Sequence[WordErrors]) -> float:
-    """Of all texts together: long ones count for more."""
+    """Of all texts together: long ones count more."""
     return sum(one.errors for one in each) / sum(one.words for one in each)
 
 

@@ -1,1 +1,1 @@
-"""The stack that a storm rages over, and its disk."""
+"""The stack under test in a storm, and its disk."""

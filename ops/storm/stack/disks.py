@@ -1,7 +1,8 @@
-"""The store's folder as a disk that is full, or that may not be written to: mounts over it, as root alone."""
+"""Makes the store's folder a full or read-only disk, by mounts over it; requires root."""
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,37 +20,51 @@ def may_mount() -> bool:
 
 
 def fill(folder: Path) -> bool:
-    """From now on the folder is empty, and its disk full: filled beside, for what is put into the folder
-    of the disk before would be lost with it.
-    """
-    full = _full(folder)
-    full.mkdir(exist_ok=True)
-    try:
-        if not _run("mount", "-t", "tmpfs", "-o", "size=4k,mode=755", "storm", str(full)):
-            return False
-        (full / "ballast").write_bytes(bytes(_FULL_BYTES))
-        return _run("mount", "--bind", str(full), str(folder))
-    finally:
-        _unmount(full)
+    """From now on the folder is empty, and its disk full."""
+    return _mount_over(folder, _full_disk)
 
 
 def protect(folder: Path) -> bool:
-    """From now on the folder can be read only."""
-    if not _run("mount", "--bind", str(folder), str(folder)):
-        return False
-    return _run("mount", "-o", "remount,bind,ro", str(folder))
+    """Make the folder read-only."""
+    return _mount_over(folder, lambda beside: _read_only(folder, beside))
 
 
 def mend(folder: Path) -> None:
-    """As it was, whatever an earlier life of the storm has left mounted there."""
+    """Unmount whatever this storm, or an earlier process of it, has mounted there."""
     if os.geteuid() == 0:
         _unmount(folder)
-        _unmount(_full(folder))
+        _unmount(_beside(folder))
 
 
-def _full(folder: Path) -> Path:
-    """Where a disk is filled before it is mounted over the folder."""
-    return folder.with_name(f"{folder.name}.full")
+def _mount_over(folder: Path, prepare: Callable[[Path], bool]) -> bool:
+    """Mount over the folder what `prepare` mounts beside it.
+
+    Prepared in place, a disk would take files before it is full, which are lost with it; and could not be
+    made read-only while one is being written.
+    """
+    beside = _beside(folder)
+    beside.mkdir(exist_ok=True)
+    try:
+        return prepare(beside) and _run("mount", "--bind", str(beside), str(folder))
+    finally:
+        _unmount(beside)
+
+
+def _full_disk(beside: Path) -> bool:
+    if not _run("mount", "-t", "tmpfs", "-o", "size=4k,mode=755", "storm", str(beside)):
+        return False
+    (beside / "ballast").write_bytes(bytes(_FULL_BYTES))
+    return True
+
+
+def _read_only(folder: Path, beside: Path) -> bool:
+    return _run("mount", "--bind", str(folder), str(beside)) and _run(
+        "mount", "-o", "remount,bind,ro", str(beside)
+    )
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.prepared")
 
 
 def _unmount(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The storm's processes: started, killed, frozen, and started again at once, for as long as the storm lasts.
+"""The storm's processes: started, killed, frozen, and restarted at once, for as long as the storm lasts.
 
 From the main thread only, since each child is bound to the life of the thread that starts it.
 """
@@ -14,13 +14,13 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 from ops.processes.program import Program, has_ended, kill_group, spawn
 
-_PAUSE_S = (0.05, 0.4)  # between a death and the next life
+_PAUSE_S = (0.05, 0.4)  # between a death and the restart
 _GONE_S_MAX = 10.0
 _STOP_S_MAX = 8.0
 
 
 class Processes:
-    """What the storm has started; nothing else is ever touched."""
+    """The processes the storm has started; nothing else is ever affected."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
@@ -28,31 +28,31 @@ class Processes:
         self.hindered_s = 0.0
 
     def start(self, program: Program) -> None:
-        """Start it, and again whenever it ends."""
+        """Start it, and restart it whenever it ends."""
         self._kept[program.name] = _Kept(program)
 
     def pids(self) -> dict[str, int]:
-        """Process ids of what runs now."""
+        """Process ids of the running programs."""
         return {name: kept.process.pid for name, kept in self._kept.items() if kept.process}
 
     def is_up(self, name: str) -> bool:
-        """Whether it serves, as far as we have seen, and is not frozen."""
+        """Whether it is ready, as far as is known, and not frozen."""
         return self._kept[name].ready and not self._kept[name].thaw_at
 
     @property
     def own_deaths(self) -> int:
-        """How many ended though nobody had killed them."""
+        """How many ended without having been killed."""
         return sum(kept.own_deaths for kept in self._kept.values())
 
     def tend(self) -> None:
-        """Thaw, bury, start again, note who is ready. Does not wait but for a killed Postgres's children."""
+        """Thaw, reap, restart, record readiness. Waits only for a killed Postgres's children."""
         self._note_hindered()
         for kept in self._kept.values():
             kept.tend()
 
     def _note_hindered(self) -> None:
         """`hindered_s` counts the time in which callers had to wait, whatever an API process does: one was
-        frozen, and may have taken the call before, or none served.
+        frozen, and may have accepted the call before, or none was ready.
         """
         now = time.monotonic()
         apis = [kept for name, kept in self._kept.items() if name.startswith("api-")]
@@ -71,22 +71,22 @@ class Processes:
             time.sleep(0.02)
 
     def kill(self, name: str, *, clean: Callable[[], None] = lambda: None) -> None:
-        """kill -9, all its children with it; `clean` is called between this life and the next."""
+        """kill -9, with all its children; `clean` is called before the restart."""
         self._kept[name].kill(clean)
 
     def kill_child(self, name: str, pid: int) -> bool:
-        """kill -9 one process below it, and nothing that is not."""
+        """kill -9 one process below it; a pid elsewhere is ignored."""
         is_ours = pid in _family(self.pids().get(name, 0))[1:]
         if is_ours:
             _signal(pid, SIGKILL)
         return is_ours
 
     def freeze(self, name: str, seconds: float) -> None:
-        """SIGSTOP, for all its children too, and SIGCONT after so long."""
+        """SIGSTOP, also to its children, and SIGCONT after so long."""
         self._kept[name].freeze(seconds)
 
     def thaw(self) -> None:
-        """Wake whoever is frozen."""
+        """Resume all frozen processes."""
         for kept in self._kept.values():
             kept.thaw()
 
@@ -121,12 +121,12 @@ class _Kept:
     def kill(self, clean: Callable[[], None]) -> None:
         if self.process:
             self._killed = True
-            _signal(self.process.pid, SIGSTOP)  # or it could start one more between the look and the kill
+            _signal(self.process.pid, SIGSTOP)  # or it could start one more before the kill
             family = _family(self.process.pid)
             for pid in family:
                 _signal(pid, SIGKILL)
             self._bury()
-            _wait_gone(family)  # an orphan of Postgres's would hold the shared memory its next life needs
+            _wait_gone(family)  # an orphan of Postgres's would hold the shared memory that the restart needs
             clean()
 
     def freeze(self, seconds: float) -> None:
@@ -166,14 +166,14 @@ class _Kept:
         self._start_at = time.monotonic() + random.uniform(*_PAUSE_S)
 
     def _note_death(self, code: int) -> None:
-        """Beside the logs, which a new life begins anew."""
+        """Appended beside the logs, which a restart begins anew."""
         self.own_deaths += 1
         if log := self.program.log:
             with log.with_name("deaths.txt").open("ab") as file:
                 file.write(f"\n{self.program.name} ended ({code}):\n".encode() + log.read_bytes()[-2000:])
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
-        """With a log of this life alone: what is in it tells whether it is ready."""
+        """Start with a log of this run only: its content shows readiness."""
         log = self.program.log
         if log and log.exists():
             log.replace(log.with_suffix(".log.1"))

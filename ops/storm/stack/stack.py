@@ -1,4 +1,4 @@
-"""The stack the storm rages over: Postgres, Valkey, two front doors, two workers, each its own process."""
+"""The stack under test in a storm: Postgres, Valkey, two API servers, two workers, each its own process."""
 
 import os
 import shutil
@@ -20,9 +20,9 @@ APIS, WORKERS = ("api-1", "api-2"), ("worker-1", "worker-2")
 LEASE_S = 2.0
 FIRST_AUDIO_WAIT_S = 10.0
 _READY_S = 60.0
-_JOBS_WAITING_MAX = 300  # an account: what keeps the clients from running ahead of the workers
+_JOBS_WAITING_MAX = 300  # per account: keeps the clients from running ahead of the workers
 _KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
-# No limit is to keep the load away; leases and waits short, so that much runs out.
+# No limit keeps the load away; leases and waits are short, so that many expire.
 _SETTINGS = {
     "CODEVOICE_POSTS_PER_MINUTE": "10000000",
     "CODEVOICE_POSTS_BURST": "1000000",
@@ -67,7 +67,7 @@ class StormStack:
         )
 
     def start(self, check: Callable[[], None]) -> None:
-        """Start everything and return when it serves. Raises TimeoutError, EmbeddedError, UpError."""
+        """Start everything and return when it is ready. Raises TimeoutError, EmbeddedError, UpError."""
         processes = self._processes
         processes.start(self._postgres())
         processes.start(self._valkey())
@@ -78,24 +78,24 @@ class StormStack:
         for name in WORKERS:
             processes.start(self._worker(name))
         processes.wait_up(*APIS, *WORKERS, seconds=_READY_S, check=check)
-        write_stack(self._home, self.addresses)  # for `codevoice … ` to look in with CODEVOICE_HOME
+        write_stack(self._home, self.addresses)  # for running `codevoice …` with CODEVOICE_HOME
 
     def take_store_away(self) -> bool:
-        """From now on nothing can be put or read: a file is where the folder was."""
+        """Make puts and reads fail: a file replaces the folder."""
         self._home.objects.rename(_away(self._home))
         self._home.objects.touch()
         return True
 
     def fill_store(self) -> bool:
-        """From now on nothing can be put, as on a full disk, or read; false where it cannot be done."""
+        """Make puts and reads fail, as on a full disk; False if that is impossible."""
         return disks.fill(self._home.objects)
 
     def protect_store(self) -> bool:
-        """From now on nothing can be put, as on a disk mounted anew for reading; false as above."""
+        """Make puts fail, as on a disk remounted read-only; False as above."""
         return disks.protect(self._home.objects)
 
     def bring_store_back(self) -> None:
-        """The folder is in its place again."""
+        """Restore the folder."""
         bring_store_back(self._home)
 
     def forget_redis(self) -> None:
@@ -133,7 +133,7 @@ class StormStack:
             },
             log=log,
             is_ready=lambda _: b'"listening"' in _text(log),
-            fds=(self._listener.fd,),  # both: whoever is alive answers
+            fds=(self._listener.fd,),  # both: whichever is alive answers
             grace_s=5.0,
         )
 
@@ -169,12 +169,12 @@ def _text(log: Path) -> bytes:
 
 
 def bring_store_back(home: Home) -> None:
-    """The folder is in its place again, also after a life of the storm that ended without it."""
+    """Restore the folder, also after a run of the storm that ended without it."""
     disks.mend(home.objects)
     if _away(home).exists():
         if home.objects.is_file():
             home.objects.unlink()
-        shutil.rmtree(home.objects, ignore_errors=True)  # what anybody put meanwhile: none
+        shutil.rmtree(home.objects, ignore_errors=True)  # the objects put meanwhile: none
         _away(home).rename(home.objects)
 
 

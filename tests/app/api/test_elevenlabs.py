@@ -1,4 +1,4 @@
-"""ElevenLabs' dialect through its own SDK (rows 29 to 31)."""
+"""ElevenLabs' dialect through its own SDK."""
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError
 from elevenlabs.errors import UnprocessableEntityError
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AUDIO, End, OpenAccount, Person
-from tests.app.front import Front
 from tests.app.listeners import the_job
 
 
@@ -22,8 +22,8 @@ def connection() -> Generator[httpx.Client]:
 
 
 @pytest.fixture
-def sdk(front: Front, person: Person, connection: httpx.Client) -> ElevenLabs:
-    return ElevenLabs(base_url=front.url, api_key=person.key, httpx_client=connection)
+def sdk(api: ApiProcess, person: Person, connection: httpx.Client) -> ElevenLabs:
+    return ElevenLabs(base_url=api.url, api_key=person.key, httpx_client=connection)
 
 
 @pytest.fixture
@@ -34,20 +34,20 @@ def threads() -> Generator[ThreadPoolExecutor]:
 
 @pytest.mark.parametrize("way", ["convert", "stream"])
 def test_speech(
-    sdk: ElevenLabs, front: Front, person: Person, end: End, threads: ThreadPoolExecutor, way: str
+    sdk: ElevenLabs, api: ApiProcess, person: Person, end: End, threads: ThreadPoolExecutor, way: str
 ) -> None:
     say = getattr(sdk.text_to_speech, way)
     wanted = {"text": "hello", "model_id": "eleven_v3", "language_code": "en"}
-    heard = threads.submit(lambda: b"".join(say("ryan", **wanted)))
-    end(the_job(front, person))
+    pending = threads.submit(lambda: b"".join(say("ryan", **wanted)))
+    end(the_job(api, person))
 
-    assert heard.result() == AUDIO
+    assert pending.result() == AUDIO
     subscription = sdk.user.subscription.get()
     assert (subscription.character_count, subscription.character_limit) == (1, 60)
 
 
-def test_who_prefers_a_job_gets_one(front: Front, person: Person) -> None:
-    answer = front.client.post(
+def test_prefer_respond_async_returns_a_job(api: ApiProcess, person: Person) -> None:
+    answer = api.client.post(
         "/v1/text-to-speech/ryan/stream",
         json={"text": "hello"},
         headers={"xi-api-key": person.key, "Prefer": "respond-async"},
@@ -55,7 +55,7 @@ def test_who_prefers_a_job_gets_one(front: Front, person: Person) -> None:
 
     job = answer.json()["job_id"]
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "respond-async")
-    assert the_job(front, person) == job
+    assert the_job(api, person) == job
 
 
 def test_lists(sdk: ElevenLabs) -> None:
@@ -78,18 +78,20 @@ def test_lists(sdk: ElevenLabs) -> None:
         {"text": ""},
     ],
 )
-def test_what_is_wrong_is_said_and_free(sdk: ElevenLabs, wanted: dict[str, Any]) -> None:
-    asked: dict[str, Any] = {"voice_id": "ryan", "text": "hello"} | wanted
+def test_an_invalid_request_is_refused_and_free(sdk: ElevenLabs, wanted: dict[str, Any]) -> None:
+    fields: dict[str, Any] = {"voice_id": "ryan", "text": "hello"} | wanted
     with pytest.raises(UnprocessableEntityError) as refused:
-        list(sdk.text_to_speech.convert(**asked))
+        list(sdk.text_to_speech.convert(**fields))
 
     assert refused.value.status_code == 422
     assert sdk.user.subscription.get().character_count == 0
 
 
-def test_who_may_not_is_told(front: Front, connection: httpx.Client, open_account: OpenAccount) -> None:
+def test_refused_callers_get_the_status_and_code(
+    api: ApiProcess, connection: httpx.Client, open_account: OpenAccount
+) -> None:
     def refusal(key: str) -> tuple[int | None, str]:
-        client = ElevenLabs(base_url=front.url, api_key=key, httpx_client=connection)
+        client = ElevenLabs(base_url=api.url, api_key=key, httpx_client=connection)
         with pytest.raises(ApiError) as refused:
             list(client.text_to_speech.convert("ryan", text="hello"))
         return refused.value.status_code, refused.value.body["detail"]["status"]

@@ -1,4 +1,4 @@
-"""OpenAI's dialect through its own SDK: calls, refusals by the SDK's classes, retries (rows 24, 27, 28)."""
+"""OpenAI's dialect through its own SDK: calls, refusals by the SDK's classes, and retries."""
 
 import json
 from collections.abc import Callable, Generator
@@ -14,30 +14,31 @@ from openai import OpenAI
 
 from app.domain.voices.aliases import read_choices
 from db.settings import SettingsError
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AUDIO, AddKey, End, OpenAccount, Person, Run, Say
-from tests.app.front import Front
-from tests.app.listeners import Mouth, credits_of, jobs_of, the_job, until
-from tests.app.listeners import mouth as mouth
+from tests.app.listeners import FakeWorker, credits_of, jobs_of, the_job, until
+from tests.app.listeners import fake_worker as fake_worker
 
 Sdk = Callable[..., OpenAI]
 HELLO: dict[str, Any] = {"model": "tts-1", "voice": "ryan", "input": "hello", "response_format": "wav"}
 
 
 @pytest.fixture
-def sdk(front: Front, person: Person) -> Generator[Sdk]:
-    """Makes clients, as the SDK's users do: an address and a key; without retries, unless it is said. `hear`
-    is told the status of each answer.
+def sdk(api: ApiProcess, person: Person) -> Generator[Sdk]:
+    """Creates clients as the SDK's users do, from an address and a key; without retries by default.
+
+    `on_status` receives the status of each response.
     """
     made: list[OpenAI] = []
 
     def client(
         key: str = person.key,
         *,
-        on: Front = front,
+        on: ApiProcess = api,
         retries: int = 0,
-        hear: Callable[[int], None] = lambda _: None,
+        on_status: Callable[[int], None] = lambda _: None,
     ) -> OpenAI:
-        hooks: Any = {"response": [lambda answer: hear(answer.status_code)]}
+        hooks: Any = {"response": [lambda answer: on_status(answer.status_code)]}
         connections = openai.DefaultHttpx2Client(event_hooks=hooks)
         options: dict[str, Any] = {"max_retries": retries, "timeout": 30, "http_client": connections}
         made.append(OpenAI(base_url=f"{on.url}/v1", api_key=key, **options))
@@ -54,81 +55,83 @@ def threads() -> Generator[ThreadPoolExecutor]:
         yield threads
 
 
-def test_the_audio_comes_as_it_is_made(sdk: Sdk, front: Front, person: Person, mouth: Mouth) -> None:
+def test_audio_is_streamed_as_it_is_made(
+    sdk: Sdk, api: ApiProcess, person: Person, fake_worker: FakeWorker
+) -> None:
     speech = sdk().audio.speech.with_streaming_response
 
     def listen() -> list[bytes]:
         with speech.create(**HELLO) as answer:
             sounds = answer.iter_bytes()
             first = next(sounds)
-            mouth.say(job, b"world")
-            mouth.stop(job, "complete", audio_bytes=10)
-            mouth.complete(job, b"helloworld")
+            fake_worker.say(job, b"world")
+            fake_worker.stop(job, "complete", audio_bytes=10)
+            fake_worker.complete(job, b"helloworld")
             return [first, *sounds]
 
     with ThreadPoolExecutor(1) as threads:
-        heard = threads.submit(listen)
-        job = the_job(front, person)
-        mouth.say(job, b"hello")
+        pending = threads.submit(listen)
+        job = the_job(api, person)
+        fake_worker.say(job, b"hello")
 
-        assert heard.result() == [b"hello", b"world"]
-    assert credits_of(front, person) == (59, 0)
+        assert pending.result() == [b"hello", b"world"]
+    assert credits_of(api, person) == (59, 0)
 
 
-def test_the_same_as_events(
-    sdk: Sdk, front: Front, person: Person, mouth: Mouth, threads: ThreadPoolExecutor
+def test_audio_events_are_streamed_as_it_is_made(
+    sdk: Sdk, api: ApiProcess, person: Person, fake_worker: FakeWorker, threads: ThreadPoolExecutor
 ) -> None:
     def listen() -> list[str]:
         with sdk().audio.speech.with_streaming_response.create(**HELLO, stream_format="sse") as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             return [line for line in answer.iter_lines() if line]
 
-    heard = threads.submit(listen)
-    job = the_job(front, person)
-    mouth.say(job, b"hello")
-    mouth.stop(job, "complete", audio_bytes=5)
-    mouth.complete(job, b"hello")
+    pending = threads.submit(listen)
+    job = the_job(api, person)
+    fake_worker.say(job, b"hello")
+    fake_worker.stop(job, "complete", audio_bytes=5)
+    fake_worker.complete(job, b"hello")
 
-    assert heard.result() == [
+    assert pending.result() == [
         'data: {"type":"speech.audio.delta","audio":"aGVsbG8="}',
         'data: {"type":"speech.audio.done","usage":{"input_tokens":0,"output_tokens":0,"total_tokens":0}}',
     ]
 
 
-def test_events_that_cannot_go_on_end_in_an_error_and_cost_nothing(
-    front: Front, person: Person, mouth: Mouth, threads: ThreadPoolExecutor
+def test_events_of_a_failed_job_end_in_an_error_and_cost_nothing(
+    api: ApiProcess, person: Person, fake_worker: FakeWorker, threads: ThreadPoolExecutor
 ) -> None:
     lines: list[str] = []
 
     def listen() -> None:
         body, headers = HELLO | {"stream_format": "sse"}, {"X-API-Key": person.key}
-        with front.client.stream("POST", "/v1/audio/speech", json=body, headers=headers) as answer:
+        with api.client.stream("POST", "/v1/audio/speech", json=body, headers=headers) as answer:
             for line in answer.iter_lines():
-                lines.append(line)  # one by one: the test sees them
+                lines.append(line)  # one at a time: the test sees each
 
-    heard = threads.submit(listen)
-    job = the_job(front, person)
-    mouth.say(job, b"hello")
+    pending = threads.submit(listen)
+    job = the_job(api, person)
+    fake_worker.say(job, b"hello")
     until(lambda: lines)
-    mouth.stop(job, "again")
-    mouth.again(job)
+    fake_worker.stop(job, "again")
+    fake_worker.again(job)
 
     with pytest.raises(httpx.RemoteProtocolError):
-        heard.result()
-    event, told = [line for line in lines if line][-2:]
-    assert (event, json.loads(told.removeprefix("data: "))["error"]["code"]) == (
+        pending.result()
+    event, data = [line for line in lines if line][-2:]
+    assert (event, json.loads(data.removeprefix("data: "))["error"]["code"]) == (
         "event: error",
         "speech_failed",
     )
-    assert until(lambda: credits_of(front, person) == (60, 0))
+    assert until(lambda: credits_of(api, person) == (60, 0))
 
 
-def test_a_key_charges_once_and_gets_the_same_audio_again(
-    sdk: Sdk, front: Front, person: Person, end: End, threads: ThreadPoolExecutor
+def test_an_idempotency_key_charges_once_and_returns_the_same_audio(
+    sdk: Sdk, api: ApiProcess, person: Person, end: End, threads: ThreadPoolExecutor
 ) -> None:
     keyed: dict[str, Any] = {"extra_headers": {"Idempotency-Key": "one"}}
     first = threads.submit(sdk().audio.speech.create, **HELLO, **keyed)
-    job = the_job(front, person)
+    job = the_job(api, person)
     with pytest.raises(openai.ConflictError) as conflict:
         sdk().audio.speech.create(**HELLO, **keyed)
     retried = threads.submit(sdk(retries=2).audio.speech.create, **HELLO, **keyed)
@@ -139,7 +142,7 @@ def test_a_key_charges_once_and_gets_the_same_audio_again(
     assert int(conflict.value.response.headers["Retry-After"]) >= 1
     assert first.result().content == retried.result().content == again.content == AUDIO
     assert again.response.headers["Idempotent-Replayed"] == "true"
-    assert credits_of(front, person) == (59, 0)
+    assert credits_of(api, person) == (59, 0)
     with pytest.raises(openai.UnprocessableEntityError):
         sdk().audio.speech.create(**HELLO | {"input": "another"}, **keyed)
 
@@ -157,8 +160,8 @@ def test_a_key_charges_once_and_gets_the_same_audio_again(
         ({"stream_format": "tape"}, openai.UnprocessableEntityError, "validation_error", "stream_format"),
     ],
 )
-def test_what_is_wrong_is_said_in_openais_words_and_costs_nothing(
-    sdk: Sdk, front: Front, person: Person, fields: dict[str, Any], kind: type, code: str, param: str
+def test_an_invalid_request_is_an_openai_error_and_costs_nothing(
+    sdk: Sdk, api: ApiProcess, person: Person, fields: dict[str, Any], kind: type, code: str, param: str
 ) -> None:
     with pytest.raises(openai.APIStatusError) as refused:
         sdk().audio.speech.create(**HELLO | fields)
@@ -169,12 +172,12 @@ def test_what_is_wrong_is_said_in_openais_words_and_costs_nothing(
         "invalid_request_error",
         error.response.headers["x-request-id"],
     )
-    assert credits_of(front, person) == (60, 0)
+    assert credits_of(api, person) == (60, 0)
 
 
-def test_who_may_not_is_told_by_the_sdks_classes(
+def test_refused_callers_get_the_sdks_error_classes(
     sdk: Sdk,
-    front: Front,
+    api: ApiProcess,
     person: Person,
     open_account: OpenAccount,
     add_key: AddKey,
@@ -197,11 +200,9 @@ def test_who_may_not_is_told_by_the_sdks_classes(
     assert until(lambda: refusal(person.key)[2]) == "account_suspended"
 
 
-def test_limits_and_faults_are_said_with_when_to_come_again(
-    sdk: Sdk, front_with: Run, person: Person, say: Say
-) -> None:
-    busy = front_with(CODEVOICE_JOBS_WAITING_MAX="1")
-    slow = front_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.1")
+def test_limits_and_faults_have_retry_after(sdk: Sdk, api_with: Run, person: Person, say: Say) -> None:
+    busy = api_with(CODEVOICE_JOBS_WAITING_MAX="1")
+    slow = api_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.1")
     with pytest.raises(openai.InternalServerError) as late:
         sdk(on=slow).audio.speech.create(**HELLO)
     say(person.key)
@@ -214,24 +215,24 @@ def test_limits_and_faults_are_said_with_when_to_come_again(
         assert int(error.response.headers["Retry-After"]) >= 1
 
 
-def test_a_refusal_that_passes_is_tried_again_by_the_sdk_and_charged_once(
-    sdk: Sdk, front: Front, front_with: Run, person: Person, end: End, threads: ThreadPoolExecutor
+def test_the_sdk_retries_a_temporary_refusal_and_is_charged_once(
+    sdk: Sdk, api: ApiProcess, api_with: Run, person: Person, end: End, threads: ThreadPoolExecutor
 ) -> None:
-    slow = front_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.5")
+    slow = api_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.5")
     statuses: Queue[int] = Queue()
-    client = sdk(on=slow, retries=2, hear=statuses.put)
+    client = sdk(on=slow, retries=2, on_status=statuses.put)
     keyed = {"Idempotency-Key": "slow"}
     waiting = threads.submit(client.audio.speech.create, **HELLO, extra_headers=keyed)
-    job = the_job(front, person)
+    job = the_job(api, person)
     first = statuses.get(timeout=10)
     end(job)
 
     assert waiting.result().content == AUDIO
     assert first == 503
-    assert (jobs_of(front, person), credits_of(front, person)) == ([], (59, 0))
+    assert (jobs_of(api, person), credits_of(api, person)) == ([], (59, 0))
 
 
-def test_who_prefers_a_job_gets_one(sdk: Sdk, front: Front, person: Person, end: End) -> None:
+def test_prefer_respond_async_returns_a_job(sdk: Sdk, api: ApiProcess, person: Person, end: End) -> None:
     create = sdk().audio.speech.with_raw_response.create
     answer = create(**HELLO, extra_headers={"Prefer": "respond-async", "Idempotency-Key": "later"})
     again = create(**HELLO, extra_headers={"Prefer": "respond-async", "Idempotency-Key": "later"})
@@ -240,34 +241,39 @@ def test_who_prefers_a_job_gets_one(sdk: Sdk, front: Front, person: Person, end:
 
     assert (answer.status_code, answer.headers["Location"]) == (202, f"/v1/jobs/{job['job_id']}")
     assert (again.http_response.json(), again.headers["Idempotent-Replayed"]) == (job, "true")
-    assert front.call("GET", job["status_url"]).json()["status"] == "completed"
-    assert front.call("GET", job["audio_url"]).content == AUDIO
-    assert credits_of(front, person) == (59, 0)
+    assert api.call("GET", job["status_url"]).json()["status"] == "completed"
+    assert api.call("GET", job["audio_url"]).content == AUDIO
+    assert credits_of(api, person) == (59, 0)
 
 
-def test_openais_voices_stand_for_ours(
-    sdk: Sdk, front: Front, person: Person, front_with: Run, threads: ThreadPoolExecutor, mouth: Mouth
+def test_openais_voice_names_resolve_to_our_voices(
+    sdk: Sdk,
+    api: ApiProcess,
+    person: Person,
+    api_with: Run,
+    threads: ThreadPoolExecutor,
+    fake_worker: FakeWorker,
 ) -> None:
-    chosen = front_with(CODEVOICE_VOICE_ALIASES="nova=Anna, gail=ryan")
+    chosen = api_with(CODEVOICE_VOICE_ALIASES="nova=Anna, gail=ryan")
 
-    def spoken(voice: str, on: Front = front) -> str:
+    def spoken(voice: str, on: ApiProcess = api) -> str:
         wanted: dict[str, Any] = HELLO | {"voice": voice}
         answer = threads.submit(lambda: sdk(on=on).audio.speech.create(**wanted))
-        job = the_job(front, person)
-        mouth.say(job, b"hello")
-        mouth.stop(job, "complete", audio_bytes=5)
-        mouth.complete(job, b"hello")
+        job = the_job(api, person)
+        fake_worker.say(job, b"hello")
+        fake_worker.stop(job, "complete", audio_bytes=5)
+        fake_worker.complete(job, b"hello")
         answer.result()
-        told = front.call("GET", f"/v1/jobs/{job}", person.key).json()
-        assert (told["voice"], told["voice_reason"]) == (voice, "name")
-        return str(told["voice_used"])
+        status = api.call("GET", f"/v1/jobs/{job}", person.key).json()
+        assert (status["voice"], status["voice_reason"]) == (voice, "name")
+        return str(status["voice_used"])
 
     voices = [spoken("onyx"), spoken("nova"), spoken("alloy"), spoken("nova", chosen), spoken("GAIL", chosen)]
     assert voices == ["ryan", "zoë", "ryan", "anna", "ryan"]
 
 
 @pytest.mark.parametrize("text", ["alloy", "=ryan", "alloy="])
-def test_aliases_nobody_can_read_are_refused_at_the_start(text: str) -> None:
+def test_malformed_voice_aliases_are_refused_at_start(text: str) -> None:
     with pytest.raises(SettingsError, match="CODEVOICE_VOICE_ALIASES"):
         read_choices(text)
 

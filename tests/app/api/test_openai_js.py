@@ -1,4 +1,4 @@
-"""OpenAI's SDK for JavaScript: who may not, what passes, and that all tries of a call are charged once."""
+"""OpenAI's SDK for JavaScript: refusals, and that all tries of a call are charged once."""
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AddKey, End, OpenAccount, Person, Run, Say
-from tests.app.front import Front
 from tests.app.listeners import credits_of, jobs_of, the_job, until
 from tests.openai_js import OpenaiJs
 
@@ -21,54 +21,54 @@ def threads() -> Generator[ThreadPoolExecutor]:
         yield threads
 
 
-def test_who_may_not_and_what_passes(
+def test_permanent_and_temporary_refusals_get_the_sdks_error_classes(
     openai_js: OpenaiJs,
-    front: Front,
-    front_with: Run,
+    api: ApiProcess,
+    api_with: Run,
     person: Person,
     open_account: OpenAccount,
     add_key: AddKey,
     say: Say,
 ) -> None:
-    def told(on: Front, key: str, sent: Any = None) -> tuple[str, int, str]:
+    def refusal(on: ApiProcess, key: str, sent: Any = None) -> tuple[str, int, str]:
         [outcome] = openai_js(on.url, key, ["speech", HELLO, sent])
         return outcome["raised"], outcome["status"], outcome["code"]
 
-    slow = front_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.5")
-    busy = front_with(CODEVOICE_JOBS_WAITING_MAX="1")
+    slow = api_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.5")
+    busy = api_with(CODEVOICE_JOBS_WAITING_MAX="1")
 
-    assert told(front, open_account(monthly=0)) == ("APIError", 402, "insufficient_credits")
-    assert told(front, add_key(person.id, scopes=["usage"])) == (
+    assert refusal(api, open_account(monthly=0)) == ("APIError", 402, "insufficient_credits")
+    assert refusal(api, add_key(person.id, scopes=["usage"])) == (
         "PermissionDeniedError",
         403,
         "missing_scope",
     )
-    assert told(slow, person.key, KEYED) == ("InternalServerError", 503, "service_unavailable")
-    assert told(front, person.key, KEYED) == ("ConflictError", 409, "request_in_flight")
+    assert refusal(slow, person.key, KEYED) == ("InternalServerError", 503, "service_unavailable")
+    assert refusal(api, person.key, KEYED) == ("ConflictError", 409, "request_in_flight")
     say(person.key)
-    assert told(busy, person.key) == ("RateLimitError", 429, "too_many_waiting")
-    assert credits_of(front, person) == (58, 2)
+    assert refusal(busy, person.key) == ("RateLimitError", 429, "too_many_waiting")
+    assert credits_of(api, person) == (58, 2)
 
 
-def test_a_refusal_that_passes_is_tried_again_and_charged_once(
+def test_a_temporary_refusal_is_retried_and_charged_once(
     openai_js: OpenaiJs,
-    front: Front,
-    front_with: Run,
+    api: ApiProcess,
+    api_with: Run,
     person: Person,
     end: End,
     threads: ThreadPoolExecutor,
 ) -> None:
-    slow = front_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.5")
+    slow = api_with(CODEVOICE_FIRST_AUDIO_WAIT_S="0.5")
     refused = refusals(slow)
     waiting = threads.submit(openai_js, slow.url, person.key, ["speech", HELLO, KEYED], retries=3)
-    job = the_job(front, person)
+    job = the_job(api, person)
     until(lambda: refusals(slow) > refused)
     end(job)
 
     assert waiting.result()[0]["found"]["type"] == "audio/wav"
-    assert (jobs_of(front, person), credits_of(front, person)) == ([], (59, 0))
+    assert (jobs_of(api, person), credits_of(api, person)) == ([], (59, 0))
 
 
-def refusals(front: Front) -> int:
-    """How many requests this front door answered with 503."""
-    return front.log.read_text().replace(" ", "").count('"status":503')
+def refusals(api: ApiProcess) -> int:
+    """How many requests this API server answered with 503."""
+    return api.log.read_text().replace(" ", "").count('"status":503')

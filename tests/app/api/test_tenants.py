@@ -1,4 +1,4 @@
-"""Every route with another tenant's ids: nothing is shown, nothing is done, whoever shows what credential."""
+"""Every route with another tenant's ids: nothing is shown and nothing is done, with any credential."""
 
 import re
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from app.application import handlers
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser
 from tests.app.conftest import End, Person, Run, Say, SignUp
-from tests.app.front import Front
 
 WORDS = "words nobody else may read"
-# Whoever has a job's random id may ask for these: the contract's rows 3, 4 and 14.
+# Anyone who has a job's random id may call these: status, audio and stream.
 CAPABILITY = {
     ("GET", "/tts/status/{job_id}"),
     ("GET", "/tts/audio/{job_id}"),
@@ -25,7 +25,7 @@ CAPABILITY = {
 OF_TENANTS = {"job_id", "key_id", "job", "key", "account"}
 OF_NOBODY = {"voice_id", "model_id", "file", "version", "name"}  # names all tenants share
 OF_OPERATORS = {"invite"}
-# Whatever any route's body asks for, so that it is refused for the id alone.
+# Every field that any route's body requires, so that a request is refused for the id alone.
 BODY = {"text": "hello", "reason": "mine now", "plan": "pro", "undo": True, "monthly": 1, "name": "x"}
 
 
@@ -45,7 +45,7 @@ class Route(NamedTuple):
 
 
 class Tenant(NamedTuple):
-    """Somebody, and everything that has an id of theirs."""
+    """A tenant and every id that belongs to it."""
 
     person: Person
     waiting: str
@@ -63,7 +63,7 @@ class Tenant(NamedTuple):
 
     @property
     def marks(self) -> set[str]:
-        """What no stranger's answer may have in it."""
+        """Text that no response to another tenant may contain."""
         return {*self.ids, WORDS, "private key's name", self.person.key[-20:]}
 
 
@@ -72,7 +72,7 @@ def routes() -> Iterator[Route]:
         for path in handler.paths:
             for method in handler.http_methods:
                 if method == "GET" and "back" in handler.opt:
-                    continue  # leads from a form's address to its page, and looks at nothing
+                    continue  # redirects from a form's URL to its page, and reads nothing
                 is_page = "page" in handler.opt
                 is_admins = "admin" in (handler.opt.get("scope"), handler.opt.get("page"))
                 yield Route(str(method), re.sub(r":\w+}", "}", path), is_page, is_admins)
@@ -88,15 +88,15 @@ def names(path: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def theirs(front: Front, sign_up: SignUp, say: Say, end: End) -> Tenant:
+def theirs(api: ApiProcess, sign_up: SignUp, say: Say, end: End) -> Tenant:
     person = sign_up()
     spoken, waiting = say(person.key, text=WORDS), say(person.key, text=WORDS)
     end(spoken)
-    front.call("POST", "/api/stt/live/complete", person.key, json={"transcript": WORDS})
-    made = front.call(
+    api.call("POST", "/api/stt/live/complete", person.key, json={"transcript": WORDS})
+    made = api.call(
         "POST", "/api/keys", person.key, json={"name": "private key's name", "scopes": ["speech"]}
     )
-    jobs = front.call("GET", "/v1/jobs", person.key).json()["jobs"]
+    jobs = api.call("GET", "/v1/jobs", person.key).json()["jobs"]
     (live,) = {job["job_id"] for job in jobs} - {spoken, waiting}
     return Tenant(person, waiting, spoken, live, made.json()["id"])
 
@@ -107,15 +107,15 @@ def mine(sign_up: SignUp) -> Person:
 
 
 @pytest.fixture(scope="module")
-def browser(front: Front, mine: Person) -> Iterator[Browser]:
-    opened = Browser(front).log_in(mine.email)
+def browser(api: ApiProcess, mine: Person) -> Iterator[Browser]:
+    opened = Browser(api).log_in(mine.email)
     yield opened
     opened.client.close()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_of_theirs_changes(
-    front: Front, theirs: Tenant, owner: psycopg.Connection[Any]
+    api: ApiProcess, theirs: Tenant, owner: psycopg.Connection[Any]
 ) -> Iterator[None]:
     def now() -> list[object]:
         return [owner.execute(rows, [theirs.person.id]).fetchall() for rows in ROWS]
@@ -123,35 +123,38 @@ def _nothing_of_theirs_changes(
     before = now()
     yield
     assert now() == before
-    assert front.call("GET", "/api/keys", theirs.person.key).status_code == 200
+    assert api.call("GET", "/api/keys", theirs.person.key).status_code == 200
 
 
-def asked(front: Front, browser: Browser, mine: Person, route: Route, **sent: Any) -> list[httpx.Response]:
-    """The route's answers to every credential there is of mine."""
+def answers_to(
+    api: ApiProcess, browser: Browser, mine: Person, route: Route, **sent: Any
+) -> list[httpx.Response]:
+    """The route's responses to each of my credentials."""
     if route.is_page:
         form = {"form_token": browser.token, **BODY} if route.method == "POST" else None
         return [browser.client.request(route.method, sent["url"], data=form)]
-    shown = [
-        (front.client, {"X-API-Key": mine.key}),
-        (front.client, {"xi-api-key": mine.key}),
-        (front.client, {"Authorization": f"Bearer {mine.token}"}),
+    credentials = [
+        (api.client, {"X-API-Key": mine.key}),
+        (api.client, {"xi-api-key": mine.key}),
+        (api.client, {"Authorization": f"Bearer {mine.token}"}),
         (browser.client, {"X-CSRF-Token": browser.token}),
     ]
     body = BODY if route.method == "POST" else None
     return [
-        client.request(route.method, sent["url"], headers=headers, json=body) for client, headers in shown
+        client.request(route.method, sent["url"], headers=headers, json=body)
+        for client, headers in credentials
     ]
 
 
 def verdicts(route: Route) -> set[int]:
-    """How a stranger's id is refused."""
+    """How another tenant's id is refused."""
     if route.is_admins:
         return {403}
     return {404} if OF_TENANTS & set(names(route.path)) else {404, 422}
 
 
-def told(answer: httpx.Response, sent: str) -> str:
-    """All that an answer says, but for what was sent."""
+def without_echo(answer: httpx.Response, sent: str) -> str:
+    """The content of a response without what the request sent."""
     heads = [value for name, value in answer.headers.items() if name not in ("location", "link")]
     return "\n".join([answer.text, *heads]).replace(sent, "")
 
@@ -169,16 +172,16 @@ def test_every_id_in_a_path_is_known_to_be_somebodys_or_nobodys() -> None:
     ids=lambda route: "-".join(route[:2]),
 )
 def test_anothers_id_is_refused_like_one_there_is_not(
-    front: Front, browser: Browser, mine: Person, theirs: Tenant, route: Route
+    api: ApiProcess, browser: Browser, mine: Person, theirs: Tenant, route: Route
 ) -> None:
     for sent in theirs.ids:
         url = route.path.format(**dict.fromkeys(names(route.path), sent))
 
-        answers = asked(front, browser, mine, route, url=url)
+        answers = answers_to(api, browser, mine, route, url=url)
 
         assert {answer.status_code for answer in answers} <= verdicts(route), (url, answers)
         assert [
-            (url, mark) for answer in answers for mark in theirs.marks if mark in told(answer, sent)
+            (url, mark) for answer in answers for mark in theirs.marks if mark in without_echo(answer, sent)
         ] == []
 
 
@@ -186,26 +189,26 @@ def test_anothers_id_is_refused_like_one_there_is_not(
     "route", [route for route in WITH_IDS if route[:2] in CAPABILITY], ids=lambda r: "-".join(r[:2])
 )
 def test_a_jobs_id_tells_of_the_job_and_nothing_of_its_owner(
-    front: Front, browser: Browser, mine: Person, theirs: Tenant, route: Route
+    api: ApiProcess, browser: Browser, mine: Person, theirs: Tenant, route: Route
 ) -> None:
     for sent in theirs.ids:
         url = route.path.format(job_id=sent)
         if "stream" in route.path and sent == theirs.waiting:
             continue  # sounds as soon as its engine does: see test_answers
 
-        answers = asked(front, browser, mine, route, url=url)
+        answers = answers_to(api, browser, mine, route, url=url)
 
         if sent not in theirs.jobs:
             assert {answer.status_code for answer in answers} == {404}, url
         for answer in answers:
-            assert [mark for mark in theirs.marks if mark in told(answer, sent)] == [], url
+            assert [mark for mark in theirs.marks if mark in without_echo(answer, sent)] == [], url
 
 
 @pytest.mark.parametrize("route", [route for route in WITH_IDS if "/tts/audio/" in route.path], ids=str)
 def test_a_strict_operators_audio_is_its_owners_alone(
-    front_with: Run, browser: Browser, mine: Person, theirs: Tenant, route: Route
+    api_with: Run, browser: Browser, mine: Person, theirs: Tenant, route: Route
 ) -> None:
-    strict = front_with(CODEVOICE_REQUIRE_OWNER="true")
+    strict = api_with(CODEVOICE_REQUIRE_OWNER="true")
     url = route.path.format(job_id=theirs.spoken)
     signed = strict.call("GET", f"/tts/status/{theirs.spoken}").json()["audio_url"].partition("?")[2]
 
@@ -220,21 +223,21 @@ def test_a_strict_operators_audio_is_its_owners_alone(
 
 @pytest.mark.parametrize("route", WITHOUT_IDS, ids=lambda route: "-".join(route[:2]))
 def test_no_list_shows_anothers_whatever_is_asked_for(
-    front: Front, browser: Browser, mine: Person, theirs: Tenant, route: Route
+    api: ApiProcess, browser: Browser, mine: Person, theirs: Tenant, route: Route
 ) -> None:
     ways = ("cursor", "account", "next_page_token", "search", "key", "user", "owner", "job", "job_id")
     queries = ["", "&".join(f"{way}={theirs.person.id}" for way in ways)]
     queries += [f"cursor={sent}&search={sent}" for sent in (theirs.waiting, theirs.key)]
     for query in queries:
-        for answer in asked(front, browser, mine, route, url=f"{route.path}?{query}"):
+        for answer in answers_to(api, browser, mine, route, url=f"{route.path}?{query}"):
             assert route.is_admins <= (answer.status_code == 403)
             assert "internal_error" not in answer.text.lower()
             found = answer.text.replace(query, "").replace(quote(query), "")
             assert [mark for mark in theirs.marks if mark in found] == [], query
 
 
-def test_every_id_a_body_may_have_is_tried_below(front: Front) -> None:
-    document = front.client.get("/openapi.json").json()
+def test_every_id_a_body_may_have_is_tried_below(api: ApiProcess) -> None:
+    document = api.client.get("/openapi.json").json()
     fields = {
         field
         for verbs in document["paths"].values()
@@ -248,17 +251,17 @@ def test_every_id_a_body_may_have_is_tried_below(front: Front) -> None:
 
 
 def test_anothers_live_session_cannot_be_ended_nor_their_key_replayed(
-    front: Front, mine: Person, theirs: Tenant, sign_up: SignUp
+    api: ApiProcess, mine: Person, theirs: Tenant, sign_up: SignUp
 ) -> None:
     other = sign_up()
-    session = front.call("POST", "/api/stt/live/start", other.key).json()["session_id"]
+    session = api.call("POST", "/api/stt/live/start", other.key).json()["session_id"]
     sent = {"transcript": "hello", "session_id": session}
     head = {"Idempotency-Key": "the same"}
     hello = {"text": WORDS, "voice": "ryan"}
 
-    stolen = front.call("POST", "/api/stt/live/complete", mine.key, json=sent)
-    first = front.call("POST", "/v1/tts", other.key, json=hello, headers=head)
-    second = front.call("POST", "/v1/tts", mine.key, json=hello, headers=head)
+    stolen = api.call("POST", "/api/stt/live/complete", mine.key, json=sent)
+    first = api.call("POST", "/v1/tts", other.key, json=hello, headers=head)
+    second = api.call("POST", "/v1/tts", mine.key, json=hello, headers=head)
 
     assert stolen.status_code == 404
     assert first.json()["job_id"] != second.json()["job_id"]
@@ -266,20 +269,20 @@ def test_anothers_live_session_cannot_be_ended_nor_their_key_replayed(
 
 
 @pytest.mark.parametrize("path", ["grants", "expiries", "refunds"])
-def test_nobody_moves_anothers_credits(front: Front, mine: Person, theirs: Tenant, path: str) -> None:
+def test_nobody_moves_anothers_credits(api: ApiProcess, mine: Person, theirs: Tenant, path: str) -> None:
     sent = {"account": theirs.person.id, "job": theirs.spoken, "amount": 1, "reason": "mine now"}
 
-    answer = front.call("POST", f"/api/admin/{path}", mine.key, json=sent)
+    answer = api.call("POST", f"/api/admin/{path}", mine.key, json=sent)
 
     assert (answer.status_code, answer.json()["detail"]["error"]) == (403, "missing_scope")
 
 
-def test_a_key_in_the_head_is_the_caller_whatever_the_body_says(
-    front: Front, mine: Person, theirs: Tenant
+def test_a_key_in_a_header_identifies_the_caller_whatever_the_body_contains(
+    api: ApiProcess, mine: Person, theirs: Tenant
 ) -> None:
     sent = {"text": "hello", "voice": "ryan", "api_key": theirs.person.key}
 
-    job = front.call("POST", "/v1/tts", mine.key, json=sent).json()["job_id"]
+    job = api.call("POST", "/v1/tts", mine.key, json=sent).json()["job_id"]
 
-    assert front.call("GET", f"/v1/jobs/{job}", mine.key).status_code == 200
-    assert front.call("GET", f"/v1/jobs/{job}", theirs.person.key).status_code == 404
+    assert api.call("GET", f"/v1/jobs/{job}", mine.key).status_code == 200
+    assert api.call("GET", f"/v1/jobs/{job}", theirs.person.key).status_code == 404

@@ -1,4 +1,4 @@
-"""YourVoic's dialect: its errors, lists, samples and usage (rows 19 to 23), and what browsers may read."""
+"""YourVoic's dialect: its errors, lists, samples and usage, and what browsers may read."""
 
 import csv
 import io
@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AddKey, End, OpenAccount, Person, Run, Say
-from tests.app.front import Front
 from tests.app.listeners import until
 
 WHOLE = "/api/v1/tts/generate"
@@ -37,10 +37,10 @@ CHOSEN = {
         ({"model": "best"}, 422, "INVALID_PARAMETER", "validation"),
     ],
 )
-def test_what_is_wrong_is_said_in_yourvoics_words_and_costs_nothing(
-    front: Front, person: Person, fields: dict[str, Any], status: int, code: str, category: str
+def test_an_invalid_request_is_a_yourvoic_error_and_costs_nothing(
+    api: ApiProcess, person: Person, fields: dict[str, Any], status: int, code: str, category: str
 ) -> None:
-    answer = front.call("POST", WHOLE, person.key, json={**HELLO, **fields})
+    answer = api.call("POST", WHOLE, person.key, json={**HELLO, **fields})
 
     found = answer.json()
     assert (answer.status_code, found["success"], found["error"]["code"]) == (status, False, code)
@@ -48,51 +48,51 @@ def test_what_is_wrong_is_said_in_yourvoics_words_and_costs_nothing(
     assert found["error"]["resolution"]
     assert found["error"]["details"]["field"] == next(iter(fields))
     assert found["request_id"] == answer.headers["X-Request-ID"]
-    assert front.call("GET", "/api/v1/credits", person.key).json()["credits"]["balance"] == 60
+    assert api.call("GET", "/api/v1/credits", person.key).json()["credits"]["balance"] == 60
 
 
-def test_an_unknown_voice_is_answered_with_some_that_are_there(front: Front, person: Person) -> None:
-    answer = front.call("POST", WHOLE, person.key, json={**HELLO, "voice": "Ann"})
+def test_an_unknown_voice_error_lists_available_voices(api: ApiProcess, person: Person) -> None:
+    answer = api.call("POST", WHOLE, person.key, json={**HELLO, "voice": "Ann"})
 
     details = answer.json()["error"]["details"]
     assert (details["provided"], details["suggestions"]) == ("Ann", ["Anna"])
     assert (details["available"][0], details["available"][-2:]) == ("Emma", ["Anna", "Zoë"])
 
 
-def test_a_text_has_5000_characters_at_most(front_with: Run, person: Person) -> None:
-    front = front_with(**CHOSEN)
-    answer = front.call("POST", WHOLE, person.key, json={**HELLO, "text": "hello world"})
+def test_a_text_has_5000_characters_at_most(api_with: Run, person: Person) -> None:
+    api = api_with(**CHOSEN)
+    answer = api.call("POST", WHOLE, person.key, json={**HELLO, "text": "hello world"})
 
     assert (answer.status_code, answer.json()["error"]["details"]["limit"]) == (413, 10)
 
 
-def test_without_credits_it_is_402(front: Front, open_account: OpenAccount) -> None:
-    answer = front.call("POST", WHOLE, open_account(monthly=0), json=HELLO)
+def test_without_credits_it_is_402(api: ApiProcess, open_account: OpenAccount) -> None:
+    answer = api.call("POST", WHOLE, open_account(monthly=0), json=HELLO)
 
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["category"]) == (402, "INSUFFICIENT_CREDITS", "billing")
 
 
 def test_a_suspended_account_has_its_keys_disabled(
-    front: Front, person: Person, owner: psycopg.Connection[Any]
+    api: ApiProcess, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
     owner.execute("UPDATE cv.account SET suspended = true WHERE id = %s", [person.id])
-    answer = front.call("POST", WHOLE, person.key, json=HELLO)
+    answer = api.call("POST", WHOLE, person.key, json=HELLO)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "API_KEY_DISABLED")
 
 
-def test_voices_are_filtered_and_paged(front: Front, front_with: Run) -> None:
+def test_voices_are_filtered_and_paged(api: ApiProcess, api_with: Run) -> None:
     def names(**query: Any) -> tuple[list[str], int]:
-        found = front.call("GET", "/api/v1/voices", params=query).json()
+        found = api.call("GET", "/api/v1/voices", params=query).json()
         return [voice["id"] for voice in found["voices"]], found["total"]
 
-    total = 19  # with the names that stand for voices, which come first
+    total = 19  # with the aliases, which come first
     assert names(limit=2) == (["emma", "peter"], total)
     assert names(offset=16) == (["ryan", "anna", "zoë"], total)
     assert names(language="de") == (["anna"], 1)
     assert names(offset=99) == ([], total)
-    whole = front.call("GET", "/api/v1/voices", params={"limit": 1, "offset": 16}).json()
+    whole = api.call("GET", "/api/v1/voices", params={"limit": 1, "offset": 16}).json()
     assert whole == {
         "success": True,
         "total": total,
@@ -113,9 +113,9 @@ def test_voices_are_filtered_and_paged(front: Front, front_with: Run) -> None:
     }
 
 
-def test_addresses_of_samples_are_the_operators_not_the_callers(front_with: Run) -> None:
-    front = front_with(**CHOSEN)
-    answer = front.call("GET", "/api/v1/voices", headers={"Host": "evil.example"})
+def test_sample_urls_use_the_operators_address_not_the_callers(api_with: Run) -> None:
+    api = api_with(**CHOSEN)
+    answer = api.call("GET", "/api/v1/voices", headers={"Host": "evil.example"})
 
     addresses = [voice["sample_url"] for voice in answer.json()["voices"]]
     assert addresses[-2:] == [
@@ -125,16 +125,16 @@ def test_addresses_of_samples_are_the_operators_not_the_callers(front_with: Run)
 
 
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 1001}, {"offset": -1}, {"limit": "x"}])
-def test_a_wrong_page_is_an_invalid_parameter(front: Front, query: dict[str, Any]) -> None:
-    answer = front.call("GET", "/api/v1/voices", params=query)
+def test_a_wrong_page_is_an_invalid_parameter(api: ApiProcess, query: dict[str, Any]) -> None:
+    answer = api.call("GET", "/api/v1/voices", params=query)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "INVALID_PARAMETER")
 
 
-def test_languages_models_and_health(front: Front, person: Person) -> None:
-    languages = front.call("GET", "/api/v1/languages").json()
-    models = front.call("GET", "/api/v1/models", person.key).json()
-    health = front.call("GET", "/api/v1/health")
+def test_languages_models_and_health(api: ApiProcess, person: Person) -> None:
+    languages = api.call("GET", "/api/v1/languages").json()
+    models = api.call("GET", "/api/v1/models", person.key).json()
+    health = api.call("GET", "/api/v1/health")
 
     assert languages["languages"][0] == {"code": "de-AT", "name": "Language de-AT", "voices": 1}
     assert (languages["total"], models["total"]) == (4, 1)
@@ -142,18 +142,18 @@ def test_languages_models_and_health(front: Front, person: Person) -> None:
     assert health.json()["success"] is (health.status_code == 200)
 
 
-def test_a_sample_is_made_once_however_many_ask(
-    front: Front, owner: psycopg.Connection[Any], end: End
+def test_concurrent_requests_make_a_sample_once(
+    api: ApiProcess, owner: psycopg.Connection[Any], end: End
 ) -> None:
     made = "SELECT j.id FROM cv.job j JOIN cv.account a ON a.id = j.owner WHERE a.kind = 'system'"
     before = set(owner.execute(made).fetchall())
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(front.call, "GET", "/samples/Anna.mp3") for _ in range(8)]
+        pending = [threads.submit(api.call, "GET", "/samples/Anna.mp3") for _ in range(8)]
         ((job,),) = until(lambda: set(owner.execute(made).fetchall()) - before)
         end(str(job), audio=b"anna's voice", content_type="audio/mpeg")
-        answers = [each.result() for each in asked]
-    late = front.call("GET", "/samples/anna.mp3")
-    known = front.call("GET", "/samples/anna.mp3", headers={"If-None-Match": late.headers["ETag"]})
+        answers = [each.result() for each in pending]
+    late = api.call("GET", "/samples/anna.mp3")
+    known = api.call("GET", "/samples/anna.mp3", headers={"If-None-Match": late.headers["ETag"]})
 
     assert {(answer.status_code, answer.content) for answer in [*answers, late]} == {(200, b"anna's voice")}
     assert (late.headers["Content-Type"], known.status_code) == ("audio/mpeg", 304)
@@ -161,42 +161,48 @@ def test_a_sample_is_made_once_however_many_ask(
 
 
 @pytest.mark.parametrize("file", ["nobody.mp3", "anna.wav", "anna", ".mp3"])
-def test_there_are_samples_of_voices_only(front: Front, file: str) -> None:
-    assert front.call("GET", f"/samples/{file}").status_code == 404
+def test_only_voices_have_samples(api: ApiProcess, file: str) -> None:
+    assert api.call("GET", f"/samples/{file}").status_code == 404
 
 
-def test_usage_is_told_by_day_key_and_kind(
-    front: Front, person: Person, add_key: AddKey, say: Say, end: End
+def test_usage_is_reported_by_day_key_and_kind(
+    api: ApiProcess, person: Person, add_key: AddKey, say: Say, end: End
 ) -> None:
     named = add_key(person.id, name="=shop")
     end(say(named))
     end(say(named), "refuse", code="broken")
     end(say(person.key))
 
-    found = front.call("GET", "/api/v1/usage", person.key).json()
-    answer = front.call("GET", "/api/v1/usage", person.key, params={"format": "csv", "days": 1})
+    found = api.call("GET", "/api/v1/usage", person.key).json()
+    answer = api.call("GET", "/api/v1/usage", person.key, params={"format": "csv", "days": 1})
     rows = list(csv.DictReader(io.StringIO(answer.text)))
 
     assert found["totals"] == {"requests": 3, "characters": 15, "credits": 2}
-    shown = {row["key_name"]: (row["requests"], row["succeeded"], row["credits"]) for row in found["usage"]}
-    assert shown == {"=shop": (2, 1, 1), "personal": (1, 1, 1)}
+    usage = {row["key_name"]: (row["requests"], row["succeeded"], row["credits"]) for row in found["usage"]}
+    assert usage == {"=shop": (2, 1, 1), "personal": (1, 1, 1)}
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert {(row["key_name"], row["requests"]) for row in rows} == {("'=shop", "2"), ("personal", "1")}
 
 
 @pytest.mark.parametrize("query", [{"days": 0}, {"days": 367}, {"format": "xml"}])
-def test_a_wrong_usage_is_named(front: Front, person: Person, query: dict[str, Any]) -> None:
-    answer = front.call("GET", "/api/v1/usage", person.key, params=query)
+def test_an_invalid_usage_query_names_the_parameter(
+    api: ApiProcess, person: Person, query: dict[str, Any]
+) -> None:
+    answer = api.call("GET", "/api/v1/usage", person.key, params=query)
 
     assert (answer.status_code, answer.json()["error"]["details"]["field"]) == (422, next(iter(query)))
 
 
-def test_scripts_of_other_origins_may_read_what_they_need(front: Front, front_with: Run) -> None:
+def test_scripts_of_other_origins_may_read_what_they_need(api: ApiProcess, api_with: Run) -> None:
     theirs = {"Origin": "https://shop.example"}
-    asked = {**theirs, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
-    preflight = front.call("OPTIONS", WHOLE, headers=asked)
-    answer = front.call("GET", "/api/v1/voices", headers=theirs)
-    closed = front_with(**CHOSEN)
+    preflight_headers = {
+        **theirs,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-api-key",
+    }
+    preflight = api.call("OPTIONS", WHOLE, headers=preflight_headers)
+    answer = api.call("GET", "/api/v1/voices", headers=theirs)
+    closed = api_with(**CHOSEN)
 
     assert preflight.status_code in (200, 204)
     assert "x-api-key" in preflight.headers["Access-Control-Allow-Headers"].lower()
@@ -210,13 +216,13 @@ def test_scripts_of_other_origins_may_read_what_they_need(front: Front, front_wi
     assert "Access-Control-Allow-Origin" not in refused.headers
 
 
-def test_chosen_origins_alone_are_let_in(front_with: Run) -> None:
-    chosen = front_with(**CHOSEN)
+def test_only_configured_origins_are_allowed(api_with: Run) -> None:
+    chosen = api_with(**CHOSEN)
     own, theirs = {"Origin": "https://own.example"}, {"Origin": "https://own.example.evil"}
-    asked, answer = chosen.call("OPTIONS", WHOLE, headers=own), chosen.call("GET", WHOLE, headers=own)
+    preflight, answer = chosen.call("OPTIONS", WHOLE, headers=own), chosen.call("GET", WHOLE, headers=own)
     refused = chosen.call("OPTIONS", WHOLE, headers=theirs)
 
-    assert asked.headers["Access-Control-Allow-Origin"] == own["Origin"]
+    assert preflight.headers["Access-Control-Allow-Origin"] == own["Origin"]
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (405, own["Origin"])
     assert (answer.headers["Vary"], "Access-Control-Expose-Headers" in answer.headers) == ("Origin", True)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BAD_REQUEST")

@@ -1,4 +1,4 @@
-"""The entry pages, and what operators do for people there: reset links, verification, invitations."""
+"""The entry pages, and operators' reset links, verification and invitations."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from db.settings import SettingsError
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, words
 from tests.app.conftest import PASSWORD, NewBrowser, Person, Run, key_ring
-from tests.app.front import Front
 from tests.app.mailbox import in_folder, mail_to
 
 NO_MAIL = "This server cannot send mail; ask your operator."
@@ -24,9 +24,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def verifying(front_with: Run, folder: Path) -> Front:
-    """A front door where addresses are to be verified; its mails lie in `folder`."""
-    return front_with(CODEVOICE_EMAIL_VERIFICATION="required", CODEVOICE_MAIL_FOLDER=str(folder))
+def verifying(api_with: Run, folder: Path) -> ApiProcess:
+    """An API server that requires e-mail verification; its mails are written to `folder`."""
+    return api_with(CODEVOICE_EMAIL_VERIFICATION="required", CODEVOICE_MAIL_FOLDER=str(folder))
 
 
 def link_in(text: str) -> str:
@@ -39,7 +39,7 @@ def token_in(text: str) -> str:
     return link_in(text).rpartition("=")[2]
 
 
-def test_without_mail_the_reset_page_says_so_and_shows_no_form(
+def test_without_a_mailer_the_reset_page_shows_a_notice_and_no_form(
     new_browser: NewBrowser, person: Person
 ) -> None:
     browser = new_browser()
@@ -77,8 +77,8 @@ def test_an_operators_link_sets_a_new_password_once(
     assert "reset link" in words(admin.open("/admin/acts"))
 
 
-def test_a_link_for_nobody_who_logs_in_is_refused(
-    front: Front, admin: Browser, person: Person, owner: psycopg.Connection[Any]
+def test_a_reset_link_for_an_account_that_cannot_log_in_is_refused(
+    api: ApiProcess, admin: Browser, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
     owner.execute("UPDATE cv.account SET suspended = true WHERE id = %s", [person.id])
     admin.open(f"/admin/users/{person.id}")
@@ -89,16 +89,16 @@ def test_a_link_for_nobody_who_logs_in_is_refused(
 
 
 def test_the_api_makes_the_same_link_for_administrators(
-    front_with: Run, person: Person, owner: psycopg.Connection[Any], sign_up: Any
+    api_with: Run, person: Person, owner: psycopg.Connection[Any], sign_up: Any
 ) -> None:
-    front = front_with(CODEVOICE_PUBLIC_URL="https://voice.example.org/")
+    api = api_with(CODEVOICE_PUBLIC_URL="https://voice.example.org/")
     operator = sign_up()
     owner.execute("UPDATE cv.account SET admin = true WHERE id = %s", [operator.id])
     headers = {"Idempotency-Key": uuid4().hex}
     path = f"/api/admin/users/{person.email}/reset-link"
 
     first, again = (
-        front.call("POST", path, operator.key, json={"reason": "ticket 4"}, headers=headers) for _ in range(2)
+        api.call("POST", path, operator.key, json={"reason": "ticket 4"}, headers=headers) for _ in range(2)
     )
 
     made, replayed = first.json(), again.json()
@@ -106,7 +106,7 @@ def test_the_api_makes_the_same_link_for_administrators(
     assert made["url"] == f"https://voice.example.org/reset/confirm?token={made['token']}"
     assert (replayed["code"], replayed["token"], replayed["url"]) == ("replayed", None, None)
     body = {"token": made["token"], "password": NEW, "keep_keys": True}
-    done = front.call("POST", "/api/auth/password/reset/confirm", json=body)
+    done = api.call("POST", "/api/auth/password/reset/confirm", json=body)
     assert (done.status_code, done.json()["api_key"]) == (200, None)
 
 
@@ -129,8 +129,8 @@ def test_the_reset_page_asks_whether_to_keep_keys(
     assert owner.execute(working, [person.id]).fetchone() == (1,)
 
 
-def test_an_address_to_be_verified_gets_its_credits_when_it_is(
-    verifying: Front, folder: Path, new_browser: NewBrowser, owner: psycopg.Connection[Any]
+def test_credits_are_granted_when_the_address_is_verified(
+    verifying: ApiProcess, folder: Path, new_browser: NewBrowser, owner: psycopg.Connection[Any]
 ) -> None:
     browser, email = new_browser(verifying), f"{uuid4().hex}@example.org"
     browser.open("/signup")
@@ -159,8 +159,8 @@ def test_an_address_to_be_verified_gets_its_credits_when_it_is(
     assert acts == (1,)
 
 
-def test_a_verification_is_sent_again_for_who_waits_for_it(
-    verifying: Front, folder: Path, new_browser: NewBrowser
+def test_a_verification_mail_can_be_sent_again(
+    verifying: ApiProcess, folder: Path, new_browser: NewBrowser
 ) -> None:
     browser, email = new_browser(verifying), f"{uuid4().hex}@example.org"
     browser.open("/signup")
@@ -178,47 +178,47 @@ def test_a_verification_is_sent_again_for_who_waits_for_it(
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "person"])
-def test_nothing_else_verifies(front: Front, person: Person, token: str) -> None:
+def test_only_a_verification_token_verifies(api: ApiProcess, person: Person, token: str) -> None:
     body = {"token": person.token if token == "person" else token}
 
-    refused = front.call("POST", "/api/auth/verify", json=body)
+    refused = api.call("POST", "/api/auth/verify", json=body)
 
     assert (refused.status_code, refused.json()["detail"]["error"]) == (403, "invalid_verification_token")
 
 
-def test_where_none_is_to_be_verified_credits_come_at_once_and_no_mail(
-    front_with: Run, tmp_path: Path
+def test_without_verification_credits_are_granted_at_once_and_no_mail_is_sent(
+    api_with: Run, tmp_path: Path
 ) -> None:
-    front = front_with(CODEVOICE_MAIL_FOLDER=str(tmp_path))
+    api = api_with(CODEVOICE_MAIL_FOLDER=str(tmp_path))
     body = {"email": f"{uuid4().hex}@example.org", "password": PASSWORD}
 
-    made = front.call("POST", "/api/auth/register", json=body).json()
+    made = api.call("POST", "/api/auth/register", json=body).json()
 
-    me = front.call("GET", "/api/auth/me", made["api_key"]).json()
+    me = api.call("GET", "/api/auth/me", made["api_key"]).json()
     assert (me["credits"]["total_remaining"], "email_verified" in me["user"]) == (60, False)
     assert in_folder(tmp_path) == []
 
 
 def test_a_limit_an_operator_set_is_not_lifted_by_a_reset(
-    front_with: Run, folder: Path, person: Person, owner: psycopg.Connection[Any]
+    api_with: Run, folder: Path, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
-    front = front_with(CODEVOICE_MAIL_FOLDER=str(folder))
+    api = api_with(CODEVOICE_MAIL_FOLDER=str(folder))
     owner.execute("SELECT cv.set_terms(%s, gen_random_uuid(), 1, 0, 'test', 'test')", [person.id])
     owner.execute("UPDATE cv.wallet SET monthly = 0, next_tier = NULL WHERE owner = %s", [person.id])
-    front.call("POST", "/api/auth/password/reset", json={"email": person.email})
+    api.call("POST", "/api/auth/password/reset", json={"email": person.email})
     token = token_in(str(mail_to(person.email, lambda: in_folder(folder)).get_payload(decode=True), "utf-8"))
 
-    front.call("POST", "/api/auth/password/reset/confirm", json={"token": token, "password": NEW})
+    api.call("POST", "/api/auth/password/reset/confirm", json={"token": token, "password": NEW})
 
     monthly = "SELECT monthly FROM cv.wallet WHERE owner = %s"
     assert owner.execute(monthly, [person.id]).fetchone() == (0,)
 
 
-def test_verification_without_mail_is_refused_at_the_start() -> None:
-    from app.application import build
+def test_verification_without_a_mailer_is_refused_at_start() -> None:
+    from app.components import build
     from app.settings import read_settings
     from db.settings import DbSettings
-    from tests.app.front import SECRETS
+    from tests.app.api_process import SECRETS
 
     settings = read_settings({**SECRETS, "CODEVOICE_EMAIL_VERIFICATION": "required"})
     with pytest.raises(SettingsError, match=r"CODEVOICE_EMAIL_VERIFICATION: required needs mail"):
@@ -227,10 +227,10 @@ def test_verification_without_mail_is_refused_at_the_start() -> None:
         )
 
 
-def test_an_invitation_is_made_used_and_revoked_by_pages(
-    front_with: Run, admin: Browser, new_browser: NewBrowser
+def test_an_invitation_is_created_used_and_revoked_by_pages(
+    api_with: Run, admin: Browser, new_browser: NewBrowser
 ) -> None:
-    inviting = front_with(CODEVOICE_REGISTRATION="invite")
+    inviting = api_with(CODEVOICE_REGISTRATION="invite")
     admin.open("/admin/invites")
     made = admin.send("/admin/invites", plan="pro", uses="2", days="7", reason="beta", key=uuid4().hex)
     code = token_in(words(made))
@@ -260,7 +260,7 @@ def test_an_invitation_is_made_used_and_revoked_by_pages(
         ({"reason": ""}, "A reason has"),
     ],
 )
-def test_an_invitation_that_cannot_be_is_refused_on_the_page(
+def test_an_invalid_invitation_is_refused_on_the_page(
     admin: Browser, fields: dict[str, str], said: str
 ) -> None:
     admin.open("/admin/invites")

@@ -1,16 +1,16 @@
-"""What cannot be undone is asked first, without scripts too; and nobody locks the last operator out."""
+"""Irreversible operations are confirmed first, also without scripts; operators cannot lock themselves out."""
 
 import re
 
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, words
 from tests.app.conftest import Person
-from tests.app.front import Front
 
 
 @pytest.mark.parametrize(
-    ("name", "form", "asked", "done"),
+    ("name", "form", "question_text", "done"),
     [
         ("expire", {"amount": "1.5"}, "Remove 1.5 credits from {}?", "Removed 1.5 credits from {}."),
         ("limit", {"monthly": "70"}, "limit of {} to 70 credits?", "limit of {} to 70 credits."),
@@ -19,27 +19,33 @@ from tests.app.front import Front
         ("suspend", {}, "Suspend {}?", "Suspended {}."),
     ],
 )
-def test_an_act_is_asked_and_then_done_and_told(
-    admin: Browser, person: Person, front: Front, name: str, form: dict[str, str], asked: str, done: str
+def test_an_irreversible_operation_is_confirmed_then_done_and_reported(
+    admin: Browser,
+    person: Person,
+    api: ApiProcess,
+    name: str,
+    form: dict[str, str],
+    question_text: str,
+    done: str,
 ) -> None:
     path = f"/admin/users/{person.id}/{name}"
     admin.open(f"/admin/users/{person.id}")
     admin.send(f"/admin/users/{person.id}/grant", amount="2", reason="before", key=f"before-{name}")
-    before = front.call("GET", "/api/auth/me", person.key).json()
+    before = api.call("GET", "/api/auth/me", person.key).json()
 
     question = admin.client.get(path, params={"reason": "why not", "key": f"k-{name}", **form})
-    meanwhile = front.call("GET", "/api/auth/me", person.key).json()
+    meanwhile = api.call("GET", "/api/auth/me", person.key).json()
     answer = admin.send(path, **hidden(question.text))
 
-    assert asked.format(person.email) in words(question)
+    assert question_text.format(person.email) in words(question)
     assert meanwhile == before
     assert answer.url.path == f"/admin/users/{person.id}"
     assert done.format(person.email) in words(answer)
     assert "why not" in words(admin.open("/admin/acts"))
 
 
-def test_a_key_is_revoked_after_a_question(browser: Browser, person: Person, front: Front) -> None:
-    front.call("POST", "/api/keys", person.key, json={"name": "build server", "scopes": []})
+def test_a_key_is_revoked_after_a_confirmation(browser: Browser, person: Person, api: ApiProcess) -> None:
+    api.call("POST", "/api/keys", person.key, json={"name": "build server", "scopes": []})
     link = re.findall(r'href="(/credits/keys/[0-9a-f-]{36}/revoke)"', browser.open("/credits").text)[-1]
 
     question = browser.open(link)
@@ -47,25 +53,27 @@ def test_a_key_is_revoked_after_a_question(browser: Browser, person: Person, fro
 
     assert "Revoke the key “build server”?" in words(question)
     assert "The key is revoked" in words(answer)
-    keys = front.call("GET", "/api/keys", person.key).json()["keys"]
+    keys = api.call("GET", "/api/keys", person.key).json()["keys"]
     assert [key["name"] for key in keys if key["revoked_at"]] == ["build server"]
 
 
 @pytest.mark.parametrize("amount", ["1e3", "Infinity", "1_000", "0x10", "five"])
-def test_what_is_no_amount_is_refused_before_the_question(
+def test_an_invalid_amount_is_refused_before_the_confirmation(
     admin: Browser, person: Person, amount: str
 ) -> None:
     path = f"/admin/users/{person.id}"
     admin.open(path)
 
-    asked = admin.client.get(f"{path}/expire", params={"amount": amount, "reason": "r"})
+    question_text = admin.client.get(f"{path}/expire", params={"amount": amount, "reason": "r"})
     given = admin.send(f"{path}/grant", amount=amount, reason="r", key=f"odd-{amount}")
 
-    assert [answer.status_code for answer in (asked, given)] == [422, 422]
+    assert [answer.status_code for answer in (question_text, given)] == [422, 422]
     assert "is not an amount" in words(given)
 
 
-def test_an_operator_suspends_neither_himself_nor_closes_his_account(admin: Browser, front: Front) -> None:
+def test_administrators_cannot_suspend_themselves_or_close_their_own_account(
+    admin: Browser, api: ApiProcess
+) -> None:
     me = admin.client.get("/session/token").json()
     headers = {"X-CSRF-Token": me["form_token"]}
     admin.open(f"/admin/users/{me['account']}")

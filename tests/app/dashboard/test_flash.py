@@ -1,4 +1,4 @@
-"""A message for the page behind a redirect: for one account and one page, once, for minutes."""
+"""A message for the page after a redirect: for one account and one page, shown once, valid for minutes."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from app.dashboard import flash as module
 from app.dashboard.flash import Flash, Flashes, ShownKey
 
 ANN, BOB = uuid.uuid4(), uuid.uuid4()
-TOLD = Flash(text="Done.", key=ShownKey(name="mine", text="cv_live_secret", personal=False))
+MESSAGE = Flash(text="Done.", key=ShownKey(name="mine", text="cv_live_secret", personal=False))
 
 
 @pytest.fixture
@@ -21,12 +21,12 @@ def sent(*cookies: Cookie) -> list[tuple[bytes, bytes]]:
     return [(b"cookie", "; ".join(f"{cookie.key}={cookie.value}" for cookie in cookies).encode())]
 
 
-def test_it_is_read_by_its_own_page_and_then_taken_away(flashes: Flashes) -> None:
-    cookie = flashes.seal(TOLD, "/credits", ANN)
+def test_a_message_is_read_once_by_its_own_page(flashes: Flashes) -> None:
+    cookie = flashes.seal(MESSAGE, "/credits", ANN)
 
     found, spent = Flashes(b"3" * 32, is_secure=True).take(sent(cookie), "/credits", ANN)
 
-    assert found == TOLD
+    assert found == MESSAGE
     assert spent is not None
     assert (spent.key, spent.value, spent.max_age) == (cookie.key, "", 0)
     header = cookie.to_header()
@@ -36,24 +36,24 @@ def test_it_is_read_by_its_own_page_and_then_taken_away(flashes: Flashes) -> Non
 
 
 @pytest.mark.parametrize(("page", "account"), [("/history", ANN), ("/credits", BOB), ("/credits", None)])
-def test_no_other_page_and_nobody_else_reads_it(
+def test_a_message_is_hidden_from_other_pages_and_accounts(
     flashes: Flashes, page: str, account: uuid.UUID | None
 ) -> None:
-    assert flashes.take(sent(flashes.seal(TOLD, "/credits", ANN)), page, account) == (None, None)
+    assert flashes.take(sent(flashes.seal(MESSAGE, "/credits", ANN)), page, account) == (None, None)
 
 
-def test_one_that_is_minutes_old_says_nothing(flashes: Flashes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_message_is_not_shown(flashes: Flashes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LIFE_S", -1)
 
-    found, spent = flashes.take(sent(flashes.seal(TOLD, "/credits", ANN)), "/credits", ANN)
+    found, spent = flashes.take(sent(flashes.seal(MESSAGE, "/credits", ANN)), "/credits", ANN)
 
     assert found is None
     assert spent is not None
 
 
 @pytest.mark.parametrize("value", ["", "A", "AAAA", "%%%", "A" * 2000])
-def test_what_was_not_sealed_here_is_nothing(flashes: Flashes, value: str) -> None:
-    cookie = flashes.seal(TOLD, "/credits", ANN)
+def test_a_value_not_sealed_here_is_no_message(flashes: Flashes, value: str) -> None:
+    cookie = flashes.seal(MESSAGE, "/credits", ANN)
     cookie.value = value
 
     assert flashes.take(sent(cookie), "/credits", ANN) == (None, None)

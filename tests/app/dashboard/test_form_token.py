@@ -1,8 +1,8 @@
-"""A page loaded before its person logged in again gets a token of the new session; no other site does."""
+"""A page loaded before its user logged in again gets a token of the new session; no other site does."""
 
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser
 from tests.app.conftest import LogIn, NewBrowser, Person
-from tests.app.front import Front
 
 
 def test_a_page_gets_the_token_of_the_session_that_its_browser_has(log_in: LogIn, person: Person) -> None:
@@ -15,7 +15,7 @@ def test_a_page_gets_the_token_of_the_session_that_its_browser_has(log_in: LogIn
     assert answer.json()["user"]["email"] == person.email
 
 
-def test_a_stranger_is_told_that_nobody_is_logged_in(new_browser: NewBrowser) -> None:
+def test_an_anonymous_visitor_gets_a_token_without_an_account(new_browser: NewBrowser) -> None:
     browser = new_browser()
 
     found, again = browser.client.get("/session/token").json(), browser.client.get("/session/token").json()
@@ -24,7 +24,7 @@ def test_a_stranger_is_told_that_nobody_is_logged_in(new_browser: NewBrowser) ->
     assert found == again  # bound to the visit that the first one began
 
 
-def test_no_other_site_gets_a_token(browser: Browser, front: Front) -> None:
+def test_no_other_site_gets_a_token(browser: Browser, api: ApiProcess) -> None:
     for site in ("cross-site", "same-site", "none"):
         answer = browser.client.get("/session/token", headers={"Sec-Fetch-Site": site})
         assert answer.status_code == 404
@@ -33,7 +33,7 @@ def test_no_other_site_gets_a_token(browser: Browser, front: Front) -> None:
     assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_who_sends_a_form_when_the_session_is_over_comes_back_to_its_page(browser: Browser) -> None:
+def test_a_form_sent_after_the_session_ended_leads_back_to_its_page(browser: Browser) -> None:
     browser.open("/credits")
     browser.client.cookies.clear()
 

@@ -1,4 +1,4 @@
-"""The page Voices says which models are still on their way."""
+"""The Voices page lists the models that are still being downloaded."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ def state(**fields: object) -> ModelState:
     return ModelState(**{"purpose": "speech: 54 voices", "bytes": 92_400_000, **fields})  # type: ignore[arg-type]
 
 
-def test_voices_says_which_models_are_on_their_way(
-    new_browser: NewBrowser, person: Person, front_with: Run, tmp_path: Path
+def test_the_voices_page_lists_models_that_are_being_downloaded(
+    new_browser: NewBrowser, person: Person, api_with: Run, tmp_path: Path
 ) -> None:
     file = tmp_path / "models.json"
-    browser = new_browser(front_with(CODEVOICE_MODELS_STATE=str(file))).log_in(person.email)
+    browser = new_browser(api_with(CODEVOICE_MODELS_STATE=str(file))).log_in(person.email)
     assert "On their way" not in browser.open("/voices").text
 
     error = "it has other bytes than it should"

@@ -1,4 +1,4 @@
-"""What pages do for people: history, keys, the ledger, usage, acts of administrators; and code that runs."""
+"""What pages do: history, keys, the ledger, usage, administrators' operations, and code snippets that run."""
 
 import ast
 import json
@@ -11,23 +11,23 @@ import pytest
 from app.api.csv_cells import marked
 from app.application import handlers
 from app.dashboard.code_snippets import speech
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, words
 from tests.app.conftest import PASSWORD, End, NewBrowser, Person, Run, Say
-from tests.app.front import Front
 from tests.app.mailbox import in_folder, mail_to
 
 
-def test_history_shows_hears_and_cancels(browser: Browser, person: Person, say: Say, end: End) -> None:
+def test_history_lists_plays_and_cancels_jobs(browser: Browser, person: Person, say: Say, end: End) -> None:
     done, waiting = say(person.key, text="Read me"), say(person.key)
     end(done)
 
     listed = browser.open("/history")
-    heard = browser.client.get(f"/history/{done}/peaks")
+    peaks = browser.client.get(f"/history/{done}/peaks")
     cancelled = browser.send(f"/history/{waiting}/cancel")
 
     assert "Read me" in words(listed)
     assert f"/tts/audio/{done}?expires=" in listed.text
-    assert heard.json() == {"peaks": []}  # this audio is no audio
+    assert peaks.json() == {"peaks": []}  # these bytes are not decodable audio
     assert "cancelled" in words(cancelled)
     assert "Read me" not in words(browser.open("/history?state=cancelled"))
 
@@ -44,9 +44,9 @@ def test_speech_is_queued_without_scripts_too(browser: Browser, person: Person) 
     assert ">keep me</textarea>" in refused.text
 
 
-def test_a_key_is_made_shown_once_rotated_and_revoked(browser: Browser, front: Front) -> None:
+def test_a_key_is_created_shown_once_rotated_and_revoked(browser: Browser, api: ApiProcess) -> None:
     def works(key: str) -> int:
-        return front.call("GET", "/api/keys", key).status_code
+        return api.call("GET", "/api/keys", key).status_code
 
     browser.open("/credits")
     made = browser.send("/credits/keys", name="my server", scopes=["speech", "keys"], days="30")
@@ -64,8 +64,8 @@ def test_a_key_is_made_shown_once_rotated_and_revoked(browser: Browser, front: F
     assert works(new_key) == 401
 
 
-def test_a_page_loaded_again_makes_no_second_key_and_shows_none(
-    browser: Browser, person: Person, front: Front
+def test_reloading_the_page_creates_and_shows_no_key(
+    browser: Browser, person: Person, api: ApiProcess
 ) -> None:
     browser.open("/credits")
     form = {"form_token": browser.token, "name": "once"}
@@ -76,14 +76,14 @@ def test_a_page_loaded_again_makes_no_second_key_and_shows_none(
 
     (key,) = re.findall(r'<code id="made">(cv_live_\w+)</code>', shown.text)
     assert (made.status_code, made.headers["location"]) == (303, "/credits")
-    assert key not in made.text + str(made.headers) + elsewhere.text + again.text + front.log.read_text()
+    assert key not in made.text + str(made.headers) + elsewhere.text + again.text + api.log.read_text()
     assert words(again).count("once") == 1 + words(again).count("Rotate once") + words(again).count(
         "Revoke once"
     )
-    assert len(front.call("GET", "/api/keys", person.key).json()["keys"]) == 2
+    assert len(api.call("GET", "/api/keys", person.key).json()["keys"]) == 2
 
 
-def test_a_refused_key_says_why(browser: Browser) -> None:
+def test_a_refused_key_has_its_reason(browser: Browser) -> None:
     browser.open("/credits")
 
     answer = browser.send("/credits/keys", name=" ", scopes=["everything"])
@@ -92,7 +92,7 @@ def test_a_refused_key_says_why(browser: Browser) -> None:
     assert "1 to 100 characters" in words(answer)
 
 
-def test_the_ledger_tells_what_was_left_after_each_movement(
+def test_the_ledger_shows_the_balance_after_each_entry(
     browser: Browser, person: Person, say: Say, end: End
 ) -> None:
     first, second = say(person.key), say(person.key)
@@ -102,8 +102,8 @@ def test_the_ledger_tells_what_was_left_after_each_movement(
     rows = browser.open("/credits.csv").text.splitlines()
 
     assert rows[0] == "seq,at,what,credits,change,left_after,bucket,reason,ref"
-    told = [tuple(row.split(",")[n] for n in (2, 3, 4, 5)) for row in reversed(rows[1:])]
-    assert told == [
+    rows_shown = [tuple(row.split(",")[n] for n in (2, 3, 4, 5)) for row in reversed(rows[1:])]
+    assert rows_shown == [
         ("Added", "60", "60", "60"),
         ("Held for a request", "1", "-1", "59"),
         ("Held for a request", "1", "-1", "58"),
@@ -115,7 +115,7 @@ def test_the_ledger_tells_what_was_left_after_each_movement(
     assert re.findall(r"Held for a request.*?>(\d+)</td><td>hold", newer.text, re.DOTALL) == ["59"]
 
 
-def test_usage_is_told_by_day_kind_and_key(browser: Browser, person: Person, say: Say, end: End) -> None:
+def test_usage_is_shown_by_day_kind_and_key(browser: Browser, person: Person, say: Say, end: End) -> None:
     end(say(person.key))
     say(person.key)
 
@@ -144,8 +144,8 @@ def test_what_a_spreadsheet_would_run_is_marked_as_words(cell: object, written: 
     assert marked(cell) == written
 
 
-def test_an_administrator_gives_credits_once_however_often_the_form_is_sent(
-    admin: Browser, person: Person, front: Front
+def test_resending_the_grant_form_grants_credits_once(
+    admin: Browser, person: Person, api: ApiProcess
 ) -> None:
     page = admin.open(f"/admin?account={person.email}")
     page = admin.open(page.headers["location"])
@@ -161,12 +161,12 @@ def test_an_administrator_gives_credits_once_however_often_the_form_is_sent(
     assert f"Granted 2.5 credits to {person.email}. Balance now: 62.5 credits." in words(first)
     assert "That was done already." in words(second)
     assert (without.status_code, odd.status_code) == (422, 422)
-    found = front.call("GET", "/api/auth/me", person.key).json()["credits"]
+    found = api.call("GET", "/api/auth/me", person.key).json()["credits"]
     assert found["paid"]["remaining"] == 2.5
 
 
-def test_an_administrator_cancels_a_job_and_puts_a_failed_one_back(
-    admin: Browser, person: Person, say: Say, end: End, front: Front
+def test_an_administrator_cancels_a_job_and_retries_a_failed_one(
+    admin: Browser, person: Person, say: Say, end: End, api: ApiProcess
 ) -> None:
     failed, waiting = say(person.key), say(person.key)
     end(failed, "refuse", code="failed")
@@ -177,7 +177,7 @@ def test_an_administrator_cancels_a_job_and_puts_a_failed_one_back(
     assert "The job is queued again." in words(again), words(again)
 
     states = words(admin.open(f"/admin/jobs?account={person.email}"))
-    assert front.call("GET", f"/tts/status/{waiting}").json()["reason"] == "cancelled"
+    assert api.call("GET", f"/tts/status/{waiting}").json()["reason"] == "cancelled"
     assert [states.count(f"ryan {state}") for state in ("queued", "failed", "cancelled")] == [1, 1, 1]
     assert "asked by phone" in words(admin.open("/admin/acts"))
     assert "parrot" in words(admin.open("/admin/workers"))
@@ -200,7 +200,7 @@ def test_the_reference_has_every_call_of_the_api(new_browser: NewBrowser) -> Non
 @pytest.mark.parametrize(
     "words_sent", ['it\'s "so"', "a\nb", "\\ $HOME `id` $(id)", "ü 漢 🎧", "__FORMAT__ __BODY__", "'; id; '"]
 )
-def test_snippets_carry_any_words(words_sent: str) -> None:
+def test_snippets_quote_any_text(words_sent: str) -> None:
     body: dict[str, object] = {"text": words_sent, "voice": "ryan"}
 
     curl, python, _ = speech(url="http://127.0.0.1:1", key=None, body=body)
@@ -211,11 +211,11 @@ def test_snippets_carry_any_words(words_sent: str) -> None:
     assert ast.literal_eval(literal) == body
 
 
-def test_what_work_costs_and_may_be_is_told_from_the_price_book_and_the_settings(
-    new_browser: NewBrowser, person: Person, front_with: Run
+def test_prices_and_limits_are_shown_from_the_price_book_and_the_settings(
+    new_browser: NewBrowser, person: Person, api_with: Run
 ) -> None:
-    front = front_with(CODEVOICE_UPLOAD_BYTES_MAX="7500000", CODEVOICE_UPLOAD_AUDIO_S_MAX="90")
-    browser = new_browser(front).log_in(person.email)
+    api = api_with(CODEVOICE_UPLOAD_BYTES_MAX="7500000", CODEVOICE_UPLOAD_AUDIO_S_MAX="90")
+    browser = new_browser(api).log_in(person.email)
 
     page = words(browser.open("/transcribe"))
 
@@ -240,11 +240,11 @@ def test_a_password_is_changed_and_other_browsers_are_logged_out(
     assert browser.open("/history").status_code == 200
 
 
-def test_a_mail_leads_to_the_page_that_sets_another_password(
-    new_browser: NewBrowser, person: Person, front_with: Run, tmp_path: Path
+def test_the_reset_mail_links_to_the_page_that_sets_a_new_password(
+    new_browser: NewBrowser, person: Person, api_with: Run, tmp_path: Path
 ) -> None:
-    front = front_with(CODEVOICE_MAIL_FOLDER=str(tmp_path), CODEVOICE_PUBLIC_URL="http://voice.example")
-    browser = new_browser(front)
+    api = api_with(CODEVOICE_MAIL_FOLDER=str(tmp_path), CODEVOICE_PUBLIC_URL="http://voice.example")
+    browser = new_browser(api)
     browser.open("/reset")
     browser.send("/reset", email=person.email)
     mail = mail_to(person.email, lambda: in_folder(tmp_path))
@@ -260,7 +260,7 @@ def test_a_mail_leads_to_the_page_that_sets_another_password(
     assert person.email in words(answer)
 
 
-def test_the_reference_tells_what_an_upload_is_made_of(browser: Browser) -> None:
+def test_the_reference_describes_the_fields_of_an_upload(browser: Browser) -> None:
     document = browser.client.get("/openapi.json").json()
     (content,) = document["paths"]["/transcribe"]["post"]["requestBody"]["content"].items()
 

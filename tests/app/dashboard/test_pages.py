@@ -1,9 +1,7 @@
-"""Every page: who may see it, what it may do in a browser, whose things it shows, and hostile words in it."""
+"""Every page: access, browser policy, isolation between accounts, and hostile text."""
 
 import re
-import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -11,10 +9,9 @@ import psycopg
 import pytest
 
 from app.application import handlers
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, token_in
 from tests.app.conftest import PASSWORD, End, LogIn, NewBrowser, Person, Say, SignUp
-from tests.app.front import Front
-from tests.clock import unhurried
 
 ANYBODY, PERSON, ADMIN = "anybody", "person", "admin"
 PAGES = {
@@ -24,7 +21,7 @@ PAGES = {
     for path in handler.paths
     for method in handler.http_methods
 }
-WAYS_BACK = {  # for who presses Enter in the address bar after a form
+WAYS_BACK = {  # for a user who presses Enter in the address bar after a form
     re.sub(r":\w+}", "}", path): str(handler.opt["back"])
     for handler in handlers()
     if "back" in handler.opt and "GET" in handler.http_methods
@@ -66,14 +63,14 @@ def test_pages_are_for_whom_they_should_be() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path, who in GETS.items() if who != ANYBODY])
-def test_strangers_are_sent_to_log_in(new_browser: NewBrowser, path: str) -> None:
+def test_anonymous_visitors_are_sent_to_log_in(new_browser: NewBrowser, path: str) -> None:
     answer = new_browser().open(place(path))
 
     assert is_sent_to_log_in(answer)
 
 
 @pytest.mark.parametrize("path", [path for path, who in GETS.items() if who == ADMIN])
-def test_administrators_pages_are_for_them(browser: Browser, path: str) -> None:
+def test_administrator_pages_are_hidden_from_other_accounts(browser: Browser, path: str) -> None:
     answer = browser.open(place(path))
 
     assert (answer.status_code, "lacks the scope" in answer.text) == (403, True)
@@ -99,12 +96,12 @@ def test_every_page_is_confined(admin: Browser, path: str) -> None:
     assert answer.headers["x-frame-options"] == "DENY"
 
 
-def test_no_two_answers_have_the_same_nonce(browser: Browser) -> None:
+def test_every_response_has_its_own_nonce(browser: Browser) -> None:
     assert len({browser.open("/").headers["content-security-policy"] for _ in range(3)}) == 3
 
 
 @pytest.mark.parametrize(("path", "page"), WAYS_BACK.items())
-def test_the_address_of_a_form_leads_to_its_page(admin: Browser, path: str, page: str) -> None:
+def test_opening_the_url_of_a_form_leads_to_its_page(admin: Browser, path: str, page: str) -> None:
     ids = {name: uuid.uuid4() for name in ("job_id", "key_id", "job", "key", "account", "invite")}
 
     answer = admin.open(path.format(**ids))
@@ -112,13 +109,13 @@ def test_the_address_of_a_form_leads_to_its_page(admin: Browser, path: str, page
     assert (answer.status_code, answer.headers["location"]) == (303, page.format(**ids))
 
 
-def test_every_address_that_forms_are_sent_to_can_be_opened() -> None:
+def test_every_url_that_forms_are_sent_to_can_be_opened() -> None:
     assert set(POSTS) - set(GETS) == set(WAYS_BACK)
 
 
 @pytest.mark.parametrize("path", ["/nope", "/robots.txt", "/historyy", "/admin/nothing", "/"])
 @pytest.mark.parametrize("accept", ["text/html,application/xhtml+xml,*/*;q=0.8", "*/*"])
-def test_an_address_that_is_none_is_a_page_for_people_and_json_for_programs(
+def test_an_unknown_path_is_a_page_for_browsers_and_json_for_programs(
     browser: Browser, path: str, accept: str
 ) -> None:
     method = "DELETE" if path == "/" else "GET"  # an address that takes no such request
@@ -141,7 +138,7 @@ def test_no_call_of_the_api_answers_with_a_page(browser: Browser) -> None:
     assert {answer.headers["content-type"] for answer in answers} == {"application/json"}
 
 
-def test_what_leads_back_goes_nowhere_else(admin: Browser) -> None:
+def test_return_links_lead_to_our_own_pages_only(admin: Browser) -> None:
     answer = admin.open("/history/%0d%0aX-Evil:%201/cancel")
 
     assert answer.headers["location"] == "/history/%0D%0AX-Evil%3A%201"
@@ -158,7 +155,7 @@ def test_a_form_from_elsewhere_is_refused(admin: Browser, sign_up: SignUp, log_i
     assert [(a.status_code, "stale_form" in a.text) for a in answers] == [(403, True)] * 4
 
 
-def test_the_cookie_is_out_of_scripts_reach_and_says_nothing(new_browser: NewBrowser, person: Person) -> None:
+def test_the_session_cookie_is_http_only_and_reveals_nothing(new_browser: NewBrowser, person: Person) -> None:
     browser = new_browser()
     browser.open("/login")
 
@@ -181,11 +178,13 @@ def test_a_cookie_alone_does_nothing_at_the_api(browser: Browser) -> None:
     assert ask(**{"X-CSRF-Token": browser.token}) == (200, "")
 
 
-def test_a_cookie_is_no_token_and_a_token_no_cookie(front: Front, browser: Browser, person: Person) -> None:
+def test_a_cookie_is_not_accepted_as_a_token_nor_a_token_as_a_cookie(
+    api: ApiProcess, browser: Browser, person: Person
+) -> None:
     (name, cookie) = next((n, v) for n, v in browser.client.cookies.items() if "visit" not in n)
 
-    as_token = front.call("GET", "/api/auth/me", headers={"Authorization": f"Bearer {cookie}"})
-    as_cookie = httpx.get(f"{front.url}/history", cookies={name: person.token})
+    as_token = api.call("GET", "/api/auth/me", headers={"Authorization": f"Bearer {cookie}"})
+    as_cookie = httpx.get(f"{api.url}/history", cookies={name: person.token})
 
     assert as_token.json()["detail"]["error"] == "invalid_token"
     assert is_sent_to_log_in(as_cookie)
@@ -198,12 +197,12 @@ STRANGERS_COOKIES = (
 
 
 @pytest.mark.parametrize("before", STRANGERS_COOKIES)
-def test_another_programs_cookie_locks_nobody_out(front: Front, person: Person, before: str) -> None:
+def test_another_programs_cookie_locks_nobody_out(api: ApiProcess, person: Person, before: str) -> None:
     ours: dict[str, str] = {}
 
     def ask(method: str, path: str, **more: Any) -> httpx.Response:
         header = "; ".join([before, *(f"{name}={value}" for name, value in ours.items())])
-        answer = httpx.request(method, front.url + path, headers={"Cookie": header.encode()}, **more)
+        answer = httpx.request(method, api.url + path, headers={"Cookie": header.encode()}, **more)
         ours.update(answer.cookies)
         return answer
 
@@ -214,63 +213,16 @@ def test_another_programs_cookie_locks_nobody_out(front: Front, person: Person, 
     assert ask("GET", "/history").status_code == 200
 
 
-def test_of_two_cookies_of_one_name_the_good_one_counts(front: Front, browser: Browser) -> None:
+def test_the_valid_one_of_two_cookies_with_one_name_counts(api: ApiProcess, browser: Browser) -> None:
     ours = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
     spoilt = "; ".join(f"{name}=spoilt" for name in browser.client.cookies)
 
     answers = [
-        httpx.get(f"{front.url}/history", headers={"Cookie": header})
+        httpx.get(f"{api.url}/history", headers={"Cookie": header})
         for header in (f"{spoilt}; {ours}", f"{ours}; {spoilt}")
     ]
 
     assert [answer.status_code for answer in answers] == [200, 200]
-
-
-def until(condition: Callable[[], bool]) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < 30
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def test_logging_out_ends_this_browsers_session_and_no_other(log_in: LogIn, person: Person) -> None:
-    here, there = log_in(person), log_in(person)
-    cookies = dict(here.client.cookies)
-
-    here.send("/logout")
-
-    assert is_sent_to_log_in(here.open("/history"))
-    here.client.cookies.update(cookies)  # kept by somebody who copied it
-    assert is_sent_to_log_in(here.open("/history"))
-    assert there.open("/history").status_code == 200
-
-
-def test_logging_out_everywhere_ends_every_browser_and_token_of_the_account(
-    front: Front, log_in: LogIn, person: Person
-) -> None:
-    here, there = log_in(person), log_in(person)
-    here.open("/password")
-
-    answer = here.send("/logout/everywhere")
-
-    assert "You are logged out everywhere" in answer.text
-    assert is_sent_to_log_in(here.open("/history"))
-    assert until(lambda: is_sent_to_log_in(there.open("/history"))) <= unhurried(1.0)
-    bearer = {"Authorization": f"Bearer {person.token}"}
-    assert front.call("GET", "/api/auth/me", headers=bearer).status_code == 401
-    assert front.call("GET", "/api/auth/me", person.key).status_code == 200
-
-
-def test_suspension_ends_a_session_within_a_second(
-    browser: Browser, person: Person, owner: psycopg.Connection[Any]
-) -> None:
-    before = browser.open("/history").status_code
-
-    owner.execute("UPDATE cv.account SET suspended = true WHERE id = %s", [person.id])
-
-    assert before == 200
-    assert until(lambda: is_sent_to_log_in(browser.open("/history"))) <= unhurried(1.0)
 
 
 @pytest.mark.parametrize(
@@ -306,14 +258,14 @@ def test_a_refused_form_keeps_what_was_typed_but_no_password(new_browser: NewBro
     assert "secret-secret" not in answer.text
 
 
-def test_what_is_anothers_is_not_found_on_any_page(
-    log_in: LogIn, sign_up: SignUp, person: Person, say: Say, end: End, front: Front
+def test_another_accounts_resources_are_not_found_on_any_page(
+    log_in: LogIn, sign_up: SignUp, person: Person, say: Say, end: End, api: ApiProcess
 ) -> None:
     theirs = sign_up()
     job = say(theirs.key, text="their private words")
     end(job)
     waiting = say(theirs.key)
-    key = front.call("GET", "/api/keys", theirs.key).json()["keys"][0]["id"]
+    key = api.call("GET", "/api/keys", theirs.key).json()["keys"][0]["id"]
     mine = log_in(person)
 
     found = {
@@ -326,7 +278,7 @@ def test_what_is_anothers_is_not_found_on_any_page(
     }
 
     assert set(found.values()) == {404}, found
-    assert front.call("GET", f"/tts/status/{waiting}").json()["status"] == "queued"
+    assert api.call("GET", f"/tts/status/{waiting}").json()["status"] == "queued"
     for path in [path for path, who in GETS.items() if who == PERSON and "{" not in path]:
         page = mine.open(path).text
         assert "private words" not in page
@@ -338,14 +290,14 @@ HOSTILE = "</textarea></script><script>alert(1)</script>\"'><img src=x onerror=a
 
 
 def test_hostile_words_stay_words_on_every_page(
-    front: Front, new_browser: NewBrowser, say: Say, owner: psycopg.Connection[Any]
+    api: ApiProcess, new_browser: NewBrowser, say: Say, owner: psycopg.Connection[Any]
 ) -> None:
     email = f"{uuid.uuid4().hex[:8]}@example.org"
     sent = {"email": email, "password": PASSWORD, "name": HOSTILE}
-    found = front.call("POST", "/api/auth/register", json=sent).json()
+    found = api.call("POST", "/api/auth/register", json=sent).json()
     owner.execute("UPDATE cv.account SET admin = true WHERE id = %s", [found["user"]["id"]])
     job = say(found["api_key"], text=HOSTILE)
-    front.call("POST", "/api/keys", found["api_key"], json={"name": HOSTILE, "scopes": []})
+    api.call("POST", "/api/keys", found["api_key"], json={"name": HOSTILE, "scopes": []})
     browser = new_browser().log_in(email)
 
     pages = [
@@ -363,15 +315,15 @@ def test_hostile_words_stay_words_on_every_page(
     assert any("&lt;/script&gt;" in page.text for page in pages)
 
 
-def test_files_are_kept_for_ever_under_a_name_that_changes(front: Front, browser: Browser) -> None:
+def test_static_files_are_cached_for_ever_under_a_versioned_path(api: ApiProcess, browser: Browser) -> None:
     (path,) = set(re.findall(r'href="(/static/[^"]+\.css)"', browser.open("/").text))
 
-    plain = front.client.get(path, headers={"Accept-Encoding": "identity"})
-    old = front.client.get("/static/0000000000000000/look.css")
+    plain = api.client.get(path, headers={"Accept-Encoding": "identity"})
+    old = api.client.get("/static/0000000000000000/look.css")
 
     assert plain.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert plain.headers["content-type"].startswith("text/css")
     assert old.text == plain.text
     assert old.headers["cache-control"] == "no-cache"
-    assert front.client.get("/static/0/pages.py").status_code == 404
-    assert front.client.get("/static/0/..%2Fpages.py").status_code == 404
+    assert api.client.get("/static/0/pages.py").status_code == 404
+    assert api.client.get("/static/0/..%2Fpages.py").status_code == 404

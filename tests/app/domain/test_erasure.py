@@ -1,4 +1,4 @@
-"""`codevoice users erase` and `users export`: in no place is anything left of a person but what they paid."""
+"""`codevoice users erase` and `users export`: nothing is left of a person but what they paid."""
 
 import io
 import json
@@ -24,11 +24,11 @@ from db.redis.live_audio import Live
 from db.storage.objects import Objects
 from db.storage.personal_data import RedisTraces
 from ops import cli
+from tests.app.api_process import PASSWORD, SECRETS, ApiProcess
 from tests.app.conftest import End, Person, Say, SignUp
-from tests.app.front import PASSWORD, SECRETS, Front
 
 WHY = ("--yes", "--reason", "ticket 12")
-# What no row tells of a person, or only under their account's id: for every other table there is a test.
+# Tables without personal data, or with it under the account's id alone; every other table has a test.
 KEPT = {
     "transfer",
     "wallet",
@@ -49,17 +49,17 @@ class Traces(Struct, frozen=True):
     person: Person
     jobs: list[str]
     mails: Path
-    said: str
+    text: str
     key_name: str
     order: str
 
     @property
     def words(self) -> list[str]:
-        return [self.person.email, self.said, self.key_name, self.order, self.person.key[:12]]
+        return [self.person.email, self.text, self.key_name, self.order, self.person.key[:12]]
 
 
 class Killed(BaseException):
-    """As a process that ends at once: nobody catches it."""
+    """Ends like a killed process: no handler catches it."""
 
 
 Run = Callable[..., Result]
@@ -90,29 +90,29 @@ def redis(redis_url: str) -> Generator["Redis[bytes]"]:
 
 @pytest.fixture
 def traces(
-    front: Front, sign_up: SignUp, say: Say, end: End, store: Objects, redis: "Redis[bytes]", tmp_path: Path,
-    variables: dict[str, str],
+    api: ApiProcess, sign_up: SignUp, say: Say, end: End, store: Objects, redis: "Redis[bytes]",
+    tmp_path: Path, variables: dict[str, str],
 ) -> Traces:  # fmt: skip
     """Texts, audio made and half made, an upload, live audio, a key, a mail, an open job."""
     person, mark = sign_up(), uuid.uuid4().hex
-    said, key_name, order = f"the heron {mark} stands still", f"laptop {mark}", f"order-{mark}"
-    made = front.call("POST", "/api/keys", person.key, json={"name": key_name, "scopes": []}).json()["key"]
+    text, key_name, order = f"the heron {mark} stands still", f"laptop {mark}", f"order-{mark}"
+    made = api.call("POST", "/api/keys", person.key, json={"name": key_name, "scopes": []}).json()["key"]
     headers = {"Idempotency-Key": order, "X-API-Key": made}
-    keyed = front.call("POST", "/v1/tts", headers=headers, json={"text": said, "voice": "ryan"}).json()[
+    keyed = api.call("POST", "/v1/tts", headers=headers, json={"text": text, "voice": "ryan"}).json()[
         "job_id"
     ]
     end(keyed)
-    open_one = say(person.key, text=said)
+    open_one = say(person.key, text=text)
     for key in (f"jobs/{keyed}-7.mp3", f"uploads/{open_one}/audio"):
-        store.put(key, io.BytesIO(said.encode()))
-    redis.xadd(Live(uuid.UUID(open_one), 1).key, {"b": said.encode()})
+        store.put(key, io.BytesIO(text.encode()))
+    redis.xadd(Live(uuid.UUID(open_one), 1).key, {"b": text.encode()})
     mail = EmailMessage()
     mail["To"], mail["Subject"] = person.email, "Your new CodeVoice password"
     mails = Path(variables["CODEVOICE_MAIL_FOLDER"])
     (mails / "1.eml").write_bytes(mail.as_bytes())
     mail.replace_header("To", "somebody@example.org")
     (mails / "2.eml").write_bytes(mail.as_bytes())
-    return Traces(person, [keyed, open_one], mails, said, key_name, order)
+    return Traces(person, [keyed, open_one], mails, text, key_name, order)
 
 
 def found_in_database(owner: psycopg.Connection[Any], words: list[str]) -> set[tuple[str, str]]:
@@ -144,7 +144,7 @@ def audit(owner: psycopg.Connection[Any]) -> list[Any]:
 
 
 def test_nothing_is_left_of_a_person_but_what_was_paid(
-    front: Front,
+    api: ApiProcess,
     run: Run,
     traces: Traces,
     owner: psycopg.Connection[Any],
@@ -159,8 +159,8 @@ def test_nothing_is_left_of_a_person_but_what_was_paid(
     done = run("users", "erase", person.email, *WHY, "--json")
 
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told | {"redis_keys_deleted": 0, "log_rewritten": True} == {
+    report = json.loads(done.stdout)
+    assert report | {"redis_keys_deleted": 0, "log_rewritten": True} == {
         "code": "erased", "account": person.id, "jobs_cancelled": 1, "jobs_erased": 2, "objects_deleted": 3,
         "redis_keys_deleted": 0, "mails_deleted": 1, "api_keys_deleted": 2, "log_rewritten": True,
     }  # fmt: skip
@@ -177,24 +177,26 @@ def test_nothing_is_left_of_a_person_but_what_was_paid(
     assert acts.fetchall() == [(f"cli:{os.getuid()}", "ticket 12")]
 
 
-def test_an_erased_person_is_let_in_nowhere_and_may_come_anew(front: Front, run: Run, traces: Traces) -> None:
+def test_an_erased_person_has_no_access_and_may_register_again(
+    api: ApiProcess, run: Run, traces: Traces
+) -> None:
     person = traces.person
     run("users", "erase", person.email, *WHY)
     bearer = {"Authorization": f"Bearer {person.token}"}
     login = {"email": person.email, "password": PASSWORD}
 
-    assert front.call("POST", "/api/auth/login", json=login).status_code == 401
-    refused = front.call("POST", "/api/auth/refresh", json={"refresh_token": person.refresh_token})
+    assert api.call("POST", "/api/auth/login", json=login).status_code == 401
+    refused = api.call("POST", "/api/auth/refresh", json={"refresh_token": person.refresh_token})
     assert refused.status_code == 401
-    assert front.call("GET", f"/tts/audio/{traces.jobs[0]}").status_code == 410
-    assert front.call("GET", f"/tts/status/{traces.jobs[1]}").json()["status"] == "failed"
+    assert api.call("GET", f"/tts/audio/{traces.jobs[0]}").status_code == 410
+    assert api.call("GET", f"/tts/status/{traces.jobs[1]}").json()["status"] == "failed"
     assert run("users", "erase", person.email, *WHY).exit_code == 4
-    assert front.call("POST", "/api/auth/register", json=login).status_code == 201
-    deadline = time.monotonic() + 5  # a second is what is promised
-    while front.call("GET", "/api/auth/me", person.key).status_code == 200:
+    assert api.call("POST", "/api/auth/register", json=login).status_code == 201
+    deadline = time.monotonic() + 5  # the promise is one second
+    while api.call("GET", "/api/auth/me", person.key).status_code == 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert front.call("GET", "/api/auth/me", headers=bearer).status_code == 401
+    assert api.call("GET", "/api/auth/me", headers=bearer).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_whoever_is_stopped_in_the_middle_goes_on_by_the_same_command(
     assert audit(owner) == []
 
 
-def test_a_process_killed_while_it_erases_is_made_good_by_the_next(
+def test_an_erasure_killed_midway_is_completed_by_the_next(
     run: Run, traces: Traces, variables: dict[str, str], owner: psycopg.Connection[Any], store: Objects,
     redis: "Redis[bytes]",
 ) -> None:  # fmt: skip
@@ -235,7 +237,7 @@ def test_a_process_killed_while_it_erases_is_made_good_by_the_next(
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
-    assert process.stderr.readline()  # nothing is let in any more
+    assert process.stderr.readline()  # no credential is accepted any more
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stderr.close()
@@ -270,7 +272,7 @@ def test_the_last_administrator_is_not_erased(
     assert (refused.exit_code, "only administrator" in refused.stderr) == (5, True)
 
 
-def test_every_table_is_one_that_was_thought_of(owner: psycopg.Connection[Any]) -> None:
+def test_every_table_is_erased_or_kept_for_a_reason(owner: psycopg.Connection[Any]) -> None:
     """A new table with anything of a person belongs into cv.erase_account, or into KEPT with a reason."""
     tables = {
         table
@@ -280,7 +282,7 @@ def test_every_table_is_one_that_was_thought_of(owner: psycopg.Connection[Any]) 
     assert tables - KEPT - IMPERSONAL == erased
 
 
-def test_an_export_has_all_there_is(run: Run, traces: Traces, tmp_path: Path) -> None:
+def test_an_export_contains_everything(run: Run, traces: Traces, tmp_path: Path) -> None:
     file = tmp_path / "person.zip"
 
     done = run("users", "export", traces.person.email, "-o", str(file), "--json")
@@ -297,9 +299,9 @@ def test_an_export_has_all_there_is(run: Run, traces: Traces, tmp_path: Path) ->
     assert (account["account"]["email"], account["account"]["has_password"]) == (traces.person.email, True)
     assert [key["name"] for key in account["api_keys"]] == ["personal", traces.key_name]
     assert [(job["params"]["text"], job["idempotency_key"]) for job in jobs] == [
-        (traces.said, traces.order),
-        (traces.said, None),
+        (traces.text, traces.order),
+        (traces.text, None),
     ]
-    assert (len(ledger), upload) == (4, traces.said.encode())
+    assert (len(ledger), upload) == (4, traces.text.encode())
     everything = json.dumps(account) + json.dumps(jobs)
     assert not [secret for secret in ("digest", "sealed", "password_hash") if f'"{secret}"' in everything]

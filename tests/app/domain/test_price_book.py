@@ -1,4 +1,4 @@
-"""Quotes: which price is in force for what, and the most it comes to."""
+"""Quotes: which price is in force, and the maximum charge."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -28,7 +28,7 @@ BOOK = [
     ("kind", "engine", "version"),
     [("speech", "xtts", 4), ("speech", "espeak", 2), ("cloning", "xtts", 3), ("cloning", "espeak", 1)],
 )
-def test_the_nearest_price_is_in_force(kind: str, engine: str, version: int) -> None:
+def test_the_most_specific_price_is_in_force(kind: str, engine: str, version: int) -> None:
     assert in_force(BOOK, kind, engine).version == version
 
 
@@ -45,5 +45,5 @@ def test_the_bound_is_rounded_up(unit: Unit, due: int) -> None:
         ("audio_second", 100_000, "A request costs 0.1 credits a second of audio"),
     ],
 )
-def test_a_price_is_told_as_a_sentence(unit: Unit, amount: int, words: str) -> None:
+def test_a_price_is_described_in_a_sentence(unit: Unit, amount: int, words: str) -> None:
     assert shown_price(price(1, "*", "*", unit, amount), of="A request") == words

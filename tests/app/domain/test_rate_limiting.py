@@ -1,4 +1,4 @@
-"""Leases of tokens, by a clock of the test's own: what passes, what is asked of the store, what is told."""
+"""Token leases under a fake clock: which requests pass, which calls reach the store, and what is reported."""
 
 import asyncio
 from collections.abc import Callable
@@ -77,7 +77,7 @@ async def settle() -> None:
 
 
 async def passing(limiter: Limiter, who: str, times: int) -> int:
-    """How many of so many requests pass, one after the other."""
+    """How many of `times` sequential requests pass."""
     passed = 0
     for _ in range(times):
         passed += (await limiter.take(who)).retry_after_s == 0
@@ -89,7 +89,7 @@ async def test_the_burst_passes_and_no_more(make: Make) -> None:
     assert await passing(make(), "ann", 400) == 300
 
 
-async def test_then_the_rate_passes(make: Make, clock: Clock) -> None:
+async def test_after_the_burst_requests_pass_at_the_rate(make: Make, clock: Clock) -> None:
     limiter = make()
     await passing(limiter, "ann", 400)
     clock.now += 2
@@ -108,7 +108,7 @@ async def test_four_processes_together_pass_burst_and_rate_and_hardly_less(make:
     assert 0.9 * most <= passed <= most
 
 
-async def test_many_at_once_share_the_question(make: Make, shelf: Shelf) -> None:
+async def test_concurrent_requests_share_one_call_to_the_store(make: Make, shelf: Shelf) -> None:
     limiter = make()
     standings = await asyncio.gather(*(limiter.take("ann") for _ in range(400)))
 
@@ -116,19 +116,21 @@ async def test_many_at_once_share_the_question(make: Make, shelf: Shelf) -> None
     assert len(shelf.asks) <= 3
 
 
-async def test_a_lease_is_spent_without_asking_and_renewed_ahead(make: Make, shelf: Shelf) -> None:
+async def test_a_lease_is_spent_without_a_call_to_the_store_and_renewed_ahead(
+    make: Make, shelf: Shelf
+) -> None:
     limiter = make()
     await passing(limiter, "ann", 50)
-    shelf.hold, asked = asyncio.Event(), len(shelf.asks)
-    while len(shelf.asks) == asked:
+    shelf.hold, requests_before = asyncio.Event(), len(shelf.asks)
+    while len(shelf.asks) == requests_before:
         await limiter.take("ann")
         await asyncio.sleep(0)
     passed = [(await limiter.take("ann")).retry_after_s == 0 for _ in range(7)]  # none waits
-    asked_twice = len(shelf.asks) > asked + 1
+    took_again = len(shelf.asks) > requests_before + 1
     shelf.hold.set()
     await settle()
 
-    assert (passed, asked_twice) == ([True] * 7, False)
+    assert (passed, took_again) == ([True] * 7, False)
 
 
 async def test_blocks_grow_with_demand_and_shrink_without(make: Make, shelf: Shelf, clock: Clock) -> None:
@@ -143,17 +145,17 @@ async def test_blocks_grow_with_demand_and_shrink_without(make: Make, shelf: She
     assert (most, shelf.asks[-1].want) == (15, 8)
 
 
-async def test_a_lease_ends_and_its_rest_is_not_spent(make: Make, shelf: Shelf, clock: Clock) -> None:
+async def test_the_rest_of_an_expired_lease_is_not_spent(make: Make, shelf: Shelf, clock: Clock) -> None:
     limiter = make()
     await passing(limiter, "ann", 30)
-    asked = len(shelf.asks)
+    requests_before = len(shelf.asks)
     clock.now += 60
     await limiter.take("ann")
 
-    assert shelf.asks[asked].held == 0
+    assert shelf.asks[requests_before].held == 0
 
 
-async def test_what_the_store_does_not_know_of_is_not_spent(make: Make, shelf: Shelf, clock: Clock) -> None:
+async def test_tokens_unknown_to_the_store_are_not_spent(make: Make, shelf: Shelf, clock: Clock) -> None:
     class Forgetful(Shelf):
         async def take(self, ask: Ask) -> Grant:
             self.asks.append(ask)
@@ -165,34 +167,34 @@ async def test_what_the_store_does_not_know_of_is_not_spent(make: Make, shelf: S
     assert await passing(limiter, "ann", 10) == 1
 
 
-async def test_callers_do_not_share(make: Make) -> None:
+async def test_callers_have_separate_buckets(make: Make) -> None:
     limiter = make()
     await passing(limiter, "ann", 300)
 
     assert await passing(limiter, "bob", 400) == 300
 
 
-async def test_an_exact_limit_asks_each_time_and_holds_nothing(make: Make, shelf: Shelf) -> None:
+async def test_an_exact_limit_calls_the_store_each_time_and_leases_nothing(make: Make, shelf: Shelf) -> None:
     assert await passing(make(LOGINS), "ann", 9) == 9
     assert [(ask.want, ask.held) for ask in shelf.asks] == [(1, 0)] * 9
     assert await passing(make(LOGINS), "ann", 3) == 1
 
 
-async def test_a_refusal_is_believed_until_there_can_be_a_token(
+async def test_a_refusal_is_remembered_until_a_token_can_be_available(
     make: Make, shelf: Shelf, clock: Clock
 ) -> None:
     limiter = make(LOGINS)
     await passing(limiter, "ann", 11)
-    asked = len(shelf.asks)
+    requests_before = len(shelf.asks)
     clock.now += 89
-    before = await passing(limiter, "ann", 50), len(shelf.asks) - asked
+    before = await passing(limiter, "ann", 50), len(shelf.asks) - requests_before
     clock.now += 1.1
 
     assert before == (0, 0)
     assert await passing(limiter, "ann", 2) == 1
 
 
-async def test_a_standing_says_where_one_stands(make: Make, clock: Clock) -> None:
+async def test_a_standing_has_limit_remaining_reset_and_retry_after(make: Make, clock: Clock) -> None:
     limiter = make(LOGINS)
     first = await limiter.take("ann")
     await passing(limiter, "ann", 9)
@@ -203,7 +205,7 @@ async def test_a_standing_says_where_one_stands(make: Make, clock: Clock) -> Non
     assert refused == Standing(limit=10, remaining=0, full_in_s=890, retry_after_s=80)
 
 
-async def test_remaining_counts_what_is_leased(make: Make) -> None:
+async def test_remaining_includes_leased_tokens(make: Make) -> None:
     limiter, found = make(), list[int]()
     for _ in range(300):
         found.append((await limiter.take("ann")).remaining)
@@ -223,7 +225,7 @@ async def test_without_the_store_a_process_goes_on_alone_with_the_same_numbers(
     assert (at_once, await passing(limiter, "ann", 100)) == (300, 30)
 
 
-async def test_who_had_no_token_left_gets_none_by_the_stores_absence(make: Make, shelf: Shelf) -> None:
+async def test_a_caller_without_tokens_gains_none_while_the_store_is_away(make: Make, shelf: Shelf) -> None:
     limiter = make()
     await passing(limiter, "ann", 295)
     shelf.is_away = True
@@ -231,13 +233,13 @@ async def test_who_had_no_token_left_gets_none_by_the_stores_absence(make: Make,
     assert await passing(limiter, "ann", 100) <= 5
 
 
-async def test_without_the_store_closed_means_closed(make: Make, shelf: Shelf) -> None:
+async def test_without_the_store_a_closed_limit_refuses(make: Make, shelf: Shelf) -> None:
     shelf.is_away = True
     with pytest.raises(Unavailable):
         await make(LOGINS, "closed").take("ann")
 
 
-async def test_a_store_away_is_asked_once_a_second(make: Make, shelf: Shelf, clock: Clock) -> None:
+async def test_an_unavailable_store_is_tried_once_a_second(make: Make, shelf: Shelf, clock: Clock) -> None:
     shelf.is_away = True
     limiter = make()
     for who in range(100):
@@ -249,7 +251,7 @@ async def test_a_store_away_is_asked_once_a_second(make: Make, shelf: Shelf, clo
     assert (early, len(shelf.asks)) == (1, 2)
 
 
-async def test_the_store_back_counts_again(make: Make, shelf: Shelf, clock: Clock) -> None:
+async def test_a_recovered_store_counts_again(make: Make, shelf: Shelf, clock: Clock) -> None:
     shelf.is_away = True
     limiter, other = make(), make()
     await passing(limiter, "ann", 1)
@@ -276,7 +278,7 @@ async def test_a_slow_store_is_waited_for_once_and_briefly(make: Make, shelf: Sh
     assert ended - between < 0.5  # 2 s, if each waited
 
 
-async def test_a_late_answer_is_no_sign_that_the_store_is_back(
+async def test_a_late_response_does_not_mark_the_store_as_recovered(
     make: Make, shelf: Shelf, clock: Clock
 ) -> None:
     shelf.hold = asyncio.Event()
@@ -312,7 +314,7 @@ async def test_memory_is_bounded(make: Make, shelf: Shelf, monkeypatch: pytest.M
     assert {"a", "b"} <= set(limiter._known)  # the latest
 
 
-async def test_a_caller_who_leaves_takes_nothing_with_it(make: Make, shelf: Shelf) -> None:
+async def test_a_cancelled_caller_takes_no_token(make: Make, shelf: Shelf) -> None:
     limiter = make(LOGINS)
     shelf.hold = asyncio.Event()
     leaving = asyncio.create_task(limiter.take("ann"))

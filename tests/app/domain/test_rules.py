@@ -15,8 +15,8 @@ from app.domain.accounts.service import demo_account
 from app.domain.billing.credits import credits, in_words, refusal, used
 from app.domain.errors import Internal, Unavailable
 from app.domain.identity.key_crypto import KeyRing, Unsealable, is_well_formed
+from tests.app.api_process import SECRETS, ApiProcess
 from tests.app.conftest import PASSWORD
-from tests.app.front import SECRETS, Front
 
 RING_SECRETS = {
     "key_pepper": SECRETS["CODEVOICE_KEY_PEPPER"],
@@ -25,7 +25,7 @@ RING_SECRETS = {
 
 
 class CountingHasher:
-    """Counts what it is asked to verify."""
+    """Counts verifications."""
 
     def __init__(self) -> None:
         self._real = argon2id()
@@ -42,7 +42,7 @@ class CountingHasher:
         return self._real.check_needs_rehash(hash)
 
 
-async def test_nobodys_password_costs_as_much_as_somebodys() -> None:
+async def test_verifying_a_password_costs_as_much_without_an_account() -> None:
     hasher = CountingHasher()
     passwords = PasswordHasher(hasher, threads=1, waiting_max=1)
     kept = await passwords.hash(PASSWORD)
@@ -55,7 +55,7 @@ async def test_nobodys_password_costs_as_much_as_somebodys() -> None:
     assert not passwords.is_outdated(hasher.verified[1])
 
 
-async def test_too_many_at_once_are_refused() -> None:
+async def test_too_many_concurrent_verifications_are_refused() -> None:
     passwords = PasswordHasher(argon2id(), threads=1, waiting_max=2)
 
     results = await asyncio.gather(*(passwords.hash(PASSWORD) for _ in range(8)), return_exceptions=True)
@@ -70,7 +70,7 @@ def ring(encryption_key: bytes = b"k" * 32) -> KeyRing:
     return KeyRing(pepper=b"p" * 32, encryption_key=encryption_key)
 
 
-def test_a_key_is_well_formed_and_any_slip_is_seen() -> None:
+def test_a_key_is_well_formed_and_any_typing_error_is_detected() -> None:
     for _ in range(100):
         key = ring().make(uuid.uuid4()).text
         slip = secrets.randbelow(len(key))
@@ -101,15 +101,15 @@ def test_a_sealed_key_opens_with_its_row_and_key_only() -> None:
         (9_007_199_254_000_000, "9007199254", 9007199254),
     ],
 )
-def test_credits_read_well(micro: int, words: str, number: float) -> None:
+def test_credits_are_formatted_for_people(micro: int, words: str, number: float) -> None:
     assert (in_words(micro), credits(micro)) == (words, number)
 
 
-def test_what_costs_nothing_is_said_so() -> None:
+def test_a_price_of_nothing_is_described_as_free() -> None:
     assert used("registered", None, 0) == "No credit used."
 
 
-def test_the_demo_account_is_opened_once_and_its_key_works(database_url: str, front: Front) -> None:
+def test_the_demo_account_is_opened_once_and_its_key_works(database_url: str, api: ApiProcess) -> None:
     def open_it(_: int) -> str:
         return demo_account(
             database_url=database_url, secrets=RING_SECRETS, email="demo@localhost", password=PASSWORD
@@ -119,9 +119,9 @@ def test_the_demo_account_is_opened_once_and_its_key_works(database_url: str, fr
         at_once = set(threads.map(open_it, range(4)))
 
     assert at_once == {open_it(0)}
-    assert front.call("GET", "/api/auth/me", open_it(0)).json()["user"]["email"] == "demo@localhost"
+    assert api.call("GET", "/api/auth/me", open_it(0)).json()["user"]["email"] == "demo@localhost"
     body = {"email": "demo@localhost", "password": PASSWORD}
-    assert front.call("POST", "/api/auth/login", json=body).json()["api_key"] == open_it(0)
+    assert api.call("POST", "/api/auth/login", json=body).json()["api_key"] == open_it(0)
 
 
 def test_a_demo_account_without_a_key_gets_one(database_url: str, owner: psycopg.Connection[object]) -> None:
@@ -152,5 +152,5 @@ def test_the_demo_account_is_found_without_the_heavy_libraries() -> None:
 
 
 @pytest.mark.parametrize("code", ["malformed", "no_wallet"])
-def test_what_the_record_cannot_take_is_our_fault_and_not_a_lack_of_credits(code: str) -> None:
+def test_a_job_the_database_refuses_is_an_internal_error_and_not_a_lack_of_credits(code: str) -> None:
     assert isinstance(refusal(code, kind="registered", price=1, remaining=0), Internal)

@@ -1,4 +1,4 @@
-"""What became of a job's credits: one sentence, by the ledger, the same in the API and on the job's page."""
+"""The settlement of a job: one sentence, from the ledger, the same in the API and on the job's page."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import pytest
 
 from app.domain.billing.settlement import Settlement, settled_in_words
 from db.types import State
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, words
 from tests.app.conftest import End, Person, Say, Take
-from tests.app.front import Front
 
 RETURNED = "Nothing was charged: the credits held for it were returned."
 GIVEN = "charged for the audio that was given to a listener."
@@ -30,14 +30,14 @@ GIVEN = "charged for the audio that was given to a listener."
         ("failed", 0, 1_000_000, "Nothing was charged in the end: 1 credit was refunded."),
     ],
 )
-def test_the_sentence_says_what_the_ledger_has(
+def test_the_settlement_sentence_agrees_with_the_ledger(
     state: State, spent: int, refunded: int, sentence: str
 ) -> None:
     assert settled_in_words(Settlement(state=state, spent=spent, refunded=refunded)) == sentence
 
 
 def test_a_refunded_job_says_so_everywhere(
-    front: Front, admin: Browser, browser: Browser, person: Person, say: Say, end: End
+    api: ApiProcess, admin: Browser, browser: Browser, person: Person, say: Say, end: End
 ) -> None:
     job = say(person.key)
     end(job)
@@ -46,19 +46,19 @@ def test_a_refunded_job_says_so_everywhere(
     done = admin.client.post("/api/admin/refunds", json=refund, headers={"X-CSRF-Token": admin.token})
     assert done.status_code == 200, done.text
 
-    said, page = everywhere(front, browser, person, job)
+    settlement, page = everywhere(api, browser, person, job)
 
-    assert said == ("Nothing was charged in the end: 1 credit was refunded.", False, 0, False, 0)
-    assert said[0] in page
+    assert settlement == ("Nothing was charged in the end: 1 credit was refunded.", False, 0, False, 0)
+    assert settlement[0] in page
 
 
-def test_a_cancelled_job_says_what_it_cost_as_its_answer_did(
-    front: Front, browser: Browser, person: Person, say: Say
+def test_a_cancelled_job_reports_the_same_cost_as_its_cancellation_did(
+    api: ApiProcess, browser: Browser, person: Person, say: Say
 ) -> None:
     job = say(person.key)
 
-    answer = front.call("DELETE", f"/v1/jobs/{job}", person.key).json()
-    said, page = everywhere(front, browser, person, job)
+    answer = api.call("DELETE", f"/v1/jobs/{job}", person.key).json()
+    settlement, page = everywhere(api, browser, person, job)
 
     assert answer == {
         "job_id": job,
@@ -67,25 +67,23 @@ def test_a_cancelled_job_says_what_it_cost_as_its_answer_did(
         "credits": 0,
         "settlement": RETURNED,
     }
-    assert said == (RETURNED, False, 0, False, 0)
+    assert settlement == (RETURNED, False, 0, False, 0)
     assert RETURNED in page
 
 
-def test_a_job_under_way_says_what_it_holds_and_nothing_of_a_charge(
-    front: Front, browser: Browser, person: Person, say: Say, take: Take
+def test_a_running_job_reports_its_hold_and_no_charge(
+    api: ApiProcess, browser: Browser, person: Person, say: Say, take: Take
 ) -> None:
     job = say(person.key)
     take(job)
 
-    own = front.call("GET", f"/v1/jobs/{job}", person.key).json()
+    own = api.call("GET", f"/v1/jobs/{job}", person.key).json()
 
     assert (own["credits"], own["charged"], "settlement" in own) == (1, False, False)
     assert "Credits 1 held" in words(browser.open(f"/history/{job}"))
 
 
-def test_an_administrator_who_cancels_hears_what_was_charged(
-    admin: Browser, person: Person, say: Say
-) -> None:
+def test_an_administrators_cancellation_reports_the_charge(admin: Browser, person: Person, say: Say) -> None:
     job = say(person.key)
     admin.open("/admin/jobs")
 
@@ -94,8 +92,8 @@ def test_an_administrator_who_cancels_hears_what_was_charged(
     assert f"The job is cancelled. {RETURNED}" in words(answer)
 
 
-def everywhere(front: Front, browser: Browser, person: Person, job: str) -> tuple[tuple[Any, ...], str]:
-    own = front.call("GET", f"/v1/jobs/{job}", person.key).json()
-    status = front.call("GET", f"/tts/status/{job}").json()
-    said = (own["settlement"], own["charged"], own["credits"], status["charged"], status["credits"])
-    return said, words(browser.open(f"/history/{job}"))
+def everywhere(api: ApiProcess, browser: Browser, person: Person, job: str) -> tuple[tuple[Any, ...], str]:
+    own = api.call("GET", f"/v1/jobs/{job}", person.key).json()
+    status = api.call("GET", f"/tts/status/{job}").json()
+    settlement = (own["settlement"], own["charged"], own["credits"], status["charged"], status["credits"])
+    return settlement, words(browser.open(f"/history/{job}"))

@@ -1,4 +1,4 @@
-"""A Postgres that answers nothing, and refuses nothing: nobody waits for it for long (A2, A4, A11)."""
+"""A Postgres that neither answers nor refuses: no caller waits for it for long (A2, A4, A11)."""
 
 import asyncio
 import time
@@ -32,8 +32,8 @@ async def wire(database_url: str) -> AsyncGenerator[Wire]:
 
 
 @pytest.fixture
-async def record(wire: Wire) -> AsyncGenerator[Database]:
-    record = Database(
+async def app_database(wire: Wire) -> AsyncGenerator[Database]:
+    app_database = Database(
         wire.url,
         connections_max=4,
         statement_timeout_ms=30_000,
@@ -41,55 +41,55 @@ async def record(wire: Wire) -> AsyncGenerator[Database]:
         waiting_max=100,
         silent_s=SILENT_S,
     )
-    await record.open(within_s=10)
-    yield record
-    await record.close()
+    await app_database.open(within_s=10)
+    yield app_database
+    await app_database.close()
 
 
-async def by_connection(record: Database) -> None:
-    async with record.connection() as connection:
+async def by_connection(app_database: Database) -> None:
+    async with app_database.connection() as connection:
         assert await connection.fetchval("SELECT true")
 
 
-async def in_transaction(record: Database) -> None:
-    async with record.connection() as connection, connection.transaction():
+async def in_transaction(app_database: Database) -> None:
+    async with app_database.connection() as connection, connection.transaction():
         assert await connection.fetchval("SELECT true")
 
 
-async def by_session(record: Database) -> None:
-    async with record.session() as session:
+async def by_session(app_database: Database) -> None:
+    async with app_database.session() as session:
         assert (await session.execute(text("SELECT true"))).scalar()
 
 
-async def coalesced(record: Database) -> None:
+async def coalescer(app_database: Database) -> None:
     async def ask(connection: Connection, questions: Any) -> list[bool]:
         return [await connection.fetchval("SELECT true") for _ in questions]
 
-    asker = Coalescer[int, bool](record, ask, waiting_max=10)
+    asker = Coalescer[int, bool](app_database, ask, waiting_max=10)
     assert await asyncio.gather(asker.submit(1), asker.submit(2)) == [True, True]
 
 
-WAYS = (by_connection, in_transaction, by_session, coalesced)
+WAYS = (by_connection, in_transaction, by_session, coalescer)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=[way.__name__ for way in WAYS])
-async def test_whoever_waits_for_a_silent_database_is_told_so_and_it_comes_back(
-    record: Database, wire: Wire, way: Callable[[Database], Awaitable[None]]
+async def test_waiting_for_a_silent_database_fails_in_time_and_recovers(
+    app_database: Database, wire: Wire, way: Callable[[Database], Awaitable[None]]
 ) -> None:
-    await asyncio.gather(*(way(record) for _ in range(3)))
+    await asyncio.gather(*(way(app_database) for _ in range(3)))
 
     wire.freeze()
     began = time.monotonic()
-    first = await asyncio.gather(*(way(record) for _ in range(20)), return_exceptions=True)
+    first = await asyncio.gather(*(way(app_database) for _ in range(20)), return_exceptions=True)
     first_s, began = time.monotonic() - began, time.monotonic()
-    then = await asyncio.gather(*(way(record) for _ in range(20)), return_exceptions=True)
+    then = await asyncio.gather(*(way(app_database) for _ in range(20)), return_exceptions=True)
     then_s = time.monotonic() - began
     wire.thaw()
 
     assert {type(error) for error in (*first, *then)} <= set(every_kind_of(Unavailable))
     assert first_s < unhurried(2 * SILENT_S + 1)
     assert then_s < unhurried(0.5)
-    await until_it_works(lambda: way(record))
+    await until_it_works(lambda: way(app_database))
 
 
 def every_kind_of(kind: type[Exception]) -> list[type[Exception]]:
@@ -105,11 +105,11 @@ async def until_it_works(act: Callable[[], Awaitable[None]]) -> None:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("way", [by_connection, coalesced], ids=["by_connection", "coalesced"])
-async def test_who_is_cancelled_does_not_wait_for_a_silent_database(
+@pytest.mark.parametrize("way", [by_connection, coalescer], ids=["by_connection", "coalesced"])
+async def test_a_cancelled_caller_does_not_wait_for_a_silent_database(
     wire: Wire, way: Callable[[Database], Awaitable[None]]
 ) -> None:
-    record = Database(
+    app_database = Database(
         wire.url,
         connections_max=1,
         statement_timeout_ms=30_000,
@@ -117,10 +117,12 @@ async def test_who_is_cancelled_does_not_wait_for_a_silent_database(
         waiting_max=100,
         silent_s=60,
     )
-    await record.open(within_s=10)
-    await way(record)
+    await app_database.open(within_s=10)
+    await way(app_database)
     wire.freeze()
-    asking = [asyncio.create_task(way(record)) for _ in range(2)]  # one has the connection, one waits for it
+    asking = [
+        asyncio.create_task(way(app_database)) for _ in range(2)
+    ]  # one has the connection, one waits for it
     await asyncio.sleep(0.1)
 
     began = time.monotonic()
@@ -130,26 +132,26 @@ async def test_who_is_cancelled_does_not_wait_for_a_silent_database(
 
     assert time.monotonic() - began < unhurried(1.5)
     wire.thaw()
-    await until_it_works(lambda: way(record))
-    await record.close()
+    await until_it_works(lambda: way(app_database))
+    await app_database.close()
 
 
-async def test_a_busy_database_is_not_a_silent_one(record: Database) -> None:
+async def test_a_busy_database_is_not_a_silent_one(app_database: Database) -> None:
     async def slow() -> None:
-        async with record.connection() as connection:
+        async with app_database.connection() as connection:
             await connection.execute(f"SELECT pg_sleep({3 * SILENT_S})")
 
     await asyncio.gather(*(slow() for _ in range(4)))  # all connections of the pool
 
 
 class Slow(Database):
-    """No connection is free, ever."""
+    """A connection never becomes free."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.connections_taken = 0
 
     def connection(self) -> Any:
-        self.asked += 1
+        self.connections_taken += 1
         return self
 
     async def __aenter__(self) -> Connection:
@@ -162,13 +164,13 @@ class Slow(Database):
 SPEAKER = msgspec.structs.replace(ENGINE, live_max=2)
 
 
-async def a_quote(record: Database) -> Callable[[], Awaitable[object]]:
-    prices = PriceBook(record)
+async def a_quote(app_database: Database) -> Callable[[], Awaitable[object]]:
+    prices = PriceBook(app_database)
     return lambda: prices.quote("speech", "parrot")
 
 
-async def a_live_place(record: Database) -> Callable[[], Awaitable[object]]:
-    capacity = LiveCapacity(record)
+async def a_live_place(app_database: Database) -> Callable[[], Awaitable[object]]:
+    capacity = LiveCapacity(app_database)
 
     async def take() -> None:
         async with capacity.place(SPEAKER, uuid4()):
@@ -178,24 +180,24 @@ async def a_live_place(record: Database) -> Callable[[], Awaitable[object]]:
 
 
 @pytest.mark.parametrize("made", [a_quote, a_live_place])
-async def test_those_who_wait_for_the_same_reading_fail_together(
+async def test_callers_that_wait_for_the_same_query_fail_together(
     made: Callable[[Database], Awaitable[Callable[[], Awaitable[object]]]],
 ) -> None:
-    record = Slow()
-    ask = await made(record)
+    app_database = Slow()
+    ask = await made(app_database)
     began = time.monotonic()
 
     found = await asyncio.gather(*(ask() for _ in range(20)), return_exceptions=True)
 
     assert {type(error) for error in found} == {Unavailable}
-    assert record.asked == 1
+    assert app_database.connections_taken == 1
     assert time.monotonic() - began < unhurried(1)
 
 
 async def test_the_prices_are_quoted_while_the_database_is_away_for_a_moment(
-    record: Database, wire: Wire
+    app_database: Database, wire: Wire
 ) -> None:
-    prices = PriceBook(record)
+    prices = PriceBook(app_database)
     known = await prices.quote("speech", "parrot")
     wire.freeze()
     await asyncio.sleep(1.1)  # no longer fresh
@@ -205,24 +207,24 @@ async def test_the_prices_are_quoted_while_the_database_is_away_for_a_moment(
 
 @pytest.mark.parametrize("way", ["connection", "session"])
 @pytest.mark.parametrize("state", ["40P01", "40001", "55P03"])  # deadlock, serialization, lock timeout
-async def test_a_statement_taken_back_by_postgres_is_to_be_sent_again(
-    record: Database, way: str, state: str
+async def test_a_statement_rolled_back_by_postgres_is_to_be_retried(
+    app_database: Database, way: str, state: str
 ) -> None:
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = '{state}'; END $$"
 
     async def act() -> None:
         if way == "connection":
-            async with record.connection() as connection:
+            async with app_database.connection() as connection:
                 await connection.execute(raising)
         else:
-            async with record.session() as session:
+            async with app_database.session() as session:
                 await session.execute(text(raising))
 
     with pytest.raises(Contended):
         await act()
 
 
-async def test_questions_whose_statement_was_taken_back_are_asked_again(record: Database) -> None:
+async def test_requests_whose_statement_was_rolled_back_are_sent_again(app_database: Database) -> None:
     tries: list[int] = []
 
     async def ask(_: Connection, questions: Any) -> list[str]:
@@ -231,20 +233,20 @@ async def test_questions_whose_statement_was_taken_back_are_asked_again(record: 
             raise asyncpg.DeadlockDetectedError("as asked")
         return ["answered"] * len(questions)
 
-    asker = Coalescer[int, str](record, ask, waiting_max=10)
+    asker = Coalescer[int, str](app_database, ask, waiting_max=10)
 
     assert await asker.submit(1) == "answered"
     assert len(tries) == 2
 
 
 @pytest.mark.parametrize("state", ["25006", "53100", "58030"])  # no longer the primary; disk full; disk fails
-async def test_a_database_that_cannot_write_is_a_refusal(record: Database, state: str) -> None:
+async def test_a_database_that_cannot_write_is_a_refusal(app_database: Database, state: str) -> None:
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = '{state}'; END $$"
 
     async def act() -> None:
-        async with record.connection() as connection:
+        async with app_database.connection() as connection:
             await connection.execute(raising)
 
     with pytest.raises(Unavailable):
         await act()
-    await by_connection(record)
+    await by_connection(app_database)

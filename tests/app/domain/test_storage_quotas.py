@@ -1,4 +1,4 @@
-"""Room in the store: what an account may keep, and what its disk must have left."""
+"""Storage quotas: what an account may keep, and how much disk space must stay free."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 
 from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AUDIO, ENGINE, End, Person, Run, Say
-from tests.app.front import Front
 from tests.app.listeners import until
 from tests.conftest import Lack
 from tests.tmpfs import disk
@@ -26,9 +26,9 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def stored(front: Front, person: Person) -> dict[str, int]:
-    me = front.call("GET", "/api/auth/me", person.key).json()["storage"]
-    assert front.call("GET", "/api/v1/usage", person.key).json()["storage"] == me
+def stored(api: ApiProcess, person: Person) -> dict[str, int]:
+    me = api.call("GET", "/api/auth/me", person.key).json()["storage"]
+    assert api.call("GET", "/api/v1/usage", person.key).json()["storage"] == me
     return me
 
 
@@ -38,43 +38,43 @@ def code(answer: Any) -> str:
     return str(error.get("code") or error.get("error") or error.get("status"))
 
 
-def speak(front: Front, person: Person, text: str = LONG, **more: Any) -> Any:
+def speak(api: ApiProcess, person: Person, text: str = LONG, **more: Any) -> Any:
     headers = more.pop("headers", {})
-    return front.call("POST", "/v1/tts", person.key, json={**HELLO, "text": text, **more}, headers=headers)
+    return api.call("POST", "/v1/tts", person.key, json={**HELLO, "text": text, **more}, headers=headers)
 
 
-def test_what_an_account_keeps_is_told_until_it_is_deleted(
-    front: Front, person: Person, say: Say, end: End, parrot: WorkerConnection
+def test_stored_bytes_are_reported_until_they_are_deleted(
+    api: ApiProcess, person: Person, say: Say, end: End, parrot: WorkerConnection
 ) -> None:
-    before = stored(front, person)
+    before = stored(api, person)
     end(say(person.key))
     end(say(person.key), keep_s=0)
-    both = stored(front, person)
+    both = stored(api, person)
     jobs_worker.forget_audio(parrot, [job for job, _ in jobs_worker.old_audio(parrot, limit=100)])
     end(say(person.key), "refuse", code="unspeakable_text")
 
     assert before == {"stored_bytes": 0, "limit_bytes": 1 << 30}
     assert both["stored_bytes"] == 2 * len(AUDIO)
-    assert stored(front, person)["stored_bytes"] == len(AUDIO)
+    assert stored(api, person)["stored_bytes"] == len(AUDIO)
 
 
 @pytest.mark.parametrize(("path", "options"), CALLS, ids=[path for path, _ in CALLS])
 def test_over_its_quota_an_account_is_refused_before_a_job_is_taken(
-    front_with: Run, front: Front, person: Person, say: Say, end: End, path: str, options: dict[str, Any]
+    api_with: Run, api: ApiProcess, person: Person, say: Say, end: End, path: str, options: dict[str, Any]
 ) -> None:
-    small = front_with(CODEVOICE_FREE_STORED_BYTES_MAX=str(len(AUDIO)))
+    small = api_with(CODEVOICE_FREE_STORED_BYTES_MAX=str(len(AUDIO)))
     end(say(person.key))
 
     refused = small.call("POST", path, person.key, **options)
 
     assert refused.status_code == 403
     assert code(refused).lower() == "storage_quota_exceeded"
-    credits = front.call("GET", "/api/auth/me", person.key).json()["credits"]
+    credits = api.call("GET", "/api/auth/me", person.key).json()["credits"]
     assert (credits["held"], credits["total_remaining"]) == (0, 59)
 
 
-def test_large_jobs_that_wait_are_counted_however_many_come_at_once(front_with: Run, person: Person) -> None:
-    small = front_with(CODEVOICE_FREE_STORED_BYTES_MAX=str(40_000_000))
+def test_large_jobs_that_wait_are_counted_however_many_come_at_once(api_with: Run, person: Person) -> None:
+    small = api_with(CODEVOICE_FREE_STORED_BYTES_MAX=str(40_000_000))
 
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda _: speak(small, person), range(4)))
@@ -83,35 +83,35 @@ def test_large_jobs_that_wait_are_counted_however_many_come_at_once(front_with: 
     assert len(taken) == 2
     assert {code(answer) for answer in answers if answer.status_code != 200} == {"storage_quota_exceeded"}
     assert small.call("DELETE", f"/v1/jobs/{taken[0]}", person.key).status_code == 200
-    assert speak(small, person).status_code == 200  # what was set aside for it is there again
+    assert speak(small, person).status_code == 200  # the space reserved for it is free again
     assert speak(small, person, format="mp3").status_code == 200  # a sixth of its size
 
 
 def test_large_jobs_that_wait_are_counted_before_they_take_the_disk(
-    front_with: Run, person: Person, owner: psycopg.Connection[Any], tmp_path: Path, lack: Lack
+    api_with: Run, person: Person, owner: psycopg.Connection[Any], tmp_path: Path, lack: Lack
 ) -> None:
     owner.execute("DELETE FROM cv.expected_store")  # of other tests
     with disk(tmp_path / "disk", mib=64, lack=lack) as found:
-        front = front_with(
+        api = api_with(
             CODEVOICE_OBJECTS=found.folder.as_uri(),
             CODEVOICE_STORE_FREE_BYTES_MIN=str(24 << 20),
             CODEVOICE_STORE_FREE_PERCENT_MIN="0",
         )
-        answers = [speak(front, person) for _ in range(3)]
+        answers = [speak(api, person) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 503]
         assert (code(answers[2]), answers[2].headers["Retry-After"]) == ("store_full", "60")
-        assert speak(front, person, "hello").status_code == 200
-        front.call("DELETE", f"/v1/jobs/{answers[0].json()['job_id']}", person.key)
-        assert speak(front, person).status_code == 200
+        assert speak(api, person, "hello").status_code == 200
+        api.call("DELETE", f"/v1/jobs/{answers[0].json()['job_id']}", person.key)
+        assert speak(api, person).status_code == 200
 
 
-def test_no_room_is_kept_for_a_request_that_came_to_nothing(
-    front_with: Run, person: Person, owner: psycopg.Connection[Any]
+def test_no_space_stays_reserved_for_a_failed_request(
+    api_with: Run, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
-    front = front_with(CODEVOICE_JOBS_WAITING_MAX="1")
+    api = api_with(CODEVOICE_JOBS_WAITING_MAX="1")
     key = {"Idempotency-Key": "large"}
-    first = speak(front, person, headers=key)
-    again, refused = speak(front, person, headers=key), speak(front, person)
+    first = speak(api, person, headers=key)
+    again, refused = speak(api, person, headers=key), speak(api, person)
 
     mine = "SELECT e.job FROM cv.expected_store e JOIN cv.job j ON j.owner = e.owner WHERE j.id = %s"
     kept = owner.execute(mine, (first.json()["job_id"],)).fetchall()
@@ -119,10 +119,8 @@ def test_no_room_is_kept_for_a_request_that_came_to_nothing(
     assert [str(job) for (job,) in kept] == [first.json()["job_id"]]
 
 
-def test_a_request_that_came_before_is_answered_over_the_quota_too(
-    front_with: Run, person: Person, end: End
-) -> None:
-    small, key = front_with(CODEVOICE_FREE_STORED_BYTES_MAX=str(len(AUDIO))), {"Idempotency-Key": "once"}
+def test_a_repeated_request_is_answered_even_over_the_quota(api_with: Run, person: Person, end: End) -> None:
+    small, key = api_with(CODEVOICE_FREE_STORED_BYTES_MAX=str(len(AUDIO))), {"Idempotency-Key": "once"}
     first = speak(small, person, "hello", headers=key)
     end(first.json()["job_id"])
     assert until(lambda: speak(small, person, "hello").status_code == 403)
@@ -133,15 +131,15 @@ def test_a_request_that_came_before_is_answered_over_the_quota_too(
 
 
 @pytest.fixture
-def full(front_with: Run, parrot: WorkerConnection) -> Front:
-    """A front door whose store's disk would have to be empty."""
+def full(api_with: Run, parrot: WorkerConnection) -> ApiProcess:
+    """An API server whose floor of free disk space is the whole disk."""
     jobs_worker.publish(parrot, ENGINE, worker="w1")
-    return front_with(CODEVOICE_STORE_FREE_PERCENT_MIN="100")
+    return api_with(CODEVOICE_STORE_FREE_PERCENT_MIN="100")
 
 
 @pytest.mark.parametrize(("path", "options"), CALLS, ids=[path for path, _ in CALLS])
 def test_below_the_floor_of_free_disk_no_job_is_taken(
-    full: Front, person: Person, path: str, options: dict[str, Any]
+    full: ApiProcess, person: Person, path: str, options: dict[str, Any]
 ) -> None:
     refused = full.call("POST", path, person.key, **options)
 
@@ -150,15 +148,15 @@ def test_below_the_floor_of_free_disk_no_job_is_taken(
     assert full.call("GET", "/v1/jobs", person.key).json()["jobs"] == []
 
 
-def test_readiness_says_that_the_disk_is_full(full: Front) -> None:
+def test_readiness_reports_a_full_disk(full: ApiProcess) -> None:
     answer = full.call("GET", "/health/ready")
 
     assert (answer.status_code, answer.json()["missing"]) == (503, ["disk"])
 
 
-def test_a_store_that_is_no_folder_has_no_floor(front_with: Run) -> None:
-    front = front_with(
+def test_a_store_other_than_a_folder_has_no_floor(api_with: Run) -> None:
+    api = api_with(
         CODEVOICE_STORE_FREE_PERCENT_MIN="100", CODEVOICE_OBJECTS="s3://nowhere?endpoint=http://127.0.0.1:1"
     )
 
-    assert "disk" not in front.call("GET", "/health/ready").json()["missing"]
+    assert "disk" not in api.call("GET", "/health/ready").json()["missing"]

@@ -1,4 +1,4 @@
-"""A store that is away, frozen, read-only or full: what needs it is refused in time, and queues nothing."""
+"""A store that is unavailable, frozen, read-only or full: requests that need it are refused in time."""
 
 import socket
 import time
@@ -12,9 +12,9 @@ import pytest
 
 from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection
-from tests.app.api.codevoice.test_transcription import EAR
+from tests.app.api.codevoice.test_transcription import TRANSCRIBER
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import ENGINE, Person, Run, Say
-from tests.app.front import Front
 from tests.app.listeners import jobs_of
 from tests.clock import unhurried
 from tests.conftest import Lack
@@ -40,7 +40,7 @@ class Stores:
         return (self._folder / "gone").as_uri()
 
     def frozen(self) -> str:
-        """A bucket whose server takes connections and says nothing."""
+        """A bucket whose server accepts connections and never responds."""
         silent = self._stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
         return f"s3://bucket?endpoint=http://127.0.0.1:{silent.getsockname()[1]}&access_key_id=a&secret_access_key=b"
 
@@ -61,37 +61,37 @@ def stores(tmp_path: Path, lack: Lack) -> Generator[Stores]:
         yield Stores(tmp_path, lack, stack)
 
 
-def calls_of(front: Front, person: Person) -> Calls:
-    """What needs the store for its answer."""
+def calls_of(api: ApiProcess, person: Person) -> Calls:
+    """Calls that need the store for their response."""
     sound = (CLIPS / "lights.wav").read_bytes()
     files = {"file": ("a.wav", sound, "audio/wav")}
 
     def post(path: str, body: object) -> Callable[[], httpx.Response]:
-        return lambda: front.call("POST", path, person.key, json=body)
+        return lambda: api.call("POST", path, person.key, json=body)
 
     bearer = {"Authorization": f"Bearer {person.key}"}
     return {
         "whole": post("/api/v1/tts/generate", HELLO),
         "stream": post("/api/v1/tts/generate/stream", HELLO),
         "raw": post("/api/v1/tts/stream", {"text": "hello", "voice": "ryan"}),
-        "openai": lambda: front.call(
+        "openai": lambda: api.call(
             "POST",
             "/v1/audio/speech",
             headers=bearer,
             json={"model": "tts-1", "input": "hello", "voice": "ryan"},
         ),
-        "elevenlabs": lambda: front.call(
+        "elevenlabs": lambda: api.call(
             "POST", "/v1/text-to-speech/ryan", headers={"xi-api-key": person.key}, json={"text": "hello"}
         ),
-        "elevenlabs stream": lambda: front.call(
+        "elevenlabs stream": lambda: api.call(
             "POST",
             "/v1/text-to-speech/ryan/stream",
             headers={"xi-api-key": person.key},
             json={"text": "hello"},
         ),
-        "sample": lambda: front.call("GET", "/samples/ryan.mp3"),
-        "transcript": lambda: front.call("POST", "/transcribe", person.key, files=files),
-        "ready": lambda: front.call("GET", "/health/ready"),
+        "sample": lambda: api.call("GET", "/samples/ryan.mp3"),
+        "transcript": lambda: api.call("POST", "/transcribe", person.key, files=files),
+        "ready": lambda: api.call("GET", "/health/ready"),
     }
 
 
@@ -100,26 +100,26 @@ Publish = Callable[[], None]
 
 @pytest.fixture
 def publish(parrot: WorkerConnection) -> Generator[Publish]:
-    """Engines are at work for the next ten seconds: one that would speak, and one that would transcribe."""
+    """Publishes a speech engine and a transcription engine, available for the next ten seconds."""
 
     def act() -> None:
         jobs_worker.publish(parrot, ENGINE, worker="w1")
-        jobs_worker.publish(parrot, EAR, worker="ear1")
+        jobs_worker.publish(parrot, TRANSCRIBER, worker="transcriber1")
 
     yield act
-    jobs_worker.retire(parrot, engine=EAR.engine, worker="ear1")
+    jobs_worker.retire(parrot, engine=TRANSCRIBER.engine, worker="transcriber1")
 
 
 @pytest.mark.parametrize("state", ["gone", "frozen", "read_only", "full"])
-def test_what_needs_a_store_that_is_away_is_refused_in_time_and_queues_nothing(
-    front_with: Run, person: Person, stores: Stores, publish: Publish, state: str
+def test_requests_that_need_an_unavailable_store_are_refused_in_time_and_queue_nothing(
+    api_with: Run, person: Person, stores: Stores, publish: Publish, state: str
 ) -> None:
     url = getattr(stores, state)()
-    front = front_with(CODEVOICE_OBJECTS=url, CODEVOICE_FIRST_AUDIO_WAIT_S=f"{FIRST_AUDIO_S:g}")
+    api = api_with(CODEVOICE_OBJECTS=url, CODEVOICE_FIRST_AUDIO_WAIT_S=f"{FIRST_AUDIO_S:g}")
     if state == "gone":
         Path(url.removeprefix("file://")).rmdir()
-    calls = calls_of(front, person)
-    publish()  # when it is up: a start may take longer than they are believed to be there
+    calls = calls_of(api, person)
+    publish()  # after the start, which may take longer than the engines count as available
 
     began = time.monotonic()
     with ThreadPoolExecutor(len(calls)) as threads:
@@ -130,27 +130,27 @@ def test_what_needs_a_store_that_is_away_is_refused_in_time_and_queues_nothing(
     assert took_s < unhurried(WITHIN_S)
     assert {"store" in answer.text for name, answer in answers.items() if name != "ready"} == {True}
     assert "objects" in answers["ready"].json()["missing"]
-    assert jobs_of(front, person) == []
+    assert jobs_of(api, person) == []
 
 
-def test_audio_that_a_frozen_store_keeps_is_refused_in_time(
-    front_with: Run, person: Person, stores: Stores, say: Say, end: Callable[[str], None]
+def test_audio_in_a_frozen_store_is_refused_in_time(
+    api_with: Run, person: Person, stores: Stores, say: Say, end: Callable[[str], None]
 ) -> None:
-    front = front_with(CODEVOICE_OBJECTS=stores.frozen(), CODEVOICE_FIRST_AUDIO_WAIT_S="30")
+    api = api_with(CODEVOICE_OBJECTS=stores.frozen(), CODEVOICE_FIRST_AUDIO_WAIT_S="30")
     job = say(person.key)
     end(job)
 
     for path in (f"/tts/audio/{job}", f"/tts/stream/{job}"):
         began = time.monotonic()
-        answer = front.call("GET", path)
+        answer = api.call("GET", path)
         assert (answer.status_code, answer.json()["detail"]["error"]) == (503, "service_unavailable")
         assert time.monotonic() - began < unhurried(WITHIN_S)
 
 
-def test_a_job_for_later_does_not_need_the_store_now(
-    front_with: Run, person: Person, stores: Stores, publish: Publish
+def test_queueing_a_job_does_not_need_the_store(
+    api_with: Run, person: Person, stores: Stores, publish: Publish
 ) -> None:
-    front = front_with(CODEVOICE_OBJECTS=stores.frozen(), CODEVOICE_FIRST_AUDIO_WAIT_S="30")
+    api = api_with(CODEVOICE_OBJECTS=stores.frozen(), CODEVOICE_FIRST_AUDIO_WAIT_S="30")
     publish()
 
-    assert front.call("POST", "/v1/tts", person.key, json=HELLO).status_code == 200
+    assert api.call("POST", "/v1/tts", person.key, json=HELLO).status_code == 200

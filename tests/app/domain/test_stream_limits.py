@@ -1,4 +1,4 @@
-"""Places for streams, counted by several processes together."""
+"""Stream limits that several processes count together."""
 
 import asyncio
 import secrets
@@ -19,7 +19,7 @@ Open = Callable[..., ConcurrentStreams]
 
 @pytest.fixture
 async def process(redis_url: str) -> AsyncGenerator[Open]:
-    """Streams of one process more; `lease_s`: how long it is believed when it says no more."""
+    """Streams of one more process; `lease_s`: how long its count stays valid without renewal."""
     opened: list[ConcurrentStreams] = []
 
     def one(*, lease_s: float = 60, url: str = redis_url) -> ConcurrentStreams:
@@ -44,7 +44,7 @@ def caller(key: bool = True) -> Principal:
 
 
 async def taken(streams: ConcurrentStreams, who: Principal, times: int) -> list[Place]:
-    """The places it gets, of so many wanted at once."""
+    """The places it gets when it requests `times` at once."""
     found = await asyncio.gather(*(streams.take(who) for _ in range(times)), return_exceptions=True)
     assert {type(each) for each in found} <= {Place, TooManyStreams}
     return [each for each in found if isinstance(each, Place)]
@@ -59,7 +59,7 @@ async def test_processes_together_give_a_key_no_more_than_it_may_have(process: O
     assert sum(map(len, found)) == LIMITS.key_max
 
 
-async def test_an_account_has_no_more_with_several_keys(process: Open) -> None:
+async def test_the_limit_of_an_account_holds_across_its_keys(process: Open) -> None:
     here, there, first = process(), process(), caller()
     second = Principal(**{name: getattr(first, name) for name in first.__struct_fields__} | {"key": uuid4()})
 
@@ -68,7 +68,7 @@ async def test_an_account_has_no_more_with_several_keys(process: Open) -> None:
     assert sum(map(len, found)) == LIMITS.account_max
 
 
-async def test_a_place_given_back_is_another_processs(process: Open) -> None:
+async def test_a_released_place_is_available_to_another_process(process: Open) -> None:
     here, there, who = process(), process(), caller()
     places = await taken(here, who, LIMITS.key_max)
     assert await taken(there, who, 1) == []
@@ -83,7 +83,7 @@ async def test_a_place_given_back_is_another_processs(process: Open) -> None:
     assert len(found) == 1
 
 
-async def test_a_process_that_died_keeps_no_place(process: Open) -> None:
+async def test_a_process_that_died_holds_no_place(process: Open) -> None:
     dead, there, who = process(lease_s=0.2), process(), caller()
     await taken(dead, who, LIMITS.key_max)
 
@@ -102,7 +102,7 @@ async def test_without_redis_each_process_counts_by_itself(process: Open) -> Non
     assert len(await taken(here, who, 5)) == 1
 
 
-async def test_an_address_is_counted_apart(process: Open) -> None:
+async def test_an_address_is_counted_separately(process: Open) -> None:
     here, address = process(), secrets.token_hex(8)
     places = [await here.take_stranger(address) for _ in range(LIMITS.address_max)]
 
@@ -113,10 +113,10 @@ async def test_an_address_is_counted_apart(process: Open) -> None:
 
 
 class Faulty:
-    """A count store that fails once in an unexpected way when it is told of what is open."""
+    """A count store that fails once with an unexpected error when open streams are noted."""
 
     def __init__(self) -> None:
-        self.told = asyncio.Event()
+        self.noted = asyncio.Event()
         self._has_failed = False
 
     async def open(self) -> None: ...
@@ -129,11 +129,13 @@ class Faulty:
         if not self._has_failed:
             self._has_failed = True
             raise ZeroDivisionError
-        self.told.set()
+        self.noted.set()
         return None
 
 
-async def test_a_mistake_does_not_end_the_renewal_of_what_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_does_not_end_the_renewal_of_open_streams(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(streams_module, "_RENEW_S", 0.01)
     store = Faulty()
     streams = ConcurrentStreams(store, LIMITS)
@@ -141,5 +143,5 @@ async def test_a_mistake_does_not_end_the_renewal_of_what_is_open(monkeypatch: p
     await streams.take(caller())
 
     async with asyncio.timeout(60):
-        await store.told.wait()
+        await store.noted.wait()
     await streams.close()

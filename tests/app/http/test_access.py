@@ -1,4 +1,4 @@
-"""Who may call what: every route there is, tried with every kind of credential, against one table."""
+"""Access control: every route, tried with every kind of credential, against one table."""
 
 import re
 import uuid
@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from app.application import handlers
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AddKey, Person
-from tests.app.front import Front
 
 PUBLIC = "public"
-# The scope a key needs; PUBLIC: nobody has to say who it is.
+# The scope a key needs; PUBLIC: no authentication.
 ROUTES = {
     ("POST", "/v1/tts"): "speech",
     ("GET", "/tts/status/{job_id}"): PUBLIC,
@@ -107,8 +107,8 @@ PROTECTED = [(method, path, scope) for (method, path), scope in ROUTES.items() i
 OTHER_SCOPES = ("usage", "speech")
 
 
-def call(front: Front, method: str, path: str, headers: dict[str, str], **ids: object) -> httpx.Response:
-    """Without a body: whoever is let in is told what is wrong with it."""
+def call(api: ApiProcess, method: str, path: str, headers: dict[str, str], **ids: object) -> httpx.Response:
+    """A call without a body: an authorised caller gets a validation error."""
     given = {
         name: uuid.uuid4()
         for name in (
@@ -125,11 +125,11 @@ def call(front: Front, method: str, path: str, headers: dict[str, str], **ids: o
             "model_id",
         )
     } | ids
-    return front.call(method, path.format(**given), headers=headers)
+    return api.call(method, path.format(**given), headers=headers)
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str] | None:
-    """Status and code of who was not let in."""
+    """Status and code of a caller that was refused; None otherwise."""
     if answer.status_code not in (401, 403):
         return None
     found = answer.json()
@@ -156,22 +156,22 @@ def test_the_table_has_every_route_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route, scope in ROUTES.items() if scope == PUBLIC])
-def test_anybody_may_call_what_is_public_whatever_key_is_shown(
-    front: Front, person: Person, add_key: AddKey, method: str, path: str
+def test_public_routes_can_be_called_with_any_credential_or_none(
+    api: ApiProcess, person: Person, add_key: AddKey, method: str, path: str
 ) -> None:
     revoked = add_key(person.id, revoked_at=datetime.now(UTC) - timedelta(hours=1))
-    shown: list[dict[str, str]] = [{}, {"X-API-Key": "wrong"}, {"X-API-Key": revoked}]
+    credentials: list[dict[str, str]] = [{}, {"X-API-Key": "wrong"}, {"X-API-Key": revoked}]
 
-    assert [refusal(call(front, method, path, headers)) for headers in shown] == [None] * 3
+    assert [refusal(call(api, method, path, headers)) for headers in credentials] == [None] * 3
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), PROTECTED)
 def test_nobody_else_is_let_in(
-    front: Front, person: Person, add_key: AddKey, method: str, path: str, scope: str
+    api: ApiProcess, person: Person, add_key: AddKey, method: str, path: str, scope: str
 ) -> None:
     past = datetime.now(UTC) - timedelta(hours=1)
     other = next(other for other in OTHER_SCOPES if other != scope)
-    shown = {
+    credentials = {
         "missing_api_key": (401, {}),
         "invalid_api_key": (401, {"X-API-Key": "cv_live_" + "0" * 49}),
         "revoked_api_key": (401, {"X-API-Key": add_key(person.id, revoked_at=past)}),
@@ -180,17 +180,17 @@ def test_nobody_else_is_let_in(
         "missing_scope": (403, {"X-API-Key": add_key(person.id, scopes=[other])}),
     }
 
-    found = {code: refusal(call(front, method, path, headers)) for code, (_, headers) in shown.items()}
+    found = {code: refusal(call(api, method, path, headers)) for code, (_, headers) in credentials.items()}
 
-    expected = {code: (status, in_shape(path, code)) for code, (status, _) in shown.items()}
+    expected = {code: (status, in_shape(path, code)) for code, (status, _) in credentials.items()}
     if path.startswith("/api/v1/"):  # YourVoic has no tokens
         expected["invalid_token"] = (401, "INVALID_API_KEY")
     assert found == expected
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), PROTECTED)
-def test_a_key_and_a_token_are_let_in(
-    front: Front,
+def test_a_key_and_a_token_are_accepted(
+    api: ApiProcess,
     person: Person,
     add_key: AddKey,
     owner: psycopg.Connection[Any],
@@ -199,15 +199,15 @@ def test_a_key_and_a_token_are_let_in(
     scope: str,
 ) -> None:
     owner.execute("UPDATE cv.account SET admin = %s WHERE id = %s", [scope == "admin", person.id])
-    shown = [
+    credentials = [
         {"Authorization": f"Bearer {person.token}"},  # first, since logging out ends it
         {"X-API-Key": person.key},
         {"xi-api-key": add_key(person.id, scopes=[scope])},
     ]
 
-    assert [refusal(call(front, method, path, headers)) for headers in shown] == [None] * 3
+    assert [refusal(call(api, method, path, headers)) for headers in credentials] == [None] * 3
 
 
 @pytest.mark.parametrize(("method", "path"), [(m, p) for m, p, scope in PROTECTED if scope == "admin"])
-def test_only_administrators_are_let_in(front: Front, person: Person, method: str, path: str) -> None:
-    assert refusal(call(front, method, path, {"X-API-Key": person.key})) == (403, "missing_scope")
+def test_only_administrators_are_accepted(api: ApiProcess, person: Person, method: str, path: str) -> None:
+    assert refusal(call(api, method, path, {"X-API-Key": person.key})) == (403, "missing_scope")

@@ -1,4 +1,4 @@
-"""Clients that disconnect from speech and from HTTP/1.0: what they pay, and what the log says of them."""
+"""Clients that disconnect from speech, also by HTTP/1.0: what they are charged, and what is logged."""
 
 import json
 from collections.abc import Callable, Generator
@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AUDIO, End, Person, Say
-from tests.app.front import Front
-from tests.app.listeners import Mouth, credits_of, jobs_of, mouth, the_job, until
+from tests.app.listeners import FakeWorker, credits_of, fake_worker, jobs_of, the_job, until
 from tests.app.small_server import Client, request
 
-__all__ = ["mouth"]  # fixtures
+__all__ = ["fake_worker"]  # fixtures
 
 TEXT: dict[str, Any] = {"text": "hello", "voice": "ryan", "format": "wav"}
 OPENAI: dict[str, Any] = {"input": "hello", "voice": "ryan", "response_format": "wav"}
@@ -31,11 +31,11 @@ Connect = Callable[[], Client]
 
 
 @pytest.fixture
-def connect(front: Front) -> Generator[Connect]:
+def connect(api: ApiProcess) -> Generator[Connect]:
     opened: list[Client] = []
 
     def connect() -> Client:
-        opened.append(Client(front.address))
+        opened.append(Client(api.address))
         return opened[-1]
 
     yield connect
@@ -43,67 +43,69 @@ def connect(front: Front) -> Generator[Connect]:
         client.leave("close")
 
 
-def speech(person: Person, asked: tuple[str, dict[str, Any]], *lines: str, version: str = "1.1") -> bytes:
-    path, body = asked
+def speech(
+    person: Person, path_and_body: tuple[str, dict[str, Any]], *lines: str, version: str = "1.1"
+) -> bytes:
+    path, body = path_and_body
     headers = (f"X-API-Key: {person.key}", "Content-Type: application/json", *lines)
     return request(path, *headers, method="POST", version=version, body=json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
-@pytest.mark.parametrize("asked", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("path_and_body", STREAMS.values(), ids=STREAMS)
 def test_leaving_a_stream_is_paid_whatever_came_behind_its_request(
-    front: Front,
+    api: ApiProcess,
     person: Person,
     connect: Connect,
-    mouth: Mouth,
-    asked: tuple[str, dict[str, Any]],
+    fake_worker: FakeWorker,
+    path_and_body: tuple[str, dict[str, Any]],
     behind: bytes,
     how: str,
 ) -> None:
     client = connect()
-    client.send(speech(person, asked) + behind)
-    job = the_job(front, person)
-    mouth.say(job, b"first")
+    client.send(speech(person, path_and_body) + behind)
+    job = the_job(api, person)
+    fake_worker.say(job, b"first")
     client.head()
     client.chunk()
     client.leave(how)
 
-    assert until(lambda: jobs_of(front, person, "cancelled")) == [job]
-    assert credits_of(front, person) == (59, 0)
+    assert until(lambda: jobs_of(api, person, "cancelled")) == [job]
+    assert credits_of(api, person) == (59, 0)
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
-@pytest.mark.parametrize("asked", [*STREAMS.values(), *WHOLES.values()], ids=[*STREAMS, *WHOLES])
-def test_leaving_before_the_first_byte_is_free_and_no_bad_request(
-    front: Front,
+@pytest.mark.parametrize("path_and_body", [*STREAMS.values(), *WHOLES.values()], ids=[*STREAMS, *WHOLES])
+def test_disconnecting_before_the_first_byte_is_free_and_no_bad_request(
+    api: ApiProcess,
     person: Person,
     connect: Connect,
-    asked: tuple[str, dict[str, Any]],
+    path_and_body: tuple[str, dict[str, Any]],
     behind: bytes,
     how: str,
 ) -> None:
     client = connect()
-    client.send(speech(person, asked, f"X-Request-ID: {person.id}") + behind)
-    job = the_job(front, person)
+    client.send(speech(person, path_and_body, f"X-Request-ID: {person.id}") + behind)
+    job = the_job(api, person)
     client.leave(how)
 
-    assert until(lambda: jobs_of(front, person, "cancelled")) == [job]
-    assert credits_of(front, person) == (60, 0)
-    assert until(lambda: status_logged(front, person.id)) == 499
+    assert until(lambda: jobs_of(api, person, "cancelled")) == [job]
+    assert credits_of(api, person) == (60, 0)
+    assert until(lambda: status_logged(api, person.id)) == 499
 
 
-def status_logged(front: Front, request_id: str) -> int | None:
-    lines = [json.loads(line) for line in front.log.read_text().splitlines() if request_id in line]
+def status_logged(api: ApiProcess, request_id: str) -> int | None:
+    lines = [json.loads(line) for line in api.log.read_text().splitlines() if request_id in line]
     return next((line["status"] for line in lines if "status" in line), None)
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
-def test_leaving_a_stream_of_events_or_a_file_is_no_error(
-    front: Front, person: Person, say: Say, end: End, connect: Connect, how: str
+def test_disconnecting_from_events_or_a_file_is_no_error(
+    api: ApiProcess, person: Person, say: Say, end: End, connect: Connect, how: str
 ) -> None:
-    errors_before = errors(front)
+    errors_before = errors(api)
     job = say(person.key)
     follower, downloader = connect(), connect()
     follower.send(request(f"/v1/jobs/{job}/events", f"X-API-Key: {person.key}", f"X-Request-ID: {person.id}"))
@@ -115,23 +117,29 @@ def test_leaving_a_stream_of_events_or_a_file_is_no_error(
     downloader.head()
     downloader.leave(how)
 
-    assert until(lambda: [status_logged(front, name) for name in (person.id, job)] == [200, 200])
-    assert errors(front) == errors_before
+    assert until(lambda: [status_logged(api, name) for name in (person.id, job)] == [200, 200])
+    assert errors(api) == errors_before
 
 
-def errors(front: Front) -> list[str]:
-    return [line for line in front.log.read_text().splitlines() if '"error"' in line or "Traceback" in line]
+def errors(api: ApiProcess) -> list[str]:
+    return [line for line in api.log.read_text().splitlines() if '"error"' in line or "Traceback" in line]
 
 
-@pytest.mark.parametrize("asked", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("path_and_body", STREAMS.values(), ids=STREAMS)
 def test_speech_for_an_http_1_0_client_is_the_bytes_alone(
-    front: Front, person: Person, connect: Connect, mouth: Mouth, asked: tuple[str, dict[str, Any]]
+    api: ApiProcess,
+    person: Person,
+    connect: Connect,
+    fake_worker: FakeWorker,
+    path_and_body: tuple[str, dict[str, Any]],
 ) -> None:
     client = connect()
-    client.send(speech(person, asked, "Expect: 100-continue", "Connection: keep-alive", version="1.0"))
-    job = the_job(front, person)
-    mouth.say(job, b"first", b"second")
-    mouth.stop(job, "complete", audio_bytes=11)
+    client.send(
+        speech(person, path_and_body, "Expect: 100-continue", "Connection: keep-alive", version="1.0")
+    )
+    job = the_job(api, person)
+    fake_worker.say(job, b"first", b"second")
+    fake_worker.stop(job, "complete", audio_bytes=11)
     status, headers, body = client.answer()
 
     assert (status, headers["connection"], "transfer-encoding" in headers) == (200, "close", False)
@@ -140,28 +148,28 @@ def test_speech_for_an_http_1_0_client_is_the_bytes_alone(
 
 
 def test_a_stream_broken_for_an_http_1_0_client_is_reset_and_free(
-    front: Front, person: Person, connect: Connect, mouth: Mouth, end: End
+    api: ApiProcess, person: Person, connect: Connect, fake_worker: FakeWorker, end: End
 ) -> None:
     client = connect()
     client.send(speech(person, STREAMS["YourVoic's"], version="1.0"))
-    job = the_job(front, person)
-    mouth.say(job, b"first")
+    job = the_job(api, person)
+    fake_worker.say(job, b"first")
     client.head()
     assert client.read(5) == b"first"
     end(job, "retry", code="engine_failed", attempt=1)
-    mouth.stop(job, "again")
+    fake_worker.stop(job, "again")
 
     with pytest.raises(ConnectionResetError):
         client.read()
-    assert until(lambda: credits_of(front, person) == (60, 0))
+    assert until(lambda: credits_of(api, person) == (60, 0))
 
 
 def test_files_pages_and_refusals_for_an_http_1_0_client_are_framed_by_length_or_by_the_end(
-    front: Front, person: Person, say: Say, end: End, connect: Connect
+    api: ApiProcess, person: Person, say: Say, end: End, connect: Connect
 ) -> None:
     job = say(person.key)
     end(job)
-    asked = {
+    path_and_body = {
         (f"/tts/audio/{job}", "A: b"): (200, AUDIO),
         (f"/tts/audio/{job}", "Range: bytes=2-4"): (206, AUDIO[2:5]),
         (f"/tts/status/{job}", "A: b"): (200, b"}"),
@@ -170,7 +178,7 @@ def test_files_pages_and_refusals_for_an_http_1_0_client_are_framed_by_length_or
         (f"/v1/jobs/{job}/events", f"X-API-Key: {person.key}"): (200, b"}\n\n"),
     }
     answers = {}
-    for path, line in asked:
+    for path, line in path_and_body:
         client = connect()
         client.send(request(path, line, "Connection: keep-alive", version="1.0"))
         answers[path, line] = client.answer()
@@ -178,8 +186,8 @@ def test_files_pages_and_refusals_for_an_http_1_0_client_are_framed_by_length_or
 
     for wanted, (status, headers, body) in answers.items():
         assert (status, headers["connection"], "transfer-encoding" in headers) == (
-            asked[wanted][0],
+            path_and_body[wanted][0],
             "close",
             False,
         )
-        assert body.strip().endswith(asked[wanted][1].strip()), wanted
+        assert body.strip().endswith(path_and_body[wanted][1].strip()), wanted

@@ -1,4 +1,4 @@
-"""Errors speak the dialect of their path, and nothing else is ever answered."""
+"""Errors have the shape of their path's dialect, without exception."""
 
 import json
 import re
@@ -23,8 +23,8 @@ from app.domain.errors import (
 )
 from app.http.error_shapes import ErrorContext, answer
 from db.logging import hashed
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import Person
-from tests.app.front import Front
 
 YOURVOIC = ["/api/v1", "/api/v1/tts/nothing", "/api/v1/nothing"]
 OPENAI = ["/v1/audio", "/v1/audio/nothing", "/v1/audio/speech/nothing", "/v1/models/tts-1/nothing"]
@@ -40,9 +40,9 @@ CODEVOICE = [
 ]
 
 
-def body(front: Front, path: str, **headers: str) -> dict[str, Any]:
+def body(api: ApiProcess, path: str, **headers: str) -> dict[str, Any]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    found = front.call("GET", path, headers={"X-Request-ID": "my.id-1", **named})
+    found = api.call("GET", path, headers={"X-Request-ID": "my.id-1", **named})
     assert (found.status_code, found.headers["content-type"]) == (404, "application/json")
     assert found.headers["x-request-id"] == "my.id-1"
     assert found.headers["x-content-type-options"] == "nosniff"
@@ -50,15 +50,15 @@ def body(front: Front, path: str, **headers: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", CODEVOICE)
-def test_codevoices_shape(front: Front, path: str) -> None:
-    assert body(front, path) == {
+def test_codevoices_shape(api: ApiProcess, path: str) -> None:
+    assert body(api, path) == {
         "detail": {"error": "not_found", "message": "There is nothing at this path.", "user_type": None}
     }
 
 
 @pytest.mark.parametrize("path", YOURVOIC)
-def test_yourvoics_shape(front: Front, path: str) -> None:
-    found = body(front, path)
+def test_yourvoics_shape(api: ApiProcess, path: str) -> None:
+    found = body(api, path)
 
     assert found == {
         "success": False,
@@ -74,8 +74,8 @@ def test_yourvoics_shape(front: Front, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", OPENAI)
-def test_openais_shape(front: Front, path: str) -> None:
-    assert body(front, path) == {
+def test_openais_shape(api: ApiProcess, path: str) -> None:
+    assert body(api, path) == {
         "error": {
             "message": "There is nothing at this path.",
             "type": "invalid_request_error",
@@ -86,8 +86,8 @@ def test_openais_shape(front: Front, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*OPENAI, *ELEVENLABS])
-def test_elevenlabs_shape(front: Front, path: str) -> None:
-    found = body(front, path, xi_api_key="some")
+def test_elevenlabs_shape(api: ApiProcess, path: str) -> None:
+    found = body(api, path, xi_api_key="some")
 
     assert found == {"detail": {"status": "not_found", "message": "There is nothing at this path."}}
 
@@ -118,7 +118,7 @@ def test_yourvoics_codes(error: DomainError, status: int, code: str) -> None:
     assert found[2]["error"].get("details", {}) == error.fields
 
 
-def test_every_dialect_says_when_to_come_back() -> None:
+def test_every_dialect_has_retry_after() -> None:
     for path in ("/api/v1/x", "/v1/audio/x", "/v2/x", "/v1/tts"):
         assert shaped(path, TooManyWaiting("", retry_after_s=5))[1] == {"Retry-After": "5"}
         assert shaped(path, Unavailable(""))[1] == {"Retry-After": "1"}
@@ -144,49 +144,49 @@ def test_openais_errors_name_the_parameter_and_a_kind() -> None:
         ("PROPFIND", "/v1/voices", {"GET", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(
-    front: Front, method: str, path: str, allowed: set[str]
+def test_a_wrong_method_is_answered_with_the_allowed_ones(
+    api: ApiProcess, method: str, path: str, allowed: set[str]
 ) -> None:
-    found = front.call(method, path)
+    found = api.call(method, path)
 
     assert (found.status_code, found.json()["detail"]["error"]) == (405, "method_not_allowed")
     assert set(found.headers["Allow"].split(", ")) == allowed
 
 
-def test_options_needs_no_key(front: Front) -> None:
-    found = front.call("OPTIONS", "/v1/jobs/x")
+def test_options_needs_no_key(api: ApiProcess) -> None:
+    found = api.call("OPTIONS", "/v1/jobs/x")
 
     assert (found.status_code, found.headers["Allow"], found.content) == (204, "DELETE, GET, OPTIONS", b"")
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a\tb", "ümlaut"])
-def test_a_request_id_we_would_not_log_is_replaced(front: Front, given: str) -> None:
-    found = front.client.get("/health/live", headers={b"X-Request-ID": given.encode("latin-1")})
+def test_a_request_id_we_would_not_log_is_replaced(api: ApiProcess, given: str) -> None:
+    found = api.client.get("/health/live", headers={b"X-Request-ID": given.encode("latin-1")})
 
     assert found.headers["x-request-id"] != given
     assert len(found.headers["x-request-id"]) == 32
 
 
-def test_the_log_has_one_line_a_request_and_no_secrets(front: Front, person: Person) -> None:
-    job = front.call("POST", "/v1/tts", person.key, json={"text": "my secret words", "voice": "ryan"}).json()
-    front.call("GET", f"/tts/status/{job['job_id']}?q=hidden", headers={"X-Request-ID": "the-one"})
-    front.call("GET", "/openapi.json")  # made by a second Litestar, which has no say in logs
-    front.raw(b"hidden\r\n\r\n")  # libraries warn of it
+def test_the_log_has_one_line_a_request_and_no_secrets(api: ApiProcess, person: Person) -> None:
+    job = api.call("POST", "/v1/tts", person.key, json={"text": "my secret words", "voice": "ryan"}).json()
+    api.call("GET", f"/tts/status/{job['job_id']}?q=hidden", headers={"X-Request-ID": "the-one"})
+    api.call("GET", "/openapi.json")  # made by a second Litestar app, which must not change logging
+    api.raw(b"hidden\r\n\r\n")  # libraries warn of it
 
-    front.call("GET", "/health/live")  # a line is written after its answer
+    api.call("GET", "/health/live")  # a line is written after its answer
 
-    lines = [json.loads(line) for line in front.log.read_text().splitlines()]
+    lines = [json.loads(line) for line in api.log.read_text().splitlines()]
     (line,) = [line for line in lines if line.get("request_id") == "the-one"]
 
     assert (line["event"], line["method"], line["status"]) == ("request", "GET", 200)
     assert (line["route"], line["job"]) == ("/tts/status/{job_id}", hashed(uuid.UUID(job["job_id"])))
     assert 0 < line["ms"] < 10_000
-    whole = front.log.read_text()
+    whole = api.log.read_text()
     assert not [secret for secret in (job["job_id"], "my secret words", "hidden") if secret in whole]
 
 
-def test_the_document_lists_every_call(front: Front) -> None:
-    found = front.call("GET", "/openapi.json")
+def test_the_document_lists_every_call(api: ApiProcess) -> None:
+    found = api.call("GET", "/openapi.json")
     document = found.json()
 
     assert found.headers["content-type"] == "application/json"
@@ -202,17 +202,17 @@ def test_the_document_lists_every_call(front: Front) -> None:
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/swagger", "/schema/openapi.json"])
-def test_no_viewer_is_served(front: Front, path: str) -> None:
-    assert front.call("GET", path).status_code == 404
+def test_no_openapi_viewer_is_served(api: ApiProcess, path: str) -> None:
+    assert api.call("GET", path).status_code == 404
 
 
 def test_a_bug_is_logged_and_not_shown(
-    front: Front, person: Person, owner: psycopg.Connection[Any], database_url: str
+    api: ApiProcess, person: Person, owner: psycopg.Connection[Any], database_url: str
 ) -> None:
     function = "FUNCTION cv.cancel_v2(uuid, uuid, text)"
     owner.execute(f"REVOKE EXECUTE ON {function} FROM cv_app".encode())
     try:
-        found = front.call("DELETE", f"/v1/jobs/{uuid.uuid4()}", person.key, headers={"X-Request-ID": "bug"})
+        found = api.call("DELETE", f"/v1/jobs/{uuid.uuid4()}", person.key, headers={"X-Request-ID": "bug"})
     finally:
         owner.execute(f"GRANT EXECUTE ON {function} TO cv_app".encode())
 
@@ -224,4 +224,4 @@ def test_a_bug_is_logged_and_not_shown(
             "user_type": "registered",
         }
     }
-    assert "InsufficientPrivilegeError" in front.log.read_text()
+    assert "InsufficientPrivilegeError" in api.log.read_text()

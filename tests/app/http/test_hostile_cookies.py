@@ -1,4 +1,4 @@
-"""Whatever other programs of the host set as cookies, whoever is logged in stays so (security2, no. 3)."""
+"""Sessions survive any cookies that other programs on the host set (security2, no. 3)."""
 
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -19,7 +19,7 @@ SHAPES = [
     b"[a]=1", b"a@b=1", b"a,b=1", b"a/b=1", b"expires=1", b"Path=1", b"$Version=1", b"codevoice",
     b"a" * 5000, b"__Host-codevoice=1", b"\t",
 ]  # fmt: skip
-# Bytes of a header's value: any but the controls that no server lets in, and the semicolon between cookies.
+# Bytes of a header's value: any but the controls every server rejects, and the semicolon between cookies.
 CRUMB = st.one_of(
     st.sampled_from(SHAPES),
     st.binary(max_size=60).map(
@@ -29,14 +29,14 @@ CRUMB = st.one_of(
 
 
 class Known:
-    """Tells whose session a token is without a database."""
+    """Maps a token to its session without a database."""
 
     async def of_session(self, text: str) -> Any:
         return TOKENS.read_session(text)
 
 
 def sessions(*, is_secure: bool) -> tuple[Sessions, bytes]:
-    """The sessions of an installation, and the cookie of somebody logged in."""
+    """The sessions of an installation, and the cookie of a logged-in user."""
     made = Sessions(TOKENS, cast("Principals", Known()), b"4" * 32, is_secure=is_secure)
     user = User(
         id=ACCOUNT, email="a@example.org", name=None, user_type=cast("UserType", "registered"), tier=1,
@@ -68,7 +68,7 @@ async def test_strangers_cookies_never_end_a_session_nor_its_forms(
 
 
 @given(st.lists(st.text("abc.=_-", max_size=40), max_size=7), st.integers(0, 7))
-async def test_spoilt_cookies_of_our_own_name_hide_no_good_one(spoilt: list[str], place: int) -> None:
+async def test_malformed_cookies_of_our_name_hide_no_valid_one(spoilt: list[str], place: int) -> None:
     kept, ours = sessions(is_secure=True)
     form_token, _ = kept.form_token([(b"cookie", ours)])
     name = ours.partition(b"=")[0]

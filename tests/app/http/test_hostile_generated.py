@@ -1,4 +1,4 @@
-"""Texts, forms and headers nobody thought of: each is refused in shape and free, or taken as it is."""
+"""Generated texts, forms and headers: each is refused in shape and free of charge, or accepted unchanged."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.application import handlers
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import OpenAccount
-from tests.app.front import Front
 
 REFUSALS = {400, 413, 415, 422}
 EXAMPLES = 60
@@ -33,10 +33,10 @@ def key(open_account: OpenAccount) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_unhandled(front: Front) -> Any:
-    before = front.log.read_text().count('"unhandled"')
+def _nothing_is_unhandled(api: ApiProcess) -> Any:
+    before = api.log.read_text().count('"unhandled"')
     yield
-    assert front.log.read_text().count('"unhandled"') == before
+    assert api.log.read_text().count('"unhandled"') == before
 
 
 def text_of(owner: psycopg.Connection[Any], job: str) -> str:
@@ -46,7 +46,7 @@ def text_of(owner: psycopg.Connection[Any], job: str) -> str:
 
 
 def test_any_text_is_spoken_as_it_is_or_refused(
-    front: Front, key: str, owner: psycopg.Connection[Any]
+    api: ApiProcess, key: str, owner: psycopg.Connection[Any]
 ) -> None:
     @quick
     @example("\x00", {})
@@ -56,7 +56,7 @@ def test_any_text_is_spoken_as_it_is_or_refused(
     @given(TEXTS, st.dictionaries(st.sampled_from(["language", "format", "voice"]), TEXTS))
     def tried(text: str, others: dict[str, str]) -> None:
         sent = {"text": text, "voice": "ryan", **others}
-        answer = front.call("POST", "/v1/tts", key, content=json.dumps(sent).encode())
+        answer = api.call("POST", "/v1/tts", key, content=json.dumps(sent).encode())
         if answer.status_code == 200:
             assert text_of(owner, answer.json()["job_id"]) == text
         else:
@@ -67,13 +67,13 @@ def test_any_text_is_spoken_as_it_is_or_refused(
 
 
 @pytest.mark.parametrize("path", ["/v1/tts", "/api/v1/tts/generate", "/v1/audio/speech"])
-def test_a_million_marks_on_one_letter_are_too_much(front: Front, key: str, path: str) -> None:
+def test_a_million_marks_on_one_letter_are_too_much(api: ApiProcess, key: str, path: str) -> None:
     field = "input" if "audio" in path else "text"
 
     for marks in (200_000, 1_000_000):  # over the text's limit, and over the body's
         sent = {field: "a" + "\u0301" * marks, "voice": "ryan"}
         body = json.dumps(sent, ensure_ascii=False).encode()
-        assert front.call("POST", path, key, content=body).status_code == 413
+        assert api.call("POST", path, key, content=body).status_code == 413
 
 
 def parts(boundary: bytes) -> st.SearchStrategy[bytes]:
@@ -99,14 +99,14 @@ def parts(boundary: bytes) -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions", "/login"])
-def test_any_form_is_refused_in_shape(front: Front, key: str, path: str) -> None:
+def test_any_form_is_refused_in_shape(api: ApiProcess, key: str, path: str) -> None:
     kinds = ["multipart/form-data; boundary=x", "multipart/form-data", 'multipart/form-data; boundary="x\\"']
 
     @quick
     @given(parts(b"x"), st.sampled_from(kinds))
     def tried(body: bytes, kind: str) -> None:
-        answer = front.call("POST", path, key, content=body, headers={"Content-Type": kind})
-        assert answer.status_code in REFUSALS | {403, 503}  # a form without token; no engine that hears
+        answer = api.call("POST", path, key, content=body, headers={"Content-Type": kind})
+        assert answer.status_code in REFUSALS | {403, 503}  # a form without token; no transcription engine
 
     tried()
 
@@ -131,14 +131,14 @@ VALUES = st.one_of(
 )
 
 
-def test_any_header_is_borne(front: Front) -> None:
+def test_any_header_is_borne(api: ApiProcess) -> None:
     @settings(quick, max_examples=4 * EXAMPLES)
     @given(st.sampled_from(ROUTES), st.dictionaries(st.sampled_from(HEADERS), VALUES, max_size=5))
     def tried(route: tuple[str, str], headers: dict[str, bytes]) -> None:
         method, path = route
         lines = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in headers.items())
         head = f"{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 0\r\n".encode()
-        status = answered(front.raw, head + lines + b"\r\n")
+        status = answered(api.raw, head + lines + b"\r\n")
         assert status < 500 or status == 503, (route, headers)
 
     tried()
@@ -151,11 +151,11 @@ def answered(raw: Callable[[bytes], bytes], sent: bytes) -> int:
     return int(found[-1])
 
 
-def test_a_flood_of_bytes_is_cut_off(front: Front) -> None:
-    """However much a caller would like to send, it is stopped at the limit."""
+def test_a_flood_of_bytes_is_cut_off(api: ApiProcess) -> None:
+    """A caller that sends without end is cut off at the limit."""
     head = b"POST /v1/tts HTTP/1.1\r\nhost: a\r\nx-api-key: " + secrets.token_hex(8).encode()
     sent = 0
-    with socket.create_connection(front.address, timeout=10) as connection:
+    with socket.create_connection(api.address, timeout=10) as connection:
         connection.sendall(head + b"\r\ntransfer-encoding: chunked\r\n\r\n")
         chunk = b"10000\r\n" + bytes(65_536) + b"\r\n"
         try:

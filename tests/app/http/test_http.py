@@ -1,4 +1,4 @@
-"""What is a request and what an answer on the wire, by RFC 9112: framing, Host, trailers, HTTP/1.0."""
+"""Requests and responses on the wire, by RFC 9112: framing, Host, trailers, HTTP/1.0."""
 
 import json
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""Limits over HTTP: whom they count, what a refusal says, and that it costs nothing."""
+"""Rate limits over HTTP: what they count, the content of a refusal, and that it costs nothing."""
 
 import secrets
 import threading
@@ -14,8 +14,8 @@ from redis import Redis
 from app.application import handlers
 from app.http.client_address import ClientAddresses, networks
 from db.settings import SettingsError
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import PASSWORD, AddKey, OpenAccount, Person, Run
-from tests.app.front import Front
 from tests.app.proxy import Wire
 
 HELLO = {"text": "hello", "voice": "ryan"}
@@ -28,31 +28,31 @@ def limited(answer: httpx.Response) -> list[int]:
     return [int(answer.headers[f"RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset")]
 
 
-def post(front: Front, key: str, **more: object) -> httpx.Response:
-    return front.call("POST", "/v1/tts", key, json=HELLO, **more)
+def post(api: ApiProcess, key: str, **more: object) -> httpx.Response:
+    return api.call("POST", "/v1/tts", key, json=HELLO, **more)
 
 
-def register(front: Front, **headers: str) -> httpx.Response:
+def register(api: ApiProcess, **headers: str) -> httpx.Response:
     body = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
-    return front.call("POST", "/api/auth/register", json=body, headers=headers)
+    return api.call("POST", "/api/auth/register", json=body, headers=headers)
 
 
-def log_in(front: Front, email: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
+def log_in(api: ApiProcess, email: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
     body = {"email": email, "password": password}
-    return front.call("POST", "/api/auth/login", json=body, headers=headers)
+    return api.call("POST", "/api/auth/login", json=body, headers=headers)
 
 
-def test_every_answer_of_a_limited_route_says_where_one_stands(front_with: Run, person: Person) -> None:
-    front = front_with(**FEW_POSTS)
-    good, bad = post(front, person.key), front.call("POST", "/v1/tts", person.key, content=b"{")
+def test_every_response_of_a_limited_route_has_rate_limit_headers(api_with: Run, person: Person) -> None:
+    api = api_with(**FEW_POSTS)
+    good, bad = post(api, person.key), api.call("POST", "/v1/tts", person.key, content=b"{")
 
     assert (good.status_code, limited(good)) == (200, [3, 2, 60])
     assert (bad.status_code, limited(bad)) == (400, [3, 1, 120])
 
 
-def test_over_the_limit_the_answer_says_when_to_come_back(front_with: Run, person: Person) -> None:
-    front = front_with(**FEW_POSTS)
-    answers = [post(front, person.key) for _ in range(4)]
+def test_a_response_over_the_limit_has_retry_after(api_with: Run, person: Person) -> None:
+    api = api_with(**FEW_POSTS)
+    answers = [post(api, person.key) for _ in range(4)]
     refused = answers[-1]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -67,48 +67,48 @@ def test_over_the_limit_the_answer_says_when_to_come_back(front_with: Run, perso
     assert limited(refused)[:2] == [3, 0]
 
 
-def test_nothing_refused_is_charged(front_with: Run, front: Front, person: Person) -> None:
+def test_nothing_refused_is_charged(api_with: Run, api: ApiProcess, person: Person) -> None:
     for _ in range(6):
-        post(front_with(**FEW_POSTS), person.key)
+        post(api_with(**FEW_POSTS), person.key)
 
-    credits = front.call("GET", "/api/auth/me", person.key).json()["credits"]
+    credits = api.call("GET", "/api/auth/me", person.key).json()["credits"]
     assert (credits["held"], credits["total_remaining"]) == (3, 57)
 
 
-def test_a_key_in_the_body_is_counted_too(front_with: Run, person: Person) -> None:
-    front = front_with(**FEW_POSTS)
-    answers = [front.call("POST", "/v1/tts", json={**HELLO, "api_key": person.key}) for _ in range(4)]
+def test_a_key_in_the_body_is_counted_too(api_with: Run, person: Person) -> None:
+    api = api_with(**FEW_POSTS)
+    answers = [api.call("POST", "/v1/tts", json={**HELLO, "api_key": person.key}) for _ in range(4)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert limited(answers[0]) == [3, 2, 60]
 
 
 def test_each_key_is_counted_apart_and_a_token_as_its_account(
-    front_with: Run, open_account: OpenAccount, person: Person
+    api_with: Run, open_account: OpenAccount, person: Person
 ) -> None:
-    front = front_with(**FEW_POSTS)
+    api = api_with(**FEW_POSTS)
     other, bearer = open_account(monthly=10_000_000), {"Authorization": f"Bearer {person.token}"}
-    statuses = [post(front, person.key).status_code for _ in range(4)]
-    by_token = [front.call("POST", "/v1/tts", json=HELLO, headers=bearer).status_code for _ in range(4)]
+    statuses = [post(api, person.key).status_code for _ in range(4)]
+    by_token = [api.call("POST", "/v1/tts", json=HELLO, headers=bearer).status_code for _ in range(4)]
 
     assert (statuses, by_token) == ([200] * 3 + [429], [200] * 3 + [429])
-    assert post(front, other).status_code == 200
+    assert post(api, other).status_code == 200
 
 
-def test_an_account_is_counted_with_all_its_keys(front_with: Run, person: Person, add_key: AddKey) -> None:
+def test_an_account_is_counted_with_all_its_keys(api_with: Run, person: Person, add_key: AddKey) -> None:
     few = {"CODEVOICE_ACCOUNT_POSTS_PER_MINUTE": "1", "CODEVOICE_ACCOUNT_POSTS_BURST": "4"}
-    front = front_with(CODEVOICE_POSTS_BURST="2", CODEVOICE_POSTS_PER_MINUTE="1", **few)
+    api = api_with(CODEVOICE_POSTS_BURST="2", CODEVOICE_POSTS_PER_MINUTE="1", **few)
     keys = [person.key, add_key(person.id), add_key(person.id)]
 
-    statuses = [post(front, key).status_code for key in keys for _ in range(2)]
-    refused = post(front, add_key(person.id))
+    statuses = [post(api, key).status_code for key in keys for _ in range(2)]
+    refused = post(api, add_key(person.id))
 
     assert statuses == [200] * 4 + [429] * 2
     assert limited(refused)[:2] == [4, 0]
 
 
-def test_whoever_is_not_known_is_counted_nowhere(front_with: Run) -> None:
-    answer = post(front_with(**FEW_POSTS), "cv_live_nonsense")
+def test_unauthenticated_requests_are_not_counted(api_with: Run) -> None:
+    answer = post(api_with(**FEW_POSTS), "cv_live_nonsense")
 
     assert (answer.status_code, "RateLimit-Limit" in answer.headers) == (401, False)
 
@@ -125,23 +125,23 @@ def test_every_post_has_a_limit() -> None:
     assert {path: route.opt.get("limit") for path, route in posts.items()} == wanted
 
 
-def test_four_front_doors_share_one_limit(front_with: Run, open_account: OpenAccount) -> None:
+def test_four_front_doors_share_one_limit(api_with: Run, open_account: OpenAccount) -> None:
     fast = {"CODEVOICE_POSTS_PER_MINUTE": "1200", "CODEVOICE_POSTS_BURST": "40"}
-    fronts = [front_with(CODEVOICE_TOKEN_S=str(3600 + n), **fast) for n in range(4)]
+    fronts = [api_with(CODEVOICE_TOKEN_S=str(3600 + n), **fast) for n in range(4)]
     key, other, passed = open_account(unlimited=True), open_account(unlimited=True), list[int]()
-    for front in fronts:  # awake from now on
-        front.call("POST", "/v1/tts", other, json=HELLO)
+    for api in fronts:  # the process is warm from now on
+        api.call("POST", "/v1/tts", other, json=HELLO)
     began = time.monotonic()
     ending = began + 3
 
-    def hammer(front: Front) -> None:
-        with httpx.Client(base_url=front.url) as client:
+    def hammer(api: ApiProcess) -> None:
+        with httpx.Client(base_url=api.url) as client:
             while time.monotonic() < ending:
                 answer = client.post("/v1/tts", json=HELLO, headers={"X-API-Key": key})
                 assert answer.status_code in (200, 429)
                 passed.append(answer.status_code == 200)
 
-    threads = [threading.Thread(target=hammer, args=[front]) for front in fronts]
+    threads = [threading.Thread(target=hammer, args=[api]) for api in fronts]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -153,30 +153,30 @@ def test_four_front_doors_share_one_limit(front_with: Run, open_account: OpenAcc
 
 
 def test_a_refused_post_does_not_reach_postgres(
-    wired: Callable[..., Front], wire: Wire, person: Person
+    wired: Callable[..., ApiProcess], wire: Wire, person: Person
 ) -> None:
-    front = wired(**FEW_POSTS)
+    api = wired(**FEW_POSTS)
     for _ in range(3):
-        post(front, person.key)
+        post(api, person.key)
     before = wire.round_trips
-    statuses = {post(front, person.key).status_code for _ in range(20)}
+    statuses = {post(api, person.key).status_code for _ in range(20)}
 
     assert statuses == {429}
-    assert wire.round_trips - before <= 5  # what runs by the clock: no refusal brings one
+    assert wire.round_trips - before <= 5  # periodic queries: no refusal causes one
 
 
-def test_registrations_are_counted_by_address(front_with: Run, address: str) -> None:
-    front = front_with(CODEVOICE_ADDRESS_REGISTRATIONS_PER_HOUR="2", **BEHIND_PROXY)
+def test_registrations_are_counted_by_address(api_with: Run, address: str) -> None:
+    api = api_with(CODEVOICE_ADDRESS_REGISTRATIONS_PER_HOUR="2", **BEHIND_PROXY)
     forwarded = [address, address, address, f"{address}, 10.1.2.3", "198.51.100.7"]
-    statuses = [register(front, **{"X-Forwarded-For": hops}).status_code for hops in forwarded]
+    statuses = [register(api, **{"X-Forwarded-For": hops}).status_code for hops in forwarded]
 
     assert statuses == [201, 201, 429, 429, 201]
 
 
-def test_status_polls_are_counted_by_address(front_with: Run, address: str) -> None:
-    front = front_with(CODEVOICE_STATUS_POLLS_PER_S="2", **BEHIND_PROXY)
+def test_status_polls_are_counted_by_address(api_with: Run, address: str) -> None:
+    api = api_with(CODEVOICE_STATUS_POLLS_PER_S="2", **BEHIND_PROXY)
     path, at = "/tts/status/00000000-0000-4000-8000-000000000000", {"X-Forwarded-For": address}
-    answers = [front.call("GET", path, headers=at) for _ in range(40)]
+    answers = [api.call("GET", path, headers=at) for _ in range(40)]
     refused = [answer for answer in answers if answer.status_code == 429]
 
     assert {answer.status_code for answer in answers} == {404, 429}
@@ -184,20 +184,20 @@ def test_status_polls_are_counted_by_address(front_with: Run, address: str) -> N
     assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
 
 
-def test_forwarded_for_is_not_believed_of_everybody(front_with: Run) -> None:
-    front = front_with(CODEVOICE_STATUS_POLLS_PER_S="2")
+def test_forwarded_for_is_not_believed_of_everybody(api_with: Run) -> None:
+    api = api_with(CODEVOICE_STATUS_POLLS_PER_S="2")
     path, statuses = "/tts/status/nothing", set[int]()
     for n in range(40):
-        answer = front.call("GET", path, headers={"X-Forwarded-For": f"192.0.2.{n}"})
+        answer = api.call("GET", path, headers={"X-Forwarded-For": f"192.0.2.{n}"})
         statuses.add(answer.status_code)
 
     assert 429 in statuses
 
 
-def test_in_redis_there_is_neither_e_mail_nor_key(front_with: Run, person: Person, redis_url: str) -> None:
-    front = front_with(CODEVOICE_ACCOUNT_LOGINS_PER_15MIN="2")
-    log_in(front, person.email, "wrong")
-    post(front, person.key)
+def test_in_redis_there_is_neither_e_mail_nor_key(api_with: Run, person: Person, redis_url: str) -> None:
+    api = api_with(CODEVOICE_ACCOUNT_LOGINS_PER_15MIN="2")
+    log_in(api, person.email, "wrong")
+    post(api, person.key)
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         names: list[Any] = redis.keys("codevoice:limit:*")
         lives = [redis.pttl(name) for name in names]
@@ -207,19 +207,19 @@ def test_in_redis_there_is_neither_e_mail_nor_key(front_with: Run, person: Perso
     assert all(0 < life_ms < 3_700_000 for life_ms in lives if life_ms != -2)
 
 
-def test_without_redis_a_front_door_goes_on_alone(front_with: Run, person: Person) -> None:
-    front = front_with(REDIS_URL="redis://127.0.0.1:1", **FEW_POSTS)
+def test_without_redis_an_api_process_counts_alone(api_with: Run, person: Person) -> None:
+    api = api_with(REDIS_URL="redis://127.0.0.1:1", **FEW_POSTS)
 
-    assert [post(front, person.key).status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert [post(api, person.key).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
-def test_without_redis_a_front_door_may_be_closed(front_with: Run, person: Person) -> None:
-    front = front_with(REDIS_URL="redis://127.0.0.1:1", CODEVOICE_LIMITS_WITHOUT_REDIS="closed")
-    answer = post(front, person.key)
+def test_without_redis_an_api_process_may_refuse(api_with: Run, person: Person) -> None:
+    api = api_with(REDIS_URL="redis://127.0.0.1:1", CODEVOICE_LIMITS_WITHOUT_REDIS="closed")
+    answer = post(api, person.key)
 
     assert (answer.status_code, answer.json()["detail"]["error"]) == (503, "service_unavailable")
     assert answer.headers["Retry-After"] == "1"
-    assert front.call("GET", "/v1/voices").status_code == 200
+    assert api.call("GET", "/v1/voices").status_code == 200
 
 
 def scope(peer: str | None, *forwarded: str) -> Scope:
@@ -249,13 +249,15 @@ def scope(peer: str | None, *forwarded: str) -> Scope:
         (None, ["1.2.3.4"], "unknown"),
     ],
 )
-def test_where_a_request_comes_from(peer: str | None, forwarded: list[str], counted: str) -> None:
+def test_the_client_address_is_found_behind_trusted_proxies(
+    peer: str | None, forwarded: list[str], counted: str
+) -> None:
     clients = ClientAddresses(networks("10.0.0.0/8, fd00::/8"))
 
     assert clients.counted_as(scope(peer, *forwarded)) == counted
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "10.0.0.0/33", "10.0.0.1,,x"])
-def test_a_wrong_proxy_is_said_so_at_start(wrong: str) -> None:
+def test_an_invalid_trusted_proxy_is_refused_at_start(wrong: str) -> None:
     with pytest.raises(SettingsError, match=r"CODEVOICE_TRUSTED_PROXIES: '.*' is neither"):
         networks(wrong)

@@ -1,4 +1,4 @@
-"""What a client sends behind a request under way: it waits, within a bound, and hides no disconnect."""
+"""Bytes a client sends behind a running request: buffered within a bound, and hiding no disconnect."""
 
 import json
 from collections.abc import Generator
@@ -36,7 +36,7 @@ def path_of(body: bytes) -> str:
 
 
 def begin_stream(server: SmallServer, client: Client, behind: bytes) -> None:
-    """A stream whose first chunk is here; the bytes behind its request came with it."""
+    """A stream whose first chunk has arrived; the bytes behind its request were sent with it."""
     client.send(request("/live") + behind)
     server.say(b"first")
     client.head()
@@ -56,11 +56,11 @@ def test_whoever_leaves_a_stream_has_left_whatever_came_behind(
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
-def test_whoever_leaves_before_the_first_byte_has_left_whatever_came_behind(
+def test_a_disconnect_before_the_first_byte_is_noticed_whatever_came_behind(
     server: SmallServer, client: Client, behind: bytes, how: str
 ) -> None:
     client.send(request("/wait") + behind)
-    server.until_asked()
+    server.await_request()
     client.leave(how)
 
     assert server.ending() == "left"
@@ -95,7 +95,7 @@ def test_a_request_behind_is_answered_after_the_answer(
     server: SmallServer, client: Client, path: str, is_together: bool
 ) -> None:
     client.send(request(path) + (SECOND if is_together else b""))
-    server.until_asked()
+    server.await_request()
     if not is_together:
         client.send(SECOND)
     server.say(b"first", None)
@@ -136,7 +136,7 @@ def test_more_than_is_kept_makes_the_answer_under_way_the_last(
     server: SmallServer, client: Client, path: str
 ) -> None:
     client.send(request(path))
-    server.until_asked()
+    server.await_request()
     client.send(SECOND * (MORE_THAN_SOCKETS_HOLD // len(SECOND)))
     server.say(b"first", None)
 
@@ -159,7 +159,7 @@ def test_whoever_goes_on_and_on_behind_a_stream_is_cut_off(server: SmallServer, 
     assert server.ending() == "left"
 
 
-def test_what_comes_behind_the_last_request_is_ignored(client: Client) -> None:
+def test_bytes_behind_the_last_request_are_ignored(client: Client) -> None:
     client.send(request("/echo", "Connection: close") + SECOND)
 
     assert path_of(client.answer()[2]) == "/echo"

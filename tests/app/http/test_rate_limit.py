@@ -1,4 +1,4 @@
-"""What a look at a password counts as, however it ends."""
+"""Which outcomes of a password check count against the limit."""
 
 import asyncio
 from typing import Any, cast
@@ -32,9 +32,9 @@ def scope() -> Scope:
     return cast("Scope", {"client": ("192.0.2.1", 1), "headers": [], "state": {}})
 
 
-async def is_refused(gate: RateLimitGuard) -> bool:
+async def is_refused(rate_limit: RateLimitGuard) -> bool:
     try:
-        async with gate.guess(scope(), "somebody@example.org"):
+        async with rate_limit.guess(scope(), "somebody@example.org"):
             return False
     except RateLimited:
         return True
@@ -42,11 +42,11 @@ async def is_refused(gate: RateLimitGuard) -> bool:
 
 @pytest.mark.parametrize(("end", "counts"), [("leaves", False), ("is wrong", True), ("is right", False)])
 async def test_only_a_password_that_was_wrong_is_counted(end: str, counts: bool) -> None:
-    gate = RateLimitGuard(LIMITS, Shelf(Clock()), ClientAddresses(()), str.encode)
+    rate_limit = RateLimitGuard(LIMITS, Shelf(Clock()), ClientAddresses(()), str.encode)
     looking = asyncio.Event()
 
     async def guess() -> Any:
-        async with gate.guess(scope(), "somebody@example.org"):
+        async with rate_limit.guess(scope(), "somebody@example.org"):
             looking.set()
             if end == "leaves":
                 await asyncio.Event().wait()
@@ -59,4 +59,4 @@ async def test_only_a_password_that_was_wrong_is_counted(end: str, counts: bool)
         guessing.cancel()
     await asyncio.gather(guessing, return_exceptions=True)
 
-    assert await is_refused(gate) == counts
+    assert await is_refused(rate_limit) == counts

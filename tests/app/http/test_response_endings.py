@@ -1,4 +1,4 @@
-"""How an answer ends: given whole, left by its client, or broken by us; and what becomes of it then."""
+"""Response endings: sent whole, left by the client, or broken by us; and what is closed then."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -49,7 +49,7 @@ async def failing(error: Exception) -> AsyncIterator[bytes]:
     raise error
 
 
-async def test_an_answer_sent_to_its_end_is_whole() -> None:
+async def test_a_response_sent_to_its_end_is_whole() -> None:
     connection = Connection()
 
     assert await connection.answer(three()) == ["whole"]
@@ -63,14 +63,14 @@ async def test_what_cannot_be_sent_was_left(error: Exception, fails_at: int) -> 
 
 
 @pytest.mark.parametrize("error", [SpeechFailed("made_anew"), StoreError("away")])
-async def test_what_cannot_be_made_is_broken_and_not_completed(error: Exception) -> None:
+async def test_a_response_that_cannot_be_made_is_broken_and_not_completed(error: Exception) -> None:
     connection = Connection()
 
     assert await connection.answer(failing(error)) == ["broken"]
     assert [message.get("more_body") for message in connection.sent] == [None, True]
 
 
-async def test_a_bug_in_making_it_is_ours_and_is_not_hidden() -> None:
+async def test_a_bug_in_making_a_response_is_not_hidden() -> None:
     endings: list[Ending] = []
     live = LiveResponse(failing(ZeroDivisionError()), headers={}, media_type="a/b", ended=endings.append)
     connection = Connection()
@@ -83,7 +83,7 @@ async def test_a_bug_in_making_it_is_ours_and_is_not_hidden() -> None:
 
 
 @pytest.mark.parametrize("is_last", [True, False])
-async def test_what_a_server_drops_without_a_word_was_left(is_last: bool) -> None:
+async def test_a_response_the_server_drops_silently_counts_as_left(is_last: bool) -> None:
     connection = Connection()
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -96,7 +96,7 @@ async def test_what_a_server_drops_without_a_word_was_left(is_last: bool) -> Non
     assert await connection.answer(chunks()) == ["left"]
 
 
-async def test_leaving_is_reported_before_the_chunks_are_done_with() -> None:
+async def test_a_disconnect_is_reported_before_the_chunks_are_closed() -> None:
     connection, is_closing, may_close = Connection(), asyncio.Event(), asyncio.Event()
     endings: list[Ending] = []
 
@@ -122,7 +122,7 @@ async def test_leaving_is_reported_before_the_chunks_are_done_with() -> None:
 
 
 class Sound:
-    """What is to be closed."""
+    """Records how it was closed."""
 
     def __init__(self) -> None:
         self.endings: list[Ending] = []
@@ -132,7 +132,7 @@ class Sound:
 
 
 def returning(sound: Sound, lost: int, begun: asyncio.Event) -> Callable[[], Awaitable[Sound]]:
-    """Work that loses so many cancellations, and returns nevertheless."""
+    """Work that swallows `lost` cancellations and still returns."""
 
     async def act() -> Sound:
         begun.set()
@@ -159,7 +159,7 @@ async def test_what_comes_although_its_client_has_left_is_closed(lost: int) -> N
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_what_comes_although_its_request_was_cancelled_is_closed(times: int) -> None:
+async def test_a_result_that_comes_after_its_request_was_cancelled_is_closed(times: int) -> None:
     connection, sound, begun = Connection(), Sound(), asyncio.Event()
     waiting = asyncio.create_task(
         cancel_on_disconnect(connection.receive, cast("Any", returning(sound, 2, begun)()))
@@ -176,7 +176,7 @@ async def test_what_comes_although_its_request_was_cancelled_is_closed(times: in
     assert sound.endings == ["left"]
 
 
-async def test_what_comes_in_time_is_handed_over_open() -> None:
+async def test_a_result_that_comes_in_time_is_handed_over_open() -> None:
     sound = Sound()
     act = returning(sound, 0, asyncio.Event())
 

@@ -1,4 +1,4 @@
-"""Callers who take their time: each is let go of within a bound, and nobody else notices them."""
+"""Slow clients: each connection is closed within a bound, and no other client is affected."""
 
 import socket
 import time
@@ -7,8 +7,8 @@ from statistics import median
 
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import Person, Run
-from tests.app.front import Front
 from tests.clock import unhurried
 
 HEAD_S, BODY_S = 1.0, 1.5
@@ -19,36 +19,38 @@ CONNECTIONS = 60
 
 
 @pytest.fixture(scope="module")
-def patient(front_with: Run) -> Front:
-    return front_with(CODEVOICE_HEADER_WAIT_S=str(HEAD_S), CODEVOICE_BODY_WAIT_S=str(BODY_S))
+def patient(api_with: Run) -> ApiProcess:
+    return api_with(CODEVOICE_HEADER_WAIT_S=str(HEAD_S), CODEVOICE_BODY_WAIT_S=str(BODY_S))
 
 
 class Slow:
     """One connection that sends what it has a byte at a time."""
 
-    def __init__(self, front: Front, at_once: bytes, drops: bytes) -> None:
-        self.connection = socket.create_connection(front.address, timeout=30)
+    def __init__(self, api: ApiProcess, at_once: bytes, drops: bytes) -> None:
+        self.connection = socket.create_connection(api.address, timeout=30)
         self.connection.sendall(at_once)
         self.connection.setblocking(False)
         self.drops = drops
         self.answer: bytes | None = None
-        self.said = b""
+        self.received = b""
 
     def go_on(self) -> None:
-        """One byte more, and whatever is said to it; `answer` is there once we were hung up on."""
+        """Send one byte more and read what was received; `answer` is set once the server has closed."""
         try:
-            if self._is_open() and self.drops:  # read first: a byte to who has hung up resets what was said
+            if (
+                self._is_open() and self.drops
+            ):  # read first: a byte sent to a closed peer resets what was received
                 self.connection.send(self.drops[:1])
         except OSError:
-            self.answer = self.said
+            self.answer = self.received
 
     def _is_open(self) -> bool:
         try:
             while chunk := self.connection.recv(4096):
-                self.said += chunk
+                self.received += chunk
         except BlockingIOError:
             return True
-        self.answer = self.said
+        self.answer = self.received
         return False
 
 
@@ -65,7 +67,7 @@ class Slow:
     ids=["silent", "empty lines", "endless head", "half a line", "slow body", "empty lines after an answer"],
 )
 def test_a_slow_caller_is_let_go_of_and_nobody_else_notices(
-    patient: Front, person: Person, at_once: bytes, drops: bytes, within_s: float, status: bytes
+    patient: ApiProcess, person: Person, at_once: bytes, drops: bytes, within_s: float, status: bytes
 ) -> None:
     began, waits = time.monotonic(), list[float]()
     with ExitStack() as stack:
@@ -76,9 +78,9 @@ def test_a_slow_caller_is_let_go_of_and_nobody_else_notices(
             for one in slow:
                 if one.answer is None:
                     one.go_on()
-            asked = time.monotonic()
+            asked_at = time.monotonic()
             assert patient.call("GET", "/api/auth/me", person.key).status_code == 200
-            waits.append(time.monotonic() - asked)
+            waits.append(time.monotonic() - asked_at)
             time.sleep(0.05)  # between two drops
 
     assert time.monotonic() - began < within_s + unhurried(SLACK_S)
@@ -86,7 +88,7 @@ def test_a_slow_caller_is_let_go_of_and_nobody_else_notices(
     assert median(waits) < unhurried(0.25)
 
 
-def test_who_is_slow_within_the_limit_is_served(patient: Front) -> None:
+def test_a_slow_client_within_the_limit_is_served(patient: ApiProcess) -> None:
     with socket.create_connection(patient.address, timeout=30) as connection:
         for _ in range(3):  # on one connection: the time is a request's, not the connection's
             for part in (HEAD[:10], HEAD[10:] + b"\r\n"):

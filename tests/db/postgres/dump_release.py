@@ -87,10 +87,10 @@ async def _fill(url: str, app_url: str) -> None:
 async def _states(url: str) -> list[str]:
     connection = await asyncpg.connect(url)
     rows = await connection.fetch(
-        "SELECT state || ' ' || count(*) AS told FROM cv.job GROUP BY state ORDER BY 1"
+        "SELECT state || ' ' || count(*) AS line FROM cv.job GROUP BY state ORDER BY 1"
     )
     await connection.close()
-    return [row["told"] for row in rows]
+    return [row["line"] for row in rows]
 
 
 def _job(owner: uuid.UUID, text: str) -> NewJob:

@@ -39,7 +39,7 @@ async def behind_the_guards(owner_url: str, *statements: str) -> None:
     await connection.close()
 
 
-async def test_an_honest_record_is_clean_before_and_after_its_checkpoints(
+async def test_an_untampered_ledger_is_clean_before_and_after_its_checkpoints(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     owner = await wallet()
@@ -73,7 +73,7 @@ async def test_what_was_changed_after_a_checkpoint_is_found_and_never_written_do
     assert await checkpoint(pool) == 0
 
 
-async def test_an_older_entry_is_not_read_again_but_by_the_whole_audit(
+async def test_only_the_whole_audit_reads_entries_before_a_checkpoint(
     pool: Pool, wallet: Wallet, database: tuple[str, str]
 ) -> None:
     await wallet()
@@ -83,7 +83,7 @@ async def test_an_older_entry_is_not_read_again_but_by_the_whole_audit(
     assert await findings(pool) == ["hash chain broken"]
 
 
-async def test_wallets_are_looked_at_some_at_a_time(pool: Pool, wallet: Wallet) -> None:
+async def test_wallets_are_audited_in_batches(pool: Pool, wallet: Wallet) -> None:
     owners = sorted([await wallet() for _ in range(3)])
     after: uuid.UUID | None = None
     marks = []

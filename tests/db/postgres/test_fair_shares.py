@@ -76,7 +76,7 @@ async def test_an_account_alone_has_all_slots(
     assert owners(claim(worker)) == {alone: 4}
 
 
-async def test_what_runs_already_counts_whichever_worker_has_it(
+async def test_running_jobs_count_whichever_worker_has_them(
     wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     first, second = await wallet(), await wallet()
@@ -108,9 +108,7 @@ async def test_an_account_has_at_least_one_slot(
     assert owners(claim(worker, limit=1, shares=replace(HALF, slots=1))) == {first: 1}
 
 
-async def test_no_slot_stays_free_for_the_sake_of_shares(
-    wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
+async def test_shares_leave_no_slot_free(wallet: Wallet, submit: Submit, worker: WorkerConnection) -> None:
     first, second = await wallet(), await wallet()
     await submit(*(new_job(first) for _ in range(10)))
     await submit(new_job(second, cost_us=10_000_000))
@@ -118,7 +116,7 @@ async def test_no_slot_stays_free_for_the_sake_of_shares(
     assert owners(claim(worker)) == {first: 3, second: 1}
 
 
-async def test_an_end_makes_room_for_who_is_within_its_share(
+async def test_a_finished_job_frees_its_slot_for_an_account_within_its_share(
     wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     first, second = await wallet(), await wallet()
@@ -178,7 +176,7 @@ async def test_beyond_the_slots_long_jobs_may_be_left_out(
     assert beyond(worker) == [long]
 
 
-async def test_an_attempt_whose_worker_is_lost_is_nobodys_share(
+async def test_an_attempt_of_a_lost_worker_counts_for_no_share(
     wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     owner = await wallet()
@@ -207,7 +205,7 @@ async def test_what_a_job_took_is_what_its_accounts_later_jobs_wait_for(
     assert all(LONG_S - 60 < row["s"] < LONG_S + 1 for row in waits[2:])
 
 
-async def test_who_was_charged_too_much_comes_earlier(
+async def test_an_account_charged_too_much_is_claimed_earlier(
     wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     one, other = await wallet(), await wallet()
@@ -220,7 +218,7 @@ async def test_who_was_charged_too_much_comes_earlier(
     assert owners(claim(worker, limit=1)) == {one: 1}
 
 
-async def test_waiting_jobs_are_moved_once_a_second_by_all_that_came_meanwhile(
+async def test_waiting_jobs_are_reordered_once_a_second(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection, database: tuple[str, str]
 ) -> None:
     owner = await wallet()

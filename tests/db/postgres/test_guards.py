@@ -1,4 +1,4 @@
-"""Each test here kills a mutant of the SQL that the stories in test_jobs and test_ledger let live."""
+"""Each test here kills a mutant of the SQL that the tests in test_jobs and test_ledger let live."""
 
 import asyncio
 import re
@@ -59,7 +59,7 @@ async def test_a_job_can_be_renewed_and_finished_only_by_its_worker(
     assert finish(worker, Finished(id=sent.id, attempt=1, outcome="done"), by="two") == ["fenced"]
 
 
-async def test_no_step_of_a_hold_is_written_twice(
+async def test_no_transfer_of_a_hold_is_written_twice(
     wallet: Wallet, submit: Submit, owner_of_all: asyncpg.Connection
 ) -> None:
     await submit(new_job(await wallet()))
@@ -250,7 +250,9 @@ async def test_audio_still_kept_is_not_forgotten(
     assert (await status(pool, job)).object == "jobs/x/1.wav"
 
 
-async def test_what_runs_as_the_owner_looks_nowhere_else(owner_of_all: asyncpg.Connection) -> None:
+async def test_functions_that_run_as_the_owner_fix_their_search_path(
+    owner_of_all: asyncpg.Connection,
+) -> None:
     """A caller's temporary table or function must never stand in for ours."""
     paths = await owner_of_all.fetch(
         "SELECT DISTINCT proconfig FROM pg_proc WHERE pronamespace = 'cv'::regnamespace AND prosecdef"
@@ -272,7 +274,7 @@ async def test_another_owners_job_id_is_refused(pool: Pool, wallet: Wallet, subm
     assert await clean(pool)
 
 
-async def test_a_job_ended_without_its_credit_is_found(
+async def test_a_job_that_ended_without_settling_its_credit_is_found(
     pool: Pool, wallet: Wallet, submit: Submit, owner_of_all: asyncpg.Connection
 ) -> None:
     await submit(new_job(await wallet()))
@@ -299,7 +301,7 @@ async def test_a_wallet_stays_and_one_removed_behind_the_guards_is_found(
     assert "no wallet" in await findings(pool)
 
 
-async def test_no_more_is_taken_than_was_held(
+async def test_no_more_is_charged_than_was_held(
     wallet: Wallet, submit: Submit, owner_of_all: asyncpg.Connection
 ) -> None:
     owner = await wallet()

@@ -1,4 +1,4 @@
-"""Jobs: one row from submit to its end, whoever races for it."""
+"""Jobs: one row from submission to its end, whatever races for it."""
 
 import asyncio
 import threading
@@ -103,7 +103,7 @@ async def test_the_key_of_a_failed_job_is_free_again(
     assert again.code == "queued"
 
 
-async def test_an_owner_has_only_so_many_unfinished_jobs(wallet: Wallet, submit: Submit) -> None:
+async def test_the_number_of_unfinished_jobs_of_an_owner_is_bounded(wallet: Wallet, submit: Submit) -> None:
     owner = await wallet()
     answers = await submit(*(new_job(owner) for _ in range(4)), open_max=3)
     assert [answer.code for answer in answers] == ["queued"] * 3 + ["too_many_waiting"]
@@ -128,11 +128,11 @@ async def test_racing_workers_never_share_a_job(
     assert sorted(got, key=str) == sorted((job for job in sent if job), key=str)
 
 
-async def test_one_owners_flood_does_not_delay_anothers_job(
+async def test_one_owners_flood_does_not_delay_another_owners_job(
     wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
-    loud, quiet = await wallet(), await wallet()
-    await submit(*(new_job(loud, cost_us=1_000_000) for _ in range(20)))
+    busy, quiet = await wallet(), await wallet()
+    await submit(*(new_job(busy, cost_us=1_000_000) for _ in range(20)))
     [late] = await submit(new_job(quiet, cost_us=1_000_000))
     assert late.id in claim(worker, limit=2)
 
@@ -209,7 +209,7 @@ async def test_a_job_whose_workers_all_die_fails_in_the_end(
     assert (await status(pool, sent.id)).code == "worker_lost"
 
 
-async def test_jobs_that_somebody_listens_to_are_claimed_alone_and_counted(
+async def test_live_jobs_are_claimed_separately_and_counted(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     owner = await wallet()
@@ -239,7 +239,7 @@ async def test_jobs_that_somebody_listens_to_are_claimed_alone_and_counted(
     assert claim(worker) == [file.id]
 
 
-async def test_an_end_and_the_next_claim_are_one_commit(
+async def test_a_finish_and_the_next_claim_are_one_commit(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     sent = await submit(*[new_job(await wallet(), cost_us=n) for n in range(3)])
@@ -297,61 +297,8 @@ async def test_cancelling_and_finishing_race_to_one_end(
     assert await clean(pool)
 
 
-async def test_somebody_elses_job_cannot_be_cancelled(pool: Pool, wallet: Wallet, submit: Submit) -> None:
+async def test_another_owners_job_cannot_be_cancelled(pool: Pool, wallet: Wallet, submit: Submit) -> None:
     [sent] = await submit(new_job(await wallet()))
     assert sent.id is not None
     async with transaction(pool) as connection:
         assert await jobs_api.cancel(connection, sent.id, owner=await wallet(), actor="x") == "not_found"
-
-
-async def test_old_audio_is_forgotten_and_its_objects_named(
-    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
-    [sent] = await submit(new_job(await wallet()))
-    assert sent.id is not None
-    claim(worker)
-    end = Finished(id=sent.id, attempt=1, outcome="done", object="jobs/x/1.wav")
-    jobs_worker.finish(worker, [end], worker="w", tries_max=3, keep_s=-1)
-    assert jobs_worker.old_audio(worker, limit=10) == [(sent.id, "jobs/x/1.wav")]
-    jobs_worker.forget_audio(worker, [sent.id])
-    assert jobs_worker.old_audio(worker, limit=10) == []
-    gone = await status(pool, sent.id)
-    assert (gone.object, gone.audio_gone) == (None, True)
-    assert await pool.fetchval("SELECT params->>'text' FROM cv.job") == ""
-
-
-async def test_texts_of_jobs_that_came_to_nothing_are_forgotten_in_time(
-    pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
-    owner = await wallet()
-    cancelled, failed, waiting = await submit(*(new_job(owner, cost_us=n) for n in (2, 1, 3)))
-    assert cancelled.id is not None
-    assert failed.id is not None
-    claim(worker, limit=2)
-    finish(worker, Finished(id=failed.id, attempt=1, outcome="refuse"))
-    async with transaction(pool) as connection:
-        await jobs_api.cancel(connection, cancelled.id, owner=owner, actor="owner")
-    statement = "SELECT id FROM cv.job WHERE params ->> 'text' = ''"
-    jobs_worker.forget_texts(worker, keep_s=60, limit=10)
-    assert await pool.fetch(statement) == []
-    jobs_worker.forget_texts(worker, keep_s=-1, limit=10)
-    assert {row["id"] for row in await pool.fetch(statement)} == {cancelled.id, failed.id}
-    assert (await status(pool, waiting.id or owner)).state == "queued"
-
-
-async def test_claims_read_an_index_however_long_the_queue(
-    wallet: Wallet, submit: Submit, worker: WorkerConnection
-) -> None:
-    """The plan once scanned every job: a claim out of a long history must touch few pages."""
-    owner = await wallet(unlimited=True)
-    for _ in range(5):
-        await submit(*(new_job(owner) for _ in range(400)), open_max=10_000)
-    taken = claim(worker, limit=1000)
-    finish(worker, *(Finished(id=job, attempt=1, outcome="done") for job in taken))
-    worker.execute("SELECT pg_stat_force_next_flush()")
-    before = worker.execute("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'job'").fetchone()
-    for _ in range(20):
-        claim(worker, limit=8)
-    worker.execute("SELECT pg_stat_force_next_flush()")
-    after = worker.execute("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'job'").fetchone()
-    assert before == after

@@ -1,4 +1,4 @@
-"""What the ledger promises, told on a real Postgres."""
+"""What the ledger promises, tested on a real Postgres."""
 
 import uuid
 
@@ -280,7 +280,7 @@ async def test_every_transfer_shows_two_legs_that_cancel(pool: Pool, wallet: Wal
 async def test_a_refusal_in_a_new_month_leaves_the_wallet_whole(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection, database: tuple[str, str]
 ) -> None:
-    """The first look at a wallet rolls it over; that must be kept even where the act itself is refused."""
+    """The first access to a wallet rolls it over, which must be kept even if the operation is refused."""
     owner = await wallet()
     [sent] = await submit(new_job(owner))
     [(job, attempt)] = claim_all(worker)

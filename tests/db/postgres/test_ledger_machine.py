@@ -255,7 +255,7 @@ class Ledger(RuleBasedStateMachine):
             assert (now.tier, now.monthly, now.closed) == (model.tier, model.quota(), model.closed)
 
     @invariant()
-    def the_record_is_clean(self) -> None:
+    def the_ledger_is_clean(self) -> None:
         assert self.run(ledger.audit(self.app)) == []
 
 

@@ -1,4 +1,4 @@
-"""Who listens to a job, and what it costs when it does not complete."""
+"""Live jobs: which have a listener, and what they cost when they do not complete."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ Balances = Callable[[uuid.UUID], Awaitable[tuple[int, int, int]]]
 
 @pytest.fixture
 def balances(pool: Pool) -> Balances:
-    """(free, held, spent) of an owner, in credits; and the record is clean."""
+    """(free, held, spent) of an owner, in credits; asserts that the ledger is clean."""
 
     async def of(owner: uuid.UUID) -> tuple[int, int, int]:
         async with pool.acquire() as connection:
@@ -37,16 +37,16 @@ def claim(worker: WorkerConnection) -> list[Any]:
     return jobs_worker.claim(worker, engine="espeak", lane=None, mixed=True, limit=9, worker="w1", lease_s=60)
 
 
-async def test_a_worker_hears_who_is_listened_to(
+async def test_a_claim_reports_which_jobs_are_live(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     owner = await wallet()
-    quiet, loud, later = (new_job(owner, live=live) for live in (False, True, False))
-    await submit(quiet, loud, later)
+    quiet, listened, later = (new_job(owner, live=live) for live in (False, True, False))
+    await submit(quiet, listened, later)
     async with pool.acquire() as connection:
         await jobs_api.listen(connection, later.id)
 
-    assert {job.id: job.live for job in claim(worker)} == {quiet.id: False, loud.id: True, later.id: True}
+    assert {job.id: job.live for job in claim(worker)} == {quiet.id: False, listened.id: True, later.id: True}
 
 
 PRICES = {  # of 1,000 characters, or 60 s at most, of which 10 s were given: what is due, in micro-credits
@@ -99,24 +99,24 @@ def finish(worker: WorkerConnection, job: Claimed, outcome: Any, code: str, *, t
 
 
 @pytest.mark.parametrize("unit", PRICES)
-@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("is_listened_to", [True, False])
 @pytest.mark.parametrize(
     ("end", "is_ours"), [(cancelled, False), (refused, False), (failed_by_us, True), (broken_off, True)]
 )
 async def test_what_was_given_is_paid_however_a_job_ends_unless_we_failed(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection, priced: Priced,
-    end: Ends, is_ours: bool, heard: bool, unit: str,
+    end: Ends, is_ours: bool, is_listened_to: bool, unit: str,
 ) -> None:  # fmt: skip
     owner = await wallet()
     await submit(await priced(owner, unit, live=True))
     (job,) = claim(worker)
     async with pool.acquire() as connection:
-        if heard:
+        if is_listened_to:
             for ms in (1, 10_000):
                 answer = await jobs_api.hear(connection, job.id, attempt=job.attempt, given_ms=ms)
                 assert answer == ("heard" if unit == "request" else "metered")
         assert await end(pool, worker, job, owner) in ("cancelled", "failed")
-        due = PRICES[unit] if heard and not is_ours else 0
+        due = PRICES[unit] if is_listened_to and not is_ours else 0
         [status] = await jobs_api.statuses(connection, [job.id])
         [seen] = await jobs_api.progress(connection, [job.id])
         assert status is not None
@@ -147,7 +147,7 @@ async def test_what_a_lost_attempt_gave_counts_for_nothing(
     assert await balances(owner) == (60, 0, 0)
 
 
-async def test_a_completed_job_is_paid_whoever_listened(
+async def test_a_completed_job_is_charged_whoever_listened(
     pool: Pool, wallet: Wallet, submit: Submit, balances: Balances, worker: WorkerConnection
 ) -> None:
     owner = await wallet()
@@ -194,7 +194,7 @@ async def test_a_completed_jobs_broken_stream_is_not_refunded_while_its_audio_is
     assert await balances(owner) == (59, 0, 1)
 
 
-async def test_streams_that_a_failed_attempt_cut_off_are_counted(
+async def test_streams_cut_off_by_a_failed_attempt_are_counted(
     pool: Pool, wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     owner = await wallet()
@@ -208,7 +208,7 @@ async def test_streams_that_a_failed_attempt_cut_off_are_counted(
         assert await connection.fetchval("SELECT count(*) FROM cv.broken_stream") == 2
 
 
-async def test_a_stopping_api_is_no_reason_to_refuse_streams(
+async def test_streams_broken_by_a_stopping_api_do_not_count_as_refunds(
     pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()

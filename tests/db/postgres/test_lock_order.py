@@ -1,4 +1,4 @@
-"""Who ends jobs and who renews their leases lock them in one order, so neither waits for the other (A3)."""
+"""Finishing jobs and renewing leases lock rows in one order, so neither waits for the other (A3)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ async def test_jobs_are_ended_in_the_order_in_which_their_leases_are_renewed(
     await submit(*[new_job(await wallet()) for _ in range(3)])
     held = claim(worker)
     first, *_, last = [row["id"] for row in await pool.fetch(_IN_ORDER)]
-    holder, looker = await asyncpg.connect(database[0]), await asyncpg.connect(database[0])
+    holder, observer = await asyncpg.connect(database[0]), await asyncpg.connect(database[0])
 
     for act in (_renew, _finish):
         other = await asyncio.to_thread(worker_connection, database[1], application_name="test-other")
@@ -36,12 +36,12 @@ async def test_jobs_are_ended_in_the_order_in_which_their_leases_are_renewed(
             await holder.execute(_LOCK, first)
             acting = asyncio.create_task(asyncio.to_thread(act, other, [last, *held]))
             await _one_waits(holder)
-            is_free = await looker.fetchval(_IS_FREE, last)
+            is_free = await observer.fetchval(_IS_FREE, last)
         await acting
         other.close()
         assert is_free, f"{act.__name__} locks the last job first"
     await holder.close()
-    await looker.close()
+    await observer.close()
 
 
 async def _one_waits(holder: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -59,7 +59,7 @@ def _finish(other: WorkerConnection, jobs: Sequence[UUID]) -> None:
     finish(other, *[Finished(id=job, attempt=1, outcome="done") for job in dict.fromkeys(jobs)])
 
 
-async def test_a_renewal_tells_the_last_attempt_from_an_earlier_one_at_the_same_job(
+async def test_a_renewal_distinguishes_attempts_at_the_same_job(
     wallet: Wallet, submit: Submit, worker: WorkerConnection
 ) -> None:
     [sent] = await submit(new_job(await wallet()))

@@ -1,4 +1,4 @@
-"""A month that ends while everybody is at work."""
+"""A month that ends under load."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ async def test_a_month_that_ends_under_load_leaves_sixty(
 ) -> None:
     """Five holds stay open across it; others come and go, cancelled or failed, before and after."""
     owner = await wallet()
-    async with transaction(pool) as connection:  # so that nobody is refused for others' sake
+    async with transaction(pool) as connection:  # so that no hold is refused because of another
         await ledger.grant(connection, owner, ref=uuid.uuid4(), amount=PAID, actor="shop", reason="sale")
     open_ones = [new_job(owner, engine="later") for _ in range(5)]
     await submit(*open_ones)
@@ -47,7 +47,7 @@ async def come_and_go(pool: Pool, submit: Submit, owner: uuid.UUID) -> None:
 
 
 def fail_all(worker: WorkerConnection, engine: str, count: int) -> None:
-    """Fails so many jobs of an engine, as they come."""
+    """Fails `count` jobs of an engine, as they come."""
     failed, deadline = 0, time.monotonic() + 60
     while failed < count and time.monotonic() < deadline:
         taken = jobs_worker.claim(

@@ -14,7 +14,7 @@ HOME = Path(__file__).parents[3]
 
 
 class Mutant(Struct, frozen=True):
-    """`file`.sql with `was` replaced by `becomes`; `test` (in tests/db) must fail on it."""
+    """`file`.sql with `was` replaced by `becomes`; `test` (in tests/db/postgres) must fail on it."""
 
     name: str
     file: str
@@ -29,14 +29,14 @@ MUTANTS = [
         "0006_fair_shares",
         "ORDER BY x.fair_at LOOP\n    IF cardinality(array_positions(busy, r.owner)) < p_most THEN",
         "ORDER BY x.fair_at LOOP\n    IF true THEN",
-        "test_shares.py::test_an_account_has_half_of_the_slots_while_another_one_waits",
+        "test_fair_shares.py::test_an_account_has_half_of_the_slots_while_another_one_waits",
     ),
     Mutant(
         "an account that runs something is claimed beyond the slots",
         "0006_fair_shares",
         "WHERE w.owner <> ALL(busy) AND (",
         "WHERE (",
-        "test_shares.py::test_beyond_the_slots_each_account_that_runs_nothing_has_one_job",
+        "test_fair_shares.py::test_beyond_the_slots_each_account_that_runs_nothing_has_one_job",
     ),
     Mutant(
         "no wallet lock",
@@ -71,7 +71,7 @@ MUTANTS = [
         "0001_tables",
         "  UNIQUE (owner, ref, slot),\n",
         "",
-        "test_guards.py::test_no_step_of_a_hold_is_written_twice",
+        "test_guards.py::test_no_transfer_of_a_hold_is_written_twice",
     ),
     Mutant(
         "wallets locked in another order",
@@ -81,7 +81,7 @@ MUTANTS = [
         "test_guards.py::test_finish_locks_wallets_by_owner_and_jobs_after_them",
     ),
     Mutant(
-        "no look at the key",
+        "no check of the key",
         "0002_jobs",
         "      ELSIF FOUND THEN\n        code := CASE WHEN k.id",
         "      ELSIF false THEN\n        code := CASE WHEN k.id",
@@ -109,7 +109,7 @@ MUTANTS = [
         "test_ledger.py::test_a_refusal_in_a_new_month_leaves_the_wallet_whole",
     ),
     Mutant(
-        "a hold from two buckets is told as one",
+        "a hold from two buckets is recorded as one",
         "0002_jobs",
         "bucket = 'paid' AND w.free > 0, coalesce(",
         "false, coalesce(",
@@ -183,7 +183,7 @@ MUTANTS = [
         "0003_money_of_what_was_given",
         "slot BETWEEN 40 AND 42) THEN",
         "slot BETWEEN 40 AND 42 AND false) THEN",
-        "test_terms.py::test_a_refund_gives_back_once",
+        "test_plans.py::test_a_refund_gives_back_once",
     ),
 ]
 
@@ -195,9 +195,17 @@ def test_a_mutant_is_killed(mutant: Mutant, servers: tuple[str, str], tmp_path: 
     text = script.read_text()
     assert mutant.was in text, "the SQL has changed: so must the mutant"
     script.write_text(text.replace(mutant.was, mutant.becomes))
-    lenient = ("-W", "default")  # what a failed test leaves open is not what is asked here
+    lenient = ("-W", "default")  # resources a failed test leaves open do not matter here
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *lenient, f"tests/db/{mutant.test}"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            *lenient,
+            f"tests/db/postgres/{mutant.test}",
+        ],
         cwd=HOME,
         env={
             **os.environ,

@@ -52,7 +52,7 @@ async def test_a_free_credit_of_a_month_gone_by_is_refunded_as_a_paid_one(
     assert await findings(pool) == []
 
 
-async def test_what_cost_nothing_is_not_refunded(pool: Pool, wallet: Wallet, submit: Submit) -> None:
+async def test_a_job_that_cost_nothing_is_not_refunded(pool: Pool, wallet: Wallet, submit: Submit) -> None:
     [queued] = await submit(new_job(await wallet()))
     assert queued.id is not None
     async with transaction(pool) as connection:
@@ -106,7 +106,7 @@ async def test_a_lower_plan_holds_from_next_month(
     assert await findings(pool) == []
 
 
-async def test_an_override_of_the_quota_follows_the_same_rule(pool: Pool, wallet: Wallet) -> None:
+async def test_a_quota_override_follows_the_same_rule(pool: Pool, wallet: Wallet) -> None:
     owner = await wallet(kind="api_only", monthly=2 * MICRO)
     assert await terms(pool, owner, tier=1, monthly=5 * MICRO) == "changed"
     assert (await balance(pool, owner))[0] == 5 * MICRO
@@ -114,7 +114,7 @@ async def test_an_override_of_the_quota_follows_the_same_rule(pool: Pool, wallet
     assert (await balance(pool, owner))[0] == 5 * MICRO
 
 
-async def test_there_is_no_change_to_a_plan_nobody_made(pool: Pool, wallet: Wallet) -> None:
+async def test_a_change_to_an_unknown_plan_or_wallet_is_refused(pool: Pool, wallet: Wallet) -> None:
     assert await terms(pool, await wallet(), tier=99) == "no_plan"
     assert await terms(pool, uuid.uuid4(), tier=1) == "no_wallet"
 
@@ -144,7 +144,7 @@ async def test_a_closed_wallet_has_nothing_and_gets_nothing_back(
     assert await findings(pool) == []
 
 
-async def test_unlimited_is_a_switch(pool: Pool, wallet: Wallet, submit: Submit) -> None:
+async def test_unlimited_can_be_switched_on_and_off(pool: Pool, wallet: Wallet, submit: Submit) -> None:
     owner = await wallet(kind="api_only", monthly=0)
     codes = [(await submit(new_job(owner)))[0].code]
     for unlimited in (True, False):

@@ -33,7 +33,7 @@ async def prices(pool: Pool) -> list[Price]:
     return [Price(**dict(row)) for row in await pool.fetch(query("prices"))]
 
 
-async def test_a_request_costs_a_credit_until_somebody_says_otherwise(pool: Pool) -> None:
+async def test_a_request_costs_a_credit_by_default(pool: Pool) -> None:
     [default] = await prices(pool)
     assert (default.kind, default.engine, default.unit, default.amount) == ("*", "*", "request", MICRO)
 
@@ -74,7 +74,7 @@ async def test_a_job_is_paid_as_it_was_quoted_whatever_the_price_becomes(
     assert (await balance(pool, owner))[3] == MICRO
 
 
-async def test_a_price_is_set_once_a_reference_and_is_on_record(pool: Pool) -> None:
+async def test_a_price_is_set_once_per_reference_and_recorded(pool: Pool) -> None:
     ref = uuid.uuid4()
     first = await set_price(pool, "request", 5, ref=ref)
     assert (first[0], await set_price(pool, "request", 7, ref=ref)) == ("set", ("replayed", first[1]))
@@ -83,7 +83,7 @@ async def test_a_price_is_set_once_a_reference_and_is_on_record(pool: Pool) -> N
     assert '"amount": 5' in act["details"]
 
 
-async def test_a_later_price_waits_for_its_time(pool: Pool, database: tuple[str, str]) -> None:
+async def test_a_future_price_applies_from_its_time(pool: Pool, database: tuple[str, str]) -> None:
     statement = "SELECT code FROM cv.set_price($1, '*', '*', 'request', 2, now() + $2::interval, 'a', 'r')"
     codes = [
         await pool.fetchval(statement.replace("$2", f"'{wait}'"), uuid.uuid4())

@@ -30,7 +30,7 @@ def claim(limit: int) -> tuple[object, ...]:
     return "espeak", None, True, False, limit, 100, 100, "w1", timedelta(hours=1)
 
 
-async def test_the_sum_follows_what_ends_and_what_is_forgotten_at_once(
+async def test_the_sum_follows_concurrent_completions_and_removals(
     pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owners = [await wallet() for _ in range(6)]
@@ -48,10 +48,10 @@ async def test_the_sum_follows_what_ends_and_what_is_forgotten_at_once(
         assert await ledger.audit(connection) == []
 
 
-async def test_audio_is_forgotten_in_the_order_of_locks_in_which_jobs_end(
+async def test_audio_is_removed_in_the_lock_order_in_which_jobs_end(
     pool: Pool, wallet: Wallet, submit: Submit, database: tuple[str, str]
 ) -> None:
-    """Wallets first: else who ends jobs of the same owners could wait for us while we wait for them."""
+    """Wallets first: otherwise a finish of the same owners' jobs could deadlock with the removal."""
     [job] = await submit(new_job(await wallet()))
     await pool.fetch(query("claim"), *claim(1))
     assert job.id is not None
@@ -63,7 +63,7 @@ async def test_audio_is_forgotten_in_the_order_of_locks_in_which_jobs_end(
     assert await pool.fetchval("SELECT bytes FROM cv.stored") == 0
 
 
-async def test_room_set_aside_is_given_once_and_free_again_when_its_job_is_over(
+async def test_reserved_space_is_granted_once_and_released_when_its_job_ends(
     pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
@@ -81,7 +81,7 @@ async def test_room_set_aside_is_given_once_and_free_again_when_its_job_is_over(
     assert [await expect(uuid.uuid4()), await expect(uuid.uuid4())] == [True, False]
 
 
-async def test_the_disks_room_is_for_all_that_was_set_aside_for_whomever(
+async def test_the_disks_space_is_shared_by_the_reservations_of_all_accounts(
     pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     wanted = [new_job(await wallet()) for _ in range(5)]
@@ -99,7 +99,7 @@ async def test_the_disks_room_is_for_all_that_was_set_aside_for_whomever(
     assert [await expect(uuid.uuid4(), other) for _ in range(2)] == ["set_aside", "disk_full"]
 
 
-async def test_what_was_set_aside_for_a_request_that_came_to_nothing_is_let_go_of(
+async def test_space_reserved_for_a_failed_request_is_released(
     pool: Pool, wallet: Wallet, submit: Submit, database: tuple[str, str]
 ) -> None:
     owner = await wallet()

@@ -1,4 +1,4 @@
-"""Data of every released version is brought to this one, and that version's processes go on beside it."""
+"""Data of every released version is migrated to this one, while that version's processes continue to run."""
 
 import re
 import secrets
@@ -138,14 +138,14 @@ def test_released_revisions_never_change() -> None:
     assert found == FROZEN
 
 
-def test_data_of_a_newer_version_is_refused_in_a_sentence(database: tuple[str, str]) -> None:
+def test_data_of_a_newer_version_is_refused_in_one_sentence(database: tuple[str, str]) -> None:
     with psycopg.connect(database[0], autocommit=True) as connection:
         connection.execute("UPDATE cv.alembic_version SET version_num = '9999'")
     with pytest.raises(migrate.SchemaError, match="newer version"):
         migrate.upgrade(*database)
 
 
-def test_data_from_before_the_first_release_is_refused_in_a_sentence(empty: tuple[str, str]) -> None:
+def test_data_from_before_the_first_release_is_refused_in_one_sentence(empty: tuple[str, str]) -> None:
     with psycopg.connect(empty[0], autocommit=True) as connection:
         connection.execute((RELEASES / "0.1.0" / "dump.sql").read_bytes())
         connection.execute("ALTER TABLE cv.job DROP COLUMN heard CASCADE")
@@ -155,7 +155,7 @@ def test_data_from_before_the_first_release_is_refused_in_a_sentence(empty: tupl
         assert connection.execute("SELECT version_num FROM cv.alembic_version").fetchone() == ("0001",)
 
 
-def test_what_only_versions_before_the_first_release_had_is_dropped(empty: tuple[str, str]) -> None:
+def test_objects_of_versions_before_the_first_release_are_dropped(empty: tuple[str, str]) -> None:
     with psycopg.connect(empty[0], autocommit=True) as connection:
         connection.execute((RELEASES / "0.1.0" / "dump.sql").read_bytes())
         connection.execute("CREATE FUNCTION cv.submit_one(p uuid) RETURNS int LANGUAGE sql AS 'SELECT 1'")

@@ -51,7 +51,9 @@ ENDS = [
 
 
 @pytest.mark.parametrize("last", ENDS, ids=lambda each: each.ending)
-async def test_what_is_written_is_read_in_order_and_ends(reader: Reader, redis_url: str, last: End) -> None:
+async def test_written_entries_are_read_in_order_to_the_end(
+    reader: Reader, redis_url: str, last: End
+) -> None:
     write(redis_url, b"head and first", b"\x00\xff", last)
     assert list(await reader.next(wait_ms=1000)) == [
         Chunk(b"head and first", 14),
@@ -67,7 +69,7 @@ async def test_a_reader_waits_for_what_comes(reader: Reader, redis_url: str) -> 
     assert list(await waiting) == [Chunk(b"one", 3)]
 
 
-async def test_a_slow_reader_takes_a_little_at_a_time(reader: Reader, redis_url: str) -> None:
+async def test_a_slow_reader_reads_a_few_entries_at_a_time(reader: Reader, redis_url: str) -> None:
     write(redis_url, *(bytes([n]) for n in range(20)))
     taken = [await reader.next(wait_ms=1000, entries_max=8) for _ in range(3)]
     assert [len(each) for each in taken] == [8, 8, 4]
@@ -76,7 +78,7 @@ async def test_a_slow_reader_takes_a_little_at_a_time(reader: Reader, redis_url:
     )
 
 
-async def test_a_stream_ends_by_itself(redis_url: str) -> None:
+async def test_a_stream_expires(redis_url: str) -> None:
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         write(redis_url, b"one")
         assert 50 < await client.ttl(LIVE.key) <= 60
@@ -84,7 +86,7 @@ async def test_a_stream_ends_by_itself(redis_url: str) -> None:
         assert 20 < await client.ttl(LIVE.key) <= 30
 
 
-def test_messages_are_understood_and_strangers_ignored() -> None:
+def test_messages_are_parsed_and_unknown_ones_ignored() -> None:
     job = uuid.uuid4()
     assert read_done(done_message(job, "completed").encode()) == (job, "completed")
     assert read_job(job.hex.encode()) == job

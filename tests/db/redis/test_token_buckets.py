@@ -47,7 +47,7 @@ async def test_a_new_bucket_is_full(open_buckets: Open, bucket: str) -> None:
     assert await open_buckets().take(ask(bucket, 7)) == Grant(granted=7, held=0, left=93)
 
 
-async def test_nobody_gets_more_than_there_is(open_buckets: Open, bucket: str) -> None:
+async def test_no_holder_gets_more_than_the_bucket_has(open_buckets: Open, bucket: str) -> None:
     holder = open_buckets()
     grants = [await holder.take(ask(bucket, 1)) for _ in range(102)]
 
@@ -90,7 +90,7 @@ async def test_racing_over_time_only_the_rate_is_added(
     )  # a full bucket gets no more, while its takers have no processor
 
 
-async def test_what_is_lent_keeps_the_bucket_from_filling(open_buckets: Open, bucket: str) -> None:
+async def test_leased_tokens_keep_the_bucket_from_filling(open_buckets: Open, bucket: str) -> None:
     one, other = open_buckets(), open_buckets()
     quick = {"per_s": 1e6, "burst": 40}  # full again at once
 
@@ -100,7 +100,7 @@ async def test_what_is_lent_keeps_the_bucket_from_filling(open_buckets: Open, bu
     assert (await other.take(ask(bucket, 0, **quick))).left == 36
 
 
-async def test_a_lease_ends(open_buckets: Open, bucket: str) -> None:
+async def test_a_lease_expires(open_buckets: Open, bucket: str) -> None:
     one, other = open_buckets(), open_buckets()
     quick = {"per_s": 1e6, "burst": 40}
     await one.take(ask(bucket, 10, lease_s=0.002, **quick))
@@ -114,25 +114,25 @@ async def test_a_lease_ends(open_buckets: Open, bucket: str) -> None:
 async def test_a_slow_rate_is_not_lost_in_rounding(open_buckets: Open, bucket: str, redis_url: str) -> None:
     holder, slow = open_buckets(), {"per_s": 10 / 900, "burst": 10}
     with Redis.from_url(redis_url) as clock:
-        asked = now_s(clock)
+        started = now_s(clock)
         first, began = (await holder.take(ask(bucket, 1, **slow))).left, now_s(clock)
         grants = await asyncio.gather(*(holder.take(ask(bucket, 0, **slow)) for _ in range(2000)))
         ended = now_s(clock)
-        last, lasted = (await holder.take(ask(bucket, 0, **slow))).left, now_s(clock) - asked
+        last, lasted = (await holder.take(ask(bucket, 0, **slow))).left, now_s(clock) - started
 
     assert first <= grants[0].left <= grants[-1].left <= last
     # Redis counts from one moment of the first call to one of the last.
     assert (ended - began) * 10 / 900 * 0.95 <= last - first <= lasted * 10 / 900 * 1.05
 
 
-async def test_keys_end_by_themselves(open_buckets: Open, bucket: str, redis_url: str) -> None:
+async def test_keys_expire(open_buckets: Open, bucket: str, redis_url: str) -> None:
     await open_buckets().take(ask(bucket, 20, per_s=2.0, lease_s=5))
 
     with Redis.from_url(redis_url) as redis:
         assert 290_000 < redis.pttl(f"codevoice:limit:{bucket}") <= 300_000  # longer than live audio
 
 
-async def test_a_redis_started_anew_is_told_the_script(
+async def test_the_script_is_loaded_into_a_restarted_redis(
     open_buckets: Open, bucket: str, redis_url: str
 ) -> None:
     holder = open_buckets()
@@ -144,7 +144,7 @@ async def test_a_redis_started_anew_is_told_the_script(
     assert [grant.granted for grant in grants] == [1, 1, 1]
 
 
-async def test_without_redis_everybody_is_told_so() -> None:
+async def test_without_redis_every_call_raises_buckets_away() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         holder = Buckets(f"redis://127.0.0.1:{nobody.getsockname()[1]}")
@@ -155,7 +155,7 @@ async def test_without_redis_everybody_is_told_so() -> None:
     assert [type(answer) for answer in answers] == [BucketsAway] * 3
 
 
-async def test_closing_answers_whoever_waits() -> None:
+async def test_closing_fails_every_waiting_call() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -1,4 +1,4 @@
-"""A real browser before a running stack, which notes whatever a page does that it should not."""
+"""A real browser against a running stack, which records everything a page should not do."""
 
 import time
 from collections.abc import Generator
@@ -10,14 +10,14 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 WAIT_MS = 40_000
 PASSWORD = "correct horse"
-# Told by the page itself, since a report has no other way out of it.
+# Reported by the page itself, since a report has no other way out of it.
 _WATCH = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));"""
 
 
 @contextmanager
 def chromium(program: str, *, voice: Path) -> Generator[Browser]:
-    """Debian's own; `voice` is what its microphone hears, again and again."""
+    """Debian's Chromium; its microphone plays `voice` in a loop."""
     arguments = [
         "--autoplay-policy=no-user-gesture-required",
         "--use-fake-ui-for-media-stream",
@@ -32,7 +32,7 @@ def chromium(program: str, *, voice: Path) -> Generator[Browser]:
 
 
 class Watched:
-    """A page, and its sins: errors, refused code, requests that leave the server."""
+    """A page and its violations: errors, refused code, requests to other servers."""
 
     def __init__(self, browser: Browser, url: str, *, theme: str = "light", width: int = 1280) -> None:
         self.url = url
@@ -46,7 +46,7 @@ class Watched:
         self.context.add_init_script(_WATCH)
         self.context.set_default_timeout(WAIT_MS)
         self.page: Page = self.context.new_page()
-        self.page.on("console", lambda said: self._note(said.type, said.text))
+        self.page.on("console", lambda message: self._note(message.type, message.text))
         self.page.on("pageerror", lambda error: self.sins.append(f"error {error}"))
         self.page.on("request", lambda request: self._check(request.url))
 
@@ -66,7 +66,7 @@ class Watched:
         return page
 
     def forgive(self, part: str) -> None:
-        """A refusal of the server that the test asked for: the browser says it in its console too."""
+        """Ignore an expected refusal of the server, which the browser also writes to its console."""
         self.sins = [sin for sin in self.sins if part not in sin]
 
     def _note(self, kind: str, text: str) -> None:

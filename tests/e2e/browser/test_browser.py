@@ -1,4 +1,4 @@
-"""A person in a browser: signs up, hears a sentence, takes the code home, runs out, is helped, reads on."""
+"""A person in a browser: signs up, plays speech, runs the snippets, runs out of credits, transcribes."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def credits_left(page: Page) -> str:
 
 
 @pytest.mark.timeout(90)
-def test_the_first_minutes_of_a_person(watch: Watch, stack: Stack, tmp_path: Path) -> None:
+def test_a_new_user_signs_up_speaks_and_runs_the_snippets(watch: Watch, stack: Stack, tmp_path: Path) -> None:
     watched = watch()
     page = sign_up(watched, "first@example.org")
 
@@ -36,21 +36,21 @@ def test_the_first_minutes_of_a_person(watch: Watch, stack: Stack, tmp_path: Pat
     expect(page.locator("#take")).to_be_visible()
     until(page, f"{AUDIO}.currentTime > 0.5")
     expect(page.locator("[data-left]")).to_have_text("59")
-    told_s = float(page.locator("#facts").inner_text().partition(" s")[0])
-    assert abs(page.evaluate(f"{AUDIO}.duration") - told_s) < 0.2
+    credits_s = float(page.locator("#facts").inner_text().partition(" s")[0])
+    assert abs(page.evaluate(f"{AUDIO}.duration") - credits_s) < 0.2
     until(page, "document.querySelector('.wave .played').getAttribute('d').length > 100")
 
     with page.expect_download() as download:
         page.click("#download")
     with wave.open(str(download.value.path())) as file:
-        assert abs(file.getnframes() / file.getframerate() - told_s) < 0.1
+        assert abs(file.getnframes() / file.getframerate() - credits_s) < 0.1
 
     page.fill("#text", 'It\'s "mine" now: $5 & ümläut')
     curl = copied(page, "curl")
     python, javascript = copied(page, "Python"), copied(page, "JavaScript")
-    run(["bash", "-euc", curl], tmp_path / "curl", told="RIFF")
-    run([sys.executable, "-c", python], tmp_path / "python", told="RIFF")
-    run(["node", "--input-type=module", "-e", javascript], tmp_path / "javascript", told="RIFF")
+    run(["bash", "-euc", curl], tmp_path / "curl", starts_with="RIFF")
+    run([sys.executable, "-c", python], tmp_path / "python", starts_with="RIFF")
+    run(["node", "--input-type=module", "-e", javascript], tmp_path / "javascript", starts_with="RIFF")
     page.reload()
     assert credits_left(page) == "56"
 
@@ -64,7 +64,7 @@ def test_the_first_minutes_of_a_person(watch: Watch, stack: Stack, tmp_path: Pat
 
 
 def copied(page: Page, language: str) -> str:
-    """The text the page's button copies; what is shown is the same."""
+    """The text the page's button copies; the displayed text is the same."""
     page.locator(".tabs label", has_text=language).click()
     page.click("[data-copy-panel]")
     expect(page.locator("[data-copy-panel]")).to_have_text("Copied")
@@ -74,16 +74,16 @@ def copied(page: Page, language: str) -> str:
     return str(text)
 
 
-def run(command: list[str], folder: Path, *, told: str) -> None:
+def run(command: list[str], folder: Path, *, starts_with: str) -> None:
     folder.mkdir()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr
     (made,) = folder.iterdir()
-    assert made.read_bytes().startswith(told.encode())
+    assert made.read_bytes().startswith(starts_with.encode())
 
 
 @pytest.mark.timeout(90)
-def test_who_has_no_credits_is_told_and_speaks_again_after_a_grant(
+def test_a_user_without_credits_sees_a_notice_and_speaks_again_after_a_grant(
     watch: Watch, stack: Stack, admin: Login
 ) -> None:
     poor, rich = watch(), watch()
@@ -111,7 +111,7 @@ def test_who_has_no_credits_is_told_and_speaks_again_after_a_grant(
 
 
 @pytest.mark.timeout(60)
-def test_a_voice_is_heard_before_it_is_chosen(watch: Watch) -> None:
+def test_a_voice_can_be_played_before_it_is_chosen(watch: Watch) -> None:
     page = sign_up(watch(), "chooser@example.org")
     page.click("nav >> text=Voices")
     page.select_option("#gender", "male")
@@ -131,7 +131,7 @@ def test_a_voice_is_heard_before_it_is_chosen(watch: Watch) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_lost_connection_keeps_the_words_and_repeats_for_nothing(watch: Watch, stack: Stack) -> None:
+def test_a_lost_connection_keeps_the_text_and_the_retry_is_free(watch: Watch, stack: Stack) -> None:
     watched = watch()
     page = sign_up(watched, "cut-off@example.org")
     lost: list[str] = []
@@ -153,7 +153,7 @@ def test_a_lost_connection_keeps_the_words_and_repeats_for_nothing(watch: Watch,
 
 
 @pytest.mark.timeout(60)
-def test_an_expired_session_keeps_the_words_and_goes_on_after_a_log_in_elsewhere(
+def test_an_expired_session_keeps_the_text_and_continues_after_a_login_elsewhere(
     watch: Watch, stack: Stack
 ) -> None:
     watched = watch()
@@ -170,12 +170,12 @@ def test_an_expired_session_keeps_the_words_and_goes_on_after_a_log_in_elsewhere
     expect(page.locator("#take")).to_be_visible()
     assert page.input_value("#text") == "Keep these words"
     expect(page.locator("[data-left]")).to_have_text("59")
-    for part in ("401", "403"):  # the browser's console says them
+    for part in ("401", "403"):  # the browser writes them to its console
         watched.forgive(part)
 
 
 @pytest.mark.timeout(60)
-def test_another_accounts_session_does_not_pay_for_a_page(watch: Watch, stack: Stack) -> None:
+def test_a_page_is_not_charged_to_another_accounts_session(watch: Watch, stack: Stack) -> None:
     watched = watch()
     spend_all(stack, "someone-else@example.org", requests_=0)
     page = sign_up(watched, "first-here@example.org")
@@ -199,7 +199,7 @@ def log_in_at(page: Page, email: str) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_who_cancels_is_told_what_was_charged_and_sees_what_is_left(watch: Watch, stack: Stack) -> None:
+def test_a_cancellation_shows_the_charge_and_the_balance(watch: Watch, stack: Stack) -> None:
     watched = watch()
     page = sign_up(watched, "canceller@example.org")
     speak(page, "This takes a while to say, one word behind the other. " * 1500)
@@ -233,30 +233,30 @@ def test_a_recording_becomes_text_and_subtitles(watch: Watch, talk: Path) -> Non
     subtitles = Path(download.value.path()).read_text()
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\n\S", subtitles)
 
-    said = page.locator("#transcript").inner_text()
+    transcript = page.locator("#transcript").inner_text()
     page.click("nav >> text=History")
     page.click("text=Read")
-    expect(page.locator("p.transcript")).to_have_text(said)
+    expect(page.locator("p.transcript")).to_have_text(transcript)
     with page.expect_download() as download:
         page.click("text=SRT")
     assert Path(download.value.path()).read_text().split() == subtitles.split()
 
 
 @pytest.mark.timeout(90)
-def test_a_microphone_is_heard_by_the_server(watch: Watch) -> None:
+def test_the_microphone_is_transcribed_by_the_server(watch: Watch) -> None:
     page = sign_up(watch(), "talker@example.org")
     page.click("nav >> text=Transcribe")
 
     page.click("#record")
     expect(page.locator("#state")).to_have_text("Recording")
-    page.wait_for_timeout(2500)  # it is spoken meanwhile
+    page.wait_for_timeout(2500)  # the recording is played meanwhile
     page.click("#record")
 
     expect(page.locator("#take")).to_be_visible()
     assert page.locator("#transcript").inner_text().strip()
 
 
-# A browser's recogniser that hears at once what a person would say; the browser's own would ask its maker.
+# A fake speech recogniser with an immediate result; the browser's own would contact its vendor.
 RECOGNISER = """window.SpeechRecognition = class {
   start() {
     const result = Object.assign([{ transcript: "hello there" }], { isFinal: true });
@@ -267,7 +267,7 @@ RECOGNISER = """window.SpeechRecognition = class {
 
 
 @pytest.mark.timeout(60)
-def test_a_talk_heard_by_the_browser_costs_one_credit(watch: Watch) -> None:
+def test_a_talk_recognised_by_the_browser_costs_one_credit(watch: Watch) -> None:
     watched = watch()
     watched.context.add_init_script(RECOGNISER)
     page = sign_up(watched, "live@example.org")

@@ -1,4 +1,4 @@
-"""What pages feel like: light, still, quick, within reach of every person, in every look."""
+"""Page quality: light, without layout shifts, quick and accessible, in every theme and width."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +12,14 @@ from playwright.sync_api import Page, Request, Route, expect
 from tests.e2e.browser.pages import PASSWORD, sign_up, until
 from tests.e2e.conftest import Login, Stack, Watch
 
-SEEN = Path(".pytest_cache/pages")  # a picture of every page, to be looked at
+SEEN = Path(".pytest_cache/pages")  # a picture of every page, for review
 FOR_STRANGERS = ("/", "/signup", "/login", "/reset", "/reset/confirm", "/docs", "/docs/api")
 FOR_PEOPLE = ("/", "/playground", "/voices?language=en", "/transcribe", "/history", "/credits", "/usage")
 FOR_ADMINS = ("/password", "/docs", "/admin", "/admin/jobs", "/admin/workers", "/admin/acts")
-LOOKS = (("light", 360), ("dark", 1600))  # a theme changes colours alone, a width places: each once is enough
+APPEARANCES = (
+    ("light", 360),
+    ("dark", 1600),
+)  # a theme changes colours alone, a width places: each once is enough
 BYTES_MAX, REQUESTS_MAX, SHIFT_MAX, ANSWER_MS_MAX = 100_000, 6, 0.02, 100
 LATE_MS = 700
 # Everything is reported that moved by itself, that is not just after the person did something.
@@ -48,22 +51,22 @@ FOCUS = """(() => {
 @pytest.mark.parametrize("who", ["stranger", "administrator"])
 def test_the_first_page_is_light(watch: Watch, admin: Login, who: str) -> None:
     """Of a stranger, and of a person, with nothing kept from before."""
-    watched, asked = watch(), list[Request]()
+    watched, fetched = watch(), list[Request]()
     if who == "administrator":
         watched.log_in(*admin)
         watched.context.new_cdp_session(watched.page).send("Network.clearBrowserCache")
-    watched.page.on("request", lambda request: asked.append(request))
+    watched.page.on("request", lambda request: fetched.append(request))
 
     watched.open("/").wait_for_load_state("networkidle")
 
-    sizes = [request.sizes() for request in asked]
+    sizes = [request.sizes() for request in fetched]
     sent = sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
-    assert 3 <= len(asked) <= REQUESTS_MAX, [request.url for request in asked]
+    assert 3 <= len(fetched) <= REQUESTS_MAX, [request.url for request in fetched]
     assert 5000 < sent <= BYTES_MAX
 
 
 @pytest.mark.timeout(60)
-def test_a_person_with_a_keyboard_signs_up_speaks_and_downloads(watch: Watch) -> None:
+def test_signing_up_speaking_and_downloading_work_by_keyboard(watch: Watch) -> None:
     page = watch(width=360).open("/")
     tab_to(page, text="Create an account")
     page.keyboard.press("Enter")
@@ -90,8 +93,10 @@ def test_a_person_with_a_keyboard_signs_up_speaks_and_downloads(watch: Watch) ->
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(("theme", "width"), LOOKS)
-def test_nothing_moves_however_late_an_answer_comes(watch: Watch, theme: str, width: int) -> None:
+@pytest.mark.parametrize(("theme", "width"), APPEARANCES)
+def test_the_layout_does_not_shift_however_late_a_response_comes(
+    watch: Watch, theme: str, width: int
+) -> None:
     """What appears has had its place since the click: the browser excuses what moves within 500 ms of it."""
     watched = watch(theme=theme, width=width)
     page = sign_up(watched, f"patient-{width}@example.org")
@@ -159,7 +164,7 @@ def tab_to(page: Page, *, id: str = "", text: str = "", at_most: int = 30) -> li
 
 
 @pytest.mark.timeout(60)
-def test_an_interaction_is_answered_at_once(watch: Watch) -> None:
+def test_an_interaction_is_painted_at_once(watch: Watch) -> None:
     page = sign_up(watch(), "quick@example.org")
     page.evaluate(ANSWERS)
 
@@ -180,8 +185,8 @@ def test_an_interaction_is_answered_at_once(watch: Watch) -> None:
 
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("who", ["stranger", "administrator"])
-def test_every_page_is_open_to_everybody(watch: Watch, stack: Stack, admin: Login, who: str) -> None:
-    """axe finds nothing, nothing moves or is cut off, in every look; and a picture of each is kept."""
+def test_every_page_is_accessible(watch: Watch, stack: Stack, admin: Login, who: str) -> None:
+    """axe finds nothing, nothing moves or is cut off, in every theme and width; a picture of each is kept."""
     SEEN.mkdir(parents=True, exist_ok=True)
     watched, paths = watch(), FOR_STRANGERS
     if who == "administrator":
@@ -189,9 +194,9 @@ def test_every_page_is_open_to_everybody(watch: Watch, stack: Stack, admin: Logi
         paths = (*FOR_PEOPLE, *FOR_ADMINS, *pages_of_one(page, stack))
 
     found = {
-        f"{path} {look}": wrong
+        f"{path} {appearance}": wrong
         for number, path in enumerate(paths)
-        for look, wrong in seen_in_every_look(
+        for appearance, wrong in faults_in_every_appearance(
             watched.page, path, f"{who}-{number:02}{path.partition('?')[0][:20].replace('/', '-')}"
         )
     }
@@ -212,20 +217,20 @@ def pages_of_one(page: Page, stack: Stack) -> tuple[str, str, str]:
     return answer.url.removeprefix(stack.url), account, f"{account}/suspend?reason=seen"
 
 
-def seen_in_every_look(page: Page, path: str, name: str) -> Iterator[tuple[str, list[str]]]:
+def faults_in_every_appearance(page: Page, path: str, name: str) -> Iterator[tuple[str, list[str]]]:
     """Loaded once, narrow; axe is put into the page once."""
-    page.set_viewport_size({"width": LOOKS[0][1], "height": 900})
+    page.set_viewport_size({"width": APPEARANCES[0][1], "height": 900})
     answer = page.goto(path)
     assert answer is not None
     assert answer.ok, f"{path}: {answer.status}"
     moved = page.evaluate(SHIFT)
     yield "loading", [f"moves by {moved}"] if moved > SHIFT_MAX else []
     page.evaluate(Axe().axe_script)
-    for theme, width in LOOKS:
+    for theme, width in APPEARANCES:
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 900})
         page.screenshot(path=SEEN / f"{name}-{theme}-{width}.png", full_page=True)
-        told = [] if page.evaluate("document.documentElement.scrollWidth") <= width else ["is cut off"]
+        faults = [] if page.evaluate("document.documentElement.scrollWidth") <= width else ["is cut off"]
         found: dict[str, Any] = page.evaluate("axe.run({ resultTypes: ['violations'], preload: false })")
         wrong = found["violations"]
-        yield f"{theme} {width}", told + [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in wrong]
+        yield f"{theme} {width}", faults + [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in wrong]

@@ -13,10 +13,10 @@ from tests.e2e.test_answers import seconds_of
 from tests.openai_js import OpenaiJs
 
 HELLO: dict[str, Any] = {"model": "tts-1", "voice": "nova", "input": "Hello, world!"}
-HEAR: dict[str, Any] = {"model": "whisper-1", "language": "en-US"}
+TRANSCRIBE: dict[str, Any] = {"model": "whisper-1", "language": "en-US"}
 
 
-def test_every_call(stack: Stack, openai_js: OpenaiJs) -> None:
+def test_every_call_of_the_js_sdk_succeeds(stack: Stack, openai_js: OpenaiJs) -> None:
     stack.grant(20)
     before = stack.credits()["total_remaining"]
     granular = {"response_format": "verbose_json", "timestamp_granularities": ["word", "segment"]}
@@ -26,34 +26,34 @@ def test_every_call(stack: Stack, openai_js: OpenaiJs) -> None:
         ["speech", HELLO],
         ["speech", {**HELLO, "voice": {"id": "ryan"}, "response_format": "wav", "speed": 1.5}],
         ["speech", {**HELLO, "stream_format": "sse"}],
-        ["transcription", HEAR],
-        ["transcription", {**HEAR, **granular}],
-        ["transcription", {**HEAR, "response_format": "text"}],
-        ["transcription", {**HEAR, "response_format": "srt"}],
-        ["transcription", {**HEAR, "response_format": "vtt"}],
-        ["events", HEAR],
+        ["transcription", TRANSCRIBE],
+        ["transcription", {**TRANSCRIBE, **granular}],
+        ["transcription", {**TRANSCRIBE, "response_format": "text"}],
+        ["transcription", {**TRANSCRIBE, "response_format": "srt"}],
+        ["transcription", {**TRANSCRIBE, "response_format": "vtt"}],
+        ["events", TRANSCRIBE],
         ["models", {}],
         ["model", {"id": "tts-1"}],
     )
 
     found = [outcome.get("found", outcome) for outcome in outcomes]
-    spoken, by_id, as_events, heard, verbose, text, as_srt, as_vtt, events, models, model = found
+    spoken, by_id, as_events, transcript, verbose, text, as_srt, as_vtt, events, models, model = found
     assert (spoken["type"], by_id["type"]) == ("audio/mpeg", "audio/wav")
     assert 0.5 < seconds_of(b64decode(spoken["audio"]), "mp3") < 3
     assert b64decode(by_id["audio"])[:4] == b"RIFF"
     assert b64decode(as_events["audio"]).startswith(b'data: {"type":"speech.audio.delta"')
-    assert jiwer.wer(SAID, heard["text"]) <= 0.4
-    assert [word["word"] for word in verbose["words"]] == heard["text"].split()
-    assert verbose["segments"][0]["text"] == verbose["text"] == heard["text"] == text.strip()
-    assert [cue.content for cue in srt.parse(as_srt)] == [heard["text"]]
-    assert [caption.text for caption in webvtt.from_string(as_vtt)] == [heard["text"]]
+    assert jiwer.wer(SAID, transcript["text"]) <= 0.4
+    assert [word["word"] for word in verbose["words"]] == transcript["text"].split()
+    assert verbose["segments"][0]["text"] == verbose["text"] == transcript["text"] == text.strip()
+    assert [cue.content for cue in srt.parse(as_srt)] == [transcript["text"]]
+    assert [caption.text for caption in webvtt.from_string(as_vtt)] == [transcript["text"]]
     assert [event["type"] for event in events] == ["transcript.text.delta", "transcript.text.done"]
     assert {"espeak", "pocketsphinx", "tts-1", "whisper-1"} <= set(models)
     assert model == {"id": "tts-1", "object": "model", "created": 0, "owned_by": "codevoice"}
     assert before - stack.credits()["total_remaining"] == 9
 
 
-def test_refusals_by_its_classes(stack: Stack, openai_js: OpenaiJs) -> None:
+def test_refusals_raise_the_js_sdks_error_classes(stack: Stack, openai_js: OpenaiJs) -> None:
     before = stack.credits()["total_remaining"]
     outcomes = openai_js(
         stack.url,
@@ -61,7 +61,7 @@ def test_refusals_by_its_classes(stack: Stack, openai_js: OpenaiJs) -> None:
         ["speech", {**HELLO, "voice": "nobody"}],
         ["speech", {**HELLO, "input": "a" * 5001}],
         ["speech", {**HELLO, "model": "nothing-1"}],
-        ["transcription", {**HEAR, "response_format": "pdf"}],
+        ["transcription", {**TRANSCRIBE, "response_format": "pdf"}],
         ["translation", {"model": "whisper-1"}],
         ["model", {"id": "nothing-1"}],
         retries=2,

@@ -18,7 +18,7 @@ def ask(stack: Stack, method: str, path: str, key: str = "", **sent: Any) -> req
     return requests.request(method, f"{stack.url}/v1/{path}", headers=headers, timeout=60, **sent)
 
 
-def hear(stack: Stack, **fields: Any) -> requests.Response:
+def transcribe(stack: Stack, **fields: Any) -> requests.Response:
     fields = {"model": "whisper-1", **fields}
     return ask(stack, "POST", "audio/transcriptions", files={"file": upload()}, data=fields)
 
@@ -37,21 +37,23 @@ def test_models(stack: Stack) -> None:
 
 def test_transcripts(stack: Stack) -> None:
     granular = {"timestamp_granularities[]": ["word", "segment"]}
-    verbose = hear(stack, response_format="verbose_json", **granular).json()
+    verbose = transcribe(stack, response_format="verbose_json", **granular).json()
 
-    assert shapes.faults(shapes.TRANSCRIPTION, hear(stack).json()) == []
+    assert shapes.faults(shapes.TRANSCRIPTION, transcribe(stack).json()) == []
     assert shapes.faults(shapes.VERBOSE_TRANSCRIPTION, verbose) == []
     assert verbose["words"]
     assert verbose["segments"]
 
 
 def test_events(stack: Stack) -> None:
-    heard = events_of(hear(stack, stream="true"))
+    transcript_events = events_of(transcribe(stack, stream="true"))
     spoken = events_of(ask(stack, "POST", "audio/speech", json={**HELLO, "stream_format": "sse"}))
 
-    assert [fault for event in heard for fault in shapes.faults(shapes.TRANSCRIPT_EVENT, event)] == []
+    assert [
+        fault for event in transcript_events for fault in shapes.faults(shapes.TRANSCRIPT_EVENT, event)
+    ] == []
     assert [fault for event in spoken for fault in shapes.faults(shapes.SPEECH_EVENT, event)] == []
-    assert (len(heard) > 1, len(spoken) > 1) == (True, True)
+    assert (len(transcript_events) > 1, len(spoken) > 1) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_refusals(stack: Stack, method: str, path: str, status: int, sent: dict[
     assert shapes.faults(shapes.ERROR, answer.json()) == []
 
 
-def test_a_shape_tells_its_faults() -> None:
+def test_the_shape_check_finds_faults() -> None:
     assert shapes.faults(shapes.MODEL, {"id": 1, "object": "model", "created": 0}) == [
         "$: 'owned_by' is a required property",
         "$.id: 1 is not of type 'string'",

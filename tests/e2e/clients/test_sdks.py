@@ -29,18 +29,18 @@ def sdk(stack: Stack) -> Generator[OpenAI]:
 
 
 def upload() -> tuple[str, bytes, str]:
-    """As the JavaScript SDK sends it: its type says nothing."""
+    """As the JavaScript SDK sends it: with a generic content type."""
     return "a.wav", clips()["lights"][0], "application/octet-stream"
 
 
-def heard(sdk: OpenAI, form: Any, **more: Any) -> Any:
+def transcribed(sdk: OpenAI, form: Any, **more: Any) -> Any:
     return sdk.audio.transcriptions.create(
         file=upload(), model="whisper-1", language="en-US", response_format=form, **more
     )
 
 
 @pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
-def test_every_format_of_openais(sdk: OpenAI, kind: Any) -> None:
+def test_every_openai_format_is_served(sdk: OpenAI, kind: Any) -> None:
     answer = sdk.audio.speech.create(
         model="gpt-4o-mini-tts", voice="nova", input="Hello, world!", response_format=kind
     )
@@ -49,7 +49,7 @@ def test_every_format_of_openais(sdk: OpenAI, kind: Any) -> None:
     assert 0.5 < seconds < 3
 
 
-def test_parallel_streams_are_each_heard_to_the_end_and_charged_once(sdk: OpenAI, stack: Stack) -> None:
+def test_parallel_streams_are_each_received_whole_and_charged_once(sdk: OpenAI, stack: Stack) -> None:
     def listen(number: int) -> tuple[str, bytes]:
         text = f"This is listener number {number}."
         with sdk.audio.speech.with_streaming_response.create(
@@ -59,22 +59,22 @@ def test_parallel_streams_are_each_heard_to_the_end_and_charged_once(sdk: OpenAI
 
     before = stack.credits()["total_remaining"]
     with ThreadPoolExecutor(MANY) as threads:
-        heard = list(threads.map(listen, range(MANY)))
+        transcribed = list(threads.map(listen, range(MANY)))
 
-    assert all(download(stack, poll(stack, job)) == audio for job, audio in heard)
-    assert len({audio for _, audio in heard}) == MANY  # each its own number
+    assert all(download(stack, poll(stack, job)) == audio for job, audio in transcribed)
+    assert len({audio for _, audio in transcribed}) == MANY  # each its own number
     assert stack.credits()["total_remaining"] == before - MANY
 
 
-def test_every_form_of_a_transcript(sdk: OpenAI) -> None:
-    plain = heard(sdk, "text")
-    verbose = heard(sdk, "verbose_json", timestamp_granularities=["word", "segment"])
-    words_only = heard(sdk, "verbose_json", timestamp_granularities=["word"])
-    (cue,) = srt.parse(heard(sdk, "srt"))
-    (caption,) = webvtt.from_string(heard(sdk, "vtt"))
+def test_every_transcript_format_is_served(sdk: OpenAI) -> None:
+    plain = transcribed(sdk, "text")
+    verbose = transcribed(sdk, "verbose_json", timestamp_granularities=["word", "segment"])
+    words_only = transcribed(sdk, "verbose_json", timestamp_granularities=["word"])
+    (cue,) = srt.parse(transcribed(sdk, "srt"))
+    (caption,) = webvtt.from_string(transcribed(sdk, "vtt"))
 
     assert jiwer.wer(SAID, plain.strip()) <= 0.4
-    assert heard(sdk, "json").text == verbose.text == cue.content == caption.text == plain.strip()
+    assert transcribed(sdk, "json").text == verbose.text == cue.content == caption.text == plain.strip()
     (segment,) = verbose.segments
     assert abs(cue.start.total_seconds() - segment.start) < 0.001
     assert abs(caption.end_in_seconds - segment.end) < 1
@@ -84,11 +84,11 @@ def test_every_form_of_a_transcript(sdk: OpenAI) -> None:
     assert abs(verbose.duration - 1.97) < 0.2
 
 
-def test_a_transcript_as_events(sdk: OpenAI) -> None:
-    events = list(heard(sdk, "json", stream=True))
+def test_a_transcript_is_streamed_as_events(sdk: OpenAI) -> None:
+    events = list(transcribed(sdk, "json", stream=True))
 
     assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
-    assert "".join(event.delta for event in events[:-1]) == events[-1].text == heard(sdk, "json").text
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text == transcribed(sdk, "json").text
 
 
 def test_a_transcripts_fields_may_follow_its_file(sdk: OpenAI, stack: Stack) -> None:
@@ -97,7 +97,7 @@ def test_a_transcripts_fields_may_follow_its_file(sdk: OpenAI, stack: Stack) -> 
     answer = requests.post(url, headers=stack.headers, files=parts, timeout=60)
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
-    assert answer.text == heard(sdk, "text")
+    assert answer.text == transcribed(sdk, "text")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_transcripts_fields_may_follow_its_file(sdk: OpenAI, stack: Stack) -> 
         ({"file": ("a.wav", b"")}, openai.UnprocessableEntityError, "file"),
     ],
 )
-def test_what_is_wrong_with_a_transcription_is_said_and_free(
+def test_an_invalid_transcription_request_is_an_error_and_free(
     sdk: OpenAI, stack: Stack, fields: dict[str, Any], kind: type, param: str
 ) -> None:
     before = stack.credits()["total_remaining"]
@@ -138,5 +138,5 @@ def test_a_transcription_with_a_key_is_charged_once(sdk: OpenAI, stack: Stack) -
     before = stack.credits()["total_remaining"]
     once: dict[str, Any] = {"extra_headers": {"Idempotency-Key": "sdk-heard"}}
 
-    assert heard(sdk, "json", **once).text == heard(sdk, "srt", **once).splitlines()[2]
+    assert transcribed(sdk, "json", **once).text == transcribed(sdk, "srt", **once).splitlines()[2]
     assert stack.credits()["total_remaining"] == before - 1

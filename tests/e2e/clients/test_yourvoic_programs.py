@@ -53,21 +53,21 @@ const response = await fetch('HOST/api/v1/tts/generate', {
   headers: { 'X-API-Key': 'KEY', 'Content-Type': 'application/json' },
   body: JSON.stringify({ text: 'Hello, world!', voice: 'VOICE', language: 'en-US' }),
 });
-let told;
+let result;
 if (response.ok) {
   const blob = await response.blob();
   const audio = new Audio(URL.createObjectURL(blob));
   await audio.play();
   const header = (name) => response.headers.get(name);
-  told = [header('X-Credits-Used'), header('X-Duration-Ms'), blob.type, blob.size, audio.duration];
+  result = [header('X-Credits-Used'), header('X-Duration-Ms'), blob.type, blob.size, audio.duration];
 } else {
   const { success, error } = await response.json();
-  told = [success, error.code, error.details.available.includes('Peter')];
+  result = [success, error.code, error.details.available.includes('Peter')];
 }
 """
 # Node can do all of it but play.
 _NODE = (
-    "globalThis.Audio = class { duration = 1; async play() {} };" + _SCRIPT + "console.log(told.join(' '));"
+    "globalThis.Audio = class { duration = 1; async play() {} };" + _SCRIPT + "console.log(result.join(' '));"
 )
 
 
@@ -100,11 +100,15 @@ def test_python_streams(stack: Stack, tmp_path: Path) -> None:
 
 def test_node_fetches(stack: Stack, need: Need, tmp_path: Path) -> None:
     node = need("node")
-    told = run(tmp_path, node, "good.mjs", program(_NODE, stack)).split()
+    result = run(tmp_path, node, "good.mjs", program(_NODE, stack)).split()
     refused = run(tmp_path, node, "bad.mjs", program(_NODE, stack, "InvalidVoice"))
 
-    assert (told[0], told[2], refused.split()) == (b"1", b"audio/mpeg", [b"false", b"INVALID_VOICE", b"true"])
-    assert (int(told[1]) > 500, int(told[3]) > HELLO_BYTES_MIN) == (True, True)
+    assert (result[0], result[2], refused.split()) == (
+        b"1",
+        b"audio/mpeg",
+        [b"false", b"INVALID_VOICE", b"true"],
+    )
+    assert (int(result[1]) > 500, int(result[3]) > HELLO_BYTES_MIN) == (True, True)
 
 
 @pytest.fixture
@@ -120,12 +124,14 @@ def elsewhere(tmp_path: Path) -> Generator[str]:
         thread.join()
 
 
-def test_a_browser_elsewhere_fetches_and_plays(stack: Stack, browser: Browser, elsewhere: str) -> None:
+def test_a_browser_on_another_origin_fetches_and_plays(
+    stack: Stack, browser: Browser, elsewhere: str
+) -> None:
     context = browser.new_context()
     page = context.new_page()
     page.goto(elsewhere)
     good, bad = (
-        page.evaluate(f"async () => {{ {program(_SCRIPT, stack, voice)} return told; }}")
+        page.evaluate(f"async () => {{ {program(_SCRIPT, stack, voice)} return result; }}")
         for voice in ("Peter", "InvalidVoice")
     )
     context.close()

@@ -129,7 +129,7 @@ def codevoice(environ: Mapping[str, str], *arguments: str) -> "subprocess.Comple
     )
 
 
-def test_a_database_of_ones_own_is_restored_into_an_empty_one(
+def test_an_operators_own_database_is_restored_into_an_empty_one(
     database: tuple[str, str], tmp_path: Path
 ) -> None:
     source = own(database, tmp_path / "home")
@@ -149,8 +149,8 @@ def test_a_database_of_ones_own_is_restored_into_an_empty_one(
     back = codevoice(there, "restore", str(tmp_path / "backup"))
     assert back.returncode == 0, back.stdout + back.stderr
     assert "audit: clean" in back.stdout
-    shown = codevoice(there, "users", "show", "own@example.org", "--json")
-    assert shown.returncode == 0, shown.stderr
+    user = codevoice(there, "users", "show", "own@example.org", "--json")
+    assert user.returncode == 0, user.stderr
     with psycopg.connect(f"{database[0]}_restored") as connection:
         connection.execute("SET session_replication_role = replica")
         with pytest.raises(psycopg.Error):

@@ -39,7 +39,7 @@ def attempts(database_url: str) -> int:
     return row[0]
 
 
-def test_a_worker_killed_in_mid_batch_costs_time_and_no_credit(new_stack: NewStack) -> None:
+def test_a_worker_killed_in_mid_batch_costs_no_credit(new_stack: NewStack) -> None:
     stack = new_stack(CODEVOICE_LEASE_S="2")
     environment = stack.env()  # now: to ask for it takes longer than some jobs do
     pid, url = environment["pids"]["worker"], environment["database_url"]
@@ -111,17 +111,17 @@ def test_a_killed_postgres_comes_back_with_all_it_acknowledged(new_stack: NewSta
     assert stack.audit_is_clean()
 
 
-def test_pollers_end_on_an_expired_job(new_stack: NewStack) -> None:
+def test_pollers_stop_on_an_expired_job(new_stack: NewStack) -> None:
     stack = new_stack(CODEVOICE_QUEUE_WAIT_S="1")
     worker = stack.env()["pids"]["worker"]
-    os.kill(worker, signal.SIGSTOP)  # nobody claims; the other engine's worker sweeps
+    os.kill(worker, signal.SIGSTOP)  # no worker claims; the other engine's worker sweeps
     ended = poll(stack, stack.speak("Too late."))
     os.kill(worker, signal.SIGCONT)
     assert ended["reason"] == "expired"
     assert stack.credits()["held"] == 0
 
 
-def test_a_second_start_keeps_everything(new_stack: NewStack) -> None:
+def test_a_restart_keeps_everything(new_stack: NewStack) -> None:
     first = new_stack()
     job = first.speak("Remember me.")
     status = poll(first, job)

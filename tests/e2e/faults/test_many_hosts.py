@@ -1,4 +1,4 @@
-"""Two worker hosts on one record, each in a network namespace of its own: one is lost, and comes back."""
+"""Two worker hosts on one database, each in its own network namespace: one is lost, and comes back."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -33,23 +33,23 @@ def made() -> Generator[Site]:
         yield one
 
 
-def test_a_host_cut_off_in_mid_job_loses_time_and_nothing_else(hosts: tuple[Host, Host], made: Site) -> None:
+def test_a_host_cut_off_in_mid_job_loses_no_job_and_no_credit(hosts: tuple[Host, Host], made: Site) -> None:
     with ExitStack() as closing:
         lost, other = (closing.enter_context(crew(made, at, **QUICK)) for at in hosts)
-        record = closing.enter_context(made.record())
-        paid = record.credits_spent()
+        database = closing.enter_context(made.record())
+        paid = database.credits_spent()
         jobs = post(made, 3 * SLOTS)
         hosts[0].cut_off()
-        theirs = record.held_by(lost.name())
+        theirs = database.held_by(lost.name())
         assert theirs
-        wait_for(lambda: record.completed(theirs) == len(theirs), within_s=unhurried(LEASE_S + 2))
+        wait_for(lambda: database.completed(theirs) == len(theirs), within_s=unhurried(LEASE_S + 2))
         hosts[0].reconnect()
-        wait_for(lambda: lost.attempts("fenced") >= len(theirs) and record.completed(jobs) == len(jobs))
+        wait_for(lambda: lost.attempts("fenced") >= len(theirs) and database.completed(jobs) == len(jobs))
         wait_for(lambda: len(objects(made)) == len(jobs))  # what was made twice is deleted
-        assert record.credits_spent() - paid == len(jobs)
+        assert database.credits_spent() - paid == len(jobs)
         before_1, before_2 = lost.attempts("completed"), other.attempts("completed")
         more = post(made, 3 * SLOTS)
-        wait_for(lambda: record.completed(more) == len(more))
+        wait_for(lambda: database.completed(more) == len(more))
     assert lost.attempts("completed") > before_1
     assert other.attempts("completed") > before_2
 

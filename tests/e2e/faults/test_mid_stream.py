@@ -1,4 +1,4 @@
-"""What breaks while a stream sounds: it is whole or cut, never short; nothing is lost, credits are exact."""
+"""Faults in mid-stream: a stream is whole or cut, never short; nothing is lost and credits are exact."""
 
 import os
 import signal
@@ -28,15 +28,15 @@ Act = Callable[[], None]
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
-    """A stack whose engine speaks as fast as one hears: after the first byte it is mid-stream."""
+    """A stack whose engine speaks in real time: after the first byte it is in mid-stream."""
     home = tmp_path_factory.mktemp("slow")
     started = Stack(home, CODEVOICE_ENGINES=ENGINE, CODEVOICE_LEASE_S="2")
     yield started
     started.stop()
 
 
-class Heard(Struct, frozen=True):
-    """What one listener got. `is_whole`: the stream had its end."""
+class Received(Struct, frozen=True):
+    """What one listener received. `is_whole`: the stream had its end."""
 
     text: str
     job: str
@@ -44,8 +44,8 @@ class Heard(Struct, frozen=True):
     is_whole: bool
 
 
-def heard_while(stack: Stack, act: Act, *, chunks: int = CHUNKS, keyed: bool = False) -> list[Heard]:
-    """Streams that had all begun to sound when `act` was done, each to its end."""
+def streams_during(stack: Stack, act: Act, *, chunks: int = CHUNKS, keyed: bool = False) -> list[Received]:
+    """Streams that had all begun when `act` was done, each to its end."""
     with ThreadPoolExecutor(LISTENERS) as threads:
         begun = list(threads.map(lambda n: _begun(stack, n, chunks, keyed=keyed), range(LISTENERS)))
         act()
@@ -70,7 +70,7 @@ def _again(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _ended(begun: tuple[str, requests.Response, Iterator[bytes]]) -> Heard:
+def _ended(begun: tuple[str, requests.Response, Iterator[bytes]]) -> Received:
     text, answer, chunks = begun
     audio, is_whole = b"", True
     try:
@@ -78,74 +78,74 @@ def _ended(begun: tuple[str, requests.Response, Iterator[bytes]]) -> Heard:
             audio += chunk
     except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
         is_whole = False
-    return Heard(text, answer.headers["X-Job-ID"], audio, is_whole)
+    return Received(text, answer.headers["X-Job-ID"], audio, is_whole)
 
 
-def cut(heard: list[Heard]) -> list[Heard]:
-    """Those who did not get all, and were told so; nobody has another byte than the text's own."""
-    for each in heard:
+def cut(received: list[Received]) -> list[Received]:
+    """The listeners whose stream was cut with an error; asserts that every received byte is right."""
+    for each in received:
         made = file_of(each.text, "mp3")
         assert made == each.audio if each.is_whole else made.startswith(each.audio)
-    return [each for each in heard if not each.is_whole]
+    return [each for each in received if not each.is_whole]
 
 
-def test_a_worker_that_stops_lets_its_streams_end(slow: Stack) -> None:
+def test_a_stopping_worker_finishes_its_streams(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     pid = slow.env()["pids"]["worker"]
-    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGTERM))
+    received = streams_during(slow, lambda: os.kill(pid, signal.SIGTERM))
     started_again(slow, "worker", pid)
 
-    assert cut(heard) == []
+    assert cut(received) == []
     assert before - settled(slow)["total_remaining"] == LISTENERS
 
 
-def test_a_worker_killed_is_an_error_never_a_short_file_and_free(slow: Stack) -> None:
+def test_streams_of_a_killed_worker_end_in_an_error_and_are_free(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     pid = slow.env()["pids"]["worker"]
-    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGKILL), chunks=MANY_CHUNKS)
+    received = streams_during(slow, lambda: os.kill(pid, signal.SIGKILL), chunks=MANY_CHUNKS)
     started_again(slow, "worker", pid)
 
-    assert cut(heard) == heard
-    assert {poll(slow, each.job)["status"] for each in heard} == {"failed"}
+    assert cut(received) == received
+    assert {poll(slow, each.job)["status"] for each in received} == {"failed"}
     assert settled(slow)["total_remaining"] == before
 
 
-def test_an_api_that_stops_charges_nothing_for_what_it_cuts(slow: Stack) -> None:
+def test_streams_cut_by_a_stopping_api_are_free(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     pid = slow.env()["pids"]["api"]
-    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGTERM), chunks=MANY_CHUNKS)
+    received = streams_during(slow, lambda: os.kill(pid, signal.SIGTERM), chunks=MANY_CHUNKS)
     started_again(slow, "api", pid)
     after = settled(slow)["total_remaining"]
 
-    assert cut(heard)
-    assert before - after == LISTENERS - len(cut(heard))
+    assert cut(received)
+    assert before - after == LISTENERS - len(cut(received))
 
 
-def test_jobs_with_a_key_go_on_when_the_api_stops(slow: Stack) -> None:
+def test_jobs_with_an_idempotency_key_continue_when_the_api_stops(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     pid = slow.env()["pids"]["api"]
-    heard = heard_while(slow, lambda: os.kill(pid, signal.SIGTERM), chunks=MANY_CHUNKS, keyed=True)
+    received = streams_during(slow, lambda: os.kill(pid, signal.SIGTERM), chunks=MANY_CHUNKS, keyed=True)
     started_again(slow, "api", pid)
 
-    assert cut(heard)
-    assert all(download(slow, poll(slow, each.job)) == file_of(each.text, "mp3") for each in heard)
+    assert cut(received)
+    assert all(download(slow, poll(slow, each.job)) == file_of(each.text, "mp3") for each in received)
     assert before - settled(slow)["total_remaining"] == LISTENERS
 
 
-def test_a_store_lost_is_an_error_and_free(slow: Stack) -> None:
+def test_streams_end_in_an_error_and_are_free_when_the_store_is_lost(slow: Stack) -> None:
     before = slow.credits()["total_remaining"]
     with _without_store(slow) as take_away:
-        heard = heard_while(slow, take_away, chunks=MANY_CHUNKS)
+        received = streams_during(slow, take_away, chunks=MANY_CHUNKS)
     after = settled(slow)
 
-    assert cut(heard) == heard
+    assert cut(received) == received
     assert after["total_remaining"] == before
     assert poll(slow, slow.speak("3 chunks", VOICE))["status"] == "completed"  # the store is back
 
 
 @contextmanager
 def _without_store(stack: Stack) -> Generator[Act]:
-    """Gives what makes the store's folder a file; it is a folder again in the end."""
+    """Yields a function that replaces the store's folder with a file; the folder is restored at the end."""
     folder = Path(urlsplit(stack.env()["objects"]).path)
     aside = folder.with_name("aside")
 
@@ -161,5 +161,5 @@ def _without_store(stack: Stack) -> Generator[Act]:
             aside.rename(folder)
 
 
-def test_all_that_was_cut_left_the_ledger_sound(slow: Stack) -> None:
+def test_cut_streams_leave_the_ledger_clean(slow: Stack) -> None:
     assert slow.audit_is_clean()

@@ -1,4 +1,4 @@
-"""Every process of a stack renewed while callers ask and listen: not one of them gets an error."""
+"""Every process of a stack is restarted under load: no caller gets an error."""
 
 import os
 import signal
@@ -70,7 +70,7 @@ def test_a_rolling_restart_under_load_fails_no_request(stack: Stack) -> None:
 
 
 def end(stack: Stack, name: str) -> None:
-    """TERM, as an operator or a machine would: whoever is there already is answered, who comes now waits."""
+    """Send TERM, as an operator would: requests in progress are answered, and new ones wait."""
     os.kill(old := stack.env()["pids"][name], signal.SIGTERM)
     deadline = time.monotonic() + 30
     while stack.env()["pids"].get(name, old) == old:

@@ -44,12 +44,12 @@ def test_a_storm_breaks_no_promise_even_when_it_is_killed_itself_and_resumed(tmp
 
 
 @pytest.mark.timeout(420)
-def test_a_storm_over_a_broken_ledger_finds_it() -> None:
+def test_a_storm_finds_a_broken_ledger() -> None:
     assert "an entry that nobody promised" in found("paid credits before free ones")
 
 
-def test_a_fault_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    asked = [*command(tmp_path / "storm", 1), "--faults", "earthquake"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+def test_an_unknown_fault_is_refused(tmp_path: Path) -> None:
+    arguments = [*command(tmp_path / "storm", 1), "--faults", "earthquake"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, "no earthquake" in done.stderr) == (2, True)
     assert not (tmp_path / "storm").exists()

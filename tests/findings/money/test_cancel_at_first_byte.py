@@ -36,7 +36,7 @@ def by_post(account: Account, call: Call, nth: int) -> Cancelled:
 
 
 def by_get(account: Account, form: str, nth: int) -> Cancelled:
-    """A queued job that is overheard; cancelled some milliseconds after its listener came, or by its head."""
+    """A queued job with a listener; cancelled milliseconds after the listener connected, or by its head."""
     job = account.queue(TEXT, format=form)
     with Connection(account.url, read_bytes=1 << 12) as stream, Connection(account.url) as other:
         other.send(request("GET", "/health/live", {}))  # the connection is up
@@ -57,7 +57,7 @@ def _rest(stream: Connection, head: Head) -> bytes:
 
 
 def words_that_lie(account: Account, job: str, charged: bool) -> list[str]:
-    """What the status says of the credit that is not so."""
+    """What the status reports wrongly about the credit."""
     status: dict[str, Any] = account.status(job)
     lies = [] if status.get("charged") is charged else [f"charged is {status.get('charged')}"]
     says_returned = "returned" in status.get("error", "")

@@ -22,8 +22,8 @@ def filled(part: str, characters: int = CHARACTERS) -> str:
     return (part * (characters // len(part) + 1))[:characters]
 
 
-def asked(account: Account, text: str, **more: Any) -> tuple[int, str]:
-    """Status and text of the answer. A job that was taken is cancelled, so that it stops nobody else."""
+def submitted(account: Account, text: str, **more: Any) -> tuple[int, str]:
+    """Status and text of the response. An accepted job is cancelled, so that it delays no other."""
     answer = account.ask("POST", "/v1/tts", {"text": text, "voice": "ryan", **more})
     if answer.status_code == 200:
         account.ask("DELETE", f"/v1/jobs/{answer.json()['job_id']}")
@@ -35,18 +35,18 @@ def asked(account: Account, text: str, **more: Any) -> tuple[int, str]:
 def test_digits_that_would_sound_too_long_are_refused_at_once(
     account: Account, digits: str, form: str
 ) -> None:
-    status, said = asked(account, filled(DIGITS[digits]), speed=0.5, format=form)
+    status, answer = submitted(account, filled(DIGITS[digits]), speed=0.5, format=form)
 
-    assert status in (413, 422), said[:200]
-    assert '"limit"' in said
+    assert status in (413, 422), answer[:200]
+    assert '"limit"' in answer
     assert account.credits()["total_remaining"] == 60
 
 
 def test_prose_first_makes_no_difference(account: Account) -> None:
     text = "What is wanted comes first. " * 500 + filled(DIGITS["long numbers"], 86_000)
-    status, said = asked(account, text, speed=0.5, format="mp3")
+    status, answer = submitted(account, text, speed=0.5, format="mp3")
 
-    assert status in (413, 422), said[:200]
+    assert status in (413, 422), answer[:200]
     assert account.credits()["total_remaining"] == 60
 
 

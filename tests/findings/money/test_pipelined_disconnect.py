@@ -1,4 +1,4 @@
-"""S2a: who leaves a stream pays for what was given, whatever was sent behind the request."""
+"""S2a: a client that disconnects from a stream pays for what was given, whatever followed the request."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,13 +33,13 @@ LEAVING: dict[str, Callable[[Connection], None]] = {
 }
 
 
-def heard(
+def received(
     account: Account, call: Call, behind: bytes, leave: Callable[[Connection], None]
 ) -> tuple[str, int]:
     """One stream's job, and the bytes of it that came before its listener left; none where it was refused."""
     connection = Connection(account.url)
-    asked = request("POST", call.path_of("ryan"), call.key(account.key), call.body(TEXT, "ryan"))
-    connection.send(asked + behind)
+    sent = request("POST", call.path_of("ryan"), call.key(account.key), call.body(TEXT, "ryan"))
+    connection.send(sent + behind)
     head = connection.head()
     if head.status != 200:
         connection.close()
@@ -53,7 +53,7 @@ def heard(
 @pytest.mark.parametrize("call", STREAMS, ids=[call.name for call in STREAMS])
 def test_a_listener_who_leaves_with_a_request_behind_pays(target: Running, call: Call, leaving: str) -> None:
     account = Account(target)
-    tried = [heard(account, call, behind, LEAVING[leaving]) for behind in list(BEHIND.values()) * 2]
+    tried = [received(account, call, behind, LEAVING[leaving]) for behind in list(BEHIND.values()) * 2]
     prices = {job["job_id"]: job["credits"] for job in account.all_ended()}
     given = {job: bytes_ for job, bytes_ in tried if bytes_}
 

@@ -1,4 +1,4 @@
-"""What operators' commands have in common: keys, dry runs, questions, exit statuses; and the ledger."""
+"""Operators' commands in common: idempotency keys, dry runs, confirmations, exit statuses; and the ledger."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.conftest import WHY, Owner, Run, Told
+from tests.ops.conftest import WHY, Owner, Run, RunJson
 
 CODEVOICE = str(Path(sys.executable).with_name("codevoice"))
 
@@ -21,7 +21,7 @@ def transfers(owner: Owner) -> int:
     return owner.execute("SELECT count(*) FROM cv.transfer").fetchone()[0]  # type: ignore[index]
 
 
-def test_a_terminal_is_asked_and_shown_tables(database: tuple[str, str], tmp_path: Path, ann: str) -> None:
+def test_a_terminal_is_prompted_and_gets_tables(database: tuple[str, str], tmp_path: Path, ann: str) -> None:
     environ = {"PATH": os.environ["PATH"], "CODEVOICE_HOME": str(tmp_path), "DATABASE_URL": database[1]}
     environ |= {"TERM": "xterm", "COLUMNS": "200", "NO_COLOR": "1"}
 
@@ -38,41 +38,45 @@ def test_a_terminal_is_asked_and_shown_tables(database: tuple[str, str], tmp_pat
             check=False,
         )
         os.close(there)
-        shown = os.read(here, 65536).decode()
+        output = os.read(here, 65536).decode()
         os.close(here)
-        return done.returncode, shown
+        return done.returncode, output
 
     grant = ("credits", "grant", ann, "5", "--reason", "test")
     declined, confirmed = at_terminal(*grant, typed=b"n\n"), at_terminal(*grant, typed=b"y\n")
-    assert [(status, "Give" in shown) for status, shown in (declined, confirmed)] == [(1, True), (0, True)]
+    assert [(status, "Give" in output) for status, output in (declined, confirmed)] == [(1, True), (0, True)]
     status, table = at_terminal("users", "list")
     assert (status, "│" in table, "65" in table, "\x1b[3" in table) == (0, True, True, False)
 
 
-def test_lists_are_lines_for_programs(run: Run, ann: str) -> None:
+def test_lists_without_a_terminal_are_lines(run: Run, ann: str) -> None:
     lines = run("users", "list").stdout.splitlines()
     assert lines[0].split("\t")[:3] == ["account", "email", "name"]
     assert lines[1].split("\t")[:3] == [ann, "ann@example.org", "-"]
 
 
-def test_a_name_does_not_move_the_terminals_cursor(run: Run, told: Told, owner: Owner) -> None:
-    account = told("users", "create", "x@y.org", "--yes")["account"]
+def test_control_characters_in_a_name_do_not_reach_the_terminal(
+    run: Run, run_json: RunJson, owner: Owner
+) -> None:
+    account = run_json("users", "create", "x@y.org", "--yes")["account"]
     # From before such names were refused.
     owner.execute("UPDATE cv.account SET name = %s WHERE id = %s", ["a\x1b[2Jb\tc", account])
     assert "a�[2Jb�c" in run("users", "list").stdout
 
 
-def test_a_key_gives_credits_once_and_stands_for_nothing_else(told: Told, run: Run, ann: str) -> None:
+def test_an_idempotency_key_grants_once_and_is_refused_for_another_operation(
+    run_json: RunJson, run: Run, ann: str
+) -> None:
     keyed = ("--idempotency-key", "order-1", *WHY)
-    codes = [told("credits", "grant", ann, "5", *keyed)["code"] for _ in range(2)]
+    codes = [run_json("credits", "grant", ann, "5", *keyed)["code"] for _ in range(2)]
     other = run("credits", "grant", ann, "6", *keyed)
-    told("users", "create", "bob@example.org", "--yes")
+    run_json("users", "create", "bob@example.org", "--yes")
 
     assert codes == ["granted", "replayed"]
     assert (other.returncode, other.stdout) == (5, "")
     assert "used for another act" in other.stderr
     assert run("credits", "grant", "bob@example.org", "5", *keyed).returncode == 5
-    assert told("users", "show", ann)["paid"] == 5
+    assert run_json("users", "show", ann)["paid"] == 5
 
 
 @pytest.mark.parametrize(
@@ -91,11 +95,13 @@ def test_a_key_gives_credits_once_and_stands_for_nothing_else(told: Told, run: R
     ],
     ids=lambda act: " ".join(act[:2]),
 )
-def test_any_act_is_done_once_a_key(told: Told, ann: str, owner: Owner, act: tuple[str, ...]) -> None:
-    told("credits", "grant", ann, "5", *WHY)
-    first = told(*act, "--yes", "--idempotency-key", "k")
+def test_any_operation_is_done_once_per_idempotency_key(
+    run_json: RunJson, ann: str, owner: Owner, act: tuple[str, ...]
+) -> None:
+    run_json("credits", "grant", ann, "5", *WHY)
+    first = run_json(*act, "--yes", "--idempotency-key", "k")
     before = transfers(owner)
-    again = told(*act, "--yes", "--idempotency-key", "k")
+    again = run_json(*act, "--yes", "--idempotency-key", "k")
 
     assert again["code"] == "replayed" != first["code"]
     assert (again["account"], transfers(owner)) == (first["account"], before)
@@ -116,29 +122,29 @@ def test_any_act_is_done_once_a_key(told: Told, ann: str, owner: Owner, act: tup
     ids=lambda given: " ".join(given[:2]) if given and isinstance(given[0], str) else "",
 )
 def test_a_dry_run_shows_both_legs_and_writes_nothing(
-    told: Told, ann: str, owner: Owner, act: tuple[str, ...], entries: list[tuple[str, int]]
+    run_json: RunJson, ann: str, owner: Owner, act: tuple[str, ...], entries: list[tuple[str, int]]
 ) -> None:
-    told("credits", "grant", ann, "5", *WHY)
+    run_json("credits", "grant", ann, "5", *WHY)
     count = "SELECT (SELECT count(*) FROM cv.transfer), (SELECT count(*) FROM cv.admin_act),"
     count += " (SELECT count(*) FROM cv.account), (SELECT count(*) FROM cv.api_key)"
     before = owner.execute(count.encode()).fetchone()
 
-    shown = told(*act, "--dry-run")
+    output = run_json(*act, "--dry-run")
 
-    assert shown["dry_run"]
-    assert sorted((leg["bucket"], leg["amount"]) for leg in shown["entries"]) == entries
-    assert not {"key", "api_key", "password"} & shown.keys()
+    assert output["dry_run"]
+    assert sorted((leg["bucket"], leg["amount"]) for leg in output["entries"]) == entries
+    assert not {"key", "api_key", "password"} & output.keys()
     assert owner.execute(count.encode()).fetchone() == before
 
 
-def test_making_keys_needs_the_front_doors_secrets(run: Run, ann: str) -> None:
+def test_creating_keys_needs_the_apis_secrets(run: Run, ann: str) -> None:
     done = run("keys", "create", ann, "ci", *WHY, CODEVOICE_KEY_PEPPER="")
     assert (done.returncode, done.stdout) == (1, "")
     assert "CODEVOICE_KEY_PEPPER is not set" in done.stderr
 
 
-def test_an_audit_is_clean_and_counts(told: Told, ann: str) -> None:
-    assert told("ledger", "audit") == {
+def test_an_audit_is_clean_and_counts(run_json: RunJson, ann: str) -> None:
+    assert run_json("ledger", "audit") == {
         "clean": True,
         "wallets": 1,
         "transfers": 1,
@@ -147,13 +153,13 @@ def test_an_audit_is_clean_and_counts(told: Told, ann: str) -> None:
     }
 
 
-def test_heads_kept_elsewhere_show_a_rewritten_history(
-    told: Told, run: Run, ann: str, tmp_path: Path
+def test_ledger_heads_kept_elsewhere_reveal_a_rewritten_history(
+    run_json: RunJson, run: Run, ann: str, tmp_path: Path
 ) -> None:
-    told("credits", "grant", ann, "5", *WHY)
+    run_json("credits", "grant", ann, "5", *WHY)
     kept = tmp_path / "heads.jsonl"
     kept.write_text(run("ledger", "heads").stdout)
-    assert told("ledger", "audit", "--heads", str(kept))["clean"]
+    assert run_json("ledger", "audit", "--heads", str(kept))["clean"]
 
     head = json.loads(kept.read_text())
     lies = [{**head, "seq": 3}, {**head, "hash": "00" * 32}, {**head, "owner": str(uuid.uuid4())}]
@@ -165,14 +171,14 @@ def test_heads_kept_elsewhere_show_a_rewritten_history(
     assert found == {"sequence shrank", "another transfer at this head", "wallet is gone"}
 
 
-def test_heads_that_are_none_are_wrong_input(run: Run, tmp_path: Path) -> None:
+def test_invalid_ledger_heads_are_wrong_input(run: Run, tmp_path: Path) -> None:
     (tmp_path / "heads").write_text('{"owner": "x"}\n')
     done = run("ledger", "audit", "--heads", str(tmp_path / "heads"))
     assert (done.returncode, "line 1" in done.stderr) == (2, True)
 
 
-def test_an_export_is_all_that_happened(told: Told, run: Run, ann: str) -> None:
-    told("accounts", "create-api-only", "kiosk", "--limit", "2", *WHY)
+def test_an_export_contains_every_transfer(run_json: RunJson, run: Run, ann: str) -> None:
+    run_json("accounts", "create-api-only", "kiosk", "--limit", "2", *WHY)
     everything = [json.loads(line) for line in run("ledger", "export").stdout.splitlines()]
     hers = list(csv.DictReader(io.StringIO(run("ledger", "export", ann, "--format", "csv").stdout)))
     (head,) = [json.loads(line) for line in run("ledger", "heads").stdout.splitlines() if ann in line]
@@ -191,7 +197,7 @@ def test_an_export_is_all_that_happened(told: Told, run: Run, ann: str) -> None:
         ("accounts", "close", "ann@example.org", "--reason", "x"),
     ],
 )
-def test_without_a_terminal_nothing_is_done_unasked(
+def test_without_a_terminal_nothing_is_done_without_confirmation(
     run: Run, ann: str, owner: Owner, act: tuple[str, ...]
 ) -> None:
     before = transfers(owner)
@@ -230,14 +236,16 @@ def test_without_a_terminal_nothing_is_done_unasked(
         (("ledger", "export", "nobody@example.org"), 4),
     ],
 )
-def test_what_cannot_be_done_says_why(run: Run, ann: str, arguments: tuple[str, ...], status: int) -> None:
+def test_a_refused_operation_prints_the_reason(
+    run: Run, ann: str, arguments: tuple[str, ...], status: int
+) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (status, "")
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()
 
 
-def test_a_database_away_is_a_message(run: Run) -> None:
+def test_an_unreachable_database_is_an_error_message(run: Run) -> None:
     away = "postgresql://x:y@127.0.0.1:9/z"
     for act in (("users", "list"), ("users", "create", "a@b.org", "--yes")):
         done = run(*act, DATABASE_URL=away)
@@ -246,8 +254,8 @@ def test_a_database_away_is_a_message(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("shell", "says"), [("bash", "complete"), ("zsh", "#compdef"), ("fish", "complete")])
-def test_shells_can_complete_our_commands(run: Run, shell: str, says: str) -> None:
+def test_shell_completion_covers_our_commands(run: Run, shell: str, says: str) -> None:
     done = run("completion", shell)
     assert (done.returncode, says in done.stdout) == (0, True)
-    asked = run(COMP_WORDS="codevoice credits gr", COMP_CWORD="2", _CODEVOICE_COMPLETE="bash_complete")
-    assert asked.stdout == "plain,grant\n"
+    completed = run(COMP_WORDS="codevoice credits gr", COMP_CWORD="2", _CODEVOICE_COMPLETE="bash_complete")
+    assert completed.stdout == "plain,grant\n"

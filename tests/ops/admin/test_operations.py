@@ -1,4 +1,4 @@
-"""What operators do at a terminal, noun by noun: done, told, on record."""
+"""Operators' commands, noun by noun: each is done, reported and audited."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from db.redis import worker_wakeup
-from tests.ops.conftest import WHY, Job, Owner, Run, Told
+from tests.ops.conftest import WHY, Job, Owner, Run, RunJson
 
 
 def acts_of(owner: Owner, name: str) -> list[tuple[Any, ...]]:
@@ -16,15 +16,15 @@ def acts_of(owner: Owner, name: str) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def test_the_first_administrator_is_made_at_the_terminal(told: Told, owner: Owner) -> None:
-    made = told("users", "create", "Boss@Example.org", "--admin", "--name", "Boss", "--yes")
+def test_the_first_administrator_is_made_at_the_terminal(run_json: RunJson, owner: Owner) -> None:
+    made = run_json("users", "create", "Boss@Example.org", "--admin", "--name", "Boss", "--yes")
 
     assert (made["code"], made["email"], made["admin"]) == ("created", "boss@example.org", True)
     assert len(made["password"]) >= 12
     assert made["api_key"].startswith("cv_live_")
     assert acts_of(owner, "create_user") == [(f"cli:{os.getuid()}", "opened by an operator", made["account"])]
     kept = owner.execute("SELECT details::text FROM cv.admin_act").fetchone()
-    assert kept == ('{"admin": true}',)  # nothing that erasing a person would have to erase
+    assert kept == ('{"admin": true}',)  # nothing that erasing a person would have to remove
 
 
 def test_a_password_may_be_given_on_stdin(run: Run) -> None:
@@ -33,29 +33,29 @@ def test_a_password_may_be_given_on_stdin(run: Run) -> None:
     assert run("users", "create", "c@b.org", "--password-stdin", "--yes", stdin="short\n").returncode == 2
 
 
-def test_users_are_listed_page_by_page(told: Told) -> None:
+def test_users_are_listed_page_by_page(run_json: RunJson) -> None:
     for n in range(3):
-        told("users", "create", f"u{n}@example.org", "--yes")
-    told("accounts", "create-api-only", "kiosk", "--yes")
+        run_json("users", "create", f"u{n}@example.org", "--yes")
+    run_json("accounts", "create-api-only", "kiosk", "--yes")
 
-    first = told("users", "list", "--limit", "2", "--type", "registered")
-    rest = told("users", "list", "--type", "registered", "--cursor", first["next_cursor"])
+    first = run_json("users", "list", "--limit", "2", "--type", "registered")
+    rest = run_json("users", "list", "--type", "registered", "--cursor", first["next_cursor"])
 
     emails = [user["email"] for user in first["items"] + rest["items"]]
     assert emails == ["u2@example.org", "u1@example.org", "u0@example.org"]
     assert rest["next_cursor"] is None
 
 
-def test_a_user_is_shown_by_email_and_by_id(told: Told, run: Run, ann: str) -> None:
-    shown = told("users", "show", "Ann@example.org")
-    assert shown == told("users", "show", ann)
-    assert (shown["account"], shown["plan"], shown["free"]) == (ann, "free", 60)
+def test_a_user_is_shown_by_email_and_by_id(run_json: RunJson, run: Run, ann: str) -> None:
+    output = run_json("users", "show", "Ann@example.org")
+    assert output == run_json("users", "show", ann)
+    assert (output["account"], output["plan"], output["free"]) == (ann, "free", 60)
     assert f"account {ann}" in run("users", "show", ann).stdout.splitlines()
 
 
-def test_suspending_is_undone_by_undo(told: Told, ann: str, owner: Owner) -> None:
-    away = told("users", "suspend", ann, *WHY)
-    back = told("users", "suspend", ann, "--undo", *WHY)
+def test_suspending_is_undone_by_undo(run_json: RunJson, ann: str, owner: Owner) -> None:
+    away = run_json("users", "suspend", ann, *WHY)
+    back = run_json("users", "suspend", ann, "--undo", *WHY)
 
     assert [(user["code"], user["suspended"]) for user in (away, back)] == [
         ("suspended", True),
@@ -64,11 +64,11 @@ def test_suspending_is_undone_by_undo(told: Told, ann: str, owner: Owner) -> Non
     assert len(acts_of(owner, "suspend")) == len(acts_of(owner, "unsuspend")) == 1
 
 
-def test_of_the_last_two_administrators_suspended_at_once_one_is_left(told: Told, run: Run) -> None:
+def test_of_the_last_two_administrators_suspended_at_once_one_is_left(run_json: RunJson, run: Run) -> None:
     """And that one can be neither suspended nor closed."""
     names = ("ann@example.org", "bob@example.org")
     for name in names:
-        told("users", "create", name, "--admin", "--yes")
+        run_json("users", "create", name, "--admin", "--yes")
     with ThreadPoolExecutor(2) as threads:
         done = list(threads.map(lambda name: run("users", "suspend", name, *WHY, "--yes"), names))
 
@@ -77,11 +77,11 @@ def test_of_the_last_two_administrators_suspended_at_once_one_is_left(told: Told
     closed = run("accounts", "close", left, *WHY, "--yes")
     assert closed.returncode != 0
     assert "only administrator" in closed.stderr
-    assert not told("users", "show", left)["suspended"]
+    assert not run_json("users", "show", left)["suspended"]
 
 
-def test_a_grant_has_the_fields_scripts_know(told: Told, ann: str) -> None:
-    granted = told("credits", "grant", "ann@example.org", "5.5", *WHY)
+def test_a_grant_prints_the_fields_scripts_rely_on(run_json: RunJson, ann: str) -> None:
+    granted = run_json("credits", "grant", "ann@example.org", "5.5", *WHY)
     assert granted == {
         "code": "granted",
         "account": ann,
@@ -93,18 +93,18 @@ def test_a_grant_has_the_fields_scripts_know(told: Told, ann: str) -> None:
     }
 
 
-def test_credits_are_taken_away_as_far_as_there_are_any(told: Told, run: Run, ann: str) -> None:
-    told("credits", "grant", ann, "5", *WHY)
-    taken = told("credits", "expire", ann, "2", *WHY)
+def test_no_more_credits_expire_than_the_wallet_has(run_json: RunJson, run: Run, ann: str) -> None:
+    run_json("credits", "grant", ann, "5", *WHY)
+    taken = run_json("credits", "expire", ann, "2", *WHY)
     too_much = run("credits", "expire", ann, "4", *WHY)
 
     assert (taken["code"], taken["paid"]) == ("expired", 3)
     assert (too_much.returncode, too_much.stdout) == (5, "")
 
 
-def test_a_refund_gives_back_what_a_job_cost_once(told: Told, run: Run, ann: str, job: Job) -> None:
+def test_a_refund_gives_back_what_a_job_cost_once(run_json: RunJson, run: Run, ann: str, job: Job) -> None:
     done = job("done")
-    codes = [told("credits", "refund", done, *WHY) for _ in range(2)]
+    codes = [run_json("credits", "refund", done, *WHY) for _ in range(2)]
 
     assert [(code["code"], code["job"], code["amount"], code["free"]) for code in codes] == [
         ("refunded", done, 1, 60),
@@ -114,10 +114,10 @@ def test_a_refund_gives_back_what_a_job_cost_once(told: Told, run: Run, ann: str
     assert run("credits", "refund", str(uuid.uuid4()), *WHY).returncode == 4
 
 
-def test_history_tells_what_was_moved(told: Told, ann: str) -> None:
-    told("credits", "grant", ann, "5", *WHY)
-    last = told("credits", "history", ann, "--limit", "1")
-    first = told("credits", "history", ann, "--cursor", last["next_cursor"])
+def test_history_lists_what_was_moved(run_json: RunJson, ann: str) -> None:
+    run_json("credits", "grant", ann, "5", *WHY)
+    last = run_json("credits", "history", ann, "--limit", "1")
+    first = run_json("credits", "history", ann, "--cursor", last["next_cursor"])
 
     assert [
         (row["src"], row["dst"], row["amount"], row["reason"]) for row in last["items"] + first["items"]
@@ -127,18 +127,18 @@ def test_history_tells_what_was_moved(told: Told, ann: str) -> None:
     ]
 
 
-def test_a_program_gets_an_account_within_limits(told: Told, owner: Owner) -> None:
-    made = told("accounts", "create-api-only", "kiosk", "--limit", "2", "--extra", "1", *WHY)
-    more = told("accounts", "limit", made["account"], "5", *WHY)
-    less = told("accounts", "limit", made["account"], "3", *WHY)
-    free = told("accounts", "unlimited", made["account"], *WHY)
-    bound = told("accounts", "unlimited", made["account"], "--undo", *WHY)
+def test_an_api_only_account_is_created_within_limits(run_json: RunJson, owner: Owner) -> None:
+    made = run_json("accounts", "create-api-only", "kiosk", "--limit", "2", "--extra", "1", *WHY)
+    more = run_json("accounts", "limit", made["account"], "5", *WHY)
+    less = run_json("accounts", "limit", made["account"], "3", *WHY)
+    free = run_json("accounts", "unlimited", made["account"], *WHY)
+    bound = run_json("accounts", "unlimited", made["account"], "--undo", *WHY)
 
     assert made["api_key"].startswith("cv_live_")
-    told_of = [
+    answers = [
         (now["code"], now["monthly"], now["total_remaining"]) for now in (made, more, less, free, bound)
     ]
-    assert told_of == [
+    assert answers == [
         ("created", 2, 3),
         ("changed", 5, 6),
         ("next_month", 5, 6),
@@ -148,8 +148,8 @@ def test_a_program_gets_an_account_within_limits(told: Told, owner: Owner) -> No
     assert len(acts_of(owner, "terms")) == len(acts_of(owner, "unlimited")) == 2
 
 
-def test_a_closed_account_takes_nothing_more(told: Told, run: Run, ann: str) -> None:
-    closed = told("accounts", "close", ann, *WHY)
+def test_a_closed_account_refuses_further_operations(run_json: RunJson, run: Run, ann: str) -> None:
+    closed = run_json("accounts", "close", ann, *WHY)
     refused = [
         run("credits", "grant", ann, "1", *WHY),
         run("accounts", "limit", ann, "1", *WHY),
@@ -159,12 +159,12 @@ def test_a_closed_account_takes_nothing_more(told: Told, run: Run, ann: str) -> 
     assert [done.returncode for done in refused] == [5, 5, 5]
 
 
-def test_plans_are_listed_and_set(told: Told, run: Run, ann: str) -> None:
-    assert told("plans", "list")["items"] == [
+def test_plans_are_listed_and_set(run_json: RunJson, run: Run, ann: str) -> None:
+    assert run_json("plans", "list")["items"] == [
         {"tier": 1, "name": "free", "monthly": 60},
         {"tier": 2, "name": "pro", "monthly": 10000},
     ]
-    up, down = told("plans", "set", ann, "pro", *WHY), told("plans", "set", ann, "1", *WHY)
+    up, down = run_json("plans", "set", ann, "pro", *WHY), run_json("plans", "set", ann, "1", *WHY)
     assert [(now["code"], now["plan"], now["free"]) for now in (up, down)] == [
         ("changed", "pro", 10000),
         ("next_month", "pro", 10000),
@@ -172,18 +172,18 @@ def test_plans_are_listed_and_set(told: Told, run: Run, ann: str) -> None:
     assert run("plans", "set", ann, "gold", *WHY).returncode == 4
 
 
-def test_a_checkpoint_is_written_and_audited_from(told: Told, run: Run, ann: str) -> None:
-    assert told("ledger", "checkpoint") == {"wallets": 1}
-    told("credits", "grant", ann, "1", *WHY)
-    assert told("ledger", "audit", "--since-checkpoint")["clean"]
-    assert told("ledger", "checkpoint") == {"wallets": 1}
-    assert told("ledger", "checkpoint") == {"wallets": 0}
+def test_a_checkpoint_is_written_and_audited_from(run_json: RunJson, run: Run, ann: str) -> None:
+    assert run_json("ledger", "checkpoint") == {"wallets": 1}
+    run_json("credits", "grant", ann, "1", *WHY)
+    assert run_json("ledger", "audit", "--since-checkpoint")["clean"]
+    assert run_json("ledger", "checkpoint") == {"wallets": 1}
+    assert run_json("ledger", "checkpoint") == {"wallets": 0}
 
 
-def test_prices_are_set_shown_and_only_tried(told: Told, run: Run, owner: Owner) -> None:
-    tried = told("prices", "set", "cloning", "request", "5", "--dry-run", *WHY)
-    made = told("prices", "set", "cloning", "request", "5", "--from", "2099-01-01", *WHY)
-    [last, *_] = told("prices", "list")["items"]
+def test_prices_are_set_listed_and_tried_by_a_dry_run(run_json: RunJson, run: Run, owner: Owner) -> None:
+    tried = run_json("prices", "set", "cloning", "request", "5", "--dry-run", *WHY)
+    made = run_json("prices", "set", "cloning", "request", "5", "--from", "2099-01-01", *WHY)
+    [last, *_] = run_json("prices", "list")["items"]
     assert (tried["code"], tried["entries"]) == ("set", [])
     assert (last["version"], last["price"], last["in_force"]) == (made["version"], 5, False)
     assert len(acts_of(owner, "price")) == 1
@@ -191,21 +191,21 @@ def test_prices_are_set_shown_and_only_tried(told: Told, run: Run, owner: Owner)
     assert run("prices", "set", "cloning", "request", "5", "--from", "2020-01-01", *WHY).returncode == 2
 
 
-def test_an_account_has_only_so_many_keys_whoever_makes_them(told: Told, run: Run, ann: str) -> None:
-    told("keys", "create", ann, "second", *WHY)
+def test_the_key_limit_of_an_account_holds_for_operators_too(run_json: RunJson, run: Run, ann: str) -> None:
+    run_json("keys", "create", ann, "second", *WHY)
     refused = run("keys", "create", ann, "third", *WHY, CODEVOICE_KEYS_MAX="2")
     assert (refused.returncode, "at most 2 keys" in refused.stderr) == (5, True)
 
 
-def test_keys_are_made_replaced_and_ended(told: Told, run: Run, ann: str, owner: Owner) -> None:
-    made = told("keys", "create", ann, "ci", "--scope", "speech", *WHY)
-    new = told("keys", "rotate", made["id"], *WHY)
-    ended = told("keys", "revoke", new["id"], *WHY)
+def test_keys_are_created_rotated_and_revoked(run_json: RunJson, run: Run, ann: str, owner: Owner) -> None:
+    made = run_json("keys", "create", ann, "ci", "--scope", "speech", *WHY)
+    new = run_json("keys", "rotate", made["id"], *WHY)
+    ended = run_json("keys", "revoke", new["id"], *WHY)
 
     assert (made["code"], new["code"], ended["code"]) == ("created", "rotated", "revoked")
     assert made["scopes"] == new["scopes"] == ["speech"]
     assert made["key"] != new["key"]
-    listed = told("keys", "list", ann)["items"]
+    listed = run_json("keys", "list", ann)["items"]
     assert [(key["name"], key["revoked_at"] is None) for key in listed] == [
         ("ci", False),
         ("ci", False),
@@ -218,16 +218,16 @@ def test_keys_are_made_replaced_and_ended(told: Told, run: Run, ann: str, owner:
     assert new["key"] not in kept[0]
 
 
-def test_a_failed_job_is_put_back_and_held_anew(
-    told: Told, run: Run, ann: str, job: Job, owner: Owner
+def test_a_failed_job_is_retried_with_a_new_hold(
+    run_json: RunJson, run: Run, ann: str, job: Job, owner: Owner
 ) -> None:
     failed = job("refuse")
-    again = told("jobs", "retry", failed, "--idempotency-key", "r", *WHY)
-    replay = told("jobs", "retry", failed, "--idempotency-key", "r", *WHY)
+    again = run_json("jobs", "retry", failed, "--idempotency-key", "r", *WHY)
+    replay = run_json("jobs", "retry", failed, "--idempotency-key", "r", *WHY)
 
     assert (again["code"], again["job"], again["held"]) == ("queued", failed, 1)
     assert (replay["code"], replay["new_job"]) == ("replayed", again["new_job"])
-    assert told("users", "show", ann)["held"] == 1
+    assert run_json("users", "show", ann)["held"] == 1
     kept = "params - '{request_id,cost_us}'::text[]"
     same = f"SELECT {kept}, hold, characters, kind, engine, lane FROM cv.job WHERE id = %s"
     rows = [owner.execute(same, [one]).fetchone() for one in (failed, again["new_job"])]
@@ -236,39 +236,43 @@ def test_a_failed_job_is_put_back_and_held_anew(
     assert run("jobs", "retry", again["new_job"], *WHY).returncode == 5
 
 
-def test_a_job_put_back_wakes_a_worker(told: Told, job: Job, redis_url: str) -> None:
+def test_a_retried_job_wakes_a_worker(run_json: RunJson, job: Job, redis_url: str) -> None:
     queue = worker_wakeup.producer(redis_url)
     key = f"dramatiq:{worker_wakeup.queue_name('espeak')}"
     before = queue.client.llen(key)
-    told("jobs", "retry", job("refuse"), *WHY, REDIS_URL=redis_url)
+    run_json("jobs", "retry", job("refuse"), *WHY, REDIS_URL=redis_url)
     assert queue.client.llen(key) == before + 1
     queue.client.close()
 
 
-def test_a_job_is_put_back_though_nobody_can_be_woken(run: Run, job: Job) -> None:
+def test_a_job_is_retried_although_no_worker_can_be_woken(run: Run, job: Job) -> None:
     done = run("jobs", "retry", job("refuse"), *WHY, REDIS_URL="redis://127.0.0.1:9/0")
     assert (done.returncode, "one will look by itself" in done.stderr) == (0, True)
 
 
-def test_a_job_is_cancelled_for_its_owner(told: Told, run: Run, ann: str, job: Job, owner: Owner) -> None:
+def test_a_job_is_cancelled_for_its_owner(
+    run_json: RunJson, run: Run, ann: str, job: Job, owner: Owner
+) -> None:
     queued = job(None)
-    assert told("jobs", "cancel", queued, *WHY)["code"] == "cancelled"
-    assert told("users", "show", ann)["free"] == 60
+    assert run_json("jobs", "cancel", queued, *WHY)["code"] == "cancelled"
+    assert run_json("users", "show", ann)["free"] == 60
     assert run("jobs", "cancel", queued, *WHY).returncode == 5
     assert acts_of(owner, "cancel_job") == [(f"cli:{os.getuid()}", "test", ann)]
 
 
-def test_jobs_are_listed_and_shown_without_their_text(told: Told, run: Run, ann: str, job: Job) -> None:
+def test_jobs_are_listed_and_shown_without_their_text(
+    run_json: RunJson, run: Run, ann: str, job: Job
+) -> None:
     failed, done = job("refuse"), job("done")
 
-    assert [row["job"] for row in told("jobs", "list", "--account", ann)["items"]] == [done, failed]
-    assert [row["job"] for row in told("jobs", "list", "--state", "failed")["items"]] == [failed]
-    shown = told("jobs", "show", done)
-    assert (shown["state"], shown["price"], shown["voice"]) == ("completed", 1, "ryan")
-    assert [(leg["bucket"], leg["amount"]) for leg in shown["entries"]] == [
+    assert [row["job"] for row in run_json("jobs", "list", "--account", ann)["items"]] == [done, failed]
+    assert [row["job"] for row in run_json("jobs", "list", "--state", "failed")["items"]] == [failed]
+    output = run_json("jobs", "show", done)
+    assert (output["state"], output["price"], output["voice"]) == ("completed", 1, "ryan")
+    assert [(leg["bucket"], leg["amount"]) for leg in output["entries"]] == [
         ("free", -1),
         ("held", 1),
         ("held", -1),
         ("spent", 1),
     ]
-    assert "secret" not in json.dumps(shown) + run("jobs", "show", done).stdout
+    assert "secret" not in json.dumps(output) + run("jobs", "show", done).stdout

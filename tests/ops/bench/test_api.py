@@ -28,7 +28,7 @@ def test_a_short_run_has_every_figure_and_no_error(monkeypatch: pytest.MonkeyPat
     assert all(figures[f"post_cpu_us_{part}"] > 0 for part in ("app", "database", "generator"))
 
 
-def test_without_its_peers_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_peers_the_bench_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(name: str) -> str | None:
         return None if name == "fastapi" else name
 

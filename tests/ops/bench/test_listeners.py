@@ -15,7 +15,7 @@ BYTES_PER_S = 48_000
 SECOND = BYTES_PER_S
 
 
-def test_bytes_in_time_make_no_gap() -> None:
+def test_bytes_that_arrive_in_time_make_no_gap() -> None:
     playback = played([Arrival(1.0, SECOND), Arrival(1.9, SECOND), Arrival(3.0, SECOND)], BYTES_PER_S)
     assert (playback.first_at_s, playback.worst_gap_s, playback.audio_s) == (1.0, 0.0, 3.0)
 
@@ -25,7 +25,7 @@ def test_a_gap_lasts_from_the_empty_buffer_to_the_next_byte() -> None:
     assert playback.worst_gap_s == pytest.approx(0.3)
 
 
-def test_what_came_early_is_played_later_and_fills_a_pause() -> None:
+def test_bytes_that_arrive_early_fill_a_later_pause() -> None:
     playback = played([Arrival(0.0, 10 * SECOND), Arrival(9.9, SECOND)], BYTES_PER_S)
     assert playback.worst_gap_s == 0.0
 
@@ -90,7 +90,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
-async def test_the_generator_sends_each_request_and_says_what_came() -> None:
+async def test_the_load_generator_sends_each_request_and_reports_each_response() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     paths = ("/whole", "/busy", "/cut")

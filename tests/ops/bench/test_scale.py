@@ -2,7 +2,7 @@
 
 from click.testing import CliRunner
 
-from ops.bench import bench
+from ops.bench.command import bench
 from ops.bench.scale import scale
 
 
@@ -13,7 +13,7 @@ def test_a_short_run_has_every_figure_and_no_error() -> None:
     assert (figures["errors"], figures["rounds"]) == (0, 1)
 
 
-def test_numbers_that_make_no_comparison_are_refused() -> None:
+def test_process_counts_that_make_no_comparison_are_refused() -> None:
     for wrong in ("1", "0,1", "1,1", "1,x", "1,99", ""):
         done = CliRunner().invoke(bench, ["api", f"--processes={wrong}"])
         assert done.exit_code == 2, wrong

@@ -16,6 +16,6 @@ def test_a_small_run_fills_both_records_and_has_every_ratio() -> None:
     assert (figures["defects"], figures["rounds"]) == (0, 1)
 
 
-def test_a_disk_too_small_is_said_before_anything_starts() -> None:
+def test_a_disk_that_is_too_small_is_reported_before_anything_starts() -> None:
     with pytest.raises(BenchError, match="jobs need"):
         size(jobs=10**12)

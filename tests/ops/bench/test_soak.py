@@ -3,7 +3,7 @@
 from ops.bench.soak import soak
 
 
-def test_a_short_run_mixes_and_loses_nothing() -> None:
+def test_a_short_run_mixes_up_and_loses_nothing() -> None:
     figures = soak(seconds=2, listeners=16, chunks=range(3, 8))
 
     assert figures["streams"] >= 16

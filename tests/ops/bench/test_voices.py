@@ -110,7 +110,7 @@ def test_the_judges_program_needs_nothing_of_ours_to_start() -> None:
     assert "KeyError: 'whisper'" in done.stderr
 
 
-def test_a_family_has_the_memory_of_its_children_too() -> None:
+def test_the_memory_of_a_process_includes_its_children() -> None:
     pids = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_HOLD!r}])"
     with subprocess.Popen(
         [sys.executable, "-c", pids], stdout=subprocess.PIPE, stdin=subprocess.PIPE

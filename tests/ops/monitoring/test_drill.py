@@ -1,4 +1,4 @@
-"""The fire drill: alerts come and go with real faults, and no alert is left without one."""
+"""The alert drill: alerts fire and resolve with real faults, and every alert has a fault."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from tests.ops.monitoring.rules import rules
 from tests.ops.monitoring.test_rules import promtool
 
 
-def test_alerts_of_every_kind_come_and_go_in_a_running_stack(need: Need) -> None:
+def test_alerts_of_every_kind_fire_and_resolve_in_a_running_stack(need: Need) -> None:
     need("prometheus")
     staged = drill(short, print)
     assert {each.alert for each in staged} == {

@@ -1,4 +1,4 @@
-"""The exporter shows what is, and nothing of what it cannot see any more."""
+"""The exporter exposes current values, and nothing that it can no longer read."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from db.settings import DbSettings
 from db.types import Capabilities
 from ops import collectors
 from ops.exporter import Exporter, Look, pause_s
-from tests.ops.conftest import Job, Owner, Told
+from tests.ops.conftest import Job, Owner, RunJson
 from workers.jobs.connection import WorkerLink
 
 
@@ -45,7 +45,7 @@ ESPEAK = Capabilities(
 )
 
 
-def test_queues_tell_who_waits_and_who_works(
+def test_queue_metrics_count_waiting_and_running_jobs(
     link: WorkerLink, job: Job, worker: WorkerConnection, owner: Owner
 ) -> None:
     see = collectors.queues(link)
@@ -71,12 +71,12 @@ def test_queues_tell_who_waits_and_who_works(
     assert values(see())["codevoice_workers{espeak}"] == 0
 
 
-def test_credits_count_what_came_and_went_since_the_first_look(
-    link: WorkerLink, job: Job, told: Told, ann: str
+def test_credit_counters_count_from_the_first_collection(
+    link: WorkerLink, job: Job, run_json: RunJson, ann: str
 ) -> None:
     see = collectors.credits(link)
     see()
-    told("credits", "grant", ann, "10", "--reason", "test", "--yes")
+    run_json("credits", "grant", ann, "10", "--reason", "test", "--yes")
     done = job("done")
     assert values(see()) == {
         "codevoice_credits{free}": 59,
@@ -85,13 +85,13 @@ def test_credits_count_what_came_and_went_since_the_first_look(
         "codevoice_credits_granted_total{}": 10,
         "codevoice_credits_spent_total{}": 1,
     }
-    told("credits", "refund", done, "--reason", "test", "--yes")
+    run_json("credits", "refund", done, "--reason", "test", "--yes")
     job(None)
     after = values(see())  # a refund is no spending undone: counters never fall
     assert (after["codevoice_credits_spent_total{}"], after["codevoice_credits{held}"]) == (1, 1)
 
 
-def test_a_ledger_out_of_balance_is_shown(link: WorkerLink, job: Job, owner: Owner) -> None:
+def test_a_ledger_out_of_balance_is_exposed(link: WorkerLink, job: Job, owner: Owner) -> None:
     job("done")
 
     def see() -> list[Metric]:
@@ -108,7 +108,9 @@ def test_a_ledger_out_of_balance_is_shown(link: WorkerLink, job: Job, owner: Own
     assert values(see())["codevoice_ledger_defects{}"] == wrong["codevoice_ledger_defects{}"] + 1
 
 
-def test_a_full_and_a_lost_folder_are_told_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_full_folder_has_metrics_and_a_lost_one_is_an_error(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = tmp_path_factory.mktemp("objects")
     places = DbSettings(database_url="", redis_url="", objects=folder.as_uri())
     see = collectors.objects(places)
@@ -121,7 +123,7 @@ def test_a_full_and_a_lost_folder_are_told_apart(tmp_path_factory: pytest.TempPa
         see()
 
 
-def test_what_cannot_be_seen_is_not_shown() -> None:
+def test_metrics_of_an_unavailable_part_are_not_exposed() -> None:
     is_there = [True]
 
     def see() -> Sequence[Metric]:
@@ -141,7 +143,7 @@ def test_what_cannot_be_seen_is_not_shown() -> None:
     assert registry.get_sample_value("codevoice_part_up", {"part": "postgres"}) == 0
 
 
-def test_a_slow_look_is_taken_more_rarely() -> None:
+def test_a_slow_collector_runs_less_often() -> None:
     assert [pause_s(60, took) for took in (0.1, 3, 10)] == [60, 60, 200]
 
 
@@ -189,7 +191,7 @@ def test_without_a_driver_there_are_no_gpus() -> None:
     assert collectors.gpus(NoDriver()) is None
 
 
-def test_what_a_look_that_does_not_come_back_saw_before_is_not_shown_any_more() -> None:
+def test_metrics_of_a_hanging_collector_are_not_exposed() -> None:
     frozen, thawed = threading.Event(), threading.Event()
 
     def see() -> Sequence[Metric]:

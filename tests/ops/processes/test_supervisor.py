@@ -1,4 +1,4 @@
-"""The supervisor: what dies comes back, what keeps dying ends all, what is stopped is gone."""
+"""The supervisor restarts programs that die, gives up on those that keep dying, and leaves no process."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_a_killed_program_comes_back(program: Callable[[str], Program], kept: Supervisor) -> None:
+def test_a_killed_program_is_restarted(program: Callable[[str], Program], kept: Supervisor) -> None:
     kept.start(program("time.sleep(60)"))
     kept.wait_ready("dummy", seconds=30)
     first = kept.pids()["dummy"]
@@ -76,7 +76,7 @@ def test_a_program_that_keeps_dying_is_given_up_with_the_end_of_its_log(
     assert kept.pids() == {}
 
 
-def test_what_was_ready_once_is_started_again_until_it_stays(
+def test_a_program_that_was_ready_once_is_restarted_until_it_stays_up(
     program: Callable[[str], Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_BACKOFF_S", 0.001)
@@ -100,7 +100,7 @@ def test_what_was_ready_once_is_started_again_until_it_stays(
     assert "no space left" not in lines[1]
 
 
-def test_what_ignores_term_is_killed_with_all_it_started(
+def test_a_program_that_ignores_term_is_killed_with_its_children(
     program: Callable[[str], Program],
     kept: Supervisor,
     tmp_path: Path,
@@ -122,27 +122,27 @@ def test_what_ignores_term_is_killed_with_all_it_started(
     eventually(lambda: not exists(grandchild))
 
 
-TELLS = "import os; os.write(int(os.environ['CODEVOICE_READY_FD']), b'.'); "
+NOTIFIES = "import os; os.write(int(os.environ['CODEVOICE_READY_FD']), b'.'); "
 
 
 @pytest.fixture
 def renewable(tmp_path: Path) -> Program:
-    """One that can be renewed, as long as the file `broken` is not there."""
+    """A program that can be renewed as long as the file `broken` is absent."""
     broken = tmp_path / "broken"
     hangs = f"import pathlib, time; time.sleep(60) if pathlib.Path({str(broken)!r}).exists() else 0; "
     return Program(
         name="dummy",
-        argv=(sys.executable, "-c", hangs + TELLS + "time.sleep(60)"),
+        argv=(sys.executable, "-c", hangs + NOTIFIES + "time.sleep(60)"),
         env={},
         log=tmp_path / "dummy.log",
         is_ready=lambda _: True,
-        tells_ready=True,
+        notifies_ready=True,
         renewed="beside",
         leave_s=60,
     )
 
 
-def test_a_renewed_programs_successor_is_there_before_it_is_told_to_go(
+def test_a_successor_is_ready_before_the_renewed_program_is_stopped(
     renewable: Program, kept: Supervisor, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     kept.start(renewable)
@@ -155,7 +155,7 @@ def test_a_renewed_programs_successor_is_there_before_it_is_told_to_go(
     assert exists(second)
 
 
-def test_without_a_successor_that_serves_the_old_one_stays(
+def test_a_program_stays_when_its_successor_is_not_ready(
     renewable: Program, kept: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "RENEWAL_S_MAX", 0.5)
@@ -168,7 +168,7 @@ def test_without_a_successor_that_serves_the_old_one_stays(
     assert exists(first)
 
 
-def test_what_is_told_to_leave_and_does_not_is_stopped(
+def test_a_program_that_ignores_its_leave_signal_is_stopped(
     renewable: Program, kept: Supervisor, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     kept.start(replace(renewable, leave_signal=signal.SIGCONT, leave_s=0.1))
@@ -189,7 +189,7 @@ def reported() -> Generator[tuple[Supervisor, list[str]]]:
         supervisor.stop()
 
 
-def test_without_an_optional_program_the_others_go_on(
+def test_the_others_continue_without_an_optional_program(
     program: Callable[[str], Program],
     reported: tuple[Supervisor, list[str]],
     eventually: Callable[[Callable[[], bool]], None],
@@ -210,11 +210,11 @@ def test_without_an_optional_program_the_others_go_on(
     assert lines == ["extra cannot run (exit status 1): going on without it; no such model"]
     kept.mend()
     assert {*kept.pids()} == {"needed"}
-    kept.renew()  # one that is asked to renew all tries again
+    kept.renew()  # a supervisor asked to renew all programs tries again
     eventually(lambda: kept.mend() or len(lines) == 2)
 
 
-def test_an_optional_program_that_keeps_dying_is_left(
+def test_an_optional_program_that_keeps_dying_is_given_up(
     program: Callable[[str], Program],
     reported: tuple[Supervisor, list[str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -237,7 +237,7 @@ def test_an_optional_program_that_is_late_is_not_waited_for(
 
 
 @pytest.mark.parametrize(("code", "said"), [("0", []), ("3", ["dummy failed (exit status 3)"])])
-def test_a_program_for_once_is_not_started_again(
+def test_a_one_shot_program_is_not_restarted(
     program: Callable[[str], Program],
     reported: tuple[Supervisor, list[str]],
     eventually: Callable[[Callable[[], bool]], None],
@@ -310,7 +310,7 @@ def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals) -> No
     assert not exists(pid)
 
 
-def test_a_log_too_long_is_moved_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_is_too_long_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "LOG_BYTES_MAX", 10)
     log = tmp_path / "api.log"
     with log.open("ab") as writer:

@@ -1,4 +1,4 @@
-"""How many processes of the API there are, and what each is given."""
+"""The number of API processes, and the settings of each."""
 
 from pathlib import Path
 
@@ -12,7 +12,9 @@ DATABASE = {"DATABASE_URL": "postgresql://-", "REDIS_URL": "redis://-", "CODEVOI
 
 
 @pytest.mark.parametrize(("cores", "count"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (64, 8)])
-def test_there_is_one_for_two_cores(cores: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_api_process_runs_for_every_two_cores(
+    cores: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     assert api_processes.default_count() == count
 
@@ -23,7 +25,7 @@ def programs(count: int, **environ: str) -> dict[str, dict[str, str]]:
     return {program.name: dict(program.env) for program in made}
 
 
-def test_they_share_a_socket_and_the_machine_s_threads_for_passwords() -> None:
+def test_api_processes_share_a_socket_and_the_threads_for_passwords() -> None:
     shown = programs(2)
     assert shown["api"] == shown["api-2"]
     assert shown["api"] == {
@@ -33,10 +35,10 @@ def test_they_share_a_socket_and_the_machine_s_threads_for_passwords() -> None:
     }
 
 
-def test_what_the_operator_sets_holds_for_each() -> None:
+def test_an_operators_settings_apply_to_each_process() -> None:
     assert programs(3, CODEVOICE_PASSWORD_THREADS="5")["api-3"]["CODEVOICE_PASSWORD_THREADS"] == "5"
 
 
-def test_the_database_has_connections_for_all_of_them_and_their_successors() -> None:
+def test_the_database_has_connections_for_all_processes_and_their_successors() -> None:
     assert api_processes.connections(1, DATABASE) == 2 * (16 + 13)
     assert api_processes.connections(3, {**DATABASE, "CODEVOICE_POOL_CONNECTIONS": "10"}) == 2 * 3 * 23

@@ -1,4 +1,4 @@
-"""The background program of `up` fetches models, tries again, and says a line each."""
+"""The background program of `up` fetches models, retries, and prints one line for each."""
 
 import os
 import time
@@ -26,7 +26,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Server]:
     catalogue.catalogue.cache_clear()
 
 
-def test_a_model_is_brought_with_its_size_said_first(
+def test_a_model_is_fetched_after_its_size_was_printed(
     home: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bring_models.main(["small"]) == 0
@@ -37,15 +37,15 @@ def test_a_model_is_brought_with_its_size_said_first(
     ]
 
 
-def test_one_that_is_there_is_not_talked_about(
+def test_a_model_that_is_present_prints_nothing(
     home: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(tmp_path / "models", "small")
     assert bring_models.main(["small"]) == 0
-    assert (capsys.readouterr().err, home.asked) == ("", [])
+    assert (capsys.readouterr().err, home.requests) == ("", [])
 
 
-def test_one_that_cannot_be_had_is_tried_again_later(
+def test_a_model_that_cannot_be_fetched_is_retried_later(
     home: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home.files = {}
@@ -62,7 +62,7 @@ def test_one_that_cannot_be_had_is_tried_again_later(
     assert sum("trying again in" in line for line in capsys.readouterr().err.splitlines()) == 2
 
 
-def test_pages_can_read_what_is_still_missing(
+def test_the_models_still_missing_are_written_for_the_pages(
     home: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CODEVOICE_MODELS_STATE", str(tmp_path / "state"))
@@ -81,7 +81,7 @@ def test_pages_can_read_what_is_still_missing(
     assert read(tmp_path / "state") == ()
 
 
-def test_in_the_end_it_is_given_up(
+def test_fetching_is_given_up_after_the_last_try(
     home: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home.files = {}

@@ -58,7 +58,7 @@ def test_postgres_keeps_its_rows_over_a_restart(tmp_path: Path) -> None:
     assert processes_in(tmp_path) == []
 
 
-def test_a_session_that_missed_its_postgres_being_killed_blocks_no_restart(tmp_path: Path) -> None:
+def test_a_session_that_survived_its_killed_postgres_blocks_no_restart(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with embedded.postgres(folder, password=PASSWORD, durable=False) as url:
         session = psycopg.connect(url)
@@ -73,7 +73,7 @@ def test_a_session_that_missed_its_postgres_being_killed_blocks_no_restart(tmp_p
     assert processes_in(tmp_path) == []
 
 
-def test_postgres_is_durable_unless_told_otherwise(tmp_path: Path) -> None:
+def test_postgres_is_durable_by_default(tmp_path: Path) -> None:
     with (
         embedded.postgres(tmp_path / "postgres", password=PASSWORD) as url,
         psycopg.connect(url) as connection,
@@ -117,7 +117,7 @@ def test_valkey_keeps_its_keys_over_a_restart_and_its_password_to_itself(tmp_pat
     assert stat.S_IMODE((tmp_path / "valkey" / "valkey.conf").stat().st_mode) == 0o600
 
 
-def test_a_database_half_made_is_made_anew(tmp_path: Path) -> None:
+def test_a_half_created_database_is_created_again(tmp_path: Path) -> None:
     left = tmp_path / "postgres.new.killed" / "data"
     left.mkdir(parents=True)
     (left / "PG_VERSION").write_text("18")

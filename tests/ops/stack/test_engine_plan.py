@@ -1,4 +1,4 @@
-"""What `codevoice up` runs by itself, whose models it fetches first, and what it goes on without."""
+"""Which engines `codevoice up` runs, whose models it fetches first, and what it continues without."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -46,13 +46,13 @@ def named(found: list[Seat]) -> list[str]:
     return [seat.post.engine for seat in found]
 
 
-def test_by_default_all_that_there_is_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_available_engine_runs_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_engines() == ",".join(DEFAULT_ENGINES) == ALL
     monkeypatch.delitem(engines._LOADERS, "kokoro")
     assert default_engines() == "hibari,espeak,whisper,pocketsphinx"
 
 
-def test_nobody_waits_for_large_models_nor_needs_what_has_one(models: Path) -> None:
+def test_the_stack_neither_waits_for_nor_requires_engines_with_large_models(models: Path) -> None:
     found = planned(ALL, models)
     assert [(seat.post.engine, seat.awaited, seat.optional) for seat in found] == [
         ("hibari", True, True),
@@ -64,7 +64,7 @@ def test_nobody_waits_for_large_models_nor_needs_what_has_one(models: Path) -> N
     assert for_later(found) == ["whisper-base", "kokoro"]
 
 
-def test_the_small_stack_runs_what_has_its_models(models: Path) -> None:
+def test_the_small_stack_runs_engines_whose_models_are_present(models: Path) -> None:
     assert named(planned(ALL, models, small=True)) == ["hibari", "espeak", "pocketsphinx"]
     put(models, "whisper-base")
     assert named(planned(ALL, models, small=True)) == ["hibari", "espeak", "whisper", "pocketsphinx"]
@@ -83,7 +83,7 @@ def test_the_model_of_the_first_voice_is_fetched_before_ready(models: Path) -> N
     assert sorted(entry.name for entry in models.glob("[!.]*")) == ["hibari"]
 
 
-def test_without_it_others_speak_and_one_line_says_so(
+def test_without_the_first_model_other_engines_speak_and_one_line_reports_it(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_models.use(monkeypatch, tmp_path, **{"hibari": [], "kokoro": [], "whisper-base": []})
@@ -94,7 +94,7 @@ def test_without_it_others_speak_and_one_line_says_so(
     assert line.startswith("going on without hibari, kokoro: hibari cannot be had")
 
 
-def test_where_nothing_else_speaks_its_model_must_be_had(models: Path) -> None:
+def test_where_no_other_engine_speaks_the_model_is_required(models: Path) -> None:
     found = planned("kokoro,pocketsphinx", models)
     assert [(seat.awaited, seat.optional) for seat in found] == [(True, False), (True, False)]
     with pytest.raises(ModelError, match="kokoro cannot be had"):

@@ -1,4 +1,4 @@
-"""`codevoice up`: from an empty folder to ready, killed and mended, stopped and started again."""
+"""`codevoice up`: from an empty folder to ready, killed and recovered, stopped and restarted."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def said_by(environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_up_speaks_and_a_second_start_knows_the_account(tmp_path: Path) -> None:
+def test_up_speaks_and_a_restart_keeps_the_account(tmp_path: Path) -> None:
     environ, lines = environ_of(tmp_path), []
     for _ in range(2):
         with started(environ, "--json") as process:
@@ -90,7 +90,7 @@ def test_up_speaks_and_a_second_start_knows_the_account(tmp_path: Path) -> None:
 
 
 def unreachable(folder: Path) -> dict[str, str]:
-    """Variables with which no model can be had: whoever is asked refuses."""
+    """Variables with which no model can be fetched: every source refuses."""
     refused = "http://127.0.0.1:1"
     return {
         "CODEVOICE_MODELS": str(folder),
@@ -100,7 +100,7 @@ def unreachable(folder: Path) -> dict[str, str]:
     }
 
 
-def test_without_models_or_a_network_it_is_ready_and_says_what_it_lacks(tmp_path: Path) -> None:
+def test_without_models_or_a_network_up_is_ready_and_reports_what_is_missing(tmp_path: Path) -> None:
     environ = environ_of(tmp_path, **unreachable(tmp_path / "models"), CODEVOICE_SMALL="")
     with started(environ, "--json") as process:
         ready(process)
@@ -120,7 +120,7 @@ def test_the_small_stack_fetches_nothing_in_the_background(tmp_path: Path) -> No
     assert {"models", "worker-whisper-cpu", "worker-kokoro-cpu"}.isdisjoint(pids)
 
 
-def test_what_up_prints_works_as_pasted(tmp_path: Path) -> None:
+def test_the_output_of_up_works_as_pasted(tmp_path: Path) -> None:
     with started(environ_of(tmp_path)) as process:
         assert process.stdout
         pasted = {}
@@ -149,7 +149,7 @@ def test_term_stops_everything_within_ten_seconds(tmp_path: Path) -> None:
     assert not (tmp_path / "home" / "run" / "stack.json").exists()
 
 
-def test_a_signal_while_starting_stops_it_too(tmp_path: Path) -> None:
+def test_a_signal_during_the_start_stops_everything(tmp_path: Path) -> None:
     with started(environ_of(tmp_path), "--json") as process:
         assert process.stderr
         assert "home and port" in process.stderr.readline()
@@ -159,7 +159,7 @@ def test_a_signal_while_starting_stops_it_too(tmp_path: Path) -> None:
         assert process.stdout.read() == ""
 
 
-def test_kill_9_leaves_nothing_and_the_next_start_mends(
+def test_kill_9_leaves_no_process_and_the_next_start_recovers(
     tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     environ = environ_of(tmp_path)
@@ -172,7 +172,7 @@ def test_kill_9_leaves_nothing_and_the_next_start_mends(
         assert ready(process)["api_key"] == first["api_key"]
 
 
-def test_whatever_dies_comes_back_on_the_same_ports(
+def test_every_killed_program_is_restarted_on_the_same_port(
     tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     environ = environ_of(tmp_path)
@@ -201,7 +201,7 @@ def test_only_the_api_sees_the_secrets(tmp_path: Path) -> None:
     assert not any(secrets.database_owner_password in text for text in seen.values())
 
 
-def test_a_second_up_names_the_first(tmp_path: Path) -> None:
+def test_a_second_up_reports_the_running_one(tmp_path: Path) -> None:
     environ = environ_of(tmp_path)
     with started(environ, "--json") as process:
         url = ready(process)["url"]
@@ -226,7 +226,7 @@ def test_a_wrong_port_is_refused(port: str) -> None:
         pass
 
 
-def test_secrets_are_made_once_for_our_eyes_only(tmp_path: Path) -> None:
+def test_secrets_are_created_once_and_readable_by_the_owner_only(tmp_path: Path) -> None:
     home = home_of({"CODEVOICE_HOME": str(tmp_path / "home")})
     with held(home):
         made = secrets_of(home)
@@ -236,14 +236,14 @@ def test_secrets_are_made_once_for_our_eyes_only(tmp_path: Path) -> None:
     assert {len(getattr(made, field)) for field in made.__struct_fields__} == {64}
 
 
-def test_lost_secrets_are_not_made_anew_over_a_database(tmp_path: Path) -> None:
+def test_lost_secrets_are_not_recreated_over_an_existing_database(tmp_path: Path) -> None:
     home = home_of({"CODEVOICE_HOME": str(tmp_path)})
     home.postgres.mkdir()
     with pytest.raises(HomeError, match="is gone, but its database is there"):
         secrets_of(home)
 
 
-def test_a_home_is_held_by_one(tmp_path: Path) -> None:
+def test_a_home_is_locked_by_one_stack(tmp_path: Path) -> None:
     home = home_of({"CODEVOICE_HOME": str(tmp_path)})
     with held(home), pytest.raises(HomeTaken), held(home):
         pass

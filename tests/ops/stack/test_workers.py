@@ -1,4 +1,4 @@
-"""`codevoice worker`: a process a device; whatever happens to one, no job is lost and no try is burnt."""
+"""`codevoice worker`: one process per device; whatever happens to one, no job is lost and no try is used."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ AGREED = {"COQUI_TOS_AGREED": "1", "CODEVOICE_XTTS_LICENCE": NON_COMMERCIAL}
 
 
 class Crew:
-    """A running `codevoice worker` whose engine does as it is told."""
+    """A running `codevoice worker` with a scripted engine."""
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class Crew:
         self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
 
     def processes(self) -> dict[int, str]:
-        """Every worker process there ever was: what it saw of CUDA, and whether torch was there before."""
+        """Every worker process so far: what it saw of CUDA, and whether torch was loaded before."""
         return {int(file.name[8:]): file.read_text() for file in self.folder.glob("process-*")}
 
     def running(self) -> list[int]:
@@ -70,7 +70,7 @@ def start(database: tuple[str, str], redis_url: str, tmp_path: Path) -> Generato
     yield one
     for crew in crews:
         crew.process.terminate()
-        print(crew.process.communicate(timeout=20)[1])  # shown where a test fails
+        print(crew.process.communicate(timeout=20)[1])  # printed if a test fails
     assert not (tmp_path / "attempts").exists()
 
 
@@ -81,7 +81,7 @@ async def true(condition: Callable[[], object], seconds: float = 30) -> None:
 
 
 async def counted(pool: Pool, wanted: int, *states: str) -> None:
-    """Returns when so many jobs are in one of `states`."""
+    """Returns when `wanted` jobs are in one of `states`."""
     async with asyncio.timeout(30):
         while await pool.fetchval("SELECT count(*) FROM cv.job WHERE state = ANY($1)", states) < wanted:
             await asyncio.sleep(0.02)
@@ -111,7 +111,7 @@ async def test_two_devices_give_two_processes_that_see_one_each(start: Start) ->
     assert sorted(b"CUDA_VISIBLE_DEVICES=1\0" in text for text in given) == [False, True]
 
 
-async def test_a_lost_device_costs_no_job_and_no_try(
+async def test_a_lost_device_loses_no_job_and_uses_no_try(
     start: Start, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
@@ -155,7 +155,7 @@ async def test_a_process_that_has_grown_is_replaced_once_its_jobs_have_ended(
     assert await spent(pool, owner) == (3, 0)
 
 
-async def test_renewed_workers_end_their_jobs_first_and_one_device_after_the_other(
+async def test_renewed_workers_finish_their_jobs_first_one_device_after_the_other(
     start: Start, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
@@ -164,7 +164,7 @@ async def test_renewed_workers_end_their_jobs_first_and_one_device_after_the_oth
     await true(lambda: len(crew.running()) == 2)
     await counted(pool, 2, "processing")
     crew.process.send_signal(signal.SIGUSR1)
-    await submit(*ordered(owner, "say"))  # the one that is not asked yet is there for it
+    await submit(*ordered(owner, "say"))  # the process that is not renewed yet serves it
     await counted(pool, 1, "completed")
     assert len(crew.processes()) <= 3
     (crew.folder / "go").touch()
@@ -203,7 +203,7 @@ async def test_term_drains_and_leaves_no_process(
         ({"CODEVOICE_ENGINES": scripted.NAME, "CODEVOICE_WORKER_MEMORY_MAX_MB": "9"}, "before the first job"),
     ],
 )
-def test_what_cannot_run_says_why_and_is_not_started_again(
+def test_a_worker_that_cannot_run_reports_the_reason_and_is_not_restarted(
     given: dict[str, str], why: str, tmp_path: Path
 ) -> None:
     environ = {

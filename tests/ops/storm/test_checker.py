@@ -1,4 +1,4 @@
-"""The storm's checker has teeth: a small sound history passes, and every forgery of it is found, by name."""
+"""The storm's checker: a small consistent history passes, and every forgery of it is found, by name."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -21,7 +21,7 @@ SPOKEN, CANCELLED, FAILED = "job-1", "job-2", "job-3"
 
 
 class World(Struct):
-    """What clients saw, and what the record says."""
+    """What clients saw, and what the database has."""
 
     events: list[Event]
     jobs: list[Job]
@@ -46,10 +46,10 @@ def job(name: str, text: str, state: str) -> Job:
 
 
 def world() -> World:
-    """Three jobs (done, cancelled, failed) and a grant; two looks at a status, one at a balance."""
+    """Three jobs (done, cancelled, failed) and a grant; two status queries and one balance query."""
     free = {"http": 200, "said": "Free credit used. 59 remaining."}
     then = {"http": 200, "said": "Free credit used. 58 remaining."}
-    told: Sequence[dict[str, Any]] = (
+    answers: Sequence[dict[str, Any]] = (
         {"kind": "invoke", "op": "submit", "owner": ANN, "text": "one", "key": "key"},
         {"kind": "ok", "op": "submit", "of": 1, "job": SPOKEN} | free,
         {"kind": "invoke", "op": "grant", "owner": ANN, "text": "grant 1", "amount": 5},
@@ -65,7 +65,7 @@ def world() -> World:
         {"kind": "saw", "op": "balance", "owner": ANN, "since": 13, "balance": (58, 5, 1)},
     )  # fmt: skip
     return World(
-        events=[Event(n=n, **line) for n, line in enumerate(told, 1)],
+        events=[Event(n=n, **line) for n, line in enumerate(answers, 1)],
         jobs=[
             job(SPOKEN, "one", "completed"),
             job(CANCELLED, "two", "cancelled"),
@@ -102,7 +102,7 @@ def test_an_account_without_monthly_credits_begins_with_none(monthly: int, was_t
     assert not book.had((0, 0, 0), since=1)
 
 
-def test_a_month_may_end_between_an_entry_and_the_look_that_answers_it() -> None:
+def test_a_month_may_end_between_an_entry_and_the_balance_that_reports_it() -> None:
     """A grant's answer shows the new month's credits, though the entry that brings them comes after."""
     seen, later = world(), date(2026, 12, 1)
     seen.transfers[4:] = [
@@ -120,7 +120,7 @@ def test_a_month_may_end_between_an_entry_and_the_look_that_answers_it() -> None
     event(4, balance=(60, 5, 2))(seen)
     event(13, balance=(60, 5, 2))(seen)
     assert seen.verdict() == set()
-    event(13, balance=(60, 0, 2))(seen)  # the grant, begun before, is written after the look
+    event(13, balance=(60, 0, 2))(seen)  # the grant, begun before, is written after the balance query
     assert seen.verdict() == set()
     event(13, balance=(60, 0, 1))(seen)  # the second hold had been answered before
     assert seen.verdict() == {"a balance that never was, or no longer"}

@@ -1,4 +1,4 @@
-"""Files decoded in confined children: what comes out, and what becomes of a file whose child dies."""
+"""Files decoded in confined children: the samples, and the outcome for a file whose child dies."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from tests.sounds import FORMATS, clips, encoded, hostile, wav
 from tests.workers.speaking import children, command, ends
 from workers.audio import decode_server
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder
-from workers.engines import Interrupted, Refused
+from workers.engines.protocol import Interrupted, Refused
 
 LIMITS = DecodeLimits(seconds_max=600)
 HOUR_S = 3600
@@ -112,7 +112,7 @@ def test_a_confined_child_decodes_as_an_unconfined_process(decoder: Decoder, end
     assert outcome(decoder, content[:3000]) == unconfined(content[:3000])
 
 
-def test_who_breaks_off_while_the_samples_are_in_use_is_interrupted(decoder: Decoder) -> None:
+def test_a_decode_closed_while_its_samples_are_in_use_is_interrupted(decoder: Decoder) -> None:
     def break_off(file: BinaryIO) -> None:
         with decoder.decoded(file, LIMITS, DecodeCall()) as pcm:
             held = np.frombuffer(pcm.samples, dtype="<i2")  # the error's traceback keeps it
@@ -136,7 +136,9 @@ def test_a_confined_child_refuses_as_an_unconfined_process(decoder: Decoder, tmp
     assert odd == set()
 
 
-def test_a_file_whose_child_was_killed_is_decoded_by_another(decoder: Decoder, long_file: bytes) -> None:
+def test_a_file_whose_child_was_killed_is_decoded_by_another_child(
+    decoder: Decoder, long_file: bytes
+) -> None:
     with Killer(victims=1) as killer:
         samples = decoded(decoder, long_file, DecodeLimits(seconds_max=2 * HOUR_S))
     assert len(killer.killed) == 1
@@ -224,11 +226,11 @@ MALFORMED = (
 )
 
 
-@pytest.mark.parametrize("said", MALFORMED, ids=range(len(MALFORMED)))
+@pytest.mark.parametrize("reply", MALFORMED, ids=range(len(MALFORMED)))
 def test_a_malformed_report_is_a_broken_file(
-    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, said: bytes
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, reply: bytes
 ) -> None:
-    monkeypatch.setattr(Decoder, "_answer", planted(said, b"\0\0\0\0"))
+    monkeypatch.setattr(Decoder, "_answer", planted(reply, b"\0\0\0\0"))
     with pytest.raises(Refused, match="broken_audio"):
         decoded(decoder, encoded(spoken(), "flac"))
 
@@ -242,17 +244,19 @@ def test_pcm_that_is_not_what_was_reported_is_a_broken_file(
         decoded(decoder, encoded(spoken(), "flac"))
 
 
-def test_a_report_and_its_pcm_are_believed(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_consistent_report_and_its_pcm_are_accepted(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Decoder, "_answer", planted(b'{"samples":2}', b"pcm!"))
     assert decoded(decoder, encoded(spoken(), "flac")) == b"pcm!"
 
 
-def planted(said: bytes, pcm: bytes) -> Callable[..., tuple[bytes, None]]:
+def planted(reply: bytes, pcm: bytes) -> Callable[..., tuple[bytes, None]]:
     """In place of a child: what it answers, and what it writes."""
 
     def answer(_: Decoder, __: bytes, ___: BinaryIO, file: BinaryIO, *____: object) -> tuple[bytes, None]:
         file.write(pcm)
         file.flush()
-        return said, None
+        return reply, None
 
     return answer

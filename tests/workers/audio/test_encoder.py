@@ -69,10 +69,10 @@ def test_each_format_and_rate_is_the_tone_that_was_spoken(name: str, rate_hz: in
     pcm = tone(seconds)
     live, stored, audio = made(params(name, rate_hz), pcm)
     file_hz = FORMATS[name].rate_hz(rate_hz, ENGINE_HZ)
-    heard = decoded(name, stored, file_hz)
-    assert abs(len(heard) / file_hz - seconds) < 0.2
+    samples_decoded = decoded(name, stored, file_hz)
+    assert abs(len(samples_decoded) / file_hz - seconds) < 0.2
     assert abs(audio.duration_ms - 1000 * seconds) < 2
-    assert abs(hertz(heard, file_hz) - 440) < 10
+    assert abs(hertz(samples_decoded, file_hz) - 440) < 10
     assert len(live) == len(stored) == audio.audio_bytes
     assert audio.sha256 == hashlib.sha256(stored).digest()
 
@@ -82,8 +82,8 @@ def test_padding_stays_below_a_fifth_of_a_second_at_every_length(name: str) -> N
     rate_hz = FORMATS[name].rates_hz[0]
     for samples in range(3000, 4100, 97):
         pcm = tone(samples / ENGINE_HZ)
-        heard = decoded(name, made(params(name, rate_hz), pcm)[1], rate_hz)
-        assert abs(len(heard) / rate_hz - samples / ENGINE_HZ) < 0.2
+        samples_decoded = decoded(name, made(params(name, rate_hz), pcm)[1], rate_hz)
+        assert abs(len(samples_decoded) / rate_hz - samples / ENGINE_HZ) < 0.2
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -105,7 +105,7 @@ def test_live_bytes_are_the_stored_ones_but_for_counts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_sound_leaves_within_half_a_second_of_it_and_never_a_header_alone(name: str) -> None:
+def test_audio_is_emitted_within_half_a_second_and_never_as_a_header_alone(name: str) -> None:
     encoder = Encoder(params(name), engine_hz=ENGINE_HZ)
     given = list(itertools.takewhile(lambda new: not new, map(encoder.encode, in_chunks(tone(1), 220))))
     assert len(given) * 220 / ENGINE_HZ < 0.5
@@ -138,7 +138,7 @@ def test_a_flac_files_count_and_digest_are_those_of_its_samples() -> None:
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 20, 100])
-def test_what_was_written_can_be_read_from_the_start_in_between(memory_bytes: int) -> None:
+def test_written_audio_can_be_read_from_the_start_midway(memory_bytes: int) -> None:
     limits = Limits(memory_bytes=memory_bytes, audio_bytes_max=1 << 20, audio_s_max=60)
     spool = Spool(params("wav"), engine_hz=ENGINE_HZ, limits=limits)
     first = spool.write(tone(0.5))

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from workers.engines import Interrupted
 from workers.engines.fair_turns import FairTurns, Turn
+from workers.engines.protocol import Interrupted
 
 A, B, C = (UUID(int=number) for number in (1, 2, 3))
 _PATIENCE_S = 30
@@ -54,7 +54,7 @@ def waiting(turns: FairTurns, pool: ThreadPoolExecutor, owner: UUID) -> tuple[Tu
     return turn, taken
 
 
-def test_alone_an_utterance_keeps_its_turn(turns: FairTurns, clock: Clock) -> None:
+def test_a_single_utterance_keeps_its_turn(turns: FairTurns, clock: Clock) -> None:
     turn = turns.join(A)
     turn.take()
     clock.now = 100.0
@@ -123,7 +123,7 @@ def test_an_account_that_has_had_more_waits_on_while_another_catches_up(
     late.leave()
 
 
-def test_who_is_cancelled_waits_no_longer(turns: FairTurns, pool: ThreadPoolExecutor) -> None:
+def test_a_cancelled_utterance_waits_no_longer(turns: FairTurns, pool: ThreadPoolExecutor) -> None:
     holder = turns.join(A)
     holder.take()
     turn, taken = waiting(turns, pool, B)
@@ -137,7 +137,9 @@ def test_who_is_cancelled_waits_no_longer(turns: FairTurns, pool: ThreadPoolExec
     after.leave()
 
 
-def test_a_turn_of_somebody_cancelled_is_anothers(turns: FairTurns, pool: ThreadPoolExecutor) -> None:
+def test_the_turn_of_a_cancelled_utterance_goes_to_another(
+    turns: FairTurns, pool: ThreadPoolExecutor
+) -> None:
     holder = turns.join(A)
     holder.take()
     _, taken = waiting(turns, pool, B)
@@ -146,7 +148,7 @@ def test_a_turn_of_somebody_cancelled_is_anothers(turns: FairTurns, pool: Thread
     taken.result(_PATIENCE_S)
 
 
-def test_as_many_have_a_turn_as_may(clock: Clock, pool: ThreadPoolExecutor) -> None:
+def test_as_many_utterances_have_a_turn_as_the_limit_allows(clock: Clock, pool: ThreadPoolExecutor) -> None:
     turns = FairTurns(2, turn_s=1.0, clock=clock)
     for owner in (A, B):
         turns.join(owner).take()

@@ -14,8 +14,9 @@ import pytest
 from db.settings import SettingsError
 from tests.conftest import RealModel
 from tests.workers.speaking import children, command
-from workers.engines import DeviceLost, Refused, Synthesis, Utterance, load
 from workers.engines.neural.engine import NeuralEngine
+from workers.engines.protocol import DeviceLost, Refused, Synthesis, Utterance
+from workers.engines.registry import load
 from workers.models.store import installed
 from workers.text.shapes import prepare
 
@@ -63,13 +64,13 @@ def samples(pcm: bytes) -> np.ndarray:
     return np.frombuffer(pcm, "<i2").astype(np.float64)
 
 
-def test_it_speaks(engine: NeuralEngine) -> None:
+def test_the_engine_speaks(engine: NeuralEngine) -> None:
     pcm = say(engine, SENTENCE)
     assert 2 < len(pcm) / SECOND_BYTES < 4
     assert 500 < np.sqrt(np.mean(samples(pcm) ** 2)) < 8000
 
 
-def test_it_says_what_it_can(engine: NeuralEngine) -> None:
+def test_the_capabilities_are_complete(engine: NeuralEngine) -> None:
     can = engine.capabilities
     assert (can.engine, can.kind, can.sample_rate_hz) == ("hibari", "speech", 24_000)
     assert (can.speed_min, can.speed_max, can.pitch_min, can.pitch_max) == (0.5, 2.0, 0.0, 0.0)
@@ -78,7 +79,7 @@ def test_it_says_what_it_can(engine: NeuralEngine) -> None:
     assert engine.slots >= 180
 
 
-def test_equal_text_gives_equal_audio_whoever_came_before(engine: NeuralEngine) -> None:
+def test_equal_text_gives_equal_audio_whatever_was_spoken_before(engine: NeuralEngine) -> None:
     text = f"{SENTENCE} Mr. Zyxwort paid $9.99. Why? Nobody knows."
     first = say(engine, text)
     say(engine, "Somebody else's words, in between.")
@@ -126,9 +127,9 @@ def test_a_long_text_is_its_sentences_each_once(engine: NeuralEngine) -> None:
     assert whole == b"".join(say(engine, line) for line in lines)
 
 
-def test_the_first_word_comes_at_once(engine: NeuralEngine) -> None:
-    loud = np.flatnonzero(np.abs(samples(say(engine, SENTENCE))) > 100)
-    assert 0.03 < loud[0] / (SECOND_BYTES / 2) < 0.08
+def test_the_first_audio_starts_with_speech(engine: NeuralEngine) -> None:
+    audible = np.flatnonzero(np.abs(samples(say(engine, SENTENCE))) > 100)
+    assert 0.03 < audible[0] / (SECOND_BYTES / 2) < 0.08
 
 
 def test_sentences_join_without_a_click(engine: NeuralEngine) -> None:
@@ -165,6 +166,6 @@ def test_a_file_damaged_while_it_speaks_ends_the_process_that_uses_it(
             say(engine, "And another one.")
 
 
-def test_without_the_further_voices_there_is_the_one(engine: NeuralEngine, models: Path) -> None:
+def test_without_the_further_voices_one_voice_is_offered(engine: NeuralEngine, models: Path) -> None:
     has_others = installed("hibari-voices", models)
     assert len(engine.capabilities.voices) == (5 if has_others else 1)

@@ -29,7 +29,7 @@ def absent(_package: str) -> bool:
     return False
 
 
-def test_ids_say_language_and_gender_of_every_voice() -> None:
+def test_ids_encode_language_and_gender_of_every_voice() -> None:
     found = {voice.id: voice for voice in voices(["jf_alpha", "bm_george", "ff_siwis", "README"], ALL)}
     assert list(found) == ["bm_george", "ff_siwis", "jf_alpha"]
     assert found["bm_george"].languages == ("en-GB",)
@@ -57,7 +57,7 @@ def test_voices_whose_language_lacks_something_are_not_offered() -> None:
         ("es-ES", (), "codevoice[embedded] (espeakng_loader)"),
     ],
 )
-def test_what_a_language_lacks_is_named(tag: str, folders: tuple[str, ...], needs: str) -> None:
+def test_missing_requirements_of_a_language_are_named(tag: str, folders: tuple[str, ...], needs: str) -> None:
     assert needs in lacking(BY_TAG[tag], folders, absent)
 
 
@@ -74,7 +74,7 @@ def phonemizer() -> Iterator[Phonemizer]:
 
 
 @pytest.mark.parametrize("language", [LANGUAGES[letter] for letter in "efhip"], ids=lambda each: each.tag)
-def test_what_espeak_says_becomes_symbols_of_the_vocabulary(
+def test_espeaks_phonemes_become_symbols_of_the_vocabulary(
     phonemizer: Phonemizer, language: Language
 ) -> None:
     rng = random.Random(1)
@@ -86,7 +86,7 @@ def test_what_espeak_says_becomes_symbols_of_the_vocabulary(
         assert symbols
 
 
-def test_sounds_of_two_letters_are_one_symbol_and_flags_of_language_go() -> None:
+def test_digraphs_are_one_symbol_and_language_flags_are_removed() -> None:
     assert from_ipa("t^ʃ a^ɪ d^zː (^e^n)ðə(^f^r) ɐ̃^ʊ̃ ɭ") == "ʧ I ʣː ðə ɐ̃ʊ̃ l"
 
 
@@ -95,7 +95,7 @@ def test_the_vocabulary_is_kokoros() -> None:
     assert (IDS[";"], IDS["a"], IDS["ˈ"], IDS["ᵻ"]) == (1, 43, 156, 177)
 
 
-def test_no_call_takes_too_many_phonemes() -> None:
+def test_no_call_exceeds_the_phoneme_limit() -> None:
     long = ("ab, cd " * 200).strip()
     parts = list(calls(long))
     assert all(len(part) <= PHONEMES_MAX for part in parts)
@@ -120,7 +120,7 @@ def test_marks_end_clauses_but_not_numbers_and_titles() -> None:
 LONG = "Good morning and welcome to our little station where the trains are late and the coffee is cold."
 
 
-def test_a_listeners_first_piece_is_short_and_ends_where_a_clause_does() -> None:
+def test_the_first_piece_of_a_live_job_is_short_and_ends_at_a_clause() -> None:
     assert list(in_pieces(LONG, "en-US", 1.0, live=True)) == [
         "Good morning and welcome to our little station",
         "where the trains are late and the coffee is cold.",

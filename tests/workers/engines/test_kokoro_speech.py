@@ -11,9 +11,9 @@ import pytest
 
 from tests.conftest import RealModel
 from tests.workers.speaking import children, command
-from workers.engines import Refused, Synthesis, Utterance
 from workers.engines.kokoro.engine import Kokoro
 from workers.engines.neural.engine import NeuralEngine
+from workers.engines.protocol import Refused, Synthesis, Utterance
 
 SECOND_BYTES = 24_000 * 2
 IDLE_S = 3.0
@@ -69,7 +69,7 @@ def test_spanish_is_spoken_by_phonemes_from_espeak(engine: NeuralEngine) -> None
     assert 0.8 < seconds(say(engine, "¿Qué tal, Dora?", "ef_dora", "es-ES")) < 3
 
 
-def test_what_cannot_be_read_is_refused_and_what_says_nothing_is_silent(engine: NeuralEngine) -> None:
+def test_unreadable_text_is_refused_and_text_without_words_is_silent(engine: NeuralEngine) -> None:
     with pytest.raises(Refused, match="unsupported_script"):
         say(engine, "Привет, как дела?")
     with pytest.raises(Refused, match="unspeakable_text"):

@@ -1,4 +1,4 @@
-"""PocketSphinx in confined children: what is heard, and what becomes of a recording whose child dies."""
+"""PocketSphinx in confined children: the transcript, and the outcome for a recording whose child dies."""
 
 import io
 import json
@@ -13,9 +13,9 @@ import pytest
 from db.storage.transcripts import Segment
 from tests.sounds import clips
 from tests.workers.speaking import children, command, ends
-from workers.engines import Interrupted, Refused
 from workers.engines.pocketsphinx import engine
 from workers.engines.pocketsphinx.engine import ITEMS_A_SECOND, ITEMS_LEAST, PocketsphinxTranscriber, _read
+from workers.engines.protocol import Interrupted, Refused
 from workers.engines.transcriber import TranscriptionOptions
 
 PAUSE = bytes(2 * 16_000)
@@ -50,35 +50,35 @@ def kill_child() -> None:
     assert ends(child)
 
 
-def test_speech_is_written_down(transcriber: PocketsphinxTranscriber) -> None:
+def test_speech_is_transcribed(transcriber: PocketsphinxTranscriber) -> None:
     [segment] = segments(transcriber, recording())
     assert segment.text == "please turn off the lights"
 
 
-def test_a_recording_is_heard_alike_whatever_came_before(transcriber: PocketsphinxTranscriber) -> None:
+def test_a_recording_is_transcribed_alike_whatever_came_before(transcriber: PocketsphinxTranscriber) -> None:
     first = list(segments(transcriber, recording(2)))
     list(segments(transcriber, clips()["station"][0][44:]))
     assert list(segments(transcriber, recording(2))) == first
 
 
-def test_a_recording_whose_child_was_killed_is_heard_whole_by_another(
+def test_a_recording_whose_child_was_killed_is_transcribed_whole_by_another(
     transcriber: PocketsphinxTranscriber,
 ) -> None:
     whole = list(segments(transcriber, recording(3)))
     found = segments(transcriber, recording(3))
-    heard = [next(found)]
+    received = [next(found)]
     kill_child()
-    heard += found
-    assert len(heard) == 3
-    assert heard == whole
+    received += found
+    assert len(received) == 3
+    assert received == whole
 
 
 def test_a_recording_over_which_two_children_die_is_broken(transcriber: PocketsphinxTranscriber) -> None:
-    heard = list[Segment]()
-    killed = ((heard.append(segment), kill_child()) for segment in segments(transcriber, recording(6)))
+    received = list[Segment]()
+    killed = ((received.append(segment), kill_child()) for segment in segments(transcriber, recording(6)))
     with pytest.raises(Refused, match="broken_audio"):
         list(killed)
-    assert [segment.id for segment in heard] == [0, 1]
+    assert [segment.id for segment in received] == [0, 1]
     assert list(segments(transcriber, recording()))
 
 
@@ -117,20 +117,20 @@ def test_a_closed_transcriber_leaves_nothing() -> None:
         list(segments(transcriber, recording()))
 
 
-def test_a_recording_over_which_two_children_say_nothing_is_refused() -> None:
+def test_a_recording_over_which_two_children_hang_is_refused() -> None:
     with closing(PocketsphinxTranscriber(stall_s_least=-60)) as transcriber:
         with pytest.raises(Refused, match="broken_audio"):
             list(segments(transcriber, recording(9)))
 
 
-def test_a_child_that_stops_is_given_up_and_another_one_hears_the_rest() -> None:
+def test_a_child_that_hangs_is_given_up_and_another_one_transcribes_the_rest() -> None:
     with closing(PocketsphinxTranscriber(stall_s_least=5)) as transcriber:
         found = segments(transcriber, recording(3))
-        heard = [next(found)]
+        received = [next(found)]
         (child,) = children(server())
         os.kill(child, signal.SIGSTOP)
-        heard += found
-    assert [segment.text for segment in heard] == ["please turn off the lights"] * 3
+        received += found
+    assert [segment.text for segment in received] == ["please turn off the lights"] * 3
 
 
 def answers(*lines: bytes) -> io.BufferedReader:
@@ -141,7 +141,7 @@ def spoken(words: int, text: str = "word", at: float = 1.0) -> bytes:
     return json.dumps({"start": 0, "end": 2, "words": [(text, at, at)] * words}).encode()
 
 
-def test_no_more_is_read_than_can_have_been_said() -> None:
+def test_no_more_words_are_accepted_than_can_have_been_spoken() -> None:
     most = ITEMS_LEAST + ITEMS_A_SECOND * 3
     assert len(list(_read(answers(*[spoken(1)] * (most // 2), b""), 3))) == most // 2
     for lines in ([spoken(1)] * most, [spoken(0)] * (most + 1), [spoken(most)], [spoken(0) + b" " * 70_000]):

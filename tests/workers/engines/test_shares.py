@@ -1,4 +1,4 @@
-"""Who has had least of an engine's time, and what coming late or having nothing to do does not change."""
+"""Which account has had least of an engine's time, also with late and idle accounts."""
 
 from uuid import UUID
 
@@ -20,42 +20,42 @@ def shares() -> Shares:
     return made
 
 
-def test_who_comes_late_begins_where_the_least_served_is(shares: Shares) -> None:
+def test_a_late_account_starts_level_with_the_least_served_one(shares: Shares) -> None:
     shares.join(C)
     assert (shares.had_s(A), shares.had_s(B), shares.had_s(C)) == (5.0, 3.0, 3.0)
 
 
-def test_who_comes_again_is_not_behind_those_that_were_there_all_the_time(shares: Shares) -> None:
+def test_a_returning_account_starts_level_with_the_least_served_one(shares: Shares) -> None:
     shares.leave(A)
     shares.join(A)
     assert shares.had_s(A) == 3.0
 
 
-def test_nothing_is_remembered_once_nobody_is_there(shares: Shares) -> None:
+def test_nothing_is_remembered_once_all_accounts_have_left(shares: Shares) -> None:
     shares.leave(A)
     shares.leave(B)
     shares.join(A)
     assert shares.had_s(A) == 0.0
 
 
-def test_who_does_not_wait_saves_up_no_time(shares: Shares) -> None:
+def test_an_account_that_does_not_wait_saves_up_no_time(shares: Shares) -> None:
     assert shares.least_s({A}, set()) == 5.0
     assert shares.had_s(B) == 5.0
 
 
-def test_who_is_at_work_keeps_what_it_had_less(shares: Shares) -> None:
+def test_a_running_account_keeps_its_deficit(shares: Shares) -> None:
     assert shares.least_s({A}, {B}) == 5.0
     assert shares.had_s(B) == 3.0
 
 
-def test_an_account_is_there_until_its_last_utterance_is_over(shares: Shares) -> None:
+def test_an_account_is_counted_until_its_last_utterance_ends(shares: Shares) -> None:
     shares.join(B)
     shares.leave(B)
     shares.join(C)
     assert shares.had_s(C) == 3.0
 
 
-def test_who_has_left_is_charged_nothing(shares: Shares) -> None:
+def test_an_account_that_has_left_is_charged_nothing(shares: Shares) -> None:
     shares.leave(A)
     shares.leave(B)
     shares.charge(A, 1.0)

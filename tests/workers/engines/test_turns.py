@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from workers.engines import Interrupted
+from workers.engines.protocol import Interrupted
 from workers.engines.turns import Turns
 
 NEVER = threading.Event()
@@ -51,19 +51,19 @@ def until_waiting(turns: Turns, number: int) -> None:
         NEVER.wait(0.001)
 
 
-def test_who_has_least_left_goes_first(pool: ThreadPoolExecutor) -> None:
+def test_the_recording_with_the_least_left_goes_first(pool: ThreadPoolExecutor) -> None:
     clock = Clock()
     turns = Turns(patience_s=1000, clock=clock)
     assert order(turns, pool, [(0, 600), (1, 3), (2, 40)], clock) == [3, 40, 600]
 
 
-def test_who_has_waited_too_long_goes_before_all(pool: ThreadPoolExecutor) -> None:
+def test_a_recording_that_has_waited_too_long_goes_before_all(pool: ThreadPoolExecutor) -> None:
     clock = Clock()
     turns = Turns(patience_s=20, clock=clock)
     assert order(turns, pool, [(70, 600), (90, 3), (95, 2)], clock) == [600, 2, 3]
 
 
-def test_who_is_stopped_waits_no_longer() -> None:
+def test_a_stopped_recording_waits_no_longer() -> None:
     turns, stopped = Turns(), threading.Event()
     stopped.set()
     with turns.turn(1, NEVER), pytest.raises(Interrupted), turns.turn(1, stopped):

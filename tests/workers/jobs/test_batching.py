@@ -10,7 +10,7 @@ from workers.jobs.batching import REST, BatchPlan, Beyond, Load, beyond, plan
 
 LINGER_MS, TURN_S = 5, 10
 ROW_S_MAX = 4
-FLOOD_S = 90  # one voice is asked for without a pause
+FLOOD_S = 90  # one voice is requested without a pause
 
 
 def decide(
@@ -28,15 +28,15 @@ def test_a_busy_one_voice_engine_waits_a_little_and_takes_more_of_its_voice() ->
     assert decide("ryan", "ryan") == BatchPlan(limit=2, lane="ryan", linger_ms=5)
 
 
-def test_a_full_engine_rests() -> None:
+def test_a_full_engine_claims_nothing() -> None:
     assert decide("a", "a", "a", "a") == REST
 
 
-def test_an_engine_that_does_not_batch_takes_any_and_never_waits() -> None:
+def test_an_engine_that_does_not_batch_claims_any_job_and_never_waits() -> None:
     assert decide("a", "b", mixed=True, batched=False) == BatchPlan(limit=2, any_lane=True)
 
 
-def test_the_last_slots_are_for_those_whom_somebody_listens_to() -> None:
+def test_the_last_slots_are_for_live_jobs() -> None:
     def claimed(rows: int, files: int) -> BatchPlan:
         load = Load(slots=8, mixed=True, batched=False, lanes=["a"] * rows, files=files, live_slots=2)
         return plan(load, linger_ms=LINGER_MS, turn_s=TURN_S)
@@ -48,10 +48,10 @@ def test_the_last_slots_are_for_those_whom_somebody_listens_to() -> None:
 
 
 def test_beyond_the_slots_half_is_for_jobs_of_any_length_and_the_rest_for_short_ones() -> None:
-    def room(rows: int) -> Beyond:
+    def spare(rows: int) -> Beyond:
         return beyond(Load(slots=4, mixed=True, batched=False, lanes=["a"] * rows, extra_slots=4))
 
-    assert [room(rows) for rows in range(4, 10)] == [
+    assert [spare(rows) for rows in range(4, 10)] == [
         Beyond(limit=2),
         Beyond(limit=1),
         Beyond(limit=2, characters_max=1000),
@@ -66,7 +66,7 @@ def test_an_engine_that_batches_takes_a_voice_together_and_fills_up_with_others(
     assert decide("a", mixed=True) == BatchPlan(limit=3, fill=True, linger_ms=5)
 
 
-def test_a_voice_that_had_its_turn_lets_the_others_in() -> None:
+def test_a_voice_that_had_its_turn_gives_way_to_the_others() -> None:
     assert decide("a", turn_s=10.0) == REST
     assert decide("a", "b", mixed=True, turn_s=99.0) == BatchPlan(limit=2, fill=True, linger_ms=5)
 
@@ -111,7 +111,7 @@ SECONDS = st.lists(
     mixed=st.booleans(),
     batched=st.booleans(),
 )
-def test_whatever_comes_nobody_starves_no_slot_is_overfilled_and_nobody_lingers_alone(
+def test_no_job_starves_no_slot_is_overfilled_and_no_job_lingers_alone(
     seconds: list[Second], flood: bool, slots: int, mixed: bool, batched: bool
 ) -> None:
     queue: list[Job] = []

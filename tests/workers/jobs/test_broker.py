@@ -1,4 +1,4 @@
-"""A nudge is heeded once: when it is seen, or else by the actor it is for."""
+"""A wake-up is handled once: when it is received, or else by its actor."""
 
 import threading
 from collections.abc import Generator
@@ -58,7 +58,7 @@ def work(broker: wake.BlockingBroker) -> None:
         worker.stop()
 
 
-def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
+def test_the_actor_does_not_claim_again_for_a_wake_up_already_seen(
     broker: wake.BlockingBroker, runner: Runner
 ) -> None:
     worker_wakeup.send(broker, ENGINE)
@@ -66,18 +66,15 @@ def test_of_a_nudge_that_was_seen_the_actor_does_not_claim_again(
     assert runner.drains == 1
 
 
-def test_a_nudge_that_came_after_the_look_is_heeded_for_itself(
-    broker: wake.BlockingBroker, runner: Runner
-) -> None:
-    runner.first = lambda: worker_wakeup.send(
-        broker, ENGINE
-    )  # what it tells of, the first drain has not seen
+def test_a_wake_up_during_a_claim_causes_another_claim(broker: wake.BlockingBroker, runner: Runner) -> None:
+    # The first drain has not seen the job this wake-up is for.
+    runner.first = lambda: worker_wakeup.send(broker, ENGINE)
     worker_wakeup.send(broker, ENGINE)
     work(broker)
     assert runner.drains == 2
 
 
-def test_a_nudge_that_another_worker_took_excuses_no_other(
+def test_a_wake_up_taken_by_another_worker_suppresses_no_later_one(
     broker: wake.BlockingBroker, runner: Runner, redis_url: str
 ) -> None:
     def take_and_send() -> None:

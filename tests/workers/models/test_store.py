@@ -1,4 +1,4 @@
-"""A model is there and right, or somebody waits for it, or hears one clear line."""
+"""The models folder: a model is verified, waited for, or reported missing in one clear line."""
 
 import threading
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_the_folder_follows_the_environment() -> None:
     ] == ["/m", "/a/models", "/b/codevoice/models"]
 
 
-def test_a_model_that_is_right_is_given_out(folder: Path) -> None:
+def test_a_verified_model_is_returned(folder: Path) -> None:
     assert verified("small", put(folder, "small").parent) == folder / "small"
     assert state("small", folder) == "installed"
 
@@ -57,7 +57,7 @@ def test_at_load_a_damaged_file_is_named_with_the_remedy(
     assert str(failure.value).endswith(": codevoice models add small")
 
 
-def test_a_look_finds_what_is_missing_or_short(folder: Path) -> None:
+def test_a_quick_check_finds_missing_and_short_files(folder: Path) -> None:
     assert state("small", folder) == "absent"
     put(folder, "small", {"code/__init__.py": CODE})
     assert (installed("small", folder), state("small", folder)) == (False, "broken")
@@ -66,45 +66,45 @@ def test_a_look_finds_what_is_missing_or_short(folder: Path) -> None:
     assert state("small", folder) == "broken"
 
 
-def test_an_absent_model_is_told_from_a_damaged_one(folder: Path) -> None:
+def test_an_absent_model_is_distinguished_from_a_damaged_one(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"the model small is not in .*: codevoice models add small"):
         verified("small", folder)
     with pytest.raises(UnknownModel, match="there is no model large; there are small"):
         verified("large", folder)
 
 
-def test_waiting_ends_when_the_model_is_there(folder: Path) -> None:
-    said: list[str] = []
+def test_waiting_ends_when_the_model_is_present(folder: Path) -> None:
+    messages: list[str] = []
 
     def comes_meanwhile(_seconds: float) -> bool:
         put(folder, "small")
         return False
 
-    assert wait_for("small", folder, comes_meanwhile, said.append)
-    assert said == [f"waiting: the model small is not in {folder}: codevoice models add small"]
+    assert wait_for("small", folder, comes_meanwhile, messages.append)
+    assert messages == [f"waiting: the model small is not in {folder}: codevoice models add small"]
 
 
-def test_waiting_ends_when_asked_to(folder: Path) -> None:
-    asked = threading.Event()
-    asked.set()
-    assert not wait_for("small", folder, asked.wait, lambda _: None)
+def test_waiting_ends_on_a_stop_request(folder: Path) -> None:
+    stopped = threading.Event()
+    stopped.set()
+    assert not wait_for("small", folder, stopped.wait, lambda _: None)
 
 
-def test_a_damaged_model_is_said_once_and_waited_for(folder: Path) -> None:
+def test_a_damaged_model_is_reported_once_and_waited_for(folder: Path) -> None:
     put(folder, "small", FLIPPED)
-    said: list[str] = []
-    looks = iter([lambda: None, lambda: None, lambda: put(folder, "small")])
+    messages: list[str] = []
+    steps = iter([lambda: None, lambda: None, lambda: put(folder, "small")])
 
     def later(_seconds: float) -> bool:
-        next(looks)()
+        next(steps)()
         return False
 
-    assert wait_for("small", folder, later, said.append)
-    assert len(said) == 1
-    assert "weights.bin has another sha256" in said[0]
+    assert wait_for("small", folder, later, messages.append)
+    assert len(messages) == 1
+    assert "weights.bin has another sha256" in messages[0]
 
 
-def test_a_removed_model_is_gone_with_what_was_fetched_of_it(folder: Path) -> None:
+def test_a_removed_model_is_deleted_with_its_partial_downloads(folder: Path) -> None:
     put(folder, "small")
     put(folder, ".small.new", {"weights.bin.part": b"1"})
     assert remove("small", folder)
@@ -112,7 +112,7 @@ def test_a_removed_model_is_gone_with_what_was_fetched_of_it(folder: Path) -> No
     assert not remove("small", folder)
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match=r"CODEVOICE_MODELS\) cannot be used"):
         make_folder(tmp_path / "file" / "models")

@@ -1,4 +1,4 @@
-"""Audio while it is made: whoever listens gets the stored object's bytes, and no listener harms a job."""
+"""Live audio: listeners receive the stored object's bytes, and no listener harms a job."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ from db.types import Finished, SpeechParams, Submitted
 from ops.stack import embedded
 from tests.clock import unhurried
 from tests.records import Submit, Wallet, new_job
-from tests.workers.conftest import SETTINGS, Room
+from tests.workers.conftest import SETTINGS, LocalWorker
 from tests.workers.jobs.test_runner import spent, until
 from workers.pipelines.live_publisher import LiveAudioPublisher
 from workers.settings import WorkerSettings
@@ -55,7 +55,7 @@ async def order(wallet: Wallet, submit: Submit) -> Ordering:
     return Ordering(submit, await wallet(kind="api_only", unlimited=True))
 
 
-async def heard(client: Client, live: Live) -> tuple[bytes, End]:
+async def read_stream(client: Client, live: Live) -> tuple[bytes, End]:
     """All of a stream."""
     reader, audio = Reader(client, live), b""
     async with asyncio.timeout(20):
@@ -75,19 +75,19 @@ async def first(client: Client, live: Live) -> bytes:
     return entries[0].audio
 
 
-def go(room: Room, times: int) -> None:
+def go(local_worker: LocalWorker, times: int) -> None:
     for _ in range(times):
-        room.engine.steps.put("go")
+        local_worker.engine.steps.put("go")
 
 
 @pytest.mark.parametrize("form", FORMATS)
-async def test_a_listener_gets_what_is_stored(
-    room: Room, pool: Pool, client: Client, order: Ordering, folder: Path, form: str
+async def test_a_listener_receives_the_stored_bytes(
+    local_worker: LocalWorker, pool: Pool, client: Client, order: Ordering, folder: Path, form: str
 ) -> None:
-    room.start()
+    local_worker.start()
     live = await order("steps 5 700", form=form)
-    go(room, 5)
-    audio, end = await heard(client, live)
+    go(local_worker, 5)
+    audio, end = await read_stream(client, live)
     done = await until(pool, live.job, "completed")
     assert done.object is not None
     stored = (folder / done.object).read_bytes()
@@ -96,110 +96,110 @@ async def test_a_listener_gets_what_is_stored(
     assert end == End(ending="complete", duration_ms=3500, audio_bytes=len(stored))
 
 
-async def test_the_first_entry_is_there_before_the_second_sound(
-    room: Room, client: Client, order: Ordering
+async def test_the_first_entry_is_published_before_the_second_chunk_is_made(
+    local_worker: LocalWorker, client: Client, order: Ordering
 ) -> None:
-    room.start()
+    local_worker.start()
     live = await order("steps 2 100")
-    go(room, 1)
+    go(local_worker, 1)
     assert len(await first(client, live)) == 44 + 200
-    go(room, 1)
-    assert len((await heard(client, live))[0]) == 44 + 400
+    go(local_worker, 1)
+    assert len((await read_stream(client, live))[0]) == 44 + 400
 
 
-async def test_nothing_is_written_where_nobody_listens(
-    room: Room, pool: Pool, client: Client, order: Ordering
+async def test_nothing_is_published_without_a_listener(
+    local_worker: LocalWorker, pool: Pool, client: Client, order: Ordering
 ) -> None:
-    room.start()
+    local_worker.start()
     live = await order("say 500", live=False)
     await until(pool, live.job, "completed")
-    await heard(client, await order("say 10"))  # by now it would be there
+    await read_stream(client, await order("say 10"))  # by now it would be there
     assert not await client.exists(live.key)
 
 
-async def test_whoever_comes_later_gets_it_from_the_start(
-    room: Room, client: Client, order: Ordering
+async def test_a_late_listener_receives_the_audio_from_the_start(
+    local_worker: LocalWorker, client: Client, order: Ordering
 ) -> None:
-    room.start()
+    local_worker.start()
     live = await order("steps 3 1000", live=False)
-    go(room, 1)
-    await asyncio.to_thread(room.engine.begun.get, timeout=20)
+    go(local_worker, 1)
+    await asyncio.to_thread(local_worker.engine.begun.get, timeout=20)
     async with asyncio.timeout(20):
-        while room.engine.steps.qsize():  # the first sound is made
+        while local_worker.engine.steps.qsize():  # the first sound is made
             await asyncio.sleep(0.01)
         while await client.publish(LISTEN, live.job.hex) == 0:
             await asyncio.sleep(0.01)
-        while not room.runner.rows.live():
+        while not local_worker.runner.rows.live():
             await asyncio.sleep(0.01)
-    go(room, 2)
-    audio, end = await heard(client, live)
+    go(local_worker, 2)
+    audio, end = await read_stream(client, live)
     assert (len(audio), end.audio_bytes) == (6044, 6044)
 
 
-async def test_a_call_that_races_with_the_claim_is_remembered(
-    room: Room, client: Client, order: Ordering
+async def test_a_listen_notification_that_races_with_the_claim_is_remembered(
+    local_worker: LocalWorker, client: Client, order: Ordering
 ) -> None:
     live = await order("say 100", live=False)
-    room.runner.rows.listened(live.job)
-    room.start()
-    assert len((await heard(client, live))[0]) == 244
+    local_worker.runner.rows.listened(live.job)
+    local_worker.start()
+    assert len((await read_stream(client, live))[0]) == 244
 
 
-async def test_an_attempt_that_breaks_off_says_that_another_follows(
-    room: Room, client: Client, order: Ordering
+async def test_an_interrupted_attempt_announces_that_another_follows(
+    local_worker: LocalWorker, client: Client, order: Ordering
 ) -> None:
-    room.start()
+    local_worker.start()
     live = await order("steps 2 100")
-    go(room, 1)
-    room.engine.steps.put("break")
-    audio, end = await heard(client, live)
+    go(local_worker, 1)
+    local_worker.engine.steps.put("break")
+    audio, end = await read_stream(client, live)
     assert (len(audio), end) == (244, End(ending="again"))
-    go(room, 2)
-    audio, end = await heard(client, Live(live.job, 2))
+    go(local_worker, 2)
+    audio, end = await read_stream(client, Live(live.job, 2))
     assert (len(audio), end.ending) == (444, "complete")
 
 
 @pytest.mark.parametrize(("text", "code"), [("refuse", "unspeakable"), ("nothing", "nothing_to_say")])
-async def test_a_failure_is_told_with_its_code(
-    room: Room, client: Client, order: Ordering, text: str, code: str
+async def test_a_failure_is_published_with_its_code(
+    local_worker: LocalWorker, client: Client, order: Ordering, text: str, code: str
 ) -> None:
-    room.start()
-    assert await heard(client, await order(text)) == (b"", End(ending="failed", code=code))
+    local_worker.start()
+    assert await read_stream(client, await order(text)) == (b"", End(ending="failed", code=code))
 
 
-async def test_a_stopping_worker_says_that_another_attempt_follows(
-    room: Room, client: Client, order: Ordering
+async def test_a_stopping_worker_announces_that_another_attempt_follows(
+    local_worker: LocalWorker, client: Client, order: Ordering
 ) -> None:
-    room.start()
+    local_worker.start()
     live = await order("hang")
     await first(client, live)
-    await asyncio.to_thread(room.runner.stop, 0)
-    assert (await heard(client, live))[1] == End(ending="again")
+    await asyncio.to_thread(local_worker.runner.stop, 0)
+    assert (await read_stream(client, live))[1] == End(ending="again")
 
 
 async def test_a_cancelled_job_is_stopped_at_once_and_its_stream_ends(
     database: tuple[str, str], redis_url: str, folder: Path, pool: Pool, client: Client, order: Ordering
 ) -> None:
     settings = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=60)  # no renewal would find out in time
-    room = Room(database[1], redis_url, open_store(folder.as_uri()), settings)
-    room.start()
+    local_worker = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), settings)
+    local_worker.start()
     live = await order("hang")
     await first(client, live)
     async with transaction(pool) as connection:
         await jobs_api.cancel(connection, live.job, owner=order.owner, actor="owner")
     began = time.monotonic()
     await client.publish(CANCEL, live.job.hex)
-    assert (await heard(client, live))[1] == End(ending="cancelled")
+    assert (await read_stream(client, live))[1] == End(ending="cancelled")
     assert time.monotonic() - began < unhurried(5)
     assert await spent(pool, order.owner) == (0, 0)
-    await asyncio.to_thread(room.close)
+    await asyncio.to_thread(local_worker.close)
 
 
-async def test_every_job_that_ends_is_told_of_after_its_commit(
-    room: Room, pool: Pool, client: Client, order: Ordering
+async def test_the_end_of_every_job_is_announced_after_its_commit(
+    local_worker: LocalWorker, pool: Pool, client: Client, order: Ordering
 ) -> None:
-    room.start()
-    told: dict[uuid.UUID, str] = {}
+    local_worker.start()
+    announced: dict[uuid.UUID, str] = {}
     async with client.pubsub(ignore_subscribe_messages=True) as channel:
         await channel.subscribe(DONE)
         sent = [await order(text, live=False) for text in ("say 10", "refuse", "say 20")]
@@ -207,24 +207,24 @@ async def test_every_job_that_ends_is_told_of_after_its_commit(
         async with aclosing(channel.listen()) as messages, asyncio.timeout(20):
             async for message in messages:
                 if (news := read_done(message["data"])) and news[0] in wanted:
-                    told[news[0]] = news[1]
+                    announced[news[0]] = news[1]
                     assert (await until(pool, news[0], news[1])).state == news[1]
-                if told.keys() == wanted:
+                if announced.keys() == wanted:
                     break
-    assert [told[live.job] for live in sent] == ["completed", "failed", "completed"]
+    assert [announced[live.job] for live in sent] == ["completed", "failed", "completed"]
 
 
-async def test_a_stream_longer_than_allowed_stops_and_the_end_tells_of_the_rest(
+async def test_a_stream_longer_than_allowed_stops_and_its_end_has_the_full_length(
     database: tuple[str, str], redis_url: str, folder: Path, client: Client, order: Ordering
 ) -> None:
     settings = WorkerSettings(engine="espeak", sweep_s=0.1, live_bytes_max=1000)
-    room = Room(database[1], redis_url, open_store(folder.as_uri()), settings)
-    room.start()
+    local_worker = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), settings)
+    local_worker.start()
     live = await order("steps 5 200")
-    go(room, 5)
-    audio, end = await heard(client, live)
+    go(local_worker, 5)
+    audio, end = await read_stream(client, live)
     assert (len(audio), end.audio_bytes) == (44 + 2 * 400, 44 + 5 * 400)
-    await asyncio.to_thread(room.close)
+    await asyncio.to_thread(local_worker.close)
 
 
 @pytest.fixture
@@ -235,31 +235,31 @@ def nowhere() -> Generator[str]:
 
 
 @pytest.mark.parametrize("away", ["refusing", "silent"])
-async def test_without_redis_jobs_are_as_quick_and_as_good(
+async def test_without_redis_jobs_are_as_fast_and_complete(
     database: tuple[str, str], folder: Path, pool: Pool, order: Ordering, nowhere: str, away: str
 ) -> None:
     url = nowhere if away == "silent" else "redis://127.0.0.1:1/0"
-    room = Room(database[1], url, open_store(folder.as_uri()), SETTINGS)
-    room.start()
+    local_worker = LocalWorker(database[1], url, open_store(folder.as_uri()), SETTINGS)
+    local_worker.start()
     began = time.monotonic()
     for _ in range(10):
         await until(pool, (await order("say 500")).job, "completed")
     assert time.monotonic() - began < unhurried(5)
     assert await spent(pool, order.owner) == (10, 0)
-    await asyncio.to_thread(room.close)
+    await asyncio.to_thread(local_worker.close)
 
 
 def test_64_streams_at_once_are_never_mixed(redis_url: str) -> None:
     lives = [Live(uuid.uuid4(), 1) for _ in range(64)]
     parts = {live: [f"{n} of {live.key};".encode() * 20 for n in range(40)] for live in lives}
-    airing = LiveAudioPublisher(connect(redis_url), keep_s=5, audio_bytes_max=1 << 20)
-    airing.start()
+    publisher = LiveAudioPublisher(connect(redis_url), keep_s=5, audio_bytes_max=1 << 20)
+    publisher.start()
     for n in range(40):
         for live in lives:
-            airing.audio(live, parts[live][n], until_ms=n)
+            publisher.audio(live, parts[live][n], until_ms=n)
     ends = [Finished(id=live.job, attempt=1, outcome="done", audio_bytes=1) for live in lives]
-    airing.ended(ends, {(live.job, 1): "completed" for live in lives}, {(live.job, 1) for live in lives})
-    airing.stop()
+    publisher.ended(ends, {(live.job, 1): "completed" for live in lives}, {(live.job, 1) for live in lives})
+    publisher.stop()
     with connect(redis_url) as client:
         for live in lives:
             *audio, last = [fields for _, fields in client.xrange(live.key)]
@@ -287,35 +287,35 @@ def test_a_stream_never_has_a_hole(redis_url: str) -> None:
             self.client.close()
 
     live, failing = Live(uuid.uuid4(), 1), Failing()
-    airing = LiveAudioPublisher(failing, keep_s=5, audio_bytes_max=1000)  # type: ignore[arg-type]
-    airing.start()
+    publisher = LiveAudioPublisher(failing, keep_s=5, audio_bytes_max=1000)  # type: ignore[arg-type]
+    publisher.start()
     deadline = time.monotonic() + 30
     for part in (b"one", b"two", b"three", b"four"):
         calls = failing.calls
-        airing.audio(live, part, until_ms=1)
+        publisher.audio(live, part, until_ms=1)
         while failing.calls == calls and part in (b"one", b"two") and time.monotonic() < deadline:
             time.sleep(0.001)
-    airing.stop()
+    publisher.stop()
     with connect(redis_url) as client:
         assert [fields[b"b"] for _, fields in client.xrange(live.key)] == [b"one"]
 
 
 async def test_a_stream_that_redis_dropped_is_not_begun_again(client: Client, redis_url: str) -> None:
-    live, airing = (
+    live, publisher = (
         Live(uuid.uuid4(), 1),
         LiveAudioPublisher(connect(redis_url), keep_s=60, audio_bytes_max=1000),
     )
-    airing.start()
-    airing.audio(live, b"first", until_ms=1)
+    publisher.start()
+    publisher.audio(live, b"first", until_ms=1)
     assert await first(client, live) == b"first"
     await client.delete(live.key)
-    airing.audio(live, b"second", until_ms=2)
+    publisher.audio(live, b"second", until_ms=2)
 
     ended = Finished(id=live.job, attempt=1, outcome="done", audio_bytes=11, duration_ms=2)
-    airing.ended([ended], {(live.job, 1): "completed"}, {(live.job, 1)})
+    publisher.ended([ended], {(live.job, 1): "completed"}, {(live.job, 1)})
 
-    assert await heard(client, live) == (b"", End(ending="complete", audio_bytes=11, duration_ms=2))
-    airing.stop()
+    assert await read_stream(client, live) == (b"", End(ending="complete", audio_bytes=11, duration_ms=2))
+    publisher.stop()
 
 
 async def test_where_memory_runs_out_live_audio_goes_and_wake_ups_stay(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What a child cannot do that a customer's text or file took over: tried by a program planted in one."""
 
-import errno
 import json
 import os
 import shutil
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import pytest
 from tests.conftest import Lack, Need
 from tests.workers.speaking import LONG, begin, children, server, utterance
 from workers.engines.espeak.engine import EspeakEngine
-from workers.process import confinement, landlock, seccomp
+from workers.process import confinement
 from workers.process import trial as trial_of_kinds
 from workers.process.profiles import PROFILES
 from workers.process.trial import KINDS, Trial, attempted
@@ -133,9 +132,9 @@ def status(pid: int) -> dict[str, str]:
 def test_a_child_that_speaks_is_confined_as_the_planted_one(
     speaking: int,
 ) -> None:
-    shown = status(speaking)
-    assert shown["NoNewPrivs"] == "1"
-    assert "seccomp" in MISSING or (shown["Seccomp"], shown["Seccomp_filters"]) == ("2", "2")
+    found = status(speaking)
+    assert found["NoNewPrivs"] == "1"
+    assert "seccomp" in MISSING or (found["Seccomp"], found["Seccomp_filters"]) == ("2", "2")
     assert Path(f"/proc/{speaking}/environ").read_bytes() == b""
     kept = {os.readlink(path) for path in Path(f"/proc/{speaking}/fd").iterdir()}
     assert all(name.startswith(("/dev/null", "socket:")) or name.endswith("espeakng_loader") for name in kept)
@@ -215,84 +214,8 @@ def test_system_calls_by_x32_numbers_end_the_process(number: int, ends: int, lac
     assert done.returncode == ends
 
 
-def test_what_a_machine_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landlock, "version", lambda: 3)
-    monkeypatch.setattr(landlock, "is_usable", lambda: True)
-    monkeypatch.setattr(seccomp, "is_available", lambda: False)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert confinement.missing() == ["landlock_network", "landlock_scope", "seccomp", "own_uid"]
-    monkeypatch.setattr(landlock, "version", lambda: 0)
-    assert "landlock" in confinement.missing()
-
-
-REFUSING = """
-import ctypes, os, sys
-from workers.process import confinement, seccomp
-
-# As a container's filter: all is allowed but these calls.
-library = seccomp._library()
-context = ctypes.c_void_p(library.seccomp_init(seccomp._ALLOW))
-for name in sys.argv[2:]:
-    number = library.seccomp_syscall_resolve_name(name.encode())
-    refuse = ctypes.c_uint32(0x00050000 | int(sys.argv[1]))
-    assert library.seccomp_rule_add_array(context, refuse, number, 0, None) == 0
-confinement._prctl(38, 1)
-assert library.seccomp_load(context) == 0
-print(*confinement.missing())
-confined = confinement.Confinement(confinement.Profile(uid=64001, cpu_s=9, wall_s=9, memory_bytes=1 << 28))
-confined.of_server(["/usr"])
-confined.of_child()
-os._exit(0 if not sys.stdout.flush() else 1)
-"""
-
-
-@needs_seccomp
-@needs_landlock
-@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EINVAL], ids=errno.errorcode.get)
-@pytest.mark.parametrize(
-    ("refused", "missing"),
-    [
-        ("landlock_add_rule", {"landlock", "landlock_network", "landlock_scope"}),
-        ("landlock_create_ruleset", {"landlock", "landlock_network", "landlock_scope"}),
-        ("landlock_restrict_self", set[str]()),
-        ("setgroups", {"own_uid"}),
-        ("setresuid", {"own_uid"}),
-        ("memfd_create", set[str]()),
-    ],
-)
-def test_what_the_kernel_refuses_is_missing_and_no_failed_start(
-    refused: str, missing: set[str], number: int
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", REFUSING, str(number), refused],
-        cwd=HOUSE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert set(done.stdout.split()) == MISSING | missing
-    assert ("missing landlock" in done.stderr) == (refused == "landlock_restrict_self")
-
-
-@pytest.mark.parametrize(("number", "is_borne"), [(errno.EINVAL, True), (errno.EPERM, False)])
-def test_a_kernel_without_ambient_capabilities_is_borne(
-    monkeypatch: pytest.MonkeyPatch, number: int, is_borne: bool
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, "prctl")
-
-    class Libc:
-        capset = staticmethod(lambda *_: 0)
-
-    monkeypatch.setattr(confinement, "_prctl", refuse)
-    monkeypatch.setattr(confinement.ctypes, "CDLL", lambda *_, **__: Libc)
-    with nullcontext() if is_borne else pytest.raises(OSError, match="prctl"):
-        confinement._drop_capabilities()
-
-
 class Planted:
-    """In place of a server whose child tries nothing before it is told that it was looked at."""
+    """In place of a server whose child attempts nothing before it is notified that it was inspected."""
 
     def __init__(self) -> None:
         self.is_let_go_on = False

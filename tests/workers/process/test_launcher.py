@@ -1,4 +1,4 @@
-"""Confined servers, started and ended; and what the log says of a machine that cannot confine fully."""
+"""Confined servers: start, end, and the log event of a machine that cannot confine fully."""
 
 import ast
 import os
@@ -22,7 +22,7 @@ def started(program: Path, kind: str = "decoder") -> ForkServer:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """Says that it is ready, then waits for its control socket to end."""
+    """Reports that it is ready, then waits for its control socket to close."""
     file = tmp_path / "program.py"
     file.write_text(
         "import os, socket\n"
@@ -61,7 +61,7 @@ def test_a_server_gets_no_environment_and_no_open_files(
     assert report.read_text() in ("{}", "{'LC_CTYPE': 'C.UTF-8'}")
 
 
-def test_a_server_that_lives_is_not_lost_and_one_that_ended_is(server: ForkServer) -> None:
+def test_a_running_server_is_not_lost_and_one_that_ended_is(server: ForkServer) -> None:
     assert not server.is_lost()
     (pid,) = [
         pid for pid in children(os.getpid()) if "program.py" in Path(f"/proc/{pid}/cmdline").read_text()
@@ -91,20 +91,20 @@ def test_a_kind_without_a_profile_is_not_started(program: Path) -> None:
         started(program, kind="stranger")
 
 
-def test_what_is_missing_is_one_event(
+def test_missing_features_are_logged_as_one_event(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(launcher, "missing", lambda: ["landlock", "seccomp"])
     launcher.log_missing()
-    told = capsys.readouterr()
-    assert (told.out + told.err).count("confinement_incomplete") == 1
+    output = capsys.readouterr()
+    assert (output.out + output.err).count("confinement_incomplete") == 1
     monkeypatch.setattr(launcher, "missing", list)
     launcher.log_missing()
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", IN_CHILDREN)
-def test_what_runs_in_a_confined_child_imports_the_standard_library_alone(name: str) -> None:
+def test_modules_of_a_confined_child_import_the_standard_library_alone(name: str) -> None:
     tree = ast.parse((PROCESS / f"{name}.py").read_text())
     found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -120,6 +120,6 @@ def test_what_runs_in_a_confined_child_imports_the_standard_library_alone(name: 
         "workers/audio/decode_server.py",
     ],
 )
-def test_a_program_confines_itself_before_it_says_that_it_is_ready(program: str) -> None:
+def test_a_program_confines_itself_before_it_reports_ready(program: str) -> None:
     source = (PROCESS.parents[1] / program).read_text()
     assert 0 < source.index("confinement.of_server(") < source.index("control.send(")

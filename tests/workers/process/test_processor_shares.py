@@ -22,13 +22,13 @@ def test_a_step_of_the_nice_value_divides_the_share_by_a_quarter_more(engine: st
     assert nice_value(engine, SHARES) == nice
 
 
-def test_no_share_is_nicer_than_the_kernel_knows() -> None:
+def test_no_share_exceeds_the_kernels_nice_range() -> None:
     assert nice_value("b", "a=1000, b=0.001") == 19
     assert nice_value("a", "") == 0
 
 
 @pytest.mark.parametrize("wrong", ["hibari", "hibari=", "=2", "hibari=0", "hibari=much", "a=-1", "a=nan"])
-def test_a_share_that_is_none_is_named(wrong: str) -> None:
+def test_an_invalid_share_is_named(wrong: str) -> None:
     with pytest.raises(SettingsError, match="CODEVOICE_PROCESSOR_SHARES"):
         nice_value("hibari", wrong)
 

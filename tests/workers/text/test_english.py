@@ -45,7 +45,7 @@ def test_a_text_of_another_script_is_not_english(text: str) -> None:
         ("...!?", ""),
     ],
 )
-def test_what_would_be_dropped_or_misread_is_written_otherwise(text: str, read: str) -> None:
+def test_text_that_would_be_dropped_or_misread_is_rewritten(text: str, read: str) -> None:
     assert readable_english(text) == read
 
 
@@ -53,7 +53,7 @@ def cut(text: str, *, first_max: int = 300) -> list[str]:
     return list(in_pieces(text, "en-US", characters_max=300, first_max=first_max, joined_max=120))
 
 
-def test_the_first_sentence_is_alone_and_short_ones_after_it_are_together() -> None:
+def test_the_first_sentence_is_a_piece_and_short_ones_after_it_are_joined() -> None:
     assert cut("Yes. No. Maybe. It is as it is.") == ["Yes.", "No. Maybe. It is as it is."]
 
 
@@ -90,7 +90,7 @@ def test_nothing_is_lost_or_twice_and_no_piece_is_too_long(text: str) -> None:
         ("- one\n- two", "- one\n- two"),
     ],
 )
-def test_lines_broken_within_a_sentence_are_made_whole(text: str, whole: str | None) -> None:
+def test_lines_broken_within_a_sentence_are_joined(text: str, whole: str | None) -> None:
     assert unwrapped(text) == (text.replace("\n", " ") if whole is None else whole)
 
 

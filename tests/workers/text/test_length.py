@@ -1,4 +1,4 @@
-"""An estimate of how long a text sounds, held against what the embedded engine says of it."""
+"""The estimated duration of a text, compared with the embedded engine's audio."""
 
 from collections.abc import Generator
 

@@ -70,7 +70,7 @@ def test_other_languages(language: str, text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("language", XTTS)
-def test_every_language_of_xtts_says_every_kind_of_number(language: str) -> None:
-    said = spell("0 21 1250 1000000 3.5 -3 007 12345678901234567890", language)
-    assert not any(letter.isdigit() and letter not in "〇" for letter in said)
-    assert "\u00ad" not in said
+def test_every_language_of_xtts_spells_every_kind_of_number(language: str) -> None:
+    spelled = spell("0 21 1250 1000000 3.5 -3 007 12345678901234567890", language)
+    assert not any(letter.isdigit() and letter not in "〇" for letter in spelled)
+    assert "\u00ad" not in spelled

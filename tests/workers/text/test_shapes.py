@@ -55,7 +55,7 @@ def test_a_long_sentence_without_a_comma_is_not_changed() -> None:
         ("٣٤ and ３４", "34 and 34"),
     ],
 )
-def test_a_shape_that_goes_on_is_broken(text: str, broken: str) -> None:
+def test_an_endless_shape_is_broken_up(text: str, broken: str) -> None:
     assert prepare(text, "en-US") == broken
 
 
@@ -94,7 +94,7 @@ def test_digits_of_the_readers_own_script_stay() -> None:
         ("ကး း", "my", "ကး "),
     ],
 )
-def test_what_ends_one_voice_is_said_otherwise_by_it(text: str, language: str, broken: str) -> None:
+def test_text_that_kills_one_voice_is_rewritten_for_it(text: str, language: str, broken: str) -> None:
     assert prepare(text, language) == broken
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from db.speech_length import estimated_seconds
-from workers.engines import Utterance
 from workers.engines.espeak.engine import EspeakEngine
+from workers.engines.protocol import Utterance
 from workers.text.shapes import prepare
 
 from .corpus import PROSE
@@ -25,10 +25,10 @@ def engine() -> Iterator[EspeakEngine]:
 
 def seconds(engine: EspeakEngine, text: str, language: str = "en-US", speed: float = 1.0) -> float:
     voice = next(voice.id for voice in engine.capabilities.voices if language in voice.languages)
-    asked = Utterance(
+    utterance = Utterance(
         job_id=UUID(int=1), text=prepare(text, language), voice=voice, language=language, speed=speed
     )
-    (speech,) = engine.begin([asked])
+    (speech,) = engine.begin([utterance])
     return sum(map(len, speech)) / BYTES_A_SECOND
 
 
@@ -80,7 +80,7 @@ def test_a_long_run_takes_as_long_as_its_pieces(engine: EspeakEngine, text: str,
 
 
 def test_silence_without_end_is_nothing_to_say(engine: EspeakEngine) -> None:
-    """Each pause was once looked through with all those before it: the server seemed to hang."""
+    """Each pause was once scanned with all those before it: the server seemed to hang."""
     assert seconds(engine, ("\u200b,\n" + "Ꭰ,\n") * 4000) == 0
 
 

@@ -58,8 +58,8 @@ def weights(checkpoint: Path, speakers: dict[str, Speaker], tmp_path: Path) -> P
 
 @contextmanager
 def working(environ: dict[str, str], log: Path) -> Generator[None]:
-    with log.open("w") as said:
-        process = subprocess.Popen([sys.executable, "-m", "workers"], env=environ, stderr=said)
+    with log.open("w") as stderr:
+        process = subprocess.Popen([sys.executable, "-m", "workers"], env=environ, stderr=stderr)
         try:
             yield
             assert process.poll() is None, log.read_text()
@@ -101,10 +101,10 @@ async def all_completed(pool: Pool, jobs: int) -> None:
 
 
 def metrics(port: int) -> dict[str, float]:
-    shown = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    samples = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
     return {
         name: float(value)
-        for name, _, value in (line.rpartition(" ") for line in shown.splitlines())
+        for name, _, value in (line.rpartition(" ") for line in samples.splitlines())
         if name.startswith("codevoice_batch_")
     }
 
@@ -136,7 +136,7 @@ async def test_a_voices_jobs_are_claimed_together_and_no_voice_starves(
     }
     with working(environ, tmp_path / "worker.log"):
         await all_completed(pool, len(sent))
-        shown = metrics(port)
+        samples = metrics(port)
     taken = await claims(pool)
 
     # A voice together: the idle worker's first claim is all of one voice, and fills its rows.
@@ -146,12 +146,12 @@ async def test_a_voices_jobs_are_claimed_together_and_no_voice_starves(
     assert await pool.fetchval("SELECT count(*) FROM cv.job WHERE attempt = 1") == 24
     assert await pool.fetch("SELECT * FROM cv.recon") == []
 
-    batches = shown['codevoice_batch_size_count{engine="xtts"}']
-    assert shown['codevoice_batch_voices_count{engine="xtts"}'] == batches
-    assert shown['codevoice_batch_size_bucket{engine="xtts",le="8.0"}'] == batches
-    assert shown['codevoice_batch_size_bucket{engine="xtts",le="4.0"}'] < batches
-    assert shown['codevoice_batch_voices_bucket{engine="xtts",le="1.0"}'] >= 1
-    assert shown['codevoice_batch_voices_bucket{engine="xtts",le="3.0"}'] == batches
+    batches = samples['codevoice_batch_size_count{engine="xtts"}']
+    assert samples['codevoice_batch_voices_count{engine="xtts"}'] == batches
+    assert samples['codevoice_batch_size_bucket{engine="xtts",le="8.0"}'] == batches
+    assert samples['codevoice_batch_size_bucket{engine="xtts",le="4.0"}'] < batches
+    assert samples['codevoice_batch_voices_bucket{engine="xtts",le="1.0"}'] >= 1
+    assert samples['codevoice_batch_voices_bucket{engine="xtts",le="3.0"}'] == batches
 
 
 def assert_only_a_voice_that_is_used_up_lets_others_in(taken: list[Claim]) -> None:

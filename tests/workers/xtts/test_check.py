@@ -1,4 +1,4 @@
-"""`codevoice check xtts`, on a tiny random checkpoint: noise to any ear, but its tokens are upstream's."""
+"""`codevoice check xtts`, on a tiny random checkpoint: the audio is noise, but its tokens are upstream's."""
 
 import json
 import os

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def decode(gpt: Gpt, rows: list[Row], how: Sampling, *, every: int = 0) -> Latents:
-    """Latents of each row by its seed; `every`: one more row joins each so many steps."""
+    """Latents of each row by its seed; `every`: one more row joins after each `every` steps."""
     decoder, waiting, made, steps = Decoder(gpt, rows_max=len(rows), how=how), list(rows), Latents(), 0
     while waiting or decoder.rows:
         if waiting and steps % (every or 1) == 0:
@@ -90,7 +90,7 @@ def test_rows_that_join_a_running_batch_are_the_same(gpt: Gpt, rows: list[Row]) 
     assert all(torch.allclose(latents[n], joined[n], atol=1e-5) for n in latents)
 
 
-def test_who_leaves_early_takes_nothing_from_the_others(gpt: Gpt, rows: list[Row]) -> None:
+def test_a_row_that_leaves_early_does_not_change_the_others(gpt: Gpt, rows: list[Row]) -> None:
     decoder, whole = Decoder(gpt, rows_max=8, how=GREEDY), [fresh(row) for row in rows]
     decode(gpt, whole, GREEDY)
     decoder.join(rows[:3])
@@ -107,12 +107,12 @@ def test_who_leaves_early_takes_nothing_from_the_others(gpt: Gpt, rows: list[Row
     ]
 
 
-def test_another_seed_is_another_take(gpt: Gpt, rows: list[Row]) -> None:
+def test_another_seed_gives_other_audio(gpt: Gpt, rows: list[Row]) -> None:
     other = Row(rows[1].text, rows[1].voice, rows[1].cap, seed=99)
     decode(gpt, [rows[1], other], Sampling())
     assert rows[1].tokens != other.tokens
 
 
-def test_a_folder_without_weights_says_what_is_missing(tmp_path: Any) -> None:
+def test_a_folder_without_weights_names_what_is_missing(tmp_path: Any) -> None:
     with pytest.raises(NoWeights, match=r"no config.json, model.pth, vocab.json, speakers_xtts.pth"):
         load(tmp_path)

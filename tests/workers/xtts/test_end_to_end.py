@@ -48,12 +48,12 @@ def spoken(stack: Stack, text: str, voice: str) -> numpy.ndarray:
 
 
 @pytest.mark.timeout(400)  # a stack, and real sound on a CPU that others may use too
-def test_texts_asked_for_at_once_are_each_the_same_as_alone(stack: Stack) -> None:
-    asked = [(text, voice) for text in TEXTS for voice in VOICES]
-    with ThreadPoolExecutor(len(asked)) as clients:
-        together = list(clients.map(lambda what: spoken(stack, *what), asked))
-    alone = [spoken(stack, *what) for what in asked[:3]]
+def test_concurrent_texts_are_each_the_same_as_alone(stack: Stack) -> None:
+    requests = [(text, voice) for text in TEXTS for voice in VOICES]
+    with ThreadPoolExecutor(len(requests)) as clients:
+        together = list(clients.map(lambda what: spoken(stack, *what), requests))
+    alone = [spoken(stack, *what) for what in requests[:3]]
     assert [len(each) for each in together[:3]] == [len(each) for each in alone]
     assert max(int(numpy.abs(a - b).max()) for a, b in zip(together, alone, strict=False)) <= 1
-    assert len({each.tobytes() for each in together}) == len(asked)
+    assert len({each.tobytes() for each in together}) == len(requests)
     assert stack.credits()["held"] == 0

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from db.settings import SettingsError
-from workers.engines import DeviceLost, Interrupted, Refused, Utterance, load
+from workers.engines.protocol import DeviceLost, Interrupted, Refused, Utterance
+from workers.engines.registry import load
 from workers.engines.xtts.engine import XttsEngine
 from workers.xtts.decode import Decoder, Row
 from workers.xtts.loop import Loop
@@ -75,11 +76,11 @@ def test_nothing_to_say_is_refused(engine: XttsEngine, text: str) -> None:
 
 def test_a_closed_speech_ends_at_once_and_frees_its_rows(engine: XttsEngine) -> None:
     [speech] = engine.begin([utterance("One two three four. " * 60, live=True)])
-    heard = iter(speech)
-    next(heard)
+    audio = iter(speech)
+    next(audio)
     speech.close()
     with pytest.raises(Interrupted):
-        list(heard)
+        list(audio)
     speech.close()
     assert say(engine, "Yes.")  # after which the loop has seen the closing
     assert engine._loop._decoder.rows == []
@@ -146,19 +147,19 @@ def test_four_clients_with_twelve_texts_at_once_get_48_right_answers(loop: Start
 
     def ask(client: int, n: int) -> Script:
         voice = voices[n % 2]
-        asked = Script(texts.pieces(f"Client {client} says {n}.", "en", voice), voice)
-        running.speak(asked)
-        return asked
+        request = Script(texts.pieces(f"Client {client} says {n}.", "en", voice), voice)
+        running.speak(request)
+        return request
 
     alone = [b"".join(ask(client, n)) for client in range(4) for n in range(12)]
     with ThreadPoolExecutor(48) as clients:
-        asked = list(clients.map(lambda k: ask(k // 12, k % 12), range(48)))
-        got = list(clients.map(b"".join, asked))
+        requests = list(clients.map(lambda k: ask(k // 12, k % 12), range(48)))
+        got = list(clients.map(b"".join, requests))
     assert sum(is_same(a, b) for a, b in zip(alone, got, strict=True)) == 48
     assert len(set(alone)) == 48
 
 
-def test_the_pieces_of_a_text_are_heard_in_order(loop: Starts) -> None:
+def test_the_pieces_of_a_text_are_returned_in_order(loop: Starts) -> None:
     running = loop(rows=4)
     pieces = [Piece((5 + n, 6, 7), 30, n) for n in range(7)]
     apart = [Script([piece], "Ann Random") for piece in pieces]
@@ -168,7 +169,7 @@ def test_the_pieces_of_a_text_are_heard_in_order(loop: Starts) -> None:
     assert is_same(b"".join(together), b"".join(b"".join(each) for each in apart))
 
 
-def test_a_live_listener_hears_early_what_the_store_gets(loop: Starts, gpt: Gpt, voices: list[Voice]) -> None:
+def test_a_live_listener_receives_the_stored_audio_early(loop: Starts, gpt: Gpt, voices: list[Voice]) -> None:
     rows = [Row((5, 6, 7), voices[0], cap=40, seed=seed) for seed in range(12)]
     decoder = Decoder(gpt, rows_max=12, how=Sampling())
     decoder.join(rows)
@@ -187,16 +188,16 @@ def test_a_live_listener_hears_early_what_the_store_gets(loop: Starts, gpt: Gpt,
 
 
 def test_a_row_at_its_cap_is_tried_once_more_and_then_taken(loop: Starts) -> None:
-    running, asked = loop(), script(2)
-    running.speak(asked)
-    assert len(b"".join(asked)) == 2 * 256 * running._vocoder.frames(2)
+    running, request = loop(), script(2)
+    running.speak(request)
+    assert len(b"".join(request)) == 2 * 256 * running._vocoder.frames(2)
     assert reports == [
         ("xtts_runaway", {"tokens": 2, "again": True}),
         ("xtts_runaway", {"tokens": 2, "again": False}),
     ]
 
 
-def test_texts_share_the_rows_whoever_came_first(loop: Starts) -> None:
+def test_texts_share_the_rows_whichever_came_first(loop: Starts) -> None:
     running, long, short = loop(rows=2), script(*[2] * 40), script(2)
     running.speak(long)
     running.speak(short)
@@ -209,7 +210,7 @@ def test_accounts_share_the_rows_whatever_the_number_of_their_texts(loop: Starts
     one = [Script([Piece((5, 6, 7), 2, 4)] * 9, "Ann Random", owner="one") for _ in range(3)]
     other = Script([Piece((5, 6, 7), 2, 4)] * 9, "Ann Random", owner="other")
     running = loop(rows=8)
-    running._scripts = [*one, other]  # its thread sleeps until it is told of a text
+    running._scripts = [*one, other]  # its thread sleeps until it is notified of a text
     chosen = [script.owner for script, _, _ in running._chosen(8)]
     assert chosen.count("other") == 4
 
@@ -244,11 +245,11 @@ class LostVocoder(Vocoder):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_a_device_lost_while_sound_is_made_is_lost_too(loop: Starts) -> None:
-    running, asked = loop(vocoder=LostVocoder), script(3)
-    running.speak(asked)
+def test_a_device_lost_during_vocoding_is_reported_as_lost(loop: Starts) -> None:
+    running, request = loop(vocoder=LostVocoder), script(3)
+    running.speak(request)
     with pytest.raises(Lost):
-        b"".join(asked)
+        b"".join(request)
 
 
 class ClumsyVocoder(HummingVocoder):
@@ -263,7 +264,7 @@ class ClumsyVocoder(HummingVocoder):
         return super().waves(parts)
 
 
-def test_a_fault_breaks_what_it_touched_and_the_loop_goes_on(loop: Starts) -> None:
+def test_a_fault_breaks_the_affected_texts_and_the_loop_continues(loop: Starts) -> None:
     running, first, second = loop(vocoder=ClumsyVocoder), script(3), script(3)
     running.speak(first)
     with pytest.raises(Broken):
@@ -272,7 +273,7 @@ def test_a_fault_breaks_what_it_touched_and_the_loop_goes_on(loop: Starts) -> No
     assert b"".join(second)
 
 
-def test_the_engine_tells_a_lost_device(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_reports_a_lost_device(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.engines.xtts.engine.Decoder", LostDecoder)
     lost = XttsEngine(checkpoint, rows=2)
     with pytest.raises(DeviceLost):
@@ -280,20 +281,20 @@ def test_the_engine_tells_a_lost_device(checkpoint: Path, monkeypatch: pytest.Mo
     lost.close()
 
 
-def test_closing_interrupts_whoever_listens(loop: Starts) -> None:
-    running, asked, heard = loop(), script(*[30] * 40, live=True), threading.Event()
+def test_closing_interrupts_every_reader(loop: Starts) -> None:
+    running, request, has_audio = loop(), script(*[30] * 40, live=True), threading.Event()
 
     def read() -> str:
         try:
-            for _ in asked:
-                heard.set()
+            for _ in request:
+                has_audio.set()
         except Broken as error:
             return str(error)
         return "complete"
 
     with ThreadPoolExecutor(1) as reader:
-        told = reader.submit(read)
-        running.speak(asked)
-        assert heard.wait(20)
+        outcome = reader.submit(read)
+        running.speak(request)
+        assert has_audio.wait(20)
         running.close()
-        assert told.result() == "closed"
+        assert outcome.result() == "closed"

@@ -50,7 +50,7 @@ def decoder(gpt: Gpt, voice: Voice) -> Decoder:
     return made
 
 
-def test_devices_that_are_mixed_and_values_that_are_read_are_found(gpu: FakeGpu) -> None:
+def test_mixed_devices_and_host_reads_are_detected(gpu: FakeGpu) -> None:
     there, here = torch.ones(3, device=GPU), torch.ones(3)
     with pytest.raises(RuntimeError, match="device"):
         there + here
@@ -69,7 +69,7 @@ def test_rows_join_and_leave_without_a_wait(gpu: FakeGpu, decoder: Decoder) -> N
     assert gpu.waits == []
 
 
-def test_what_a_graph_captures_waits_for_nothing(gpu: FakeGpu, decoder: Decoder) -> None:
+def test_captured_graphs_wait_for_nothing(gpu: FakeGpu, decoder: Decoder) -> None:
     decoder._run(4, 256)
     state = decoder._state
     assert {tensor.device for tensor in (state.token, state.latents, decoder._cache)} == {GPU}

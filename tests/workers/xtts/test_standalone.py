@@ -34,7 +34,7 @@ def test_the_benchmark_needs_nothing_but_torch_coqui_tts_and_the_wheels_it_is_gi
     assert "--size" in (results / "xtts.json").read_text()
 
 
-def test_the_device_script_says_how_it_is_used() -> None:
+def test_the_device_script_prints_its_usage() -> None:
     done = run()
     assert done.returncode == 2
     assert "xtts_device.sh run WHEELS RESULTS" in done.stderr

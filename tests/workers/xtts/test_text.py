@@ -30,7 +30,7 @@ def test_no_text_breaks_the_tokenizer(texts: Texts, language: str, hostile: str)
 
 
 @pytest.mark.parametrize("nothing", ["", "  ", "“”", "...", "?!"])
-def test_there_may_be_nothing_to_say(texts: Texts, nothing: str) -> None:
+def test_a_text_without_words_has_no_pieces(texts: Texts, nothing: str) -> None:
     assert texts.pieces(nothing, "en", "v") == []
 
 

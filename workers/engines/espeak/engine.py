@@ -1,7 +1,7 @@
 """The eSpeak NG engine: small, instant, robotic voices in many languages, on any CPU, without weights.
 
-The library lives in a process of its own, `espeak_server.py`; here are its starting and ending, and the
-reading of what its children say. Why so: docs/decisions/0003.
+The library lives in a process of its own, `espeak_server.py`; this module starts and stops it and reads what
+its children send. The reasons are in docs/decisions/0003.
 """
 
 import os
@@ -18,9 +18,9 @@ import msgspec
 
 from db.formats import FORMATS
 from db.types import Capabilities
-from workers.engines import Interrupted, Refused, Synthesis, Utterance
 from workers.engines.espeak.espeak_voices import Catalogue, Listed, catalogue
 from workers.engines.fair_turns import FairTurns, Turn
+from workers.engines.protocol import Interrupted, Refused, Synthesis, Utterance
 from workers.process.launcher import ForkServer, limit_waits
 
 SAMPLE_RATE_HZ = 22_050
@@ -30,9 +30,9 @@ AUDIO_BYTES_MAX = 4 * 3600 * SAMPLE_RATE_HZ * 2
 CHARACTERS_MAX = 100_000
 COST_US_PER_CHARACTER = 150  # measured: 70 to 115 alone, 170 for short texts on all cores
 HELLO_BYTES_MAX = 1 << 18  # espeak's list is 23 kB
-FRAME_BYTES_MAX = 1 << 20  # our server's have 64 kB; a child that says more is not believed
+FRAME_BYTES_MAX = 1 << 20  # our server's frames have 64 kB; a child that announces more is not trusted
 WORDS_PER_MINUTE = 175  # at speed 1
-_LENGTH = struct.Struct("<I")  # before each request and each frame
+_LENGTH = struct.Struct("<I")  # precedes each request and each frame
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,16 +42,16 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def slots_here() -> int:
-    """Utterances that the engine speaks at once on this machine."""
+    """Utterances that the engine speaks at the same time on this machine."""
     return min(16, max(4, 2 * len(os.sched_getaffinity(0))))
 
 
 class EspeakEngine:
-    """Speaks at once as many utterances as there are slots, each in a process of its own.
+    """Speaks as many utterances at the same time as there are slots, each in a process of its own.
 
-    More of them take turns: a child whose audio nobody reads stops by itself, after about five seconds of it.
-
-    A server that died or hangs is replaced by the next `begin`; what it began to speak may still end well.
+    Further utterances take turns: a child whose audio is not read stops by itself after about five seconds of
+    it. A server that died or hangs is replaced by the next `begin`; utterances it has begun may still
+    complete.
     """
 
     def __init__(self, *, stall_s_max: float = STALL_S_MAX, audio_bytes_max: int = AUDIO_BYTES_MAX) -> None:
@@ -65,28 +65,35 @@ class EspeakEngine:
 
     @property
     def capabilities(self) -> Capabilities:
+        """The voices of the installed library."""
         return self._capabilities
 
     @property
     def slots(self) -> int:
+        """See `slots_here`."""
         return slots_here()
 
     @property
     def extra_slots(self) -> int:
+        """Utterances beyond the slots, which take turns with them."""
         return max(8, self.slots)
 
     @property
     def mixed_lanes(self) -> bool:
+        """True: each utterance has a process of its own."""
         return True
 
     @property
     def batched(self) -> bool:
+        """False, for the same reason."""
         return False
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
+        """See `Engine.begin`."""
         return [self._begin(utterance) for utterance in batch]
 
     def close(self) -> None:
+        """See `Engine.close`."""
         self._closed = True
         self._server.stop()
 
@@ -145,7 +152,7 @@ class Server:
     """The running espeak server. All its failures are `OSError`s."""
 
     def __init__(self, stall_s_max: float) -> None:
-        self.lost = False  # set by whoever waited in vain
+        self.lost = False  # set by a caller whose wait timed out
         self._stall_s_max = stall_s_max
         self._process = ForkServer(
             "espeak",
@@ -163,12 +170,12 @@ class Server:
         self.retire = self._process.retire
 
     def ask(self, voice: str, request: bytes) -> socket.socket:
-        """Have a child speak this; what it says is read from the socket. `voice`: espeak's identifier and our
-        variant, "gmw/en-US+f2".
+        """Send the request to a child; its output is read from the returned socket. `voice`: espeak's
+        identifier and our variant, "gmw/en-US+f2".
         """
         ours, theirs = socket.socketpair()
         try:
-            with theirs:  # a copy kept here would hide that the server dropped its own
+            with theirs:  # a copy kept here would hide that the server closed its own
                 self._process.send(voice.encode(), [theirs.fileno()])
             limit_waits(ours, self._stall_s_max)
             ours.sendall(_LENGTH.pack(len(request)) + request)
@@ -179,21 +186,21 @@ class Server:
 
 
 def _library_folder() -> str:
-    package = find_spec("espeakng_loader")  # found, never imported: its licence stays in the other process
+    package = find_spec("espeakng_loader")  # located, never imported: its licence stays in the other process
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("the espeak engine needs codevoice[embedded]", name="espeakng_loader")
     return package.submodule_search_locations[0]
 
 
 class _Died(Exception):
-    """A child ended before its text did, or stopped in the middle, and nobody had asked for that."""
+    """A child ended before its text did, or stopped in the middle, without being closed."""
 
 
 class _EspeakSpeech:
-    """What one child says; or a second one, from where the first one died.
+    """The output of one child; if it dies, of a second one, from the point where the first one died.
 
-    A text over which two children died is refused. Both say the same from the same request, so what the
-    first one said is left out of the second one's.
+    A text that kills two children is refused. Both make the same audio from the same request, so the part
+    that the first one sent is skipped in the second one's.
     """
 
     def __init__(
@@ -209,11 +216,11 @@ class _EspeakSpeech:
         self._ask_again = ask_again
         self._audio_bytes_max = audio_bytes_max
         self._turn = turn
-        # Over the flags and the descriptor's life, never while waiting for audio.
+        # Guards the flags and the descriptor's lifetime; never held while waiting for audio.
         self._lock = threading.Lock()
         self._reading = False
         self._over = False
-        self._has_begun = False  # the child at work: its server has served
+        self._has_begun = False  # the current child has begun: its server has responded
 
     def __iter__(self) -> Iterator[bytes]:
         with self._lock:
@@ -241,7 +248,7 @@ class _EspeakSpeech:
             if self._over:
                 return
             self._over = True
-            self._stream.shutdown(socket.SHUT_RDWR)  # wakes the reader, and fails the child's next write
+            self._stream.shutdown(socket.SHUT_RDWR)  # wakes the reader and makes the child's next write fail
             if not self._reading:
                 self._stream.close()
                 self._turn.leave()
@@ -265,7 +272,7 @@ class _EspeakSpeech:
             raise Refused("unspeakable_text") from None
 
     def _counted(self, skipped: int) -> Iterator[bytes]:
-        """What the child says, but for its first `skipped` bytes."""
+        """The child's output without its first `skipped` bytes."""
         audio_bytes = 0
         while pcm := self._frame():
             new = pcm[max(0, skipped - audio_bytes) :]
@@ -292,7 +299,7 @@ class _EspeakSpeech:
             head = self._received(_LENGTH.size)
             length = int.from_bytes(head, "little")
             pcm = self._received(length) if 0 < length <= FRAME_BYTES_MAX else b""
-        except OSError as error:  # timed out, or reset: nobody read our request
+        except OSError as error:  # timed out, or reset: nobody read the request
             if self._has_begun and not self._over and not self._server.is_lost():
                 raise _Died from error
             self._server.lost = True
@@ -306,9 +313,9 @@ class _EspeakSpeech:
         return pcm
 
     def _received(self, count: int) -> bytes:
-        """So many bytes; fewer at the stream's end."""
+        """`count` bytes; fewer at the end of the stream."""
         received = b""
-        while len(received) < count:  # once, but for a wait that timed out in the middle
+        while len(received) < count:  # one pass, unless a wait timed out in the middle
             part = self._stream.recv(count - len(received), socket.MSG_WAITALL)
             if not part:
                 break
@@ -317,7 +324,7 @@ class _EspeakSpeech:
 
 
 class _Failed:
-    """Speech that could not even begin."""
+    """A synthesis that could not begin."""
 
     def __init__(self, error: Refused | Interrupted) -> None:
         self._error = error

@@ -1,4 +1,4 @@
-"""Phonemes by eSpeak NG, from its own process: its licence (GPL-3) and its faults stay there."""
+"""Phonemes from eSpeak NG in its own process, which isolates its licence (GPL-3) and its crashes."""
 
 import socket
 import threading
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from workers.engines import Interrupted, Refused
 from workers.engines.espeak.engine import Server
+from workers.engines.protocol import Interrupted, Refused
 
 STALL_S_MAX = 10.0
 _DEATHS_MAX = 2
@@ -20,7 +20,7 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 class Phonemizer:
-    """Says how texts are pronounced, from any thread. Its process starts at the first question."""
+    """Returns the pronunciation of texts. Thread-safe. Its process starts with the first request."""
 
     def __init__(self, stall_s_max: float = STALL_S_MAX) -> None:
         self._stall_s_max = stall_s_max
@@ -30,7 +30,7 @@ class Phonemizer:
     def ipa(self, voice: str, texts: Sequence[str]) -> list[str]:
         """The IPA of each text, "^" between the letters of one sound, without punctuation.
 
-        `voice`: espeak's identifier ("roa/es"). Raises Refused where two children died of it; Interrupted.
+        `voice`: espeak's identifier ("roa/es"). Raises Refused if two children died of a text; Interrupted.
         """
         request = msgspec.json.encode(_Request(texts))
         deaths = losses = 0
@@ -43,14 +43,14 @@ class Phonemizer:
                     deaths += 1
                     server.log_death(deaths)
                     continue
-                self._drop(server)  # it hangs or is gone, perhaps because another thread has closed us
+                self._drop(server)  # it hangs or is gone, perhaps because another thread has called `close`
                 losses += 1
                 if losses >= _LOSSES_MAX:
                     raise Interrupted("espeak server") from error
         raise Refused("unspeakable_text")
 
     def close(self) -> None:
-        """End its process; the next question starts another."""
+        """End its process; the next request starts another."""
         with self._lock:
             if self._server is not None:
                 self._server.stop()
@@ -69,7 +69,7 @@ class Phonemizer:
             return self._server
 
     def _drop(self, server: Server) -> None:
-        """The next question asks another server."""
+        """Make the next request use another server."""
         with self._lock:
             server.stop()
             if self._server is server:
@@ -77,7 +77,7 @@ class Phonemizer:
 
 
 def _answer(stream: socket.socket, count: int) -> list[str]:
-    """Raises EOFError where the child ended before its answer did, or gave one that is none."""
+    """Raises EOFError if the child ended before its answer did or sent an invalid one."""
     with stream:
         length = int.from_bytes(_received(stream, 4), "little")
         if length > _ANSWER_BYTES_MAX:

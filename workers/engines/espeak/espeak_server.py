@@ -1,40 +1,33 @@
 """The process that holds the eSpeak NG library and forks a child for each utterance.
 
-espeak is neither thread-safe nor deterministic within a process, and its licence is GPL-3; so it lives in
-a process of its own that never speaks. Only children do, each once, all from the same untouched state, and
-confined before they read the text. Started by `workers/process/bootstrap.py`, without packages.
+espeak is neither thread-safe nor deterministic within a process, and its licence is GPL-3. It therefore lives
+in a process of its own that never speaks itself. Only its children do, each once, all from the same initial
+state, and confined before they read the text. Started by `workers/process/bootstrap.py`, without packages.
 
 Arguments: the number of the inherited control socket, the folder with the library and its data.
 Control socket (packets): out, when ready, one JSON list of espeak's voices and variants; in, for each
 utterance its voice and a stream socket. Its end means that the worker is gone: everything here stops.
 Stream: in, a length-prefixed JSON request; out, length-prefixed PCM (signed 16-bit, mono). An empty frame
-means complete, an end without one interrupted. Lengths are 4 bytes, little-endian. A request with `ipa`, a
-list of texts, is not spoken: out comes one frame, the JSON list of their phonemes.
+means complete, an end without one means interrupted. Lengths are 4 bytes, little-endian. A request with
+`ipa`, a list of texts, is not spoken: the output is one frame, the JSON list of their phonemes.
 """
 
 import ctypes
 import json
 import os
-import select
 import signal
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from workers.process.confinement import Confinement
 
 SAMPLE_RATE_HZ = 22_050
-FRAME_BYTES, FRAME_BYTES_MAX = 16_384, 65_536  # espeak gives 2,648 at a time: the worker would wake for each
+FRAME_BYTES, FRAME_BYTES_MAX = 16_384, 65_536  # espeak's own 2,648 would wake the worker too often
 VOICE_BYTES_MAX = 256
-IDLE_S = 0.02
-AHEAD_S = 60.0  # one that has waited longer is replaced
-CALM_S = 0.03  # between requests of which each comes alone
 SYNCHRONOUS, DONT_EXIT = 2, 0x8000
-POPULATE_WRITE = 23  # of madvise, since Linux 5.14; older ones refuse it, which does no harm
-UTF8 = 1  # and nothing else: text is never read as SSML or phonemes
+UTF8 = 1  # without other flags: text is never read as SSML or phonemes
 TIED_IPA = 0x02 | 0x80 | ord("^") << 8  # IPA, with "^" between the letters of one sound
 RATE, PITCH = 1, 3
 
@@ -72,8 +65,8 @@ def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
 
 
 class _Speaker:
-    """All that a child needs, made before the confinement: afterwards no memory becomes executable, as that
-    of a callback must be, and no file but espeak's own can be opened.
+    """Everything a child needs, made before the confinement: afterwards no memory becomes executable, which a
+    callback requires, and no file but espeak's own can be opened.
     """
 
     def __init__(self, espeak: ctypes.CDLL, confinement: Confinement) -> None:
@@ -81,25 +74,15 @@ class _Speaker:
         self.confinement = confinement
         self.frames = _Frames()
         self.on_audio = _OnAudio(self.frames.on_audio)
-        self.memory = _writable_memory()
 
 
 def _serve(speaker: _Speaker, control: socket.socket) -> None:
-    ahead: _Ahead | None = None
-    last, last_at = b"", 0.0
-    while come := _received(control):
-        is_calm, last_at = time.monotonic() - last_at > CALM_S, time.monotonic()
-        voice, stream = come
-        fits = ahead is not None and ahead.fits(voice)
+    while request := _received(control):
+        voice, stream = request
         with stream:
-            taken, ahead = (ahead, None) if fits else (None, ahead)
-            if not (taken and taken.take(stream)) and os.fork() == 0:
-                _leave(control, ahead)
-                _answer(speaker, voice, lambda come=come: come)
-        if voice == last and _is_idle(control):
-            _leave(ahead)
-            ahead = _Ahead(speaker, voice, control, is_calm=is_calm)
-        last = voice
+            if os.fork() == 0:
+                control.close()  # the server's death would not be noticed at its other end
+                _answer(speaker, voice, stream)
 
 
 def _received(way: socket.socket) -> tuple[bytes, socket.socket] | None:
@@ -108,78 +91,10 @@ def _received(way: socket.socket) -> tuple[bytes, socket.socket] | None:
     return (packet, socket.socket(fileno=fds[0])) if fds else None
 
 
-def _is_idle(control: socket.socket) -> bool:
-    """Whether nothing is asked for so long that what is under way has most likely ended."""
-    return not select.select([control], [], [], IDLE_S)[0]
-
-
-class _Ahead:
-    """A child forked ahead, its voice set: most of what an utterance has to wait for before it sounds."""
-
-    def __init__(self, speaker: _Speaker, voice: bytes, control: socket.socket, *, is_calm: bool) -> None:
-        self._voice = voice
-        self._since = time.monotonic()
-        self._way, theirs = socket.socketpair()
-        with theirs:
-            if os.fork() == 0:
-                _leave(control, self)
-                _answer(speaker, voice, partial(_awaited, theirs, speaker.memory if is_calm else []))
-
-    def fits(self, voice: bytes) -> bool:
-        """Whether it has this voice, and most of its time yet: its clock runs while it waits."""
-        return self._voice == voice and time.monotonic() - self._since < AHEAD_S
-
-    def take(self, stream: socket.socket) -> bool:
-        """Have it speak what `stream` says; false where it is no more."""
-        with self._way:
-            try:
-                socket.send_fds(self._way, [b"speak"], [stream.fileno()])
-            except OSError:
-                return False
-        return True
-
-    def close(self) -> None:
-        """Let it end."""
-        self._way.close()
-
-
-def _awaited(way: socket.socket, memory: list[tuple[int, int]]) -> tuple[bytes, socket.socket] | None:
-    """What is to be spoken, once it comes. `memory`: not where others may need the processor more."""
-    _take(memory)
-    return _received(way)
-
-
-def _take(memory: list[tuple[int, int]]) -> None:
-    """Have what is shared with the server copied now: once it speaks that costs a fault a page, in all a
-    millisecond.
-    """
-    libc = ctypes.CDLL(None)
-    for start, end in memory:
-        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), POPULATE_WRITE)
-
-
-def _writable_memory() -> list[tuple[int, int]]:
-    with open("/proc/self/maps") as maps:
-        parts = [line.split() for line in maps]
-    return [
-        (int(start, 16), int(end, 16))
-        for where, rights, *_ in parts
-        for start, end in [where.split("-")]
-        if rights == "rw-p"
-    ]
-
-
-def _leave(*ours: socket.socket | _Ahead | None) -> None:
-    """What a child must not keep: its server's death would not be seen by those at the other ends."""
-    for each in ours:
-        if each:
-            each.close()
-
-
 def _load(folder: str) -> tuple[ctypes.CDLL, str]:
-    """The library, ready, and the folder of its data."""
-    # espeak's buffers end at about 155 characters of path. A folder's descriptor has a short name, however
-    # deep the folder lies, and children inherit it.
+    """The initialised library, and the folder of its data."""
+    # espeak's buffers hold about 155 characters of path. A folder's descriptor has a short name, however deep
+    # the folder lies, and children inherit it.
     data = f"/proc/self/fd/{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}/espeak-ng-data"
     espeak = ctypes.CDLL(f"{folder}/libespeak-ng.so")
     espeak.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
@@ -187,12 +102,12 @@ def _load(folder: str) -> tuple[ctypes.CDLL, str]:
     rate_hz = espeak.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), DONT_EXIT)
     if rate_hz != SAMPLE_RATE_HZ:
         raise SystemExit(f"espeak did not start: {rate_hz}")
-    espeak.espeak_SetVoiceByName(b"gmw/en-US")  # loads what every child would load again: 2 ms
+    espeak.espeak_SetVoiceByName(b"gmw/en-US")  # loads what every child would otherwise load again: 2 ms
     return espeak, data
 
 
 def _check_readable(data: str) -> None:
-    """Children open dictionaries as the user that we are now: better no start than no text spoken."""
+    """Fail at the start rather than at each text: children open dictionaries as the current user."""
     try:
         os.close(os.open(f"{data}/phontab", os.O_RDONLY))
     except OSError as error:
@@ -223,25 +138,22 @@ def _address(text: bytes) -> int | None:
 
 
 def _languages(address: int) -> Iterator[str]:
-    """espeak writes a priority byte and a tag for each, and a zero after the last."""
+    """espeak writes a priority byte and a tag for each language, and a zero after the last."""
     while ctypes.string_at(address, 1) != b"\0":
         tag = ctypes.string_at(address + 1)
         yield tag.decode()
         address += len(tag) + 2
 
 
-def _answer(
-    speaker: _Speaker, voice: bytes, wait: Callable[[], tuple[bytes, socket.socket] | None]
-) -> NoReturn:
-    """Speak what comes by the stream that `wait` gives; nothing, where it gives none."""
+def _answer(speaker: _Speaker, voice: bytes, stream: socket.socket) -> NoReturn:
+    """Speak the request that comes by `stream`."""
     try:
         speaker.confinement.of_child()
         if speaker.espeak.espeak_SetVoiceByName(voice):
             raise LookupError(voice)
-        if come := wait():
-            request = _request(come[1])
-            answer = _say_phonemes if "ipa" in request else _speak
-            answer(speaker, come[1], request)
+        request = _request(stream)
+        answer = _say_phonemes if "ipa" in request else _speak
+        answer(speaker, stream, request)
     finally:
         os._exit(0)  # the server's own state is not ours to tidy
 
@@ -255,7 +167,7 @@ def _request(stream: socket.socket) -> dict[str, Any]:
 def _speak(speaker: _Speaker, stream: socket.socket, request: dict[str, Any]) -> None:
     espeak, frames = speaker.espeak, speaker.frames
     frames.stream = stream
-    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathy voices are noise: always the same one
+    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathy voices are noise: always the same noise
     espeak.espeak_SetSynthCallback(speaker.on_audio)
     espeak.espeak_SetParameter(RATE, request["rate"], 0)
     espeak.espeak_SetParameter(PITCH, request["pitch"], 0)
@@ -270,7 +182,7 @@ def _say_phonemes(speaker: _Speaker, stream: socket.socket, request: dict[str, A
 
 
 def _ipa(espeak: ctypes.CDLL, text: str) -> str:
-    """The phonemes of all clauses of `text`; espeak drops the marks between them."""
+    """The phonemes of all clauses of `text`; espeak drops the punctuation between them."""
     whole = ctypes.create_string_buffer(text.replace("\0", " ").encode())
     rest = ctypes.c_void_p(ctypes.addressof(whole))
     clauses: list[str] = []
@@ -281,9 +193,9 @@ def _ipa(espeak: ctypes.CDLL, text: str) -> str:
 
 
 class _Frames:
-    """Sends the first sound at once, for a quick start, and what follows in frames that grow: 0.4 to 1.5 s.
+    """Sends the first sound at once, for a quick start, then frames of growing size: 0.4 to 1.5 s.
 
-    Silence alone is not sent: espeak makes 7 ms of it of a text with nothing to say.
+    Silence alone is not sent: espeak makes 7 ms of silence from a text with nothing to say.
     """
 
     stream: socket.socket
@@ -291,26 +203,26 @@ class _Frames:
     def __init__(self) -> None:
         self._pending = bytearray()
         self._enough_bytes = 1
-        self._heard = False
+        self._has_sound = False
         self._abandoned = False
 
     def on_audio(self, samples: int | None, count: int, _events: int | None) -> int:
-        """espeak's callback: 1 tells it to stop."""
+        """espeak's callback: returning 1 stops it."""
         if samples and count > 0:
             pcm = ctypes.string_at(samples, count * 2)
             self._pending += pcm
-            self._heard = self._heard or any(pcm)
-            if not self._heard:  # else an hour of silence would be kept, and looked through at every call
+            self._has_sound = self._has_sound or any(pcm)
+            if not self._has_sound:  # else an hour of silence would be kept, and searched at every call
                 del self._pending[:-FRAME_BYTES_MAX]
-            if self._heard and len(self._pending) >= self._enough_bytes:
+            if self._has_sound and len(self._pending) >= self._enough_bytes:
                 self._send(self._pending)
                 self._pending.clear()
                 self._enough_bytes = min(FRAME_BYTES_MAX, max(FRAME_BYTES, 2 * self._enough_bytes))
         return int(self._abandoned)
 
     def finish(self) -> None:
-        """Send what is left, and the mark that this was all."""
-        if self._heard and self._pending:
+        """Send the rest, and the mark of completeness."""
+        if self._has_sound and self._pending:
             self._send(self._pending)
         self._send(b"")
 
@@ -318,5 +230,5 @@ class _Frames:
         try:
             if not self._abandoned:
                 self.stream.sendall(struct.pack("<I", len(pcm)) + pcm)
-        except OSError:  # the reader left: that is how it cancels
+        except OSError:  # the reader closed the stream: that is how it cancels
             self._abandoned = True

@@ -1,4 +1,4 @@
-"""Which voices eSpeak NG gives us, and what espeak calls them. Pure: from espeak's own list."""
+"""The voices eSpeak NG offers, and espeak's identifiers for them. Pure: derived from espeak's own list."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
@@ -6,21 +6,21 @@ from typing import Literal
 from msgspec import Struct
 
 from db.types import Voice
-from workers.engines import Refused
+from workers.engines.protocol import Refused
 
 _DROPPED = {
     # no dictionary
     *("gmq/fo", "trk/kaa", "art/xex"),
-    # silent on digits, at the least
+    # silent on digits, at least
     *("iro/chr", "trk/cv", "art/sjn"),
     # its process dies of a 0, of an 8, of some words with å
     "esx/kl",
-    # invented, and not to talk to strangers with: Lojban, Klingon, Pyash, Belta, Quenya
+    # invented, and of no use to callers: Lojban, Klingon, Pyash, Belta, Quenya
     *("art/jbo", "art/piqd", "art/py", "art/qdb", "art/qya"),
-    # another alphabet or norm of a language that is here already
+    # another alphabet or norm of a language that is already included
     *("gmw/en-Shaw", "ira/fa-Latn", "sit/cmn-Latn-pinyin", "sit/yue-Latn-jyutping", "zle/ru-cl"),
 }
-_TAGS = {  # where espeak's own tag is not BCP-47, or leaves out the country it means
+_TAGS = {  # where espeak's own tag is not BCP-47, or omits the country it means
     "gmw/en-US-nyc": "en-US-x-nyc",
     "roa/ca-ba": "ca-x-balear",
     "roa/ca-nw": "ca-x-nw",
@@ -29,7 +29,7 @@ _TAGS = {  # where espeak's own tag is not BCP-47, or leaves out the country it 
     "roa/pt": "pt-PT",
     "sit/cmn": "zh-CN",
 }
-_NAMES = {  # where espeak says which language only in the parenthesis
+_NAMES = {  # where espeak names the language only in the parenthesis
     "ga": "Irish",
     "gd": "Scottish Gaelic",
     "grc": "Ancient Greek",
@@ -38,13 +38,13 @@ _NAMES = {  # where espeak says which language only in the parenthesis
 }
 _WEAKNESSES = {"ja": "Reads kana, but misreads most kanji."}
 _GENDERS: dict[int, Literal["male", "female"]] = {1: "male", 2: "female"}
-_PEOPLE = (  # they speak English in every accent; name, variant, the accents they begin with
+_PEOPLE = (  # English speakers in every accent; name, variant, the accents they begin with
     ("eSpeak Ryan", "m3", ("en-US", "en-GB")),
     ("eSpeak Peter", "m7", ("en-US", "en-GB")),
     ("eSpeak Emma", "f2", ("en-US", "en-GB")),
     ("eSpeak James", "m4", ("en-GB", "en-US")),
 )
-_FORMER = "espeak-"  # without it, their ids until release 0.1: jobs queued then still carry those
+_FORMER = "espeak-"  # voice ids had this prefix until release 0.1, and jobs queued then still carry it
 _LOCALS = {"male": "m6", "female": "f4"}  # the variants of each language's own two voices
 
 
@@ -53,7 +53,7 @@ class Listed(Struct, frozen=True):
 
     name: str
     identifier: str
-    gender: int  # 1 male, 2 female; true of variants only: every voice says 1
+    gender: int  # 1 male, 2 female; correct for variants only: every voice has 1
     languages: tuple[str, ...]  # its own tag, in lower case, then those it may stand in for
 
 
@@ -64,7 +64,7 @@ class Catalogue(Struct, frozen=True):
     identifiers: Mapping[tuple[str, str], str]
 
     def identifier(self, voice: str, language: str) -> str:
-        """What espeak calls this voice. Raises `Refused` where we offer no such voice or language."""
+        """espeak's identifier for this voice. Raises `Refused` if we offer no such voice or language."""
         if (voice, language) in self.identifiers:
             return self.identifiers[voice, language]
         known = any(offered == voice for offered, _ in self.identifiers)
@@ -75,7 +75,7 @@ class _Language(Struct, frozen=True):
     tag: str
     name: str  # English
     identifier: str
-    full_name: str  # as espeak says it: "English (Great Britain)"
+    full_name: str  # in espeak's words: "English (Great Britain)"
 
 
 class _Speaker(Struct, frozen=True):
@@ -92,7 +92,7 @@ class _Speaker(Struct, frozen=True):
 def catalogue(listed: Sequence[Listed]) -> Catalogue:
     """The named speakers, then a male and a female one for every usable language.
 
-    KeyError: this espeak lacks a variant we rely on. It would not say so, and speak with some other voice.
+    KeyError: this espeak lacks a variant we rely on. espeak itself would silently use some other voice.
     """
     genders = {entry.identifier: entry.gender for entry in listed if _is_variant(entry)}
     languages = [_language(entry) for entry in listed if not _is_variant(entry)]
@@ -120,7 +120,7 @@ def _language(entry: Listed) -> _Language:
 
 
 def _bcp47(tag: str) -> str:
-    """espeak writes all in lower case; by custom a country stands in capitals: en-GB, vi-VN-x-south."""
+    """espeak writes tags in lower case; by convention a country is in capitals: en-GB, vi-VN-x-south."""
     language, *rest = tag.split("-")
     country = [part.upper() if len(part) == 2 else part for part in rest[:1]]
     return "-".join([language, *country, *rest[1:]])

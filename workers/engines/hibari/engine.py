@@ -1,7 +1,7 @@
-"""The hibari engine: natural English voices, about a hundred times quicker than real time on one core.
+"""The hibari engine: natural English voices, about a hundred times faster than real time on one core.
 
-The model and its code are catalogue files, loaded only in the confined server (`hibari_model.py`). Here: its
-voices, and its texts in pieces it can speak. How it runs: `neural.py`.
+The model and its code are catalogue files, loaded only in the confined server (`hibari_model.py`). This
+module has its voices and splits its texts into pieces it can speak. How it runs: `workers/engines/neural`.
 """
 
 import os
@@ -15,11 +15,11 @@ from msgspec import Struct
 from db.formats import FORMATS
 from db.settings import SettingsError
 from db.types import Capabilities, Voice
-from workers.engines import Refused, Utterance
 from workers.engines.neural.children import Program
 from workers.engines.neural.engine import NeuralEngine
 from workers.engines.neural.model import Piece
 from workers.engines.neural.text import in_pieces, unwrapped
+from workers.engines.protocol import Refused, Utterance
 from workers.models.store import ModelError, installed, models_folder, verified
 from workers.text.english import is_english_script, readable_english
 
@@ -28,14 +28,14 @@ CHARACTERS_MAX = 100_000
 COST_US_PER_CHARACTER = 600  # measured: 500 to 900 of processor time
 PIECE_CHARACTERS_MAX = 300
 FIRST_CHARACTERS_MAX = 150
-JOINED_CHARACTERS_MAX = 120  # a newcomer waits no longer than for so many
+JOINED_CHARACTERS_MAX = 120  # a new job waits no longer than for this many
 SLOTS = 200
-_OTHERS = "hibari-voices"  # in the catalogue
+_OTHERS = "hibari-voices"  # name in the catalogue
 _ACCENTS = {"en-US": "American", "en-GB": "British"}
 
 
 class _Known(Struct, frozen=True):
-    """A voice of hibari's: its id here, its name in the wheel, its file where that is not in the wheel."""
+    """A voice of hibari: its id here, its name in the wheel, its file if that is not in the wheel."""
 
     id: str
     name: str
@@ -55,7 +55,7 @@ _KNOWN = (
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> NeuralEngine:
-    """The engine with the models that are there. Raises SettingsError; OSError where it does not start."""
+    """The engine with the installed models. Raises SettingsError; OSError if it does not start."""
     try:
         return NeuralEngine(Hibari(models_folder(environ)))
     except ModelError as error:
@@ -63,9 +63,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> NeuralEngine:
 
 
 class Hibari:
-    """hibari's voices, as the worker sees them."""
+    """hibari's voices, as the worker uses them."""
 
-    idle_s = None  # 170 MB, and the first voice everybody meets: it stays
+    idle_s = None  # 170 MB, and the default voice: it is never unloaded
     slots = SLOTS
 
     def __init__(self, models: Path) -> None:
@@ -85,7 +85,7 @@ class Hibari:
             formats=tuple(FORMATS),
             characters_max=CHARACTERS_MAX,
             cost_us_per_character=COST_US_PER_CHARACTER,
-            speed_min=0.5,  # as its maker promises; 0.25 to 4 are possible, and worse
+            speed_min=0.5,  # as its maker promises; 0.25 to 4 are possible, but worse
             speed_max=2.0,
             texts_broken_up=True,
         )
@@ -100,7 +100,7 @@ class Hibari:
             characters_max=PIECE_CHARACTERS_MAX,
             first_max=PIECE_CHARACTERS_MAX,
             joined_max=JOINED_CHARACTERS_MAX,
-            first_joined_max=FIRST_CHARACTERS_MAX,  # its first sentence is heard before the second is made
+            first_joined_max=FIRST_CHARACTERS_MAX,  # its first sentence plays before the second is made
         )
         for text in parts:
             yield Piece(
@@ -116,7 +116,7 @@ class Hibari:
 
 
 def _has_others(models: Path) -> bool:
-    """Whether hibari's further voices are there, as they should be; without them there is still the one."""
+    """Whether hibari's further voices are installed and intact; without them one voice remains."""
     try:
         return installed(_OTHERS, models) and bool(verified(_OTHERS, models))
     except ModelError as error:

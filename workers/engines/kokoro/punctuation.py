@@ -1,4 +1,4 @@
-"""Punctuation for Kokoro, which says a clause by the mark behind it. Pure."""
+"""Punctuation for Kokoro, which takes a clause's intonation from the mark behind it. Pure."""
 
 import re
 
@@ -30,14 +30,14 @@ _LAST_WORD = re.compile(r"[^\W\d_]+$")
 
 
 class Clause(Struct, frozen=True):
-    """Words, and the mark that ends them; "" where only their text ends."""
+    """Words, and the mark that ends them; "" if only their text ends."""
 
     text: str
     mark: str
 
 
 def clauses(text: str) -> list[Clause]:
-    """`text` cut behind its marks, which the words keep too. Marks within a number or word cut nothing."""
+    """`text` cut behind its marks, which stay in the words too. Marks within a number or word do not cut."""
     found: list[Clause] = []
     start = 0
     for end in _CLAUSE_END.finditer(text):

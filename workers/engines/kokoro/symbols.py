@@ -1,4 +1,4 @@
-"""From espeak's IPA to the symbols that Kokoro learned, and how many of them a call takes. Pure."""
+"""From espeak's IPA to the symbols Kokoro was trained on, and how many of them one call takes. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from workers.engines.neural.phonemes import in_parts
 
 PHONEMES_MAX = 510  # of one call of the model
-# espeak is asked to tie the letters of one sound by "^". These sounds are one symbol each …
+# espeak is configured to tie the letters of one sound by "^". These sounds are one symbol each …
 _JOINED = {
     "a^ɪ": "I",
     "a^ʊ": "W",
@@ -20,9 +20,9 @@ _JOINED = {
     "ə^ʊ": "Q",
     "ɔ^ɪ": "Y",
 }
-# … and for these, which the model never met, it knows a neighbour.
+# … and for these, which were not in the model's training data, a similar symbol is used.
 _NEIGHBOURS = {"g": "ɡ", "ɦ": "h", "ɫ": "l", "ɬ": "l", "ɭ": "l", "ɱ": "m", "ʉ": "u", "ʑ": "ʒ"}
-_ANOTHER_LANGUAGE = re.compile(r"\([^)]*\)")  # "(en)": that espeak reads a word as another language's
+_ANOTHER_LANGUAGE = re.compile(r"\([^)]*\)")  # "(en)": espeak's mark for a word read as another language's
 _JOINED_SOUND = re.compile("|".join(map(re.escape, _JOINED)))
 _NEIGHBOUR = re.compile("|".join(map(re.escape, _NEIGHBOURS)))
 _RUNS = {  # the model's vocabulary: the first symbol's number, and symbols with consecutive numbers
@@ -61,12 +61,12 @@ IDS = {symbol: first + place for first, run in _RUNS.items() for place, symbol i
 
 
 def from_ipa(ipa: str) -> str:
-    """Kokoro's symbols for what espeak says; what the model has no symbol for is left out."""
+    """Kokoro's symbols for espeak's output; what the model has no symbol for is left out."""
     known = _JOINED_SOUND.sub(lambda sound: _JOINED[sound[0]], _ANOTHER_LANGUAGE.sub("", ipa))
     known = _NEIGHBOUR.sub(lambda sound: _NEIGHBOURS[sound[0]], known)
     return "".join(symbol for symbol in known if symbol in IDS)
 
 
 def calls(phonemes: str) -> Iterator[str]:
-    """`phonemes` in parts that one call takes."""
+    """`phonemes` in parts that fit into one call."""
     return in_parts(phonemes, most=PHONEMES_MAX, marks=",;:.!?—…")

@@ -1,1 +1,1 @@
-"""What the neural engines share: confined children that speak pieces from one fair queue."""
+"""The common part of the neural engines: confined children that speak pieces from one fair queue."""

@@ -1,4 +1,4 @@
-"""The confined children that speak pieces, one child a thread, and the server that forks them."""
+"""The confined children that speak pieces, one child per thread, and the server that forks them."""
 
 import os
 import signal
@@ -13,41 +13,41 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from workers.engines import DeviceLost, Interrupted, Refused
 from workers.engines.neural.model import Hello, Piece
 from workers.engines.neural.queue import Queue, Work
+from workers.engines.protocol import DeviceLost, Interrupted, Refused
 from workers.models.store import ModelError
 from workers.process.launcher import ForkServer, limit_waits
 from workers.process.profiles import PROFILES
 
 log = structlog.get_logger()
 HELLO_BYTES_MAX = 256
-FRAME_BYTES_MAX = 1 << 18  # our server's have half of it; a child that says more is not believed
+FRAME_BYTES_MAX = 1 << 18  # our server's frames have half of it; a child that announces more is not trusted
 PIECE_PCM_BYTES_MAX = 32 << 20  # eleven minutes at 24 kHz
 REFUSAL_CODES = frozenset({"unspeakable_text", "nothing_to_say", "unsupported_script", "text_not_readable"})
 _DEATHS_MAX = 2  # of one piece, in fresh children
-_LOSSES_MAX = 3  # of the server, over one piece
+_LOSSES_MAX = 3  # of the server, during one piece
 _REFUSED = 1 << 31
 _LENGTH_BYTES = 4
 
 
 class Program(Struct, frozen=True, kw_only=True):
-    """What a server runs, and how long it may take. `kind`: its profile's name."""
+    """What a server runs, and its time limits. `kind`: its profile's name."""
 
     kind: str
-    module: str  # with `load` and `SAMPLE`: model.py
-    folders: Callable[[], Mapping[str, str]]  # asked at each start; verifies what is in them
+    module: str  # with `load` and `SAMPLE`: see model.py
+    folders: Callable[[], Mapping[str, str]]  # called at each start; verifies the folders' content
     start_s: float = 60.0
     stall_s: float = 30.0  # without a frame
-    ends_unwanted: bool = False  # a child in a piece that nobody wants any more is ended, not awaited
+    ends_unwanted: bool = False  # a child whose piece is no longer wanted is killed, not awaited
 
 
 class ChildDied(Exception):
-    """A child ended, stalled, or said what no child of ours says; its server lives."""
+    """A child ended, stalled, or sent what no child of ours sends; its server is alive."""
 
 
 class Servers:
-    """The running server, replaced when it is lost, started when a child is wanted."""
+    """The running server: started when a child is first needed, replaced when it is lost."""
 
     def __init__(self, program: Program) -> None:
         self.kind = program.kind
@@ -57,7 +57,7 @@ class Servers:
         self._is_closed = False
 
     def start(self) -> Hello:
-        """Start the server where none runs. Raises OSError."""
+        """Start the server if none runs. Raises OSError."""
         with self._lock:
             return msgspec.json.decode(self._running().hello, type=Hello)
 
@@ -67,7 +67,7 @@ class Servers:
         return self._program.ends_unwanted
 
     def child(self) -> "Child":
-        """A fresh child. Raises OSError; a server that cannot give one is replaced at the next call."""
+        """A fresh child. Raises OSError; a server that cannot fork one is replaced at the next call."""
         with self._lock:
             server = self._running()
             try:
@@ -84,7 +84,7 @@ class Servers:
     def close(self) -> None:
         """End it for good."""
         self._is_closed = True
-        server = self._server  # whoever starts one now ends it: no wait for its start
+        server = self._server  # a thread that is starting one now ends it itself: do not wait for that start
         if server is not None:
             server.stop()
         self.stop()
@@ -117,19 +117,19 @@ class Servers:
 
 
 class Child:
-    """One confined child. For one thread, but for `end`."""
+    """One confined child. For one thread, except `end`."""
 
     def __init__(self, server: ForkServer, program: Program) -> None:
         self._server = server
         self._profile = PROFILES[program.kind]
         self._since = time.monotonic()
         self._busy_s = 0.0
-        self.is_fresh = True  # it has had no piece yet
-        self._lock = threading.Lock()  # over the descriptor's life
+        self.is_fresh = True  # it has not had a piece yet
+        self._lock = threading.Lock()  # guards the descriptor's lifetime
         self._pidfd: int | None = None
         self._stream, theirs = socket.socketpair()
         try:
-            with theirs:  # a copy kept here would hide that the server dropped its own
+            with theirs:  # a copy kept here would hide that the server closed its own
                 server.send(b"child", [theirs.fileno()])
             limit_waits(self._stream, program.stall_s)
             self._pidfd = os.pidfd_open(int.from_bytes(self._received(_LENGTH_BYTES), "little"))
@@ -138,7 +138,7 @@ class Child:
             raise ConnectionError("no child") from error
 
     def speak(self, piece: Piece) -> Iterator[bytes]:
-        """The piece's audio. Raises Refused, ChildDied, or OSError where the server is lost."""
+        """The piece's audio. Raises Refused, ChildDied, or OSError if the server is lost."""
         self.is_fresh = False
         began = time.monotonic()
         try:
@@ -153,19 +153,19 @@ class Child:
             self._busy_s += time.monotonic() - began
 
     def is_spent(self) -> bool:
-        """Whether it should be replaced, well before its limits end it."""
+        """Whether it should be replaced, well before its limits kill it."""
         age_s = time.monotonic() - self._since
         return self._busy_s > self._profile.cpu_s / 2 or age_s > self._profile.wall_s / 2
 
     def end(self) -> None:
-        """Kill it; from any thread, whenever."""
+        """Kill it; from any thread, at any time."""
         with self._lock:
             if self._pidfd is not None:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def close(self) -> None:
-        """Kill it, and let go of it; idempotent."""
+        """Kill it and close its stream; idempotent."""
         self.end()
         with self._lock:
             if self._pidfd is not None:
@@ -194,7 +194,7 @@ class Child:
 
     def _received(self, count: int) -> bytes:
         received = b""
-        while len(received) < count:  # once, but for a wait that was interrupted
+        while len(received) < count:  # one pass, unless a wait was interrupted
             part = self._stream.recv(count - len(received), socket.MSG_WAITALL)
             if not part:
                 raise ChildDied
@@ -203,7 +203,7 @@ class Child:
 
 
 class Speaker:
-    """A thread that has one child speak the queue's pieces, until the queue is closed."""
+    """A thread that has one child speak the queue's pieces until the queue is closed."""
 
     def __init__(
         self, queue: Queue, servers: Servers, *, idle_s: float | None, idle: Callable[[], None]
@@ -264,9 +264,9 @@ class Speaker:
                 log.warning("confined_child_died", kind=self._servers.kind, deaths=deaths)
                 if deaths >= _DEATHS_MAX:
                     raise Refused("unspeakable_text") from None
-            except ModelError as error:  # damaged or removed since: another process waits until it is mended
+            except ModelError as error:  # damaged or removed since: another process waits for its repair
                 raise DeviceLost(f"the model cannot be used any more: {error}") from error
-            except OSError as error:  # perhaps another server starts
+            except OSError as error:  # another server may start
                 self._drop()
                 losses += 1
                 if losses >= _LOSSES_MAX or work.job.is_over:
@@ -275,7 +275,7 @@ class Speaker:
                 return
 
     def _spoken_by(self) -> Child:
-        """The child at hand, or a fresh one. Raises OSError."""
+        """The current child, or a fresh one. Raises OSError."""
         if self._child is not None and self._child.is_spent():
             self._drop()
         if self._child is None:
@@ -283,7 +283,7 @@ class Speaker:
         return self._child
 
     def _speak(self, child: Child, work: Work) -> None:
-        """All of the piece, but for what another child has given; no more than somebody wants."""
+        """All of the piece except what an earlier child has delivered; stops when nobody wants more."""
         skipped, said = work.given_bytes, 0
         if self._servers.ends_unwanted:
             work.end_child = child.end
@@ -291,7 +291,7 @@ class Speaker:
             new = pcm[max(0, skipped - said) :]
             said += len(pcm)
             if new and not work.give(new):
-                self._drop()  # it would go on with what nobody wants
+                self._drop()  # it would continue with a piece that nobody wants
                 return
 
     def _drop(self) -> None:

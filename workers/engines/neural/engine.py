@@ -1,6 +1,6 @@
 """The common part of the neural engines: texts in pieces, spoken by confined children from one fair queue.
 
-What a family adds: `Family` here, in the worker; a module with `load` in the child (model.py).
+A family of voices adds two parts: a `Family`, in the worker; a module with `load` in the child (model.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,20 +11,22 @@ from msgspec.structs import replace
 
 from db.settings import SettingsError
 from db.types import Capabilities
-from workers.engines import Synthesis, Utterance
 from workers.engines.neural.children import Program, Servers, Speaker
 from workers.engines.neural.model import Hello, Piece
 from workers.engines.neural.queue import SHORT_CHARACTERS_MAX, Queue
+from workers.engines.protocol import Synthesis, Utterance
 
 _JOIN_S = 2.0
-_LIVE_SHARE = 0.9  # of the children's time, for live utterances
+_LIVE_SHARE = 0.9  # of the children's time, reserved for live utterances
 
 
 class Family(Protocol):
-    """One family of voices, as the worker sees it."""
+    """One family of voices, as the worker uses it."""
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """The family's voices, languages and limits."""
+        ...
 
     @property
     def program(self) -> Program:
@@ -33,22 +35,22 @@ class Family(Protocol):
 
     @property
     def slots(self) -> int:
-        """Utterances under way at once."""
+        """Maximum number of utterances under way."""
         ...
 
     @property
     def children(self) -> int:
-        """Pieces spoken at once."""
+        """Pieces spoken at the same time."""
         ...
 
     @property
     def files_at_once(self) -> int:
-        """Children that utterances nobody listens to may have: fewer than all where pieces take long."""
+        """Children that utterances without a listener may use: fewer than all if pieces take long."""
         ...
 
     @property
     def idle_s(self) -> float | None:
-        """After so long without work the model is unloaded; None: never."""
+        """After this long without work the model is unloaded; None: never."""
         ...
 
     def pieces(self, utterance: Utterance) -> Iterator[Piece]:
@@ -59,19 +61,19 @@ class Family(Protocol):
 
 
 def live_max(family: Family, hello: Hello) -> int:
-    """Live utterances at once that `family` speaks in real time, by what its sample took: at least one."""
+    """How many live utterances `family` can speak in real time, judged by its sample: at least one."""
     spare = _LIVE_SHARE * family.children * hello.audio_s
     return max(1, int(min(family.slots, spare / max(hello.cpu_s, 1e-6))))
 
 
 class NeuralEngine:
-    """Speaks utterances piece by piece. A child's or server's death costs nobody else anything."""
+    """Speaks utterances piece by piece. The death of a child or server affects no other utterance."""
 
     def __init__(self, family: Family, *, release: Callable[[], None] = lambda: None) -> None:
-        """A family that unloads when idle is loaded at its first piece, others now. `release`: what else of
-        it ends when it is unloaded.
+        """A family that unloads when idle is loaded at its first piece, others now. `release`: called when
+        the family is unloaded, to free what else it holds.
 
-        Raises OSError where the server does not start, SettingsError, and what `program.folders` does.
+        Raises OSError if the server does not start, SettingsError, and what `program.folders` raises.
         """
         if find_spec("onnxruntime") is None:
             raise SettingsError(f"the engine {family.capabilities.engine} needs codevoice[voice]")
@@ -90,28 +92,35 @@ class NeuralEngine:
 
     @property
     def capabilities(self) -> Capabilities:
+        """The family's capabilities."""
         return self._capabilities
 
     @property
     def slots(self) -> int:
+        """Jobs in progress at once; their pieces take turns."""
         return self._family.slots
 
     @property
     def extra_slots(self) -> int:
+        """Jobs beyond the slots, which take turns with them."""
         return self._family.slots
 
     @property
     def mixed_lanes(self) -> bool:
+        """True: a child speaks any voice of the family."""
         return True
 
     @property
     def batched(self) -> bool:
+        """False: pieces are spoken one by one."""
         return False
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
+        """See `Engine.begin`."""
         return [self._begin(each) for each in batch]
 
     def close(self) -> None:
+        """See `Engine.close`."""
         self._queue.close()
         self._servers.close()
         for speaker in self._speakers:

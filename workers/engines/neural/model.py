@@ -1,7 +1,8 @@
-"""What the confined server of the neural engines asks of a family's model (`hibari_model.py`, …).
+"""The interface between the confined server of the neural engines and a family's model (`hibari_model.py`,
+…).
 
-A family's module has `load(folders) -> Model`, and `SAMPLE`, a short `Piece` by which the server warms it up
-and measures it. It runs in the confined server alone, never in the worker.
+A family's module has `load(folders) -> Model`, and `SAMPLE`, a short `Piece` with which the server warms it
+up and measures it. It runs in the confined server only, never in the worker.
 """
 
 from collections.abc import Iterator
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class Piece(Struct, frozen=True, kw_only=True):
-    """A part of a text, at most about 300 characters, to be spoken without a pause for thought."""
+    """A part of a text, at most about 300 characters, to be spoken without a longer pause."""
 
     text: str
-    voice: str  # a voice id of the engine's own capabilities
-    language: str  # BCP-47: one of that voice's
+    voice: str  # a voice id from the engine's own capabilities
+    language: str  # BCP-47: one of that voice's languages
     speed: float = 1.0
     seed: int = 0  # the same piece with the same seed gives the same audio
-    phonemes: str = ""  # where the worker has made them already: the text is not read then
+    phonemes: str = ""  # if the worker has made them already: the text is not read then
 
 
 class Unspeakable(Exception):
-    """The model will never speak this piece. `code` is stable, for the caller."""
+    """The model can never speak this piece. `code` is stable and goes to the caller."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -41,8 +42,8 @@ class Model(Protocol):
 
     @property
     def forks(self) -> bool:
-        """Whether forked children can use it: not where it is on a GPU, whose context does not live on in
-        them. The server then speaks itself, confined like a child, for one stream after the other.
+        """Whether forked children can use it: not on a GPU, whose context does not survive a fork. The server
+        then speaks itself, confined like a child, for one stream after the other.
         """
         ...
 
@@ -52,7 +53,7 @@ class Model(Protocol):
 
 
 class Hello(Struct, frozen=True, kw_only=True):
-    """What the server says when it is ready: its model's rate, and what the sample took."""
+    """What the server sends when it is ready: its model's sample rate, and what the sample took."""
 
     sample_rate_hz: int
     cpu_s: float  # of processor time …

@@ -1,16 +1,17 @@
 """The process that holds one neural model and forks the children that speak with it.
 
 The model is loaded once and shared by forking: a child copies only what it changes. Each child serves many
-pieces, one after the other, confined before it reads the first. Started by `workers/process/bootstrap.py`.
+pieces, one after the other, and is confined before it reads the first. Started by
+`workers/process/bootstrap.py`.
 
 Arguments: the number of the inherited control socket, the module with `load` and `SAMPLE` (model.py),
 the folders it loads from as a JSON object.
 Control socket (packets): out, when ready, `Hello` as JSON; in, for each child its stream socket. Its end
 means that the worker is gone: everything here stops.
-Stream: out, once, the child's process id in 4 bytes, by this server, before the child has read anything. Then
-for each piece: in, a length-prefixed JSON `Piece`; out, length-prefixed PCM (signed 16-bit, mono). An empty
-frame means complete. A length of `REFUSED` plus n: a code of n bytes follows, the piece is unspeakable. An
-end without either: the child died. Numbers are 4 bytes, little-endian.
+Stream: out, once, from this server before the child has read anything, the child's process id in 4 bytes.
+Then for each piece: in, a length-prefixed JSON `Piece`; out, length-prefixed PCM (signed 16-bit, mono). An
+empty frame means complete. A length of `REFUSED` plus n: a code of n bytes follows, the piece is unspeakable.
+An end without either: the child died. Numbers are 4 bytes, little-endian.
 """
 
 import ctypes
@@ -28,7 +29,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
-# Before numpy is imported, by the first of these: a thread would not live on in a forked child.
+# Must be set before any of these imports numpy: its threads would not survive a fork.
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 import msgspec
@@ -40,11 +41,11 @@ from workers.process.confinement import Confinement
 REFUSED = 1 << 31
 FRAME_SAMPLES = 1 << 16
 PIECE_BYTES_MAX = 1 << 20
-IDLE_S = 0.5  # then the memory that the last piece took is given back
+IDLE_S = 0.5  # after this long, the memory of the last piece is freed
 
 
 def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
-    """Load, announce, then fork a child for each stream until the worker is gone."""
+    """Load, announce readiness, then fork a child for each stream until the worker is gone."""
     control = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     # Neither read nor written: a compiled file beside a source is in no catalogue.
@@ -55,7 +56,7 @@ def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
     trim = _memory_trimmer()
     confinement.of_server()
     trim()
-    gc.freeze()  # else the children's collector would touch, and so copy, every object
+    gc.freeze()  # else the children's collector would touch every object, and so copy it
     control.send(msgspec.json.encode(hello))
     serve = _serve if model.forks else _serve_alone
     serve(model, confinement, trim, control)
@@ -82,18 +83,18 @@ def _serve(model: Model, confinement: Confinement, trim: Callable[[], None], con
         with socket.socket(fileno=fds[0]) as stream:
             child = os.fork()
             if child == 0:
-                control.close()  # the server's death would not be seen at its other end
+                control.close()  # an open copy here would hide the server's death from the other end
                 _answer(model, confinement, trim, stream)
             try:
                 stream.sendall(child.to_bytes(4, "little"))
-            except OSError:  # whoever asked has left
+            except OSError:  # the requester has closed its end
                 continue
 
 
 def _serve_alone(
     model: Model, confinement: Confinement, trim: Callable[[], None], control: socket.socket
 ) -> None:
-    """Without children: a piece that ends this process ends the server, which the worker replaces."""
+    """Speak without children: a piece that kills this process ends the server, which the worker replaces."""
     confinement.of_child()
     while fds := socket.recv_fds(control, 16, 1)[1]:
         with socket.socket(fileno=fds[0]) as stream, suppress(OSError):
@@ -110,11 +111,11 @@ def _answer(
         while (piece := _next_piece(stream, trim)) is not None:
             _speak(model, piece, stream)
     finally:
-        os._exit(0)  # the server's own state is not ours to tidy
+        os._exit(0)  # the server's own state must not be cleaned up here
 
 
 def _next_piece(stream: socket.socket, trim: Callable[[], None]) -> Piece | None:
-    """None when the worker wants no more of this child."""
+    """None when the worker needs this child no longer."""
     if not _is_readable(stream):
         trim()
     length = int.from_bytes(_received(stream, 4), "little")
@@ -124,14 +125,14 @@ def _next_piece(stream: socket.socket, trim: Callable[[], None]) -> Piece | None
 
 
 def _is_readable(stream: socket.socket) -> bool:
-    """Whether anything comes before the child counts as idle. By poll: select may not be called here."""
+    """Whether data comes before the child counts as idle. Uses poll: select is not allowed here."""
     poll = select.poll()
     poll.register(stream, select.POLLIN)
     return bool(poll.poll(1000 * IDLE_S))
 
 
 def _received(stream: socket.socket, count: int) -> bytes:
-    """So many bytes; fewer at the stream's end."""
+    """`count` bytes; fewer at the end of the stream."""
     received = bytearray()
     while len(received) < count and (part := stream.recv(count - len(received))):
         received += part
@@ -156,7 +157,7 @@ def _send(stream: socket.socket, pcm: bytes) -> None:
 
 
 def _memory_trimmer() -> Callable[[], None]:
-    """Gives free memory back to the system; does nothing where the C library cannot."""
+    """A function that returns free memory to the system; it does nothing if the C library cannot."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
     def trim() -> None:

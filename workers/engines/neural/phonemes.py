@@ -1,4 +1,4 @@
-"""Phonemes in parts that one call of a model takes."""
+"""Splits phonemes into parts that fit into one call of a model."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Which piece of which job is spoken next, and the audio on its way to whoever reads it."""
+"""The fair queue of pieces: which job's piece is spoken next, and its audio until the reader takes it."""
 
 import threading
 import time
@@ -8,24 +8,24 @@ from uuid import UUID
 
 import structlog
 
-from workers.engines import NOBODY, Interrupted, Refused
 from workers.engines.neural.model import Piece
+from workers.engines.protocol import NOBODY, Interrupted, Refused
 from workers.engines.shares import Shares
 
 log = structlog.get_logger()
-UNREAD_BYTES_MAX = 4 << 20  # of one job; beyond, its reader is waited for
-URGENT_S = 0.5  # a live job with less in hand comes even before those who have had no sound yet
-AHEAD_S = 10.0  # one with more is in no hurry
-LEAD_S = 0.5  # of a child's time: an account that has had so much more than another one waits for it
-SHORT_CHARACTERS_MAX = 300  # of a job that is over after a piece or two
-_PACE = 0.2  # of a new measurement in the time a character is expected to take
-_CHARACTER_S = 0.065  # of audio, about: what a piece under way is taken for
+UNREAD_BYTES_MAX = 4 << 20  # of one job; beyond it, the queue waits for the job's reader
+URGENT_S = 0.5  # a live job with less audio buffered comes even before those without any sound yet
+AHEAD_S = 10.0  # a job with more is in no hurry
+LEAD_S = 0.5  # of a child's time: an account ahead of another by this much waits for it
+SHORT_CHARACTERS_MAX = 300  # of a job that takes a piece or two
+_PACE = 0.2  # weight of a new measurement in the expected time per character
+_CHARACTER_S = 0.065  # of audio, about: the estimate for a piece under way
 _SAMPLE_BYTES = 2
-_NO_HURRY = 3  # in a job's order: those before it are live
+_NO_HURRY = 3  # in a job's order: smaller values are live jobs
 
 
 class Work:
-    """One piece of a job, from when a child gets it until its audio is read. Its fields are the queue's."""
+    """One piece of a job, from when a child gets it until its audio is read. The queue owns its fields."""
 
     def __init__(self, queue: "Queue", job: "Job", piece: Piece) -> None:
         self.piece = piece
@@ -36,23 +36,23 @@ class Work:
         self.is_done = False
         self.began_at = 0.0
         self.expected_s = 0.0  # of a child's time, charged in advance
-        self.end_child: Callable[[], None] | None = None  # once nobody wants the piece
+        self.end_child: Callable[[], None] | None = None  # called once the piece is no longer wanted
 
     def give(self, pcm: bytes) -> bool:
-        """Audio for the reader; false where nobody wants it any more."""
+        """Pass audio to the reader; False if the piece is no longer wanted."""
         return self._queue.give(self, pcm)
 
     def finish(self) -> None:
-        """The piece is complete."""
+        """Report the piece complete."""
         self._queue.finish(self)
 
     def fail(self, error: Refused | Interrupted) -> None:
-        """The job ends with this, after what it was given."""
+        """End the job with this error, after the audio it was given."""
         self._queue.fail(self.job, error)
 
 
 class Job:
-    """One utterance. Iterating gives its audio in order. Its fields are the queue's."""
+    """One utterance. Iterating yields its audio in order. The queue owns its fields."""
 
     def __init__(
         self, queue: "Queue", pieces: Iterator[Piece], *, live: bool, owner: UUID, is_short: bool, number: int
@@ -63,7 +63,7 @@ class Job:
         self.is_short = is_short
         self.engine_s = 0.0  # what its pieces took
         self.number = number  # in order of arrival
-        self.works: deque[Work] = deque()  # in the text's order, those unread
+        self.works: deque[Work] = deque()  # in the text's order, the unread ones
         self.busy = 0  # works that a child has, or that are being fetched
         self.is_fetching = False
         self.ahead: Piece | None = None  # fetched before its turn
@@ -80,18 +80,19 @@ class Job:
         return self._queue.audio(self)
 
     def close(self) -> None:
-        """Want no more of it; from any thread."""
+        """Cancel it; from any thread."""
         self._queue.close_job(self, Interrupted("closed"))
 
 
 class Queue:
-    """Pieces of many jobs for a few children. For any thread.
+    """Pieces of many jobs for a few children. Thread-safe.
 
-    First live jobs whose listener is about to run dry: whoever has no sound yet may wait, a voice that has
-    begun must not stop. Then the first piece of each live job, in order of arrival; then live jobs, who would
-    run dry soonest first; then all others, short ones and then those least given first. Among live jobs, and
-    among the others, an account that has had more of the children's time than another one comes after it, but
-    for `LEAD_S`, within which the order is as above. `files_at_once`: children that jobs not live may have.
+    First come live jobs whose listener's buffer is about to run empty: a job without any sound may wait, but
+    audio that plays must not stop. Then comes the first piece of each live job, in order of arrival; then
+    live jobs, by whose buffer runs empty soonest; then all others, short ones first, then those given least.
+    Among live jobs, and among the others, an account that has had more of the children's time than another
+    one comes after it, with a tolerance of `LEAD_S`, within which the order is as above. `files_at_once`:
+    children that jobs that are not live may use.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Queue:
     def add(
         self, pieces: Iterator[Piece], *, live: bool, owner: UUID = NOBODY, is_short: bool = False
     ) -> Job:
-        """A job to be spoken. `pieces` is advanced by one thread at a time, as its turn comes."""
+        """Add a job. `pieces` is advanced by one thread at a time, as its turn comes."""
         with self.lock:
             self._number += 1
             job = Job(self, pieces, live=live, owner=owner, is_short=is_short, number=self._number)
@@ -139,7 +140,7 @@ class Queue:
         return None
 
     def close(self) -> None:
-        """End all jobs, and those to come."""
+        """End all jobs, including later ones."""
         with self.lock:
             self.is_closed = True
             for job in list(self._jobs):
@@ -162,7 +163,7 @@ class Queue:
             return True
 
     def finish(self, work: Work) -> None:
-        """See `Work.finish`. Fetches the job's next piece: whether there is one, its reader wants to know."""
+        """See `Work.finish`. Fetches the job's next piece: its reader must learn whether there is one."""
         job = work.job
         with self.lock:
             work.is_done = True
@@ -190,7 +191,7 @@ class Queue:
             job.works.clear()
 
     def audio(self, job: Job) -> Iterator[bytes]:
-        """What is made of a job, to its end. Raises what it ended with."""
+        """A job's audio to its end. Raises the error it ended with."""
         while (pcm := self._next_audio(job)) is not None:
             yield pcm
 
@@ -216,7 +217,7 @@ class Queue:
         return pcm
 
     def _next_job(self, wait_s: float | None) -> Job | None:
-        """The job whose turn it is, marked so that nobody else advances its pieces."""
+        """The job whose turn it is, marked so that no other thread advances its pieces."""
         with self.lock:
             while not self.is_closed:
                 now = self._now()
@@ -240,7 +241,7 @@ class Queue:
         return has_more and not job.is_fetching and not is_full
 
     def _rank(self, job: Job, now: float, least_s: float) -> tuple[bool, float, int, float, int]:
-        """The least is next."""
+        """The smallest is next."""
         order = self._order(job, now)
         ahead_s = self._shares.had_s(job.owner) - least_s
         return order[0] >= _NO_HURRY, ahead_s if ahead_s > LEAD_S else 0.0, *order
@@ -257,7 +258,7 @@ class Queue:
         return _NO_HURRY if job.is_short and not job.live else _NO_HURRY + 1, made_s, job.number
 
     def _expected_bytes(self, job: Job) -> float:
-        """What is still to come of works under way."""
+        """The bytes expected from works under way."""
         expected_s = sum(
             len(work.piece.text) * _CHARACTER_S / work.piece.speed for work in job.works if not work.is_done
         )
@@ -265,12 +266,12 @@ class Queue:
         return max(0.0, expected_s * self._second_bytes - given)
 
     def _fetched(self, job: Job) -> Piece | None:
-        """Its next piece; perhaps slow, since phonemes are made here. For who has marked it as fetching."""
+        """The job's next piece; may be slow (phonemes). The caller has marked the job as fetching."""
         try:
             return next(job.pieces, None)
         except (Refused, Interrupted) as error:
             self.fail(job, error)
-        except Exception:  # a mistake of ours, found by one text
+        except Exception:  # a bug of ours that one text triggers
             log.exception("pieces_failed")
             self.fail(job, Interrupted("pieces"))
         return None
@@ -296,7 +297,7 @@ class Queue:
         self._character_s += _PACE * (measured_s - self._character_s)
 
     def _note(self, job: Job, piece: Piece | None) -> None:
-        """What was fetched of a job is there; others may look at it."""
+        """Store the piece fetched for a job; other threads may use the job again."""
         job.is_fetching = False
         job.is_exhausted = job.is_exhausted or piece is None
         job.ready.notify()

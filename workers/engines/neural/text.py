@@ -1,4 +1,4 @@
-"""Texts in pieces for a neural engine: sentences, cut at clauses where they are too long to speak at once."""
+"""Splits texts for a neural engine: sentences, cut at clauses if they are too long to speak at once."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _WRAPPED = re.compile(
 
 
 def unwrapped(text: str) -> str:
-    """`text` with lines that an editor broke within a sentence made whole: no pause belongs there."""
+    """`text` without the line breaks that an editor put inside sentences: no pause belongs there."""
     return _WRAPPED.sub(" ", text)
 
 
@@ -25,7 +25,7 @@ def in_pieces(
     joined_max: int,
     first_joined_max: int = 0,
 ) -> Iterator[str]:
-    """`text` in order; nothing but white space between the pieces is lost.
+    """`text` in order; only white space between the pieces is lost.
 
     A piece is a sentence, or short ones joined up to `joined_max` characters, in the first piece up to
     `first_joined_max`. A first sentence longer than `first_max` begins with its first clauses. No piece is
@@ -49,12 +49,12 @@ def in_pieces(
 
 
 def spoken_length(text: str) -> int:
-    """Characters of prose that take about as long to say: a digit is a word."""
+    """The number of characters of prose that take about as long to say: a digit counts as a word."""
     return len(text) + _DIGIT_EXTRA * sum(map(str.isdecimal, text))
 
 
 def _cut(sentence: str, language: str, first_max: int, characters_max: int) -> Iterator[str]:
-    """A sentence too long, at its clauses, words or letters."""
+    """A sentence that is too long, cut at its clauses, words or letters."""
     first, *_ = split(sentence, language=language, fits=lambda part: spoken_length(part) <= first_max)
     yield first
     rest = sentence.strip()[len(first) :]

@@ -1,7 +1,7 @@
 """PocketSphinx: a small recogniser of American English, on any CPU, its model in its package.
 
-It is of the time before neural networks: good for clear, short speech, poor for everything else. Here are the
-starting and ending of its server, `pocketsphinx_server.py`, and the reading of what its children say.
+It predates neural networks: good for clear, short speech, poor for everything else. This module starts and
+stops its server, `pocketsphinx_server.py`, and reads what its children send.
 """
 
 import socket
@@ -21,24 +21,24 @@ from msgspec import Meta, Struct
 from db.settings import SettingsError
 from db.storage.transcripts import Segment, Word
 from db.types import Capabilities
-from workers.engines import Interrupted, Refused
+from workers.engines.protocol import Interrupted, Refused
 from workers.engines.transcriber import Recognition, TranscriptionOptions
 from workers.engines.turns import Turns
 from workers.process.launcher import ForkServer
 
 LANGUAGE = "en-US"
 RATE_HZ, SAMPLE_BYTES = 16_000, 2
-SLOTS = 2  # while one is heard, the next is decoded
+SLOTS = 2  # while one is recognised, the next is decoded
 SECONDS_MAX = 4 * 3600
 START_S_MAX = 20.0
 CPU_S_LEAST, CPU_S_A_SECOND = 60, 4  # ten times what it takes
-WALL_PER_CPU = 5  # other processes want the processor too
-USED_UP = 0.9  # of the limit, when a child ended: the kernel counts processor time in ticks
-LOOK_S = 0.1
-# Of a child's answers; they are bounded, since a child may have been taken over. It hears 15 s at a time.
+WALL_PER_CPU = 5  # other processes need the processor too
+USED_UP = 0.9  # of the limit: the kernel counts CPU time in ticks, so a child killed for it may show less
+POLL_S = 0.1
+# Limits of a child's output, since a child may have been taken over. It recognises at most 15 s at a time.
 STALL_S_LEAST, STALL_A_SECOND = 300, 0.1  # without a line; silence has none
 LINE_BYTES_MAX = 1 << 16
-ITEMS_LEAST, ITEMS_A_SECOND = 100, 10  # words, and lines
+ITEMS_LEAST, ITEMS_A_SECOND = 100, 10  # words and lines
 CHARACTERS_MAX = 50  # of a word
 TIME_SLACK_S = 60
 COST_US_PER_SECOND = 200_000  # measured: 150,000 to 400,000
@@ -67,16 +67,16 @@ _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Died(Exception):
-    """A child ended before its recording did, and nobody had asked for that."""
+    """A child ended before its recording did, without being stopped."""
 
 
 class PocketsphinxTranscriber:
-    """Hears each recording in a process of its own, forked from a server that is started when first needed
-    and again when it was lost.
+    """Transcribes each recording in a process of its own, forked from a server that starts when first needed
+    and again after a loss.
 
-    One recording at a time: its child has a processor for itself. A recording over which two processes died
-    is refused. Both hear the same in the same recording, so what
-    the first one found is left out of the second one's.
+    One recording at a time: its child has a processor for itself. A recording that kills two processes is
+    refused. Both recognise the same in the same recording, so what the first one found is skipped in the
+    second one's output.
     """
 
     slots = SLOTS
@@ -106,39 +106,45 @@ class PocketsphinxTranscriber:
         )
 
     def transcribe(
-        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event
+        self, pcm: memoryview, options: TranscriptionOptions, stopped: threading.Event
     ) -> Recognition:
-        heard = Recognition(language=LANGUAGE, segments=iter(()), warnings=[WARNING])
-        heard.segments = self._heard(pcm, wish, stopped, heard)
-        return heard
+        """See `Transcriber.transcribe`."""
+        recognition = Recognition(language=LANGUAGE, segments=iter(()), warnings=[WARNING])
+        recognition.segments = self._transcribed(pcm, options, stopped, recognition)
+        return recognition
 
     def close(self) -> None:
+        """See `Transcriber.close`."""
         with self._lock:
             self._closed = True
             if self._server is not None:
                 self._server.stop()
 
-    def _heard(
-        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event, heard: Recognition
+    def _transcribed(
+        self,
+        pcm: memoryview,
+        options: TranscriptionOptions,
+        stopped: threading.Event,
+        recognition: Recognition,
     ) -> Iterator[Segment]:
         with self._turns.turn(_seconds(pcm), stopped):
             began = time.monotonic()
             try:
-                yield from self._segments(pcm, wish, stopped)
+                yield from self._segments(pcm, options, stopped)
             finally:
-                heard.busy_s = time.monotonic() - began
+                recognition.busy_s = time.monotonic() - began
 
     def _segments(
-        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event
+        self, pcm: memoryview, options: TranscriptionOptions, stopped: threading.Event
     ) -> Iterator[Segment]:
         number = 0
         for line in self._twice(pcm, stopped):
             if line.words:
-                yield _segment(number, line, wish)
+                yield _segment(number, line, options)
                 number += 1
 
     def _twice(self, pcm: memoryview, stopped: threading.Event) -> Iterator[_Line]:
-        """Lines of a child; or of a second one, from where the first one died."""
+        """The lines of a child; if it dies, of a second one, from the point where the first one died."""
         given = 0
         try:
             for line in self._lines(pcm, stopped, deaths=1):
@@ -154,9 +160,9 @@ class PocketsphinxTranscriber:
             raise Refused("broken_audio") from None
 
     def _lines(self, pcm: memoryview, stopped: threading.Event, *, deaths: int) -> Iterator[_Line]:
-        """What a fresh child says. Raises `_Died`, then its death is that of that number."""
+        """The output of a fresh child. Raises `_Died` if this is the `deaths`-th death."""
         limits, began = _limits(pcm), time.monotonic()
-        server, stream = self._asked(msgspec.json.encode(limits))
+        server, stream = self._started_child(msgspec.json.encode(limits))
         patience = _Patience(self._stall_s_least + STALL_A_SECOND * _seconds(pcm))
         try:
             with stream, _ended_when(stopped, patience, stream):
@@ -175,8 +181,8 @@ class PocketsphinxTranscriber:
         server.log_death(deaths)
         raise _Died
 
-    def _asked(self, request: bytes) -> tuple[ForkServer, socket.socket]:
-        """A child's stream, and whose child it is."""
+    def _started_child(self, request: bytes) -> tuple[ForkServer, socket.socket]:
+        """A child's stream, and its server."""
         ours, theirs = socket.socketpair()
         try:
             with theirs, self._lock:
@@ -216,8 +222,8 @@ def _limits(pcm: memoryview) -> dict[str, int]:
 
 
 def _read(said: BufferedReader, seconds: int) -> Iterator[_Line]:
-    """Lines up to the empty one. Raises ConnectionError where it does not come, or more than there can be of
-    a recording of that length.
+    """Lines up to the empty one. Raises ConnectionError if that does not come, or if there are more than a
+    recording of that length can have.
     """
     items_left = ITEMS_LEAST + ITEMS_A_SECOND * seconds
     while (line := said.readline(LINE_BYTES_MAX)) != b"\n":
@@ -231,7 +237,7 @@ def _read(said: BufferedReader, seconds: int) -> Iterator[_Line]:
 
 
 class _Patience:
-    """How long a child may say nothing while we wait for it."""
+    """How long a child may send nothing while we wait for it."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -239,7 +245,7 @@ class _Patience:
 
     @contextmanager
     def paused(self) -> Generator[None]:
-        """For the block nobody waits; afterwards it begins anew."""
+        """Stop the time inside the block; afterwards it starts anew."""
         self._since = None
         yield
         self._since = time.monotonic()
@@ -257,7 +263,7 @@ def _ended_when(stopped: threading.Event, patience: _Patience, stream: socket.so
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(LOOK_S):
+        while not over.wait(POLL_S):
             if stopped.is_set() or patience.is_over():
                 with suppress(OSError):
                     stream.shutdown(socket.SHUT_RDWR)
@@ -272,7 +278,7 @@ def _ended_when(stopped: threading.Event, patience: _Patience, stream: socket.so
         watcher.join()
 
 
-def _segment(number: int, line: _Line, wish: TranscriptionOptions) -> Segment:
+def _segment(number: int, line: _Line, options: TranscriptionOptions) -> Segment:
     words = tuple(
         Word(word=word, start=round(start, 2), end=round(end, 2)) for word, start, end in line.words
     )
@@ -281,5 +287,5 @@ def _segment(number: int, line: _Line, wish: TranscriptionOptions) -> Segment:
         start=words[0].start,
         end=words[-1].end,
         text=" ".join(word.word for word in words),
-        words=words if wish.words else (),
+        words=words if options.words else (),
     )

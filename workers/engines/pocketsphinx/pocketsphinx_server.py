@@ -1,14 +1,14 @@
 """The process that holds PocketSphinx's model and forks a child for each recording.
 
-The library keeps Python's lock while it searches, for seconds: in the worker, leases would run out. And each
-recording is a stranger's: its child is confined before it reads it, and ends with it. Started by
+The library keeps Python's lock while it searches, for seconds: in the worker, leases would expire. Each
+recording is untrusted: its child is confined before it reads the recording, and ends with it. Started by
 `workers/process/bootstrap.py`.
 
 Argument: the number of the inherited control socket. Control socket (packets): out, when ready, one packet;
 in, for each recording JSON limits and a stream socket.
 Stream: in, a 4-byte length (little-endian) and signed 16-bit mono PCM at 16 kHz; out, for each stretch of
 speech a JSON line `{"start", "end", "words": [[word, start, end], …]}`, in seconds; an empty line when the
-recording is over. An end without one: the child broke down or was killed.
+recording is over. An end without one: the child crashed or was killed.
 """
 
 import json
@@ -25,15 +25,15 @@ from workers.process.confinement import Confinement
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 _REQUEST_BYTES_MAX = 4096
-_SPEECH_S_MAX = 15.0  # somebody who never pauses is cut here
+_SPEECH_S_MAX = 15.0  # speech without a pause is cut here
 _FRAMES_A_S = 100
 
 
 def main(confinement: Confinement, arguments: list[str]) -> NoReturn:
-    """Say that we are ready, then serve until the worker is gone."""
+    """Announce readiness, then serve until the worker is gone."""
     control = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
-    # Batch: each stretch is levelled by itself, so that an answer does not depend on what came before.
+    # Batch mode: each stretch is levelled by itself, so that a result does not depend on what came before.
     decoder = Decoder(samprate=RATE_HZ, cmn="batch", loglevel="FATAL")
     confinement.of_server()
     control.send(b"ready")
@@ -65,11 +65,11 @@ def _answer(
             stream.sendall(line.encode() + b"\n")
         stream.sendall(b"\n")
     finally:
-        os._exit(0)  # the server's own state is not ours to tidy
+        os._exit(0)  # the server's own state must not be cleaned up here
 
 
 def _speech(pcm: bytes) -> Iterator[tuple[float, bytes]]:
-    """Stretches of speech, with the second each begins at."""
+    """Stretches of speech, with the second at which each begins."""
     found, collected, start_s = Endpointer(sample_rate=RATE_HZ), bytearray(), 0.0
     bytes_max = int(_SPEECH_S_MAX * RATE_HZ) * SAMPLE_BYTES
     for at in range(0, len(pcm), found.frame_bytes):
@@ -104,5 +104,5 @@ def _words(decoder: Any, speech: bytes, start_s: float) -> list[tuple[str, float
 
 
 def _spelled(word: str) -> str:
-    """`to(3)` is a way to say `to`."""
+    """`to(3)` is a pronunciation of `to`."""
     return word.partition("(")[0]

@@ -1,7 +1,7 @@
-"""One window of a recording through Whisper: from samples to segments, by faster-whisper's parts.
+"""One window of a recording through Whisper: from samples to segments, with faster-whisper's components.
 
-faster-whisper's own loops are not used: the batched one loses what a window's decoding leaves over, the
-sequential one samples at random where it is in doubt, and so answers by what it was asked before.
+faster-whisper's own loops are not used: the batched one loses the part of a window that its decoding leaves
+over; the sequential one samples at random where it is in doubt, so its result depends on earlier requests.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,12 @@ WINDOW_S_MAX = 30.0  # what Whisper was trained on, and the most it takes
 FRAMES_A_S = 100
 _FRAMES_MAX = 3000
 # A window need not be padded to 30 s: half of that is a quarter of the work. With less silence after it, or a
-# shorter window, Whisper says the last sentence again and again, the more so after a prompt.
+# shorter window, Whisper repeats the last sentence again and again, the more so after a prompt.
 _PAD_FRAMES, _FRAMES_MIN = 500, 1500
-_RATIO_MAX = 2.4  # compressed, text that repeats itself becomes shorter than this
+_RATIO_MAX = 2.4  # compressed, repetitive text becomes shorter than this
 _LOGPROB_MIN = -1.0
 _NO_SPEECH_MAX = 0.6
-_BEYOND_S = 1.0  # a time after the window's end is an invention
+_BEYOND_S = 1.0  # a time this far after the window's end is invented
 _TOKENS_LEAST, _TOKENS_A_S, _TOKENS_MAX = 50, 20, 224
 _TIME_STEP_S = 0.02
 _FIRST_TIME_MAX = 50  # steps: speech begins within a second
@@ -32,7 +32,7 @@ _PREPENDED, _APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What one decoding came to."""
+    """The result of one decoding."""
 
     tokens: tuple[int, ...]
     avg_logprob: float
@@ -43,14 +43,17 @@ class Found(Struct, frozen=True, kw_only=True):
 
     @property
     def is_silence(self) -> bool:
+        """Whether the window contains no speech, by the model's own estimate."""
         return self.no_speech_prob > _NO_SPEECH_MAX and self.avg_logprob < _LOGPROB_MIN
 
     @property
     def is_loop(self) -> bool:
+        """Whether the text repeats itself."""
         return self.compression_ratio > _RATIO_MAX
 
     @property
     def is_doubtful(self) -> bool:
+        """Whether the model is unsure of the text."""
         return self.is_loop or self.is_beyond or self.avg_logprob < _LOGPROB_MIN
 
 
@@ -63,29 +66,30 @@ class Piece(Struct, frozen=True, kw_only=True):
 
     @property
     def frames(self) -> int:
+        """Its length in frames of the mel spectrogram."""
         return self.features.shape[1]
 
 
 class WindowDecoder:
-    """Decodes the windows of one recording. Only while the model is ours."""
+    """Decodes the windows of one recording. Requires the turn with the model."""
 
-    def __init__(self, model: Any, tokenizer: Any, wish: TranscriptionOptions, *, beam: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, options: TranscriptionOptions, *, beam: int) -> None:
         from faster_whisper import transcribe
 
         suppressed: Any = transcribe.get_suppressed_tokens
         self._model = model
         self._tokenizer = tokenizer
-        self._wish = wish
+        self._options = options
         self._beam = beam
-        self._suppressed = suppressed(tokenizer, [-1])  # annotated as a tuple, and refuses one
-        before = tokenizer.encode(f" {wish.prompt.strip()}") if wish.prompt.strip() else []
+        self._suppressed = suppressed(tokenizer, [-1])  # annotated as a tuple, but refuses one
+        before = tokenizer.encode(f" {options.prompt.strip()}") if options.prompt.strip() else []
         self._prompt = model.get_prompt(tokenizer, before)
 
     def found(self, piece: Piece, *, may_retry: bool) -> Found:
-        """What is said in the piece. In doubt it is heard again, otherwise, and the best is taken: no chance
-        is in it but what a `temperature` asks for.
+        """The text of the piece. If in doubt it is decoded again in another way, and the best result is
+        taken; nothing is random unless `temperature` asks for it.
         """
-        first = self._decoded(piece, piece.encoded, temperature=self._wish.temperature, beam=self._beam)
+        first = self._decoded(piece, piece.encoded, temperature=self._options.temperature, beam=self._beam)
         if not may_retry or first.is_silence or not first.is_doubtful:
             return first
         whole = self._model.encode(_padded(piece.features, _FRAMES_MAX))
@@ -138,7 +142,7 @@ class WindowDecoder:
         """
         parts = list(_parts(found.tokens, self._tokenizer.timestamp_begin, piece.seconds))
         kept = [part for part in parts if self._tokenizer.decode(part["tokens"]).strip()]
-        if self._wish.words and kept:
+        if self._options.words and kept:
             self._model.add_word_timestamps(
                 [kept],
                 self._tokenizer,
@@ -156,7 +160,7 @@ class WindowDecoder:
 
     def _segment(self, part: dict[str, Any], found: Found, earliest: float, seconds: float) -> Segment:
         words, at = list[Word](), earliest
-        for word in part.get("words", ()) if self._wish.words else ():
+        for word in part.get("words", ()) if self._options.words else ():
             start, end = _within(word["start"], word["end"], at, seconds)
             words.append(Word(word=str(word["word"]).strip(), start=start, end=end))
             at = end
@@ -176,7 +180,7 @@ class WindowDecoder:
 
 
 def piece_of(model: Any, samples: Samples) -> Piece:
-    """Samples as the model wants them. Only while the model is ours."""
+    """The samples in the model's format. Requires the turn with the model."""
     sound = samples.astype(np.float32) / 32768
     features: NDArray[np.float32] = model.feature_extractor(sound)[:, :-1][:, :_FRAMES_MAX]
     frames = min(_FRAMES_MAX, max(features.shape[1] + _PAD_FRAMES, _FRAMES_MIN))
@@ -185,7 +189,7 @@ def piece_of(model: Any, samples: Samples) -> Piece:
 
 
 def whole_window(model: Any, piece: Piece) -> Piece:
-    """The same, padded to the 30 s that Whisper was trained on. Only while the model is ours."""
+    """The same, padded to the 30 s that Whisper was trained on. Requires the turn with the model."""
     encoded = model.encode(_padded(piece.features, _FRAMES_MAX))
     return Piece(features=piece.features, encoded=encoded, seconds=piece.seconds)
 
@@ -212,6 +216,6 @@ def _parts(tokens: Sequence[int], times_from: int, seconds: float) -> Iterator[d
 
 
 def _within(start: Any, end: Any, earliest: float, latest: float) -> tuple[float, float]:
-    """Times that are numbers, in order, and in the audio."""
+    """Times that are numbers, in order, and inside the audio."""
     begins = min(max(float(start), earliest), latest)
     return round(begins, 2), round(min(max(float(end), begins), latest), 2)

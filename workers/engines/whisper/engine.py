@@ -15,7 +15,7 @@ import numpy as np
 
 from db.storage.transcripts import Segment, Word
 from db.types import Capabilities
-from workers.engines import Interrupted
+from workers.engines.protocol import Interrupted
 from workers.engines.transcriber import Recognition, TranscriptionOptions
 from workers.engines.turns import Turns
 from workers.engines.whisper.decoding import Piece, WindowDecoder, piece_of, whole_window
@@ -28,18 +28,18 @@ SECONDS_MAX = 4 * 3600
 COST_US_PER_SECOND = 100_000
 SLOTS = 4  # a long recording, and short ones that need not wait for its end
 BEAM = 2
-WINDOW_S = 12.0  # as right as 30 s, when windows end in pauses, and half the work
-_LEFT_OVER_S = 1.0  # of speech after the last time of a window: it is heard too
-_SURE = 0.5  # of the language
-_RETRIES_LOST_MAX = 8  # of one recording; after that, second tries are of no use to it
-_DOUBTS_MAX = 10  # warnings of one recording
+WINDOW_S = 12.0  # as accurate as 30 s if windows end in pauses, and half the work
+_LEFT_OVER_S = 1.0  # of speech after the last timestamp of a window: it is decoded too
+_SURE = 0.5  # of the detected language
+_RETRIES_LOST_MAX = 8  # of one recording; after that, it gets no more second tries
+_DOUBTS_MAX = 10  # warnings per recording
 _DESCRIPTION = "Whisper by faster-whisper: {languages}."
 _MANY = "{count} languages, told apart by themselves; translates to English"
 
 
 class WhisperTranscriber:
-    """Hears recordings window by window, several by turns: who has least left goes first. Where nobody
-    speaks, nothing is heard.
+    """Transcribes recordings window by window, several by turns: the one with the least left goes first.
+    Windows without speech are skipped.
     """
 
     slots = SLOTS
@@ -54,65 +54,71 @@ class WhisperTranscriber:
         self._warm_up()
 
     def transcribe(
-        self, pcm: memoryview, wish: TranscriptionOptions, stopped: threading.Event
+        self, pcm: memoryview, options: TranscriptionOptions, stopped: threading.Event
     ) -> Recognition:
+        """See `Transcriber.transcribe`."""
         began = time.monotonic()
         samples: Samples = np.frombuffer(pcm, dtype="<i2")
         found = windows(samples, self._detector, WINDOW_S, stopped)
-        heard = Recognition(language=wish.language or self.capabilities.languages[0], segments=iter(()))
-        heard.busy_s = time.monotonic() - began
-        recording = _Recording(self._model, self._turns, samples, wish, stopped, heard)
+        recognition = Recognition(
+            language=options.language or self.capabilities.languages[0], segments=iter(())
+        )
+        recognition.busy_s = time.monotonic() - began
+        recording = _Recording(self._model, self._turns, samples, options, stopped, recognition)
         if found:
             first = recording.begin(found)
-            heard.segments = recording.segments(found, first)
-        return heard
+            recognition.segments = recording.segments(found, first)
+        return recognition
 
     def close(self) -> None:
+        """See `Transcriber.close`."""
         self._model.model.unload_model()
 
     def _warm_up(self) -> None:
-        """The first caller does not wait for memory and kernels. What breaks here would break every job."""
-        wish = TranscriptionOptions(language=self.capabilities.languages[0])
+        """Allocate memory and choose kernels before the first caller. An error here would fail every job."""
+        options = TranscriptionOptions(language=self.capabilities.languages[0])
         quiet = np.zeros(RATE_HZ, np.int16)
         windows(quiet, self._detector, WINDOW_S, threading.Event())
-        decoder = WindowDecoder(self._model, _tokenizer(self._model, wish, wish.language), wish, beam=BEAM)
+        decoder = WindowDecoder(
+            self._model, _tokenizer(self._model, options, options.language), options, beam=BEAM
+        )
         decoder.found(piece_of(self._model, quiet), may_retry=False)
 
 
 class _Recording:
-    """One recording being heard."""
+    """One recording being transcribed."""
 
     def __init__(
         self,
         model: Any,
         turns: Turns,
         samples: Samples,
-        wish: TranscriptionOptions,
+        options: TranscriptionOptions,
         stopped: threading.Event,
-        heard: Recognition,
+        recognition: Recognition,
     ) -> None:
         self._model = model
         self._turns = turns
         self._samples = samples
-        self._wish = wish
+        self._options = options
         self._stopped = stopped
-        self._heard = heard
+        self._recognition = recognition
         self._decoder: WindowDecoder | None = None
         self._retries_lost = 0
         self._language_doubt = ""
         self._doubts = 0
 
     def begin(self, found: list[Window]) -> Piece:
-        """The first window, encoded; it tells the language where nobody has."""
+        """The first window, encoded; it determines the language if the caller has not."""
         with self._turn(_seconds(found)):
             piece = self._piece(found[0].start, found[0].end)
-            if self._wish.language is None and self._model.model.is_multilingual:
-                piece = self._tell_language(piece)
-        language = self._heard.language
-        tokenizer = _tokenizer(self._model, self._wish, language)
-        self._decoder = WindowDecoder(self._model, tokenizer, self._wish, beam=BEAM)
-        if self._wish.translate:
-            self._heard.language = "en"
+            if self._options.language is None and self._model.model.is_multilingual:
+                piece = self._detect_language(piece)
+        language = self._recognition.language
+        tokenizer = _tokenizer(self._model, self._options, language)
+        self._decoder = WindowDecoder(self._model, tokenizer, self._options, beam=BEAM)
+        if self._options.translate:
+            self._recognition.language = "en"
         return piece
 
     def segments(self, found: list[Window], first: Piece | None) -> Iterator[Segment]:
@@ -121,16 +127,16 @@ class _Recording:
             start: float | None = window.start
             while start is not None:
                 with self._turn(_seconds(found[n:])):
-                    made, start = self._heard_from(window, start, first)
+                    made, start = self._decoded_from(window, start, first)
                 first = None
                 for segment in made:
                     segment = _not_before(latest, segment)
                     yield msgspec.structs.replace(segment, id=number)
                     number, latest = number + 1, segment.end
         if number and self._language_doubt:
-            self._heard.warnings.insert(0, self._language_doubt)
+            self._recognition.warnings.insert(0, self._language_doubt)
 
-    def _tell_language(self, piece: Piece) -> Piece:
+    def _detect_language(self, piece: Piece) -> Piece:
         language, probability = _language(self._model, piece)
         if probability < _SURE:
             piece = whole_window(self._model, piece)
@@ -140,14 +146,14 @@ class _Recording:
             self._language_doubt = (
                 f"The language is not certain ({name}, {probability:.0%}): name it to get better text."
             )
-        self._heard.language = language
+        self._recognition.language = language
         return piece
 
-    def _heard_from(
+    def _decoded_from(
         self, window: Window, start: float, piece: Piece | None
     ) -> tuple[list[Segment], float | None]:
-        """What is said in a window from a second on; and the second from which it must be heard again, since
-        Whisper stopped before people did.
+        """The segments of a window from a second on; and the second from which it must be decoded again if
+        Whisper stopped before the speech did.
         """
         assert self._decoder is not None
         piece = piece or self._piece(start, window.end)
@@ -168,7 +174,7 @@ class _Recording:
     def _doubt(self, start: float, end: float, what: str) -> None:
         self._doubts += 1
         if self._doubts <= _DOUBTS_MAX:
-            self._heard.warnings.append(f"The text from {start:.0f} s to {end:.0f} s {what}.")
+            self._recognition.warnings.append(f"The text from {start:.0f} s to {end:.0f} s {what}.")
 
     def _piece(self, start: float, end: float) -> Piece:
         return piece_of(self._model, self._samples[round(start * RATE_HZ) : round(end * RATE_HZ)])
@@ -182,13 +188,13 @@ class _Recording:
             except RuntimeError as error:  # CTranslate2's: the device failed, or its memory is full
                 raise Interrupted("whisper") from error
             finally:
-                self._heard.busy_s += time.monotonic() - began
+                self._recognition.busy_s += time.monotonic() - began
 
 
 def _capabilities(model: Any) -> Capabilities:
     languages: list[str] = sorted(model.supported_languages, key=lambda code: code != "en")
     is_multilingual = bool(model.model.is_multilingual)
-    told = _MANY.format(count=len(languages)) if is_multilingual else NAMES[languages[0]]
+    languages_text = _MANY.format(count=len(languages)) if is_multilingual else NAMES[languages[0]]
     return Capabilities(
         engine="whisper",
         kind="transcription",
@@ -197,7 +203,7 @@ def _capabilities(model: Any) -> Capabilities:
         formats=(),
         characters_max=0,
         cost_us_per_character=0,
-        description=_DESCRIPTION.format(languages=told),
+        description=_DESCRIPTION.format(languages=languages_text),
         languages=tuple(languages),
         language_names=tuple(NAMES.get(code, code) for code in languages),
         seconds_max=SECONDS_MAX,
@@ -207,10 +213,10 @@ def _capabilities(model: Any) -> Capabilities:
     )
 
 
-def _tokenizer(model: Any, wish: TranscriptionOptions, language: str | None) -> Any:
+def _tokenizer(model: Any, options: TranscriptionOptions, language: str | None) -> Any:
     from faster_whisper.tokenizer import Tokenizer
 
-    task = "translate" if wish.translate else "transcribe"
+    task = "translate" if options.translate else "transcribe"
     return Tokenizer(model.hf_tokenizer, model.model.is_multilingual, task=task, language=language)
 
 
@@ -232,7 +238,7 @@ def _later(seconds: float, segment: Segment) -> Segment:
 
 
 def _not_before(earliest: float, segment: Segment) -> Segment:
-    """Rounding may put a window's first time a hundredth before the last one of the window before."""
+    """Rounding may put a window's first timestamp a hundredth before the last one of the window before."""
     if segment.start >= earliest:
         return segment
     end = max(segment.end, earliest)

@@ -1,4 +1,4 @@
-"""Which Whisper a worker loads, from where, and how it is computed."""
+"""Which Whisper model a worker loads, from where, and in which number format it computes."""
 
 import os
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from workers.settings import WorkerSettings
 _PREFIX = "whisper-"
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 _CHOSEN_TYPES = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8_float16", "float32")}
-_THREADS_MAX = 4  # more bring little to one window, and others want the processor too
+_THREADS_MAX = 4  # more help one window little, and other processes need the processor too
 
 
 def load(settings: WorkerSettings, environ: Mapping[str, str] = os.environ) -> Any:
-    """faster-whisper's model. Raises SettingsError: one clear line."""
+    """faster-whisper's model. Raises SettingsError with a message of one line."""
     source = _source(settings, models_folder(environ))
     try:
         from faster_whisper import WhisperModel
@@ -39,20 +39,20 @@ def load(settings: WorkerSettings, environ: Mapping[str, str] = os.environ) -> A
 
 
 def _source(settings: WorkerSettings, models: Path) -> Path | str:
-    """The model's folder; or its name, where it may be fetched."""
-    name, asked = next(iter(needed(settings)), None), settings.whisper_model or WHISPER
-    if name is None and is_folder(asked):
-        return _complete(Path(asked))
+    """The model's folder; or its name if it may be downloaded."""
+    name, chosen = next(iter(needed(settings)), None), settings.whisper_model or WHISPER
+    if name is None and is_folder(chosen):
+        return _complete(Path(chosen))
     if name is not None and (installed(name, models) or not settings.whisper_download):
         try:
             return _complete(verified(name, models))
         except ModelError as error:
             raise SettingsError(f"CODEVOICE_WHISPER_MODEL: {error}") from None
     if settings.whisper_download:
-        return (name or asked).removeprefix(_PREFIX)
+        return (name or chosen).removeprefix(_PREFIX)
     known = ", ".join(name for name in catalogue() if name.startswith(_PREFIX))
     raise SettingsError(
-        f"CODEVOICE_WHISPER_MODEL: there is no folder {asked}, and the catalogue knows {known};"
+        f"CODEVOICE_WHISPER_MODEL: there is no folder {chosen}, and the catalogue knows {known};"
         " CODEVOICE_WHISPER_DOWNLOAD=true would look for a model of that name"
     )
 
@@ -66,14 +66,14 @@ def _complete(folder: Path) -> Path:
     return folder
 
 
-def _compute_type(asked: str, device: str) -> str:
-    """Where nothing is asked for, the quickest of those as exact as people notice."""
+def _compute_type(chosen: str, device: str) -> str:
+    """Without a setting: the fastest of the types whose accuracy is as good to a human reader."""
     import ctranslate2
 
     if device == "cuda" and not ctranslate2.get_cuda_device_count():
         raise SettingsError("CODEVOICE_DEVICE: CTranslate2 sees no GPU; cpu would do")
     supported = ctranslate2.get_supported_compute_types(device)
-    wanted = _CHOSEN_TYPES[device] if asked in ("", "auto", "default") else (asked,)
+    wanted = _CHOSEN_TYPES[device] if chosen in ("", "auto", "default") else (chosen,)
     for name in wanted:
         if name in supported:
             return name

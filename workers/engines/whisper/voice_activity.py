@@ -1,6 +1,6 @@
-"""Where somebody speaks in a recording, by Silero's detector, and the windows that a recogniser hears.
+"""Finds speech in a recording with Silero's detector, and divides it into windows for a recogniser.
 
-A window ends in a pause: what is cut in the middle of a word is lost to a recogniser.
+A window ends in a pause: a recogniser loses a word that is cut in the middle.
 """
 
 import threading
@@ -10,31 +10,31 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.engines import Interrupted
+from workers.engines.protocol import Interrupted
 
 RATE_HZ = 16_000
 FRAME = 512  # samples; the detector's own
 _BLOCK_FRAMES = 940  # about 30 s
-_LEAD_FRAMES = 31  # about 1 s of what came before: the detector begins knowing nothing
+_LEAD_FRAMES = 31  # about 1 s before the block: the detector has no state yet
 _SPEECH, _SILENCE = 0.5, 0.35  # the probability at which speech begins, and under which it ends
 _SPEECH_FRAMES_MIN = 3  # about 0.1 s: shorter is a click
 _PAUSE_FRAMES_MIN = 4  # about 0.13 s: shorter pauses are within words
 _PAD_S = 0.4  # around speech: the detector is late for soft beginnings and endings
-_GAP_S_MAX = 3.0  # a longer pause is not given to the recogniser, which may hear things in it
+_GAP_S_MAX = 3.0  # a longer pause is not passed to the recogniser, which may invent words in it
 
 Samples = NDArray[np.int16]
-Detector = Any  # faster-whisper's: called with float samples, it gives a probability for each frame
+Detector = Any  # faster-whisper's: takes float samples, returns a probability for each frame
 
 
 class Stretch(NamedTuple):
-    """Speech, without what is around it; seconds."""
+    """Speech without its surroundings; seconds."""
 
     start: float
     end: float
 
 
 class Window(NamedTuple):
-    """A piece of a recording to be heard at once, in seconds, and the speech in it."""
+    """A part of a recording that is transcribed at once, in seconds, and the speech in it."""
 
     start: float
     end: float
@@ -52,7 +52,7 @@ class Window(NamedTuple):
 def windows(
     samples: Samples, detector: Detector, seconds_max: float, stopped: threading.Event
 ) -> list[Window]:
-    """The windows, in order, of `seconds_max` at most; none where nobody speaks. Raises Interrupted."""
+    """The windows, in order, of `seconds_max` at most; none without speech. Raises Interrupted."""
     blocks = list[NDArray[np.float32]]()
     for block in _probabilities(samples, detector):
         blocks.append(block)
@@ -65,7 +65,7 @@ def windows(
 
 
 def _probabilities(samples: Samples, detector: Detector) -> Iterator[NDArray[np.float32]]:
-    """Of speech, frame by frame; in blocks, so that memory does not grow with the recording."""
+    """The probability of speech per frame; in blocks, so that memory does not grow with the recording."""
     for at in range(0, len(samples), _BLOCK_FRAMES * FRAME):
         lead = min(at // FRAME, _LEAD_FRAMES)
         block = samples[at - lead * FRAME : at + _BLOCK_FRAMES * FRAME].astype(np.float32) / 32768
@@ -103,8 +103,8 @@ def _cut(
 
 
 def _grouped(stretches: Sequence[tuple[int, int]], frames_max: int) -> list[list[tuple[int, int]]]:
-    """Stretches that go into one window. Where there are too many, the longest pause in the second half of
-    what there is room for divides them: the end of a sentence, most likely.
+    """Stretches grouped into windows. If there are too many for one, the window ends at the longest pause in
+    the second half of its maximum length: most likely the end of a sentence.
     """
     groups, rest = list[list[tuple[int, int]]](), list(stretches)
     gap_max = int(_GAP_S_MAX * RATE_HZ / FRAME)
@@ -132,7 +132,7 @@ def _best_cut(stretches: Sequence[tuple[int, int]], count: int, frames_max: int)
 
 
 def _padded(groups: Sequence[Sequence[tuple[int, int]]], seconds: float) -> list[Window]:
-    """Each group with a little of what is around it, but nothing of its neighbours'."""
+    """Each group with a margin on both sides that does not reach into its neighbours."""
     spoken = [[_stretch(start, end, seconds) for start, end in group] for group in groups]
     found = list[Window]()
     for n, speech in enumerate(spoken):

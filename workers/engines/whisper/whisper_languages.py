@@ -1,4 +1,4 @@
-"""English names of the languages Whisper knows, by its own codes."""
+"""English names of the languages of Whisper, by its own codes."""
 
 _TABLE = """
 af Afrikaans; am Amharic; ar Arabic; as Assamese; az Azerbaijani; ba Bashkir; be Belarusian; bg Bulgarian;

@@ -1,7 +1,7 @@
 """The XTTS engine: natural voices in many languages, decoded side by side on a GPU (or, slowly, on a CPU).
 
-Here are only the room's manners: what an utterance is to the model, and what its ends are to the room. The
-model, its loop and its threads are `workers/xtts`; see docs/xtts.md.
+This module implements the engine protocol only: it maps utterances and errors to the model and back. The
+model, its loop and its threads are in `workers/xtts`; see docs/xtts.md.
 """
 
 import os
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from db.settings import SettingsError, read
 from db.types import Capabilities
-from workers.engines import DeviceLost, Interrupted, Refused, Synthesis, Utterance
+from workers.engines.protocol import DeviceLost, Interrupted, Refused, Synthesis, Utterance
 from workers.engines.xtts.xtts_voices import voices
 from workers.xtts.decode import Decoder
 from workers.xtts.loop import SAMPLE_RATE_HZ, Loop
@@ -32,7 +32,7 @@ _COST_US_PER_CHARACTER = {"cuda": 500, "cpu": 50_000}  # assumed: about 15 chara
 
 
 class XttsSettings(Struct, frozen=True, kw_only=True):
-    """What the engine reads of the environment."""
+    """The engine's settings, from the environment."""
 
     xtts_weights: str  # the folder
     xtts_rows: int = 0  # pieces of text decoded at once; 0: 32 on a GPU, 8 on a CPU
@@ -40,9 +40,9 @@ class XttsSettings(Struct, frozen=True, kw_only=True):
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> "XttsEngine":
-    """The engine of this process's settings and device. Raises SettingsError, DeviceLost."""
+    """The engine with this process's settings and device. Raises SettingsError, DeviceLost."""
     settings = read(XttsSettings, environ)
-    device = "cpu" if settings.device == "cpu" else "cuda:0"  # of those this process sees, the only one
+    device = "cpu" if settings.device == "cpu" else "cuda:0"  # of the devices this process sees, the only one
     try:
         return XttsEngine(Path(settings.xtts_weights), device=device, rows=settings.xtts_rows)
     except NoWeights as error:
@@ -52,7 +52,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> "XttsEngine":
 
 
 class XttsEngine:
-    """Speaks many utterances, of whatever voices, in one batch."""
+    """Speaks many utterances, of any voices, in one batch."""
 
     def __init__(
         self, weights: Path, *, device: str = "cpu", rows: int = 0, sampling: Sampling | None = None
@@ -66,7 +66,7 @@ class XttsEngine:
         self._texts = Texts(
             model.tokenizer, text_tokens_max=gpt.text_tokens_max, audio_tokens_max=gpt.audio_tokens_max
         )
-        del model  # a GPU has copies
+        del model  # the GPU has copies
         self.slots = rows or (_ROWS_GPU if is_gpu else _ROWS_CPU)
         known = voices(speakers, self._texts.languages())
         self._speakers = {voice.id: speaker for speaker, voice in known.items()}
@@ -86,32 +86,36 @@ class XttsEngine:
 
     @property
     def mixed_lanes(self) -> bool:
-        return True  # the voice is each row's own
+        """True: voices are decoded side by side."""
+        return True  # each row has its own voice
 
     @property
     def batched(self) -> bool:
+        """True: rows of one step share its cost."""
         return True
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
+        """See `Engine.begin`."""
         return [_XttsSpeech(self._loop, self._texts, u, self._speakers[u.voice]) for u in batch]
 
     def close(self) -> None:
+        """See `Engine.close`."""
         self._loop.close()
 
     def device_bytes(self) -> int:
-        """What this process keeps of the device's memory."""
+        """The device memory that this process holds."""
         return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
 
 
 class _XttsSpeech:
-    """One utterance. Its text is read by the thread that iterates it: `begin` must not wait for that."""
+    """One utterance. The thread that iterates it tokenizes its text: `begin` must not wait for that."""
 
     def __init__(self, loop: Loop, texts: Texts, utterance: Utterance, speaker: str) -> None:
         self._loop = loop
         self._texts = texts
         self._utterance = utterance
         self._speaker = speaker
-        self._lock = threading.Lock()  # of `_script` and `_closed`
+        self._lock = threading.Lock()  # guards `_script` and `_closed`
         self._script: Script | None = None
         self._closed = False
 
@@ -136,14 +140,16 @@ class _XttsSpeech:
                 self._script.close()
 
     def _written(self) -> Script:
-        asked = self._utterance
+        utterance = self._utterance
         try:
-            pieces = self._texts.pieces(asked.text, asked.language, self._speaker)
+            pieces = self._texts.pieces(utterance.text, utterance.language, self._speaker)
         except Unreadable as error:
             raise Refused("text_not_readable") from error
         if not pieces:
             raise Refused("nothing_to_say")
-        return Script(pieces, self._speaker, speed=asked.speed, live=asked.live, owner=asked.owner)
+        return Script(
+            pieces, self._speaker, speed=utterance.speed, live=utterance.live, owner=utterance.owner
+        )
 
 
 def _log(event: str, fields: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""XTTS's built-in speakers as voices: the file of weights has their names, and nothing else about them."""
+"""XTTS's built-in speakers as voices: the weights file has their names, and nothing else about them."""
 
 import re
 import unicodedata
@@ -25,7 +25,7 @@ _MEN = {
 
 
 def voices(speakers: Iterable[str], languages: Sequence[str]) -> dict[str, Voice]:
-    """Speaker's name in the weights → voice; each speaks all `languages`."""
+    """The speaker's name in the weights → voice; each speaks all `languages`."""
     names = tuple(_LANGUAGE_NAMES[tag] for tag in languages)
     return {
         speaker: Voice(
@@ -42,7 +42,7 @@ def voices(speakers: Iterable[str], languages: Sequence[str]) -> dict[str, Voice
 
 
 def _id(speaker: str) -> str:
-    """Claribel Dervla → claribel-dervla; no mark, no other sign."""
+    """Claribel Dervla → claribel-dervla; without accents and other signs."""
     plain = unicodedata.normalize("NFKD", speaker.replace("ı", "i"))
     letters = "".join(c for c in plain if not unicodedata.combining(c)).lower()
     return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")

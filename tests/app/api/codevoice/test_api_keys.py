@@ -1,4 +1,4 @@
-"""Keys of an account: made, shown, rotated, revoked, and never more powerful than who makes them: row 13."""
+"""`/api/keys`: keys are created, shown, rotated and revoked, and never exceed their creator's rights."""
 
 import time
 import uuid
@@ -10,31 +10,31 @@ import httpx
 import psycopg
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import PASSWORD, AddKey, Person, Run
-from tests.app.front import Front
 
 
-def create(front: Front, key: str, **body: object) -> httpx.Response:
-    return front.call("POST", "/api/keys", key, json={"name": "ci", "scopes": ["speech"], **body})
+def create(api: ApiProcess, key: str, **body: object) -> httpx.Response:
+    return api.call("POST", "/api/keys", key, json={"name": "ci", "scopes": ["speech"], **body})
 
 
-def listed(front: Front, key: str) -> list[dict[str, Any]]:
-    return front.call("GET", "/api/keys", key).json()["keys"]
+def listed(api: ApiProcess, key: str) -> list[dict[str, Any]]:
+    return api.call("GET", "/api/keys", key).json()["keys"]
 
 
-def rotate(front: Front, key: str, key_id: str, **body: object) -> httpx.Response:
-    return front.call("POST", f"/api/keys/{key_id}/rotate", key, json=body)
+def rotate(api: ApiProcess, key: str, key_id: str, **body: object) -> httpx.Response:
+    return api.call("POST", f"/api/keys/{key_id}/rotate", key, json=body)
 
 
-def works(front: Front, key: str) -> object:
-    answer = front.call("DELETE", f"/v1/jobs/{uuid.uuid4()}", key)
+def works(api: ApiProcess, key: str) -> object:
+    answer = api.call("DELETE", f"/v1/jobs/{uuid.uuid4()}", key)
     return True if answer.status_code == 404 else answer.json()["detail"]["error"]
 
 
-def test_a_key_is_shown_once_when_made_and_works(front: Front, person: Person) -> None:
+def test_a_created_key_works_and_is_shown_once(api: ApiProcess, person: Person) -> None:
     expires = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
-    answer = create(front, person.key, name=" ci ", scopes=["usage", "speech", "speech"], expires_at=expires)
+    answer = create(api, person.key, name=" ci ", scopes=["usage", "speech", "speech"], expires_at=expires)
 
     made = answer.json()
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
@@ -51,13 +51,15 @@ def test_a_key_is_shown_once_when_made_and_works(front: Front, person: Person) -
         "key": made["key"],
     }
     assert datetime.fromisoformat(made["expires_at"]) == datetime.fromisoformat(expires)
-    assert works(front, made["key"]) is True
+    assert works(api, made["key"]) is True
 
 
-def test_the_list_has_the_personal_key_first_and_no_key_itself(front: Front, person: Person) -> None:
-    create(front, person.key)
+def test_the_list_starts_with_the_personal_key_and_contains_no_secret(
+    api: ApiProcess, person: Person
+) -> None:
+    create(api, person.key)
 
-    answer = front.call("GET", "/api/keys", person.key)
+    answer = api.call("GET", "/api/keys", person.key)
 
     keys = answer.json()["keys"]
     assert [(key["name"], key["personal"]) for key in keys] == [("personal", True), ("ci", False)]
@@ -66,24 +68,24 @@ def test_the_list_has_the_personal_key_first_and_no_key_itself(front: Front, per
     assert person.key not in answer.text
 
 
-def test_a_key_is_revealed_when_asked_for(front: Front, person: Person) -> None:
-    personal = listed(front, person.key)[0]["id"]
+def test_a_key_is_revealed_on_request(api: ApiProcess, person: Person) -> None:
+    personal = listed(api, person.key)[0]["id"]
 
-    quiet = front.call("GET", f"/api/keys/{personal}", person.key).json()
-    shown = front.call("GET", f"/api/keys/{personal}?reveal=true", person.key).json()
+    quiet = api.call("GET", f"/api/keys/{personal}", person.key).json()
+    revealed = api.call("GET", f"/api/keys/{personal}?reveal=true", person.key).json()
 
     assert "key" not in quiet
-    assert shown == {**quiet, "key": person.key, "last_used_at": shown["last_used_at"]}
+    assert revealed == {**quiet, "key": person.key, "last_used_at": revealed["last_used_at"]}
 
 
-def test_where_keys_are_shown_once_only_they_are_not_revealed(front_with: Run) -> None:
-    front = front_with(CODEVOICE_REVEAL="once")
+def test_keys_are_not_revealed_where_they_are_shown_once(api_with: Run) -> None:
+    api = api_with(CODEVOICE_REVEAL="once")
     body = {"email": f"{uuid.uuid4().hex}@example.org", "password": PASSWORD}
-    key = front.call("POST", "/api/auth/register", json=body).json()["api_key"]
-    made = create(front, key).json()
+    key = api.call("POST", "/api/auth/register", json=body).json()["api_key"]
+    made = create(api, key).json()
 
-    assert front.call("GET", f"/api/keys/{made['id']}?reveal=true", key).json()["key"] is None
-    assert works(front, made["key"]) is True
+    assert api.call("GET", f"/api/keys/{made['id']}?reveal=true", key).json()["key"] is None
+    assert works(api, made["key"]) is True
 
 
 @pytest.mark.parametrize(
@@ -103,148 +105,144 @@ def test_where_keys_are_shown_once_only_they_are_not_revealed(front_with: Run) -
         ({"expires_at": "0001-01-01T00:00:00+12:00"}, "expires_at"),
     ],
 )
-def test_what_cannot_be_a_key_is_named(
-    front: Front, person: Person, body: dict[str, object], field: str
+def test_an_invalid_key_request_names_the_field(
+    api: ApiProcess, person: Person, body: dict[str, object], field: str
 ) -> None:
-    answer = create(front, person.key, **body)
+    answer = create(api, person.key, **body)
 
     assert (answer.status_code, answer.json()["detail"]["field"]) == (422, field)
 
 
-def test_a_key_makes_and_handles_none_that_may_do_more(front: Front, person: Person) -> None:
-    keeper = create(front, person.key, scopes=["keys", "speech"]).json()["key"]
-    personal = listed(front, person.key)[0]["id"]
+def test_a_key_makes_and_handles_none_that_may_do_more(api: ApiProcess, person: Person) -> None:
+    lease_renewer = create(api, person.key, scopes=["keys", "speech"]).json()["key"]
+    personal = listed(api, person.key)[0]["id"]
 
     def refused(answer: httpx.Response) -> tuple[int, str]:
         return answer.status_code, answer.json()["detail"]["error"]
 
     too_wide = (403, "scope_too_wide")
-    assert create(front, keeper, scopes=["speech"]).status_code == 201
-    assert refused(create(front, keeper, scopes=["speech", "account"])) == too_wide
-    assert refused(create(front, keeper, scopes=[])) == too_wide
-    assert refused(rotate(front, keeper, personal)) == too_wide
-    assert refused(front.call("GET", f"/api/keys/{personal}?reveal=true", keeper)) == too_wide
-    assert refused(front.call("GET", f"/api/keys/{personal}", keeper)) == too_wide
-    assert refused(front.call("DELETE", f"/api/keys/{personal}", keeper)) == too_wide
-    assert [key["scopes"] for key in listed(front, keeper)] == [["speech", "keys"], ["speech"]]
-    within = listed(front, keeper)[1]["id"]
-    assert front.call("DELETE", f"/api/keys/{within}", keeper).status_code == 204
-    assert works(front, person.key)
+    assert create(api, lease_renewer, scopes=["speech"]).status_code == 201
+    assert refused(create(api, lease_renewer, scopes=["speech", "account"])) == too_wide
+    assert refused(create(api, lease_renewer, scopes=[])) == too_wide
+    assert refused(rotate(api, lease_renewer, personal)) == too_wide
+    assert refused(api.call("GET", f"/api/keys/{personal}?reveal=true", lease_renewer)) == too_wide
+    assert refused(api.call("GET", f"/api/keys/{personal}", lease_renewer)) == too_wide
+    assert refused(api.call("DELETE", f"/api/keys/{personal}", lease_renewer)) == too_wide
+    assert [key["scopes"] for key in listed(api, lease_renewer)] == [["speech", "keys"], ["speech"]]
+    within = listed(api, lease_renewer)[1]["id"]
+    assert api.call("DELETE", f"/api/keys/{within}", lease_renewer).status_code == 204
+    assert works(api, person.key)
 
 
 def test_only_administrators_make_administrators_keys(
-    front: Front, person: Person, owner: psycopg.Connection[Any]
+    api: ApiProcess, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
-    before = create(front, person.key, scopes=["admin"])
+    before = create(api, person.key, scopes=["admin"])
     owner.execute("UPDATE cv.account SET admin = true WHERE id = %s", [person.id])
     time.sleep(1.0)
 
     assert (before.status_code, before.json()["detail"]["error"]) == (403, "scope_too_wide")
-    assert create(front, person.key, scopes=["admin"]).status_code == 201
+    assert create(api, person.key, scopes=["admin"]).status_code == 201
 
 
-def test_an_account_has_so_many_keys_however_many_it_asks_for_at_once(
-    front_with: Run, person: Person, add_key: AddKey
-) -> None:
-    front = front_with(CODEVOICE_KEYS_MAX="4")
+def test_concurrent_key_creation_keeps_to_the_limit(api_with: Run, person: Person, add_key: AddKey) -> None:
+    api = api_with(CODEVOICE_KEYS_MAX="4")
     past = datetime.now(UTC) - timedelta(hours=1)
     add_key(person.id, revoked_at=past)
     add_key(person.id, expires_at=past)
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: create(front, person.key), range(8)))
+        answers = list(threads.map(lambda _: create(api, person.key), range(8)))
 
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 5
     refused = next(answer for answer in answers if answer.status_code == 409).json()["detail"]
     assert (refused["error"], refused["limit"]) == ("too_many_keys", 4)
 
 
-def test_revoking_ends_a_key_at_once_and_again_does_nothing(front: Front, person: Person) -> None:
-    made = create(front, person.key).json()
-    before = works(front, made["key"])
+def test_revoking_ends_a_key_at_once_and_is_idempotent(api: ApiProcess, person: Person) -> None:
+    made = create(api, person.key).json()
+    before = works(api, made["key"])
 
-    codes = [front.call("DELETE", f"/api/keys/{made['id']}", person.key).status_code for _ in range(2)]
+    codes = [api.call("DELETE", f"/api/keys/{made['id']}", person.key).status_code for _ in range(2)]
 
     assert (before, codes) == (True, [204, 204])
-    assert works(front, made["key"]) == "revoked_api_key"
-    assert listed(front, person.key)[-1]["revoked_at"] is not None
+    assert works(api, made["key"]) == "revoked_api_key"
+    assert listed(api, person.key)[-1]["revoked_at"] is not None
 
 
-def test_rotating_gives_a_new_key_at_once_and_ends_the_old_one(front: Front, person: Person) -> None:
-    old = listed(front, person.key)[0]["id"]
+def test_rotating_gives_a_new_key_at_once_and_ends_the_old_one(api: ApiProcess, person: Person) -> None:
+    old = listed(api, person.key)[0]["id"]
 
-    answer = rotate(front, person.key, old)
+    answer = rotate(api, person.key, old)
 
     made = answer.json()
     assert (answer.status_code, made["name"], made["personal"]) == (201, "personal", True)
-    assert works(front, person.key) == "revoked_api_key"
-    assert works(front, made["key"]) is True
+    assert works(api, person.key) == "revoked_api_key"
+    assert works(api, made["key"]) is True
     body = {"email": person.email, "password": PASSWORD}
-    assert front.call("POST", "/api/auth/login", json=body).json()["api_key"] == made["key"]
-    again = rotate(front, made["key"], old)
+    assert api.call("POST", "/api/auth/login", json=body).json()["api_key"] == made["key"]
+    again = rotate(api, made["key"], old)
     assert (again.status_code, again.json()["detail"]["error"]) == (409, "too_late")
 
 
-def test_a_rotated_key_may_have_a_time_of_grace(front: Front, person: Person) -> None:
-    old = create(front, person.key).json()
+def test_a_rotated_key_works_during_its_grace_period(api: ApiProcess, person: Person) -> None:
+    old = create(api, person.key).json()
 
-    made = rotate(front, person.key, old["id"], grace_s=2).json()
+    made = rotate(api, person.key, old["id"], grace_s=2).json()
 
-    assert (works(front, old["key"]), works(front, made["key"])) == (True, True)
+    assert (works(api, old["key"]), works(api, made["key"])) == (True, True)
     time.sleep(2.1)
-    assert (works(front, old["key"]), works(front, made["key"])) == ("revoked_api_key", True)
+    assert (works(api, old["key"]), works(api, made["key"])) == ("revoked_api_key", True)
 
 
-def test_a_replaced_key_counts_among_the_accounts_keys_while_it_works(
-    front_with: Run, person: Person
-) -> None:
-    front = front_with(CODEVOICE_KEYS_MAX="3")
-    made = [create(front, person.key).json() for _ in range(2)]
+def test_a_replaced_key_counts_among_the_accounts_keys_while_it_works(api_with: Run, person: Person) -> None:
+    api = api_with(CODEVOICE_KEYS_MAX="3")
+    made = [create(api, person.key).json() for _ in range(2)]
 
-    refused = rotate(front, person.key, made[0]["id"], grace_s=60)
-    still_works = works(front, made[0]["key"])
-    replaced = rotate(front, person.key, made[0]["id"])
+    refused = rotate(api, person.key, made[0]["id"], grace_s=60)
+    still_works = works(api, made[0]["key"])
+    replaced = rotate(api, person.key, made[0]["id"])
 
     assert (refused.status_code, refused.json()["detail"]["error"]) == (409, "too_many_keys")
     assert (still_works, replaced.status_code) == (True, 201)
-    assert create(front, person.key).status_code == 409
+    assert create(api, person.key).status_code == 409
 
 
 @pytest.mark.parametrize("grace_s", [-1, 24 * 3600 + 1, "1", 0.5])
-def test_grace_has_a_limit(front: Front, person: Person, grace_s: object) -> None:
-    answer = rotate(front, person.key, listed(front, person.key)[0]["id"], grace_s=grace_s)
+def test_the_grace_period_is_bounded(api: ApiProcess, person: Person, grace_s: object) -> None:
+    answer = rotate(api, person.key, listed(api, person.key)[0]["id"], grace_s=grace_s)
 
     assert (answer.status_code, answer.json()["detail"]["field"]) == (422, "grace_s")
 
 
-def test_a_key_rotated_by_many_at_once_has_one_successor(front: Front, person: Person) -> None:
-    old = create(front, person.key).json()["id"]
+def test_concurrent_rotations_make_one_successor(api: ApiProcess, person: Person) -> None:
+    old = create(api, person.key).json()["id"]
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: rotate(front, person.key, old).status_code, range(8)))
+        answers = list(threads.map(lambda _: rotate(api, person.key, old).status_code, range(8)))
 
     assert sorted(answers) == [201] + [409] * 7
 
 
 @pytest.mark.parametrize("key_id", ["nothing", "7b1c9a52-6f0d-4c3e-9a41-2d8e5f7a0b16", "%00", "0" * 300])
-def test_there_is_no_such_key(front: Front, person: Person, key_id: str) -> None:
+def test_an_unknown_key_is_not_found(api: ApiProcess, person: Person, key_id: str) -> None:
     path = f"/api/keys/{key_id}"
 
     answers = [
-        front.call(method, path + more, person.key)
+        api.call(method, path + more, person.key)
         for method, more in (("GET", ""), ("DELETE", ""), ("POST", "/rotate"))
     ]
 
     assert [answer.status_code for answer in answers] == [404] * 3
 
 
-def test_the_last_use_is_written_down_beside_the_requests(front: Front, person: Person) -> None:
-    made = create(front, person.key).json()
+def test_the_last_use_is_recorded_in_the_background(api: ApiProcess, person: Person) -> None:
+    made = create(api, person.key).json()
     for _ in range(3):
-        works(front, made["key"])
+        works(api, made["key"])
 
     deadline = time.monotonic() + 15
-    while (found := front.call("GET", f"/api/keys/{made['id']}", person.key).json())["last_used_at"] is None:
+    while (found := api.call("GET", f"/api/keys/{made['id']}", person.key).json())["last_used_at"] is None:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 

@@ -1,4 +1,4 @@
-"""Finished audio by address: row 4."""
+"""`GET /tts/audio/{job_id}`: finished audio, ranges, caching and signed URLs."""
 
 import hashlib
 import time
@@ -9,28 +9,28 @@ import httpx
 import psycopg
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AUDIO, End, OpenAccount, Person, Run, Say, SignUp, Take
-from tests.app.front import Front
 
 ETAG = f'"{hashlib.sha256(AUDIO).hexdigest()}"'
 
 
 @pytest.fixture(scope="module")
 def done(sign_up: SignUp, say: Say, end: End) -> tuple[Person, str]:
-    """A person, and a job done for them."""
+    """A person and a completed job of theirs."""
     person = sign_up()
     job_id = say(person.key)
     end(job_id)
     return person, job_id
 
 
-def get(front: Front, job_id: str, method: str = "GET", **headers: str) -> httpx.Response:
+def get(api: ApiProcess, job_id: str, method: str = "GET", **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return front.call(method, f"/tts/audio/{job_id}", headers=named)
+    return api.call(method, f"/tts/audio/{job_id}", headers=named)
 
 
-def test_the_whole_audio_comes_with_all_that_players_ask_for(front: Front, done: tuple[Person, str]) -> None:
-    answer = get(front, done[1])
+def test_the_whole_audio_has_the_headers_players_need(api: ApiProcess, done: tuple[Person, str]) -> None:
+    answer = get(api, done[1])
 
     assert answer.content == AUDIO
     assert {name: answer.headers[name] for name in _WHOLE} == _WHOLE
@@ -48,15 +48,15 @@ _WHOLE = {
 }
 
 
-def test_head_is_get_without_the_bytes(front: Front, done: tuple[Person, str]) -> None:
-    answer = get(front, done[1], "HEAD", Range="bytes=0-1")
+def test_head_returns_the_headers_of_get_without_a_body(api: ApiProcess, done: tuple[Person, str]) -> None:
+    answer = get(api, done[1], "HEAD", Range="bytes=0-1")
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert {name: answer.headers[name] for name in _WHOLE} == _WHOLE
 
 
 @pytest.mark.parametrize(
-    ("asked", "first", "after"),
+    ("byte_range", "first", "after"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=10-19", 10, 20),
@@ -66,83 +66,91 @@ def test_head_is_get_without_the_bytes(front: Front, done: tuple[Person, str]) -
         ("bytes=5-999999999", 5, len(AUDIO)),
     ],
 )
-def test_a_part_comes_alone(
-    front: Front, done: tuple[Person, str], asked: str, first: int, after: int
+def test_a_byte_range_returns_that_part(
+    api: ApiProcess, done: tuple[Person, str], byte_range: str, first: int, after: int
 ) -> None:
-    answer = get(front, done[1], Range=asked)
+    answer = get(api, done[1], Range=byte_range)
 
     assert (answer.status_code, answer.content) == (206, AUDIO[first:after])
     assert answer.headers["content-range"] == f"bytes {first}-{after - 1}/{len(AUDIO)}"
     assert answer.headers["content-length"] == str(after - first)
 
 
-@pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=-", "bytes=9-2", "lines=1-2", "bytes=a-b", "x"])
-def test_what_is_no_single_part_is_the_whole(front: Front, done: tuple[Person, str], asked: str) -> None:
-    answer = get(front, done[1], Range=asked)
+@pytest.mark.parametrize(
+    "byte_range", ["bytes=0-1,5-6", "bytes=-", "bytes=9-2", "lines=1-2", "bytes=a-b", "x"]
+)
+def test_a_range_that_is_no_single_part_returns_the_whole_audio(
+    api: ApiProcess, done: tuple[Person, str], byte_range: str
+) -> None:
+    answer = get(api, done[1], Range=byte_range)
 
     assert (answer.status_code, len(answer.content)) == (200, len(AUDIO))
 
 
-@pytest.mark.parametrize("asked", [f"bytes={len(AUDIO)}-", "bytes=-0"])
-def test_a_part_beyond_the_end_is_refused(front: Front, done: tuple[Person, str], asked: str) -> None:
-    answer = get(front, done[1], Range=asked)
+@pytest.mark.parametrize("byte_range", [f"bytes={len(AUDIO)}-", "bytes=-0"])
+def test_a_range_beyond_the_end_is_refused(
+    api: ApiProcess, done: tuple[Person, str], byte_range: str
+) -> None:
+    answer = get(api, done[1], Range=byte_range)
 
     assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(AUDIO)}")
     assert answer.json()["detail"]["error"] == "range_not_satisfiable"
 
 
-def test_a_part_of_another_version_is_the_whole(front: Front, done: tuple[Person, str]) -> None:
-    same = get(front, done[1], Range="bytes=0-1", If_Range=ETAG)
-    other = get(front, done[1], Range="bytes=0-1", If_Range='"other"')
+def test_a_range_of_another_version_returns_the_whole_audio(
+    api: ApiProcess, done: tuple[Person, str]
+) -> None:
+    same = get(api, done[1], Range="bytes=0-1", If_Range=ETAG)
+    other = get(api, done[1], Range="bytes=0-1", If_Range='"other"')
 
     assert (same.status_code, other.status_code) == (206, 200)
 
 
 @pytest.mark.parametrize("tag", [ETAG, f"W/{ETAG}", f'"a", {ETAG}', "*"])
-def test_what_the_caller_has_is_not_sent_again(front: Front, done: tuple[Person, str], tag: str) -> None:
-    answer = get(front, done[1], If_None_Match=tag)
+def test_a_matching_etag_returns_not_modified(api: ApiProcess, done: tuple[Person, str], tag: str) -> None:
+    answer = get(api, done[1], If_None_Match=tag)
 
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", ETAG)
     assert "content-length" not in answer.headers
 
 
-def test_a_large_audio_is_streamed_whole(front: Front, say: Say, person: Person, end: End) -> None:
+def test_a_large_audio_is_streamed_whole(api: ApiProcess, say: Say, person: Person, end: End) -> None:
     job_id = say(person.key, format="mp3")
     audio = AUDIO * 1000  # 10 MB
     end(job_id, audio=audio, content_type="audio/mpeg")
 
-    answer = get(front, job_id)
+    answer = get(api, job_id)
 
     assert answer.content == audio
     assert answer.headers["content-type"] == "audio/mpeg"
     assert answer.headers["content-disposition"] == 'inline; filename="codevoice.mp3"'
 
 
-def test_empty_audio_is_empty(front: Front, say: Say, person: Person, end: End) -> None:
+def test_empty_audio_has_an_empty_body(api: ApiProcess, say: Say, person: Person, end: End) -> None:
     job_id = say(person.key)
     end(job_id, audio=b"")
 
-    assert (get(front, job_id).status_code, get(front, job_id).content) == (200, b"")
+    assert (get(api, job_id).status_code, get(api, job_id).content) == (200, b"")
 
 
-def test_audio_not_ready_is_a_conflict(front: Front, say: Say, person: Person, take: Take) -> None:
+def test_audio_not_ready_is_a_conflict(api: ApiProcess, say: Say, person: Person, take: Take) -> None:
     job_id = say(person.key)
-    queued = get(front, job_id)
+    queued = get(api, job_id)
     take(job_id)
 
-    assert [answer.status_code for answer in (queued, get(front, job_id))] == [409, 409]
+    assert [answer.status_code for answer in (queued, get(api, job_id))] == [409, 409]
     assert queued.json()["detail"]["error"] == "not_ready"
 
 
-def test_a_job_that_failed_never_has_audio(front: Front, say: Say, person: Person, end: End) -> None:
+def test_a_job_that_failed_never_has_audio(api: ApiProcess, say: Say, person: Person, end: End) -> None:
     job_id = say(person.key)
     end(job_id, "refuse", code="unspeakable")
 
-    assert (get(front, job_id).status_code, get(front, job_id).json()["status"]) == (410, "failed")
+    assert (get(api, job_id).status_code, get(api, job_id).json()["status"]) == (410, "failed")
 
 
-def test_audio_lost_from_the_store_is_gone(
-    front: Front, say: Say, person: Person, end: End, objects_url: str
+def test_audio_missing_from_the_store_is_gone(
+    api: ApiProcess, say: Say, person: Person, end: End, objects_url: str
 ) -> None:
     job_id = say(person.key)
     end(job_id)
@@ -150,22 +158,20 @@ def test_audio_lost_from_the_store_is_gone(
     (lost,) = folder.glob(f"jobs/{job_id}/*")
     lost.unlink()
 
-    assert get(front, job_id).status_code == 410
+    assert get(api, job_id).status_code == 410
 
 
-def signed(front: Front, job_id: str) -> str:
-    return str(front.call("GET", f"/tts/status/{job_id}").json()["audio_url"])
+def signed(api: ApiProcess, job_id: str) -> str:
+    return str(api.call("GET", f"/tts/status/{job_id}").json()["audio_url"])
 
 
-def test_the_signed_address_works_where_the_bare_one_does_not(
-    front_with: Run, done: tuple[Person, str]
-) -> None:
-    front = front_with(CODEVOICE_BARE_AUDIO_HOURS="0")
-    address = signed(front, done[1])
+def test_a_signed_url_works_where_the_bare_url_does_not(api_with: Run, done: tuple[Person, str]) -> None:
+    api = api_with(CODEVOICE_BARE_AUDIO_HOURS="0")
+    address = signed(api, done[1])
 
-    bare, whole = get(front, done[1]), front.call("GET", address)
-    forged = front.call("GET", address[:-1] + ("0" if address[-1] != "0" else "1"))
-    prolonged = front.call("GET", address.replace("expires=", "expires=9"))
+    bare, whole = get(api, done[1]), api.call("GET", address)
+    forged = api.call("GET", address[:-1] + ("0" if address[-1] != "0" else "1"))
+    prolonged = api.call("GET", address.replace("expires=", "expires=9"))
 
     assert [answer.status_code for answer in (whole, bare, forged, prolonged)] == [200, 403, 403, 403]
     assert bare.json()["detail"]["error"] == "signed_url_required"
@@ -174,55 +180,55 @@ def test_the_signed_address_works_where_the_bare_one_does_not(
 @pytest.mark.parametrize(
     "query", ["expires=%00&signature=%ff", "expires=" + "9" * 5000, "signature=" + "é" * 99]
 )
-def test_a_nonsensical_signature_is_refused(front_with: Run, done: tuple[Person, str], query: str) -> None:
-    front = front_with(CODEVOICE_BARE_AUDIO_HOURS="0")
+def test_an_invalid_signature_is_refused(api_with: Run, done: tuple[Person, str], query: str) -> None:
+    api = api_with(CODEVOICE_BARE_AUDIO_HOURS="0")
 
-    assert front.call("GET", f"/tts/audio/{done[1]}?{query}").status_code == 403
+    assert api.call("GET", f"/tts/audio/{done[1]}?{query}").status_code == 403
 
 
-def test_an_address_past_its_time_is_gone(front_with: Run, done: tuple[Person, str]) -> None:
-    front = front_with(CODEVOICE_BARE_AUDIO_HOURS="0", CODEVOICE_AUDIO_URL_S="1")
-    address = signed(front, done[1])
+def test_an_expired_url_is_gone(api_with: Run, done: tuple[Person, str]) -> None:
+    api = api_with(CODEVOICE_BARE_AUDIO_HOURS="0", CODEVOICE_AUDIO_URL_S="1")
+    address = signed(api, done[1])
     time.sleep(2.1)
 
-    assert front.call("GET", address).status_code == 410
+    assert api.call("GET", address).status_code == 410
 
 
 def test_the_bare_path_works_for_its_time_only(
-    front: Front, say: Say, person: Person, end: End, owner: psycopg.Connection[object]
+    api: ApiProcess, say: Say, person: Person, end: End, owner: psycopg.Connection[object]
 ) -> None:
     job_id = say(person.key)
     end(job_id)
     owner.execute("UPDATE cv.job SET finished_at = finished_at - interval '25 h' WHERE id = %s", [job_id])
 
-    by_owner = front.call("GET", f"/tts/audio/{job_id}", person.key)
+    by_owner = api.call("GET", f"/tts/audio/{job_id}", person.key)
 
-    assert [get(front, job_id).status_code, by_owner.status_code] == [410, 200]
-    assert front.call("GET", signed(front, job_id)).status_code == 200
+    assert [get(api, job_id).status_code, by_owner.status_code] == [410, 200]
+    assert api.call("GET", signed(api, job_id)).status_code == 200
 
 
-def test_a_strict_operator_gives_audio_to_its_owner_alone(
-    front_with: Run, done: tuple[Person, str], open_account: OpenAccount
+def test_owner_only_audio_is_served_to_its_owner_alone(
+    api_with: Run, done: tuple[Person, str], open_account: OpenAccount
 ) -> None:
-    front = front_with(CODEVOICE_REQUIRE_OWNER="true")
+    api = api_with(CODEVOICE_REQUIRE_OWNER="true")
     person, job_id = done
     stranger = open_account("api_only", unlimited=True)
     path = f"/tts/audio/{job_id}"
 
-    by_token = front.call("GET", path, headers={"Authorization": f"Bearer {person.token}"})
+    by_token = api.call("GET", path, headers={"Authorization": f"Bearer {person.token}"})
     answers = [
-        front.call("GET", path, person.key),
+        api.call("GET", path, person.key),
         by_token,
-        front.call("GET", path, stranger),
-        front.call("GET", signed(front, job_id)),
-        front.call("GET", path, "cv_live_wrong"),
+        api.call("GET", path, stranger),
+        api.call("GET", signed(api, job_id)),
+        api.call("GET", path, "cv_live_wrong"),
     ]
 
     assert [answer.status_code for answer in answers] == [200, 200, 404, 401, 401]
 
 
-def test_audio_shorter_than_promised_is_broken_off(
-    front: Front, say: Say, person: Person, end: End, objects_url: str
+def test_audio_shorter_than_its_length_breaks_the_response(
+    api: ApiProcess, say: Say, person: Person, end: End, objects_url: str
 ) -> None:
     job_id = say(person.key)
     end(job_id)
@@ -231,15 +237,15 @@ def test_audio_shorter_than_promised_is_broken_off(
     damaged.write_bytes(AUDIO[:100])
 
     with pytest.raises(httpx.RemoteProtocolError):
-        get(front, job_id)
+        get(api, job_id)
 
-    assert front.call("GET", "/health/live").status_code == 200
-    assert "object_damaged" in front.log.read_text()
+    assert api.call("GET", "/health/live").status_code == 200
+    assert "object_damaged" in api.log.read_text()
 
 
-def test_a_store_out_of_reach_is_said_before_any_header(front_with: Run, done: tuple[Person, str]) -> None:
-    front = front_with(CODEVOICE_OBJECTS="s3://nowhere?endpoint=http://127.0.0.1:1")
+def test_an_unreachable_store_is_an_error_before_any_header(api_with: Run, done: tuple[Person, str]) -> None:
+    api = api_with(CODEVOICE_OBJECTS="s3://nowhere?endpoint=http://127.0.0.1:1")
 
-    answer = get(front, done[1])
+    answer = get(api, done[1])
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

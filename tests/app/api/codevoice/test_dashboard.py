@@ -1,4 +1,4 @@
-"""What a dashboard shows of an account, and YourVoic's word for its credits: rows 12 and 22."""
+"""`GET /api/user/dashboard`, and an account's credits in YourVoic's shape."""
 
 import time
 import uuid
@@ -9,15 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AUDIO, End, OpenAccount, Person, Say, SignUp
-from tests.app.front import Front
 from tests.clock import unhurried
 
 TRANSCRIPT = {"transcript": "hello"}
 
 
-def dashboard(front: Front, key: str) -> dict[str, Any]:
-    return front.call("GET", "/api/user/dashboard", key).json()
+def dashboard(api: ApiProcess, key: str) -> dict[str, Any]:
+    return api.call("GET", "/api/user/dashboard", key).json()
 
 
 def add_jobs(owner: psycopg.Connection[Any], account: str, days_ago: int, states: list[str]) -> None:
@@ -36,12 +36,12 @@ def add_jobs(owner: psycopg.Connection[Any], account: str, days_ago: int, states
         owner.execute("UPDATE cv.job SET created_at = %s, state = %s WHERE id = %s", [at, state, identifier])
 
 
-def test_a_new_account_has_thirty_empty_days(front: Front, person: Person) -> None:
-    found = dashboard(front, person.key)
+def test_a_new_account_has_thirty_empty_days(api: ApiProcess, person: Person) -> None:
+    found = dashboard(api, person.key)
 
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=n)).isoformat() for n in range(29, -1, -1)]
-    me = front.call("GET", "/api/auth/me", person.key).json()
+    me = api.call("GET", "/api/auth/me", person.key).json()
     assert found == {
         **me,
         "usage": {
@@ -56,17 +56,17 @@ def test_a_new_account_has_thirty_empty_days(front: Front, person: Person) -> No
     }
 
 
-def test_what_was_used_is_counted_by_day_and_kind(
-    front: Front, person: Person, owner: psycopg.Connection[Any], say: Say, end: End
+def test_usage_is_counted_by_day_and_kind(
+    api: ApiProcess, person: Person, owner: psycopg.Connection[Any], say: Say, end: End
 ) -> None:
     end(say(person.key))
     end(say(person.key), "refuse")
     say(person.key)
-    front.call("POST", "/api/stt/live/complete", person.key, json=TRANSCRIPT)
+    api.call("POST", "/api/stt/live/complete", person.key, json=TRANSCRIPT)
     add_jobs(owner, person.id, 29, ["failed", "expired", "cancelled"])
     add_jobs(owner, person.id, 31, ["failed"])
 
-    usage = dashboard(front, person.key)["usage"]
+    usage = dashboard(api, person.key)["usage"]
 
     by_day = usage.pop("by_day")
     assert usage == {
@@ -84,13 +84,15 @@ def test_what_was_used_is_counted_by_day_and_kind(
     assert sum(day["requests"] for day in by_day) == 7
 
 
-def test_the_last_jobs_are_shown_with_their_audio(front: Front, person: Person, say: Say, end: End) -> None:
+def test_the_last_jobs_are_listed_with_their_audio(
+    api: ApiProcess, person: Person, say: Say, end: End
+) -> None:
     done, gone, failed, waiting = (say(person.key) for _ in range(4))
     end(done)
     end(gone, keep_s=0)
     end(failed, "refuse")
 
-    recent = dashboard(front, person.key)["recent"]
+    recent = dashboard(api, person.key)["recent"]
 
     url, created_at = recent[3]["audio_url"], recent[3]["created_at"]
     assert recent[3] == {
@@ -104,7 +106,7 @@ def test_the_last_jobs_are_shown_with_their_audio(front: Front, person: Person, 
         "created_at": created_at,
         "audio_url": url,
     }
-    assert front.call("GET", url).content == AUDIO
+    assert api.call("GET", url).content == AUDIO
     assert [(job["job_id"], job["status"], job["credits"], "audio_url" in job) for job in recent[:3]] == [
         (waiting, "queued", 1, False),
         (failed, "failed", 0, False),
@@ -112,53 +114,53 @@ def test_the_last_jobs_are_shown_with_their_audio(front: Front, person: Person, 
     ]
 
 
-def test_the_dashboard_shows_nobody_elses_jobs(front: Front, sign_up: SignUp, say: Say) -> None:
+def test_the_dashboard_excludes_other_accounts_jobs(api: ApiProcess, sign_up: SignUp, say: Say) -> None:
     say(sign_up().key)
 
-    assert dashboard(front, sign_up().key)["recent"] == []
+    assert dashboard(api, sign_up().key)["recent"] == []
 
 
 @pytest.mark.parametrize("path", ["/api/v1/credits", "/api/v1/user/credits"])
-def test_credits_in_yourvoics_shape(front: Front, person: Person, say: Say, end: End, path: str) -> None:
+def test_credits_in_yourvoics_shape(api: ApiProcess, person: Person, say: Say, end: End, path: str) -> None:
     end(say(person.key))
     say(person.key)
 
-    answer = front.call("GET", path, person.key)
+    answer = api.call("GET", path, person.key)
 
-    resets_at = front.call("GET", "/api/auth/me", person.key).json()["credits"]["free"]["resets_at"]
+    resets_at = api.call("GET", "/api/auth/me", person.key).json()["credits"]["free"]["resets_at"]
     assert answer.json() == {
         "success": True,
         "credits": {"balance": 58, "used_this_month": 1, "plan": "free", "renewal_date": resets_at[:10]},
     }
 
 
-def test_last_months_jobs_are_not_used_this_month(
-    front: Front, person: Person, owner: psycopg.Connection[Any], say: Say, end: End
+def test_last_months_jobs_do_not_count_for_this_month(
+    api: ApiProcess, person: Person, owner: psycopg.Connection[Any], say: Say, end: End
 ) -> None:
     job = say(person.key)
     end(job)
     owner.execute("UPDATE cv.job SET created_at = created_at - interval '32 days' WHERE id = %s", [job])
 
-    credits = front.call("GET", "/api/v1/credits", person.key).json()["credits"]
+    credits = api.call("GET", "/api/v1/credits", person.key).json()["credits"]
 
     assert (credits["balance"], credits["used_this_month"]) == (59, 0)
 
 
-def test_an_unlimited_accounts_balance_has_no_number(front: Front, open_account: OpenAccount) -> None:
-    credits = front.call("GET", "/api/v1/credits", open_account("api_only", unlimited=True)).json()["credits"]
+def test_an_unlimited_accounts_balance_has_no_number(api: ApiProcess, open_account: OpenAccount) -> None:
+    credits = api.call("GET", "/api/v1/credits", open_account("api_only", unlimited=True)).json()["credits"]
 
     assert credits["balance"] is None
 
 
-def test_without_a_key_the_answer_is_yourvoics(front: Front) -> None:
-    answer = front.call("GET", "/api/v1/credits")
+def test_without_a_key_the_error_has_yourvoics_shape(api: ApiProcess) -> None:
+    answer = api.call("GET", "/api/v1/credits")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "MISSING_API_KEY")
 
 
 @pytest.fixture
 def busy(owner: psycopg.Connection[Any], person: Person) -> Generator[Person]:
-    """Somebody with a hundred thousand jobs, which moved no credit, so that the books agree."""
+    """A person with a hundred thousand jobs that moved no credit, so that the ledger stays consistent."""
     owner.execute(
         "INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, price, remaining,"
         " state, fair_at, deadline, created_at) SELECT gen_random_uuid(), %s, 'speech', 'nobody', 'ryan',"
@@ -171,11 +173,13 @@ def busy(owner: psycopg.Connection[Any], person: Person) -> Generator[Person]:
     owner.execute("DELETE FROM cv.job WHERE owner = %s", [person.id])
 
 
-def test_an_account_with_a_hundred_thousand_jobs_has_its_dashboard_soon(front: Front, busy: Person) -> None:
-    dashboard(front, busy.key)
+def test_the_dashboard_of_an_account_with_a_hundred_thousand_jobs_is_fast(
+    api: ApiProcess, busy: Person
+) -> None:
+    dashboard(api, busy.key)
 
     began = time.monotonic()
-    found = dashboard(front, busy.key)
+    found = dashboard(api, busy.key)
     taken_s = time.monotonic() - began
 
     assert found["usage"]["requests"] > 90_000

@@ -12,13 +12,13 @@ import pytest
 
 from app.domain.accounts.invites import create_invite
 from app.domain.errors import Invalid
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import PASSWORD, Run, key_ring
-from tests.app.front import Front
 
 
 @pytest.fixture
-def by_invitation(front_with: Run) -> Front:
-    return front_with(CODEVOICE_REGISTRATION="invite")
+def by_invitation(api_with: Run) -> ApiProcess:
+    return api_with(CODEVOICE_REGISTRATION="invite")
 
 
 async def invite(database_url: str, **options: Any) -> str:
@@ -30,35 +30,37 @@ async def invite(database_url: str, **options: Any) -> str:
         await connection.close()
 
 
-def register(front: Front, invite: object = None, email: str | None = None) -> httpx.Response:
+def register(api: ApiProcess, invite: object = None, email: str | None = None) -> httpx.Response:
     body = {"email": email or f"{secrets.token_hex(6)}@example.org", "password": PASSWORD, "invite": invite}
-    return front.call("POST", "/api/auth/register", json=body)
+    return api.call("POST", "/api/auth/register", json=body)
 
 
 def error(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["detail"]["error"]
 
 
-async def test_an_invitation_opens_an_account_of_its_tier(by_invitation: Front, database_url: str) -> None:
+async def test_an_invitation_opens_an_account_of_its_tier(
+    by_invitation: ApiProcess, database_url: str
+) -> None:
     answer = register(by_invitation, await invite(database_url, tier=2))
 
     user = answer.json()["user"]
     assert (answer.status_code, user["tier"], user["plan"]) == (201, 2, "pro")
-    shown = by_invitation.call("GET", "/api/auth/me", answer.json()["api_key"]).json()
-    assert shown["credits"]["free"]["limit"] == 10_000
+    me = by_invitation.call("GET", "/api/auth/me", answer.json()["api_key"]).json()
+    assert me["credits"]["free"]["limit"] == 10_000
 
 
-async def test_without_an_invitation_there_is_no_account(by_invitation: Front) -> None:
+async def test_without_an_invitation_there_is_no_account(by_invitation: ApiProcess) -> None:
     assert error(register(by_invitation)) == (403, "invite_required")
 
 
 @pytest.mark.parametrize("code", ["", "nothing", "cvi_nothing", "cvi_é", "cvi_\0", "x" * 10_000])
-def test_a_code_nobody_made_opens_none(by_invitation: Front, code: str) -> None:
+def test_an_unknown_invitation_code_opens_no_account(by_invitation: ApiProcess, code: str) -> None:
     assert error(register(by_invitation, code)) == (403, "invalid_invite")
 
 
-async def test_an_invitation_is_good_so_many_times_however_many_come_at_once(
-    by_invitation: Front, database_url: str, owner: psycopg.Connection[Any]
+async def test_concurrent_sign_ups_keep_to_the_invitations_limit(
+    by_invitation: ApiProcess, database_url: str, owner: psycopg.Connection[Any]
 ) -> None:
     code = await invite(database_url, uses=3)
 
@@ -72,7 +74,9 @@ async def test_an_invitation_is_good_so_many_times_however_many_come_at_once(
     assert left == (0,)
 
 
-async def test_an_account_not_opened_uses_nothing_up(by_invitation: Front, database_url: str) -> None:
+async def test_a_failed_sign_up_does_not_use_the_invitation(
+    by_invitation: ApiProcess, database_url: str
+) -> None:
     first, code = await invite(database_url), await invite(database_url)
     email = f"{secrets.token_hex(6)}@example.org"
     register(by_invitation, first, email)
@@ -83,8 +87,8 @@ async def test_an_account_not_opened_uses_nothing_up(by_invitation: Front, datab
     assert register(by_invitation, code).status_code == 201
 
 
-async def test_an_invitation_ends(
-    by_invitation: Front, database_url: str, owner: psycopg.Connection[Any]
+async def test_an_invitation_expires(
+    by_invitation: ApiProcess, database_url: str, owner: psycopg.Connection[Any]
 ) -> None:
     code = await invite(database_url, expires_at=datetime.now(UTC) + timedelta(hours=1))
     owner.execute("UPDATE cv.invite SET expires_at = clock_timestamp() WHERE expires_at IS NOT NULL")
@@ -92,14 +96,16 @@ async def test_an_invitation_ends(
     assert error(register(by_invitation, code)) == (403, "invalid_invite")
 
 
-async def test_where_everybody_may_sign_up_an_invitation_still_gives_its_tier(
-    front: Front, database_url: str
+async def test_an_invitation_gives_its_tier_under_open_registration(
+    api: ApiProcess, database_url: str
 ) -> None:
-    assert register(front, await invite(database_url, tier=2)).json()["user"]["tier"] == 2
+    assert register(api, await invite(database_url, tier=2)).json()["user"]["tier"] == 2
 
 
-async def test_where_nobody_may_an_invitation_does_not_help(front_with: Run, database_url: str) -> None:
-    closed = front_with(CODEVOICE_REGISTRATION="closed")
+async def test_an_invitation_opens_no_account_under_closed_registration(
+    api_with: Run, database_url: str
+) -> None:
+    closed = api_with(CODEVOICE_REGISTRATION="closed")
 
     assert error(register(closed, await invite(database_url))) == (403, "registration_closed")
 
@@ -113,7 +119,7 @@ async def test_where_nobody_may_an_invitation_does_not_help(front_with: Run, dat
         ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "expires_at"),
     ],
 )
-async def test_what_cannot_be_an_invitation_is_named(
+async def test_an_invalid_invitation_names_the_field(
     database_url: str, options: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(Invalid) as refused:

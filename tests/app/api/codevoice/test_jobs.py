@@ -1,4 +1,4 @@
-"""Jobs as a product: heard while they are made, followed, paged (row 14)."""
+"""A caller's jobs: streamed while they are made, followed by events, and paged."""
 
 import json
 from typing import Any
@@ -6,32 +6,32 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import AUDIO, Person, Say
-from tests.app.front import Front
-from tests.app.listeners import Listen, Listener, Mouth, credits_of, listen, mouth, until
+from tests.app.listeners import FakeWorker, Listen, Listener, credits_of, fake_worker, listen, until
 
-__all__ = ["listen", "mouth"]  # fixtures
+__all__ = ["fake_worker", "listen"]  # fixtures
 
 
-def test_anybody_with_the_id_hears_a_queued_job(
-    listen: Listen, front: Front, person: Person, say: Say, mouth: Mouth
+def test_anyone_with_the_id_can_stream_a_queued_job(
+    listen: Listen, api: ApiProcess, person: Person, say: Say, fake_worker: FakeWorker
 ) -> None:
     job = say(person.key)
     listener = listen(f"/tts/stream/{job}")
-    mouth.say(job, b"first")
-    listener.hear(5)
+    fake_worker.say(job, b"first")
+    listener.read(5)
     listener.leave()
     late = listen(f"/tts/stream/{job}")
-    assert late.hear(5) == b"first"
-    mouth.complete(job, AUDIO)
-    part = front.call("GET", f"/tts/stream/{job}", headers={"Range": "bytes=0-9"})
+    assert late.read(5) == b"first"
+    fake_worker.complete(job, AUDIO)
+    part = api.call("GET", f"/tts/stream/{job}", headers={"Range": "bytes=0-9"})
 
     assert (part.status_code, part.content) == (206, AUDIO[:10])
-    assert credits_of(front, person) == (59, 0)
+    assert credits_of(api, person) == (59, 0)
 
 
 def test_a_job_counts_as_live_until_its_last_listener_leaves(
-    listen: Listen, say: Say, person: Person, mouth: Mouth, owner: psycopg.Connection[Any]
+    listen: Listen, say: Say, person: Person, fake_worker: FakeWorker, owner: psycopg.Connection[Any]
 ) -> None:
     def is_live() -> bool:
         (live,) = owner.execute("SELECT live FROM cv.job WHERE id = %s", (job,)).fetchone() or (None,)
@@ -39,9 +39,9 @@ def test_a_job_counts_as_live_until_its_last_listener_leaves(
 
     job = say(person.key)
     listeners = [listen(f"/tts/stream/{job}") for _ in range(2)]
-    mouth.say(job, b"first")
+    fake_worker.say(job, b"first")
     for listener in listeners:
-        listener.hear(5)
+        listener.read(5)
     listeners[0].leave()
     listen(f"/tts/stream/{job}").leave()
     was_live = is_live()
@@ -49,24 +49,24 @@ def test_a_job_counts_as_live_until_its_last_listener_leaves(
 
     assert was_live
     until(lambda: not is_live())
-    mouth.complete(job, AUDIO)
+    fake_worker.complete(job, AUDIO)
 
 
 def test_a_job_is_followed_to_its_end(
-    listen: Listen, front: Front, person: Person, say: Say, mouth: Mouth
+    listen: Listen, api: ApiProcess, person: Person, say: Say, fake_worker: FakeWorker
 ) -> None:
     job = say(person.key)
     listener = listen(f"/v1/jobs/{job}/events")
     assert listener.answer.headers["Content-Type"].startswith("text/event-stream")
-    told = [event(listener)]
-    mouth.say(job)
-    told.append(event(listener))
-    mouth.complete(job, AUDIO)
-    told.append(event(listener))
+    events = [event(listener)]
+    fake_worker.say(job)
+    events.append(event(listener))
+    fake_worker.complete(job, AUDIO)
+    events.append(event(listener))
 
-    assert [status for status, _ in told] == ["queued", "processing", "completed"]
-    assert told[-1][1]["duration_ms"] == 1234
-    assert listener.hear(1) == b""
+    assert [status for status, _ in events] == ["queued", "processing", "completed"]
+    assert events[-1][1]["duration_ms"] == 1234
+    assert listener.read(1) == b""
 
 
 def event(listener: Listener) -> tuple[str, dict[str, Any]]:
@@ -76,10 +76,10 @@ def event(listener: Listener) -> tuple[str, dict[str, Any]]:
     return found["status"], found
 
 
-def test_own_jobs_are_paged(front: Front, person: Person, say: Say) -> None:
+def test_own_jobs_are_paged(api: ApiProcess, person: Person, say: Say) -> None:
     made = [say(person.key) for _ in range(3)]
-    first = front.call("GET", "/v1/jobs", person.key, params={"limit": 2}).json()
-    second = front.call(
+    first = api.call("GET", "/v1/jobs", person.key, params={"limit": 2}).json()
+    second = api.call(
         "GET", "/v1/jobs", person.key, params={"limit": 2, "cursor": first["next_cursor"]}
     ).json()
 
@@ -88,7 +88,7 @@ def test_own_jobs_are_paged(front: Front, person: Person, say: Say) -> None:
 
 
 @pytest.mark.parametrize("query", [{"status": "done"}, {"limit": 0}, {"limit": 101}, {"cursor": "x"}])
-def test_a_wrong_page_is_named(front: Front, person: Person, query: dict[str, Any]) -> None:
-    answer = front.call("GET", "/v1/jobs", person.key, params=query)
+def test_an_invalid_page_parameter_is_named(api: ApiProcess, person: Person, query: dict[str, Any]) -> None:
+    answer = api.call("GET", "/v1/jobs", person.key, params=query)
 
     assert (answer.status_code, answer.json()["detail"]["field"]) == (422, next(iter(query)))

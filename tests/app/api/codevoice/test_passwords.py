@@ -1,4 +1,4 @@
-"""Passwords changed, and reset by mail: of row 10."""
+"""`/api/auth/password`: passwords are changed, and reset by mail."""
 
 import time
 from collections.abc import Generator
@@ -12,10 +12,8 @@ import httpx
 import psycopg
 import pytest
 
-from app.domain.accounts.mail import FolderMailer, LogMailer, Mail, Mailer, MailError, SmtpMailer, open_mailer
-from db.settings import SettingsError
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import PASSWORD, AddKey, OpenAccount, Person, Run, SignUp, key_ring
-from tests.app.front import Front
 from tests.app.mailbox import SmtpServer, in_folder, mail_to, token_in
 
 NEW = "battery staple"
@@ -27,9 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def mailing(front_with: Run, folder: Path) -> Front:
-    """A front door whose mails lie in `folder`."""
-    return front_with(CODEVOICE_MAIL_FOLDER=str(folder))
+def mailing(api_with: Run, folder: Path) -> ApiProcess:
+    """An API server whose mails are written to `folder`."""
+    return api_with(CODEVOICE_MAIL_FOLDER=str(folder))
 
 
 @pytest.fixture
@@ -39,57 +37,57 @@ def smtp() -> Generator[SmtpServer]:
     server.close()
 
 
-def change(front: Front, token: str, current: str = PASSWORD, new: str = NEW) -> httpx.Response:
+def change(api: ApiProcess, token: str, current: str = PASSWORD, new: str = NEW) -> httpx.Response:
     body = {"current_password": current, "new_password": new}
     headers = {"Authorization": f"Bearer {token}"}
-    return front.call("POST", "/api/auth/password/change", json=body, headers=headers)
+    return api.call("POST", "/api/auth/password/change", json=body, headers=headers)
 
 
-def login(front: Front, email: str, password: str) -> int:
-    return front.call("POST", "/api/auth/login", json={"email": email, "password": password}).status_code
+def login(api: ApiProcess, email: str, password: str) -> int:
+    return api.call("POST", "/api/auth/login", json={"email": email, "password": password}).status_code
 
 
-def ask(front: Front, email: object) -> httpx.Response:
-    return front.call("POST", "/api/auth/password/reset", json={"email": email})
+def ask(api: ApiProcess, email: object) -> httpx.Response:
+    return api.call("POST", "/api/auth/password/reset", json={"email": email})
 
 
-def confirm(front: Front, token: str, password: object = NEW) -> httpx.Response:
+def confirm(api: ApiProcess, token: str, password: object = NEW) -> httpx.Response:
     body = {"token": token, "password": password}
-    return front.call("POST", "/api/auth/password/reset/confirm", json=body)
+    return api.call("POST", "/api/auth/password/reset/confirm", json=body)
 
 
-def me(front: Front, credential: str) -> int:
-    return front.call("GET", "/api/auth/me", headers={"Authorization": f"Bearer {credential}"}).status_code
+def me(api: ApiProcess, credential: str) -> int:
+    return api.call("GET", "/api/auth/me", headers={"Authorization": f"Bearer {credential}"}).status_code
 
 
-def token_for(front: Front, folder: Path, email: str, *, number: int = 1) -> str:
-    assert ask(front, email).status_code == 202
+def token_for(api: ApiProcess, folder: Path, email: str, *, number: int = 1) -> str:
+    assert ask(api, email).status_code == 202
     return token_in(mail_to(email, lambda: in_folder(folder), number=number))
 
 
-def test_of_several_changes_at_once_one_succeeds(front: Front, person: Person) -> None:
+def test_one_of_several_concurrent_password_changes_succeeds(api: ApiProcess, person: Person) -> None:
     wanted = [f"{NEW} {number}" for number in range(4)]
     with ThreadPoolExecutor(len(wanted)) as threads:
-        answers = list(threads.map(lambda new: change(front, person.token, new=new).status_code, wanted))
+        answers = list(threads.map(lambda new: change(api, person.token, new=new).status_code, wanted))
 
-    logged_in = [login(front, person.email, new) for new in wanted]
+    logged_in = [login(api, person.email, new) for new in wanted]
     assert sorted(answers) == [200, 401, 401, 401]
     assert [status == 200 for status in answers] == [status == 200 for status in logged_in]
 
 
-def test_changing_the_password_ends_every_token_but_the_fresh_ones(front: Front, person: Person) -> None:
-    answer = change(front, person.token)
+def test_changing_the_password_ends_every_token_but_the_fresh_ones(api: ApiProcess, person: Person) -> None:
+    answer = change(api, person.token)
 
     found = answer.json()
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
     assert (found["user"]["id"], found["api_key"]) == (person.id, None)
-    assert [me(front, found["token"]), me(front, person.token), me(front, person.key)] == [200, 401, 200]
+    assert [me(api, found["token"]), me(api, person.token), me(api, person.key)] == [200, 401, 200]
     refreshed = [
-        front.call("POST", "/api/auth/refresh", json={"refresh_token": token}).status_code
+        api.call("POST", "/api/auth/refresh", json={"refresh_token": token}).status_code
         for token in (found["refresh_token"], person.refresh_token)
     ]
     assert refreshed == [200, 401]
-    assert [login(front, person.email, NEW), login(front, person.email, PASSWORD)] == [200, 401]
+    assert [login(api, person.email, NEW), login(api, person.email, PASSWORD)] == [200, 401]
 
 
 @pytest.mark.parametrize(
@@ -101,21 +99,21 @@ def test_changing_the_password_ends_every_token_but_the_fresh_ones(front: Front,
         (PASSWORD, "x" * 1025, 422, "validation_error"),
     ],
 )
-def test_a_password_not_changed_stays(
-    front: Front, person: Person, current: str, new: str, status: int, error: str
+def test_a_refused_change_keeps_the_password(
+    api: ApiProcess, person: Person, current: str, new: str, status: int, error: str
 ) -> None:
-    answer = change(front, person.token, current, new)
+    answer = change(api, person.token, current, new)
 
     assert (answer.status_code, answer.json()["detail"]["error"]) == (status, error)
     assert answer.json()["detail"].get("field") == ("new_password" if status == 422 else None)
-    assert (login(front, person.email, PASSWORD), me(front, person.token)) == (200, 200)
+    assert (login(api, person.email, PASSWORD), me(api, person.token)) == (200, 200)
 
 
-def test_an_account_without_a_password_cannot_change_it(front: Front, open_account: OpenAccount) -> None:
-    assert change(front, open_account("api_only"), "").json()["detail"]["error"] == "invalid_credentials"
+def test_an_account_without_a_password_cannot_change_it(api: ApiProcess, open_account: OpenAccount) -> None:
+    assert change(api, open_account("api_only"), "").json()["detail"]["error"] == "invalid_credentials"
 
 
-def test_a_forgotten_password_is_reset_by_mail(mailing: Front, folder: Path, person: Person) -> None:
+def test_a_forgotten_password_is_reset_by_mail(mailing: ApiProcess, folder: Path, person: Person) -> None:
     token = token_for(mailing, folder, person.email)
 
     answer = confirm(mailing, token)
@@ -127,7 +125,7 @@ def test_a_forgotten_password_is_reset_by_mail(mailing: Front, folder: Path, per
 
 
 def test_a_reset_ends_the_tokens_of_log_ins_and_of_other_resets(
-    mailing: Front, folder: Path, person: Person
+    mailing: ApiProcess, folder: Path, person: Person
 ) -> None:
     first = token_for(mailing, folder, person.email)
     second = token_for(mailing, folder, person.email, number=2)
@@ -140,7 +138,9 @@ def test_a_reset_ends_the_tokens_of_log_ins_and_of_other_resets(
     assert me(mailing, person.token) == 401
 
 
-def test_a_token_works_once_however_many_use_it_at_once(mailing: Front, folder: Path, person: Person) -> None:
+def test_a_token_works_once_however_many_use_it_at_once(
+    mailing: ApiProcess, folder: Path, person: Person
+) -> None:
     token = token_for(mailing, folder, person.email)
 
     with ThreadPoolExecutor(8) as threads:
@@ -149,8 +149,8 @@ def test_a_token_works_once_however_many_use_it_at_once(mailing: Front, folder: 
     assert codes == [200] + [403] * 7
 
 
-def test_a_token_ends_after_an_hour_and_is_kept_as_a_digest(
-    mailing: Front, folder: Path, person: Person, owner: psycopg.Connection[Any]
+def test_a_reset_token_expires_after_an_hour_and_is_stored_as_a_digest(
+    mailing: ApiProcess, folder: Path, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
     token = token_for(mailing, folder, person.email)
     row = owner.execute(
@@ -172,13 +172,15 @@ def test_a_token_ends_after_an_hour_and_is_kept_as_a_digest(
 
 
 @pytest.mark.parametrize("token", ["", "nothing", "cvr_" + "x" * 43, "cvr_é", "cvr_\0"])
-def test_nothing_else_resets(front: Front, token: str) -> None:
-    answer = confirm(front, token)
+def test_only_a_reset_token_resets(api: ApiProcess, token: str) -> None:
+    answer = confirm(api, token)
 
     assert (answer.status_code, answer.json()["detail"]["error"]) == (403, "invalid_reset_token")
 
 
-def test_a_password_that_cannot_be_one_leaves_the_token(mailing: Front, folder: Path, person: Person) -> None:
+def test_an_invalid_password_leaves_the_reset_token_valid(
+    mailing: ApiProcess, folder: Path, person: Person
+) -> None:
     token = token_for(mailing, folder, person.email)
 
     refused = confirm(mailing, token, "short")
@@ -188,7 +190,7 @@ def test_a_password_that_cannot_be_one_leaves_the_token(mailing: Front, folder: 
 
 
 def test_everybody_gets_the_same_answer_and_only_people_a_mail(
-    mailing: Front, folder: Path, person: Person, owner: psycopg.Connection[Any]
+    mailing: ApiProcess, folder: Path, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
     owner.execute("INSERT INTO cv.account (kind, email) VALUES ('api_only', 'robot@example.org')")
     emails = ["nobody@example.org", "robot@example.org", person.email.upper()]
@@ -202,12 +204,12 @@ def test_everybody_gets_the_same_answer_and_only_people_a_mail(
 
 
 @pytest.mark.parametrize("email", ["", "nobody", 5])
-def test_what_is_no_email_is_said_so(front: Front, email: object) -> None:
-    assert (ask(front, email).status_code, ask(front, email).json()["detail"]["field"]) == (422, "email")
+def test_an_invalid_email_is_refused(api: ApiProcess, email: object) -> None:
+    assert (ask(api, email).status_code, ask(api, email).json()["detail"]["field"]) == (422, "email")
 
 
-def test_a_suspended_persons_password_stays(
-    mailing: Front, folder: Path, person: Person, owner: psycopg.Connection[Any]
+def test_a_reset_is_refused_while_the_account_is_suspended(
+    mailing: ApiProcess, folder: Path, person: Person, owner: psycopg.Connection[Any]
 ) -> None:
     token = token_for(mailing, folder, person.email)
     owner.execute("UPDATE cv.account SET suspended = true WHERE id = %s", [person.id])
@@ -218,18 +220,18 @@ def test_a_suspended_persons_password_stays(
     assert confirm(mailing, token).status_code == 200
 
 
-def test_the_mail_goes_out_by_smtp(front_with: Run, smtp: SmtpServer, person: Person) -> None:
-    front = front_with(CODEVOICE_SMTP_URL=smtp.url, CODEVOICE_MAIL_FROM="Voice <voice@example.org>")
-    ask(front, person.email)
+def test_the_reset_mail_is_sent_by_smtp(api_with: Run, smtp: SmtpServer, person: Person) -> None:
+    api = api_with(CODEVOICE_SMTP_URL=smtp.url, CODEVOICE_MAIL_FROM="Voice <voice@example.org>")
+    ask(api, person.email)
 
     mail = mail_to(person.email, lambda: smtp.mails)
 
     assert (mail["From"], mail["Subject"]) == ("Voice <voice@example.org>", "Your new CodeVoice password")
-    assert confirm(front, token_in(mail)).status_code == 200
+    assert confirm(api, token_in(mail)).status_code == 200
 
 
-def test_without_a_way_to_send_everybody_is_told_so(front: Front, person: Person) -> None:
-    answers = [ask(front, email) for email in (person.email, "nobody@example.org")]
+def test_without_a_mailer_a_reset_request_is_an_error_for_any_email(api: ApiProcess, person: Person) -> None:
+    answers = [ask(api, email) for email in (person.email, "nobody@example.org")]
 
     assert [(answer.status_code, answer.json()["detail"]["error"]) for answer in answers] == [
         (409, "mail_not_set_up")
@@ -238,19 +240,19 @@ def test_without_a_way_to_send_everybody_is_told_so(front: Front, person: Person
     assert {answer.json()["detail"]["message"] for answer in answers} == {message}
 
 
-def test_developers_see_mails_in_the_log(front_with: Run, person: Person) -> None:
-    front = front_with(CODEVOICE_MAIL_TEXT_LOGGED="true")
+def test_the_log_mailer_writes_mails_to_the_log(api_with: Run, person: Person) -> None:
+    api = api_with(CODEVOICE_MAIL_TEXT_LOGGED="true")
 
-    assert ask(front, person.email).status_code == 202
+    assert ask(api, person.email).status_code == 202
     deadline = time.monotonic() + 30
-    while "cvr_" not in front.log.read_text():
+    while "cvr_" not in api.log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 @pytest.fixture
 def keys(person: Person, add_key: AddKey) -> dict[str, str]:
-    """Keys of before and after a moment an hour ago; the personal one is of now."""
+    """Keys created before and after a moment an hour ago; the personal key is new."""
     now = datetime.now(UTC)
     return {
         "old": add_key(person.id, created_at=now - timedelta(hours=2)),
@@ -268,7 +270,7 @@ def keys(person: Person, add_key: AddKey) -> dict[str, str]:
     ],
 )
 def test_a_reset_revokes_keys_older_than_the_verification_unless_they_are_kept(
-    mailing: Front, folder: Path, person: Person, keys: dict[str, str], owner: psycopg.Connection[Any],
+    mailing: ApiProcess, folder: Path, person: Person, keys: dict[str, str], owner: psycopg.Connection[Any],
     verified: bool, keep_keys: bool, working: set[str],
 ) -> None:  # fmt: skip
     if verified:
@@ -296,60 +298,25 @@ def test_a_reset_revokes_keys_older_than_the_verification_unless_they_are_kept(
 
 
 def test_a_reset_by_mail_verifies_the_address_and_one_by_an_operator_does_not(
-    mailing: Front, folder: Path, sign_up: SignUp, owner: psycopg.Connection[Any]
+    mailing: ApiProcess, folder: Path, sign_up: SignUp, owner: psycopg.Connection[Any]
 ) -> None:
-    mailed, told = sign_up(), sign_up()
+    mailed, by_operator = sign_up(), sign_up()
     token = "cvr_" + uuid4().hex
     owner.execute(
         "INSERT INTO cv.password_reset VALUES (%s, %s, clock_timestamp() + interval '1 h', false)",
-        [key_ring().digest(token), told.id],
+        [key_ring().digest(token), by_operator.id],
     )
 
     assert confirm(mailing, token_for(mailing, folder, mailed.email)).status_code == 200
     assert confirm(mailing, token).status_code == 200
 
     verified = "SELECT verified_at IS NOT NULL FROM cv.account WHERE id = %s"
-    found = [owner.execute(verified, [person.id]).fetchone() for person in (mailed, told)]
+    found = [owner.execute(verified, [person.id]).fetchone() for person in (mailed, by_operator)]
     assert found == [(True,), (False,)]
 
 
-def test_a_mail_server_out_of_reach_changes_no_answer(front_with: Run, person: Person) -> None:
-    front = front_with(CODEVOICE_SMTP_URL="smtp://127.0.0.1:9")
+def test_an_unreachable_mail_server_does_not_change_the_response(api_with: Run, person: Person) -> None:
+    api = api_with(CODEVOICE_SMTP_URL="smtp://127.0.0.1:9")
 
-    assert ask(front, person.email).status_code == 202
-    assert front.call("GET", "/health/live").status_code == 200
-
-
-@pytest.mark.parametrize("kind", ["folder", "smtp", "log"])
-async def test_every_mailer_takes_a_mail(kind: str, tmp_path: Path, smtp: SmtpServer) -> None:
-    sender = "Zoë <voice@example.org>"
-    mailers: dict[str, Mailer] = {
-        "folder": FolderMailer(tmp_path / "new", sender),
-        "smtp": SmtpMailer(smtp.url, sender),
-        "log": LogMailer(is_text_logged=True),
-    }
-    mail = Mail(to="a@example.org", subject="Grüße", text="Zwei\n.\nZeilen: …\n")
-
-    await mailers[kind].send(mail)
-
-    sent = {"folder": in_folder(tmp_path / "new"), "smtp": smtp.mails, "log": []}[kind]
-    assert [
-        (found["To"], found["From"], found["Subject"], str(found.get_payload(decode=True), "utf-8").split())
-        for found in sent
-    ] == [("a@example.org", sender, "Grüße", ["Zwei", ".", "Zeilen:", "…"])] * (kind != "log")
-
-
-@pytest.mark.parametrize(
-    "mailer", [SmtpMailer("smtp://127.0.0.1:9", "a@b"), FolderMailer(Path("/dev/null/x"), "a@b")]
-)
-async def test_a_mail_nobody_takes_is_said_so(mailer: Mailer) -> None:
-    with pytest.raises(MailError):
-        await mailer.send(Mail(to="a@example.org", subject="x", text="secret"))
-
-
-@pytest.mark.parametrize("url", ["http://u:secret@mail", "smtp://u:secret@", "smtp://u:secret@m:99999"])
-def test_a_url_that_makes_no_sense_is_named_and_not_shown(url: str) -> None:
-    with pytest.raises(SettingsError, match="CODEVOICE_SMTP_URL") as refused:
-        open_mailer(smtp_url=url, folder="", sender="a@b", is_text_logged=False)
-
-    assert "secret" not in str(refused.value)
+    assert ask(api, person.email).status_code == 202
+    assert api.call("GET", "/health/live").status_code == 200

@@ -1,8 +1,7 @@
-"""Queue speech and look after it: rows 1 to 3, cancelling, money, idempotency."""
+"""Queued speech: submission, status, cancellation, credits and idempotency."""
 
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -11,21 +10,21 @@ import pytest
 
 from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import End, OpenAccount, Person, Run, Say, SetPrice, Take
-from tests.app.front import Front
 
 Ask = Callable[..., dict[str, Any]]
 HELLO = {"text": "hello", "voice": "ryan"}
 
 
-def detail(front: Front, key: str, status: int, **fields: object) -> dict[str, Any]:
-    answer = front.call("POST", "/v1/tts", key, json={**HELLO, **fields})
+def detail(api: ApiProcess, key: str, status: int, **fields: object) -> dict[str, Any]:
+    answer = api.call("POST", "/v1/tts", key, json={**HELLO, **fields})
     assert answer.status_code == status, answer.text
     return answer.json()["detail"]
 
 
-def credits_of(front: Front, key: str) -> dict[str, Any]:
-    return front.call("GET", "/api/auth/me", key).json()["credits"]
+def credits_of(api: ApiProcess, key: str) -> dict[str, Any]:
+    return api.call("GET", "/api/auth/me", key).json()["credits"]
 
 
 def give(owner: psycopg.Connection[Any], account: str, credits: float) -> None:
@@ -37,13 +36,13 @@ def test_ids_are_random_version_4(say: Say, person: Person) -> None:
     assert uuid.UUID(say(person.key)).version == 4
 
 
-def test_paid_credits_are_used_when_the_free_ones_are(
-    front: Front, owner: psycopg.Connection[Any], set_price: SetPrice, person: Person
+def test_paid_credits_are_used_after_the_free_ones(
+    api: ApiProcess, owner: psycopg.Connection[Any], set_price: SetPrice, person: Person
 ) -> None:
     give(owner, person.id, 40.5)
     set_price("speech", "request", 30)
 
-    messages = [front.call("POST", "/v1/tts", person.key, json=HELLO).json()["message"] for _ in range(3)]
+    messages = [api.call("POST", "/v1/tts", person.key, json=HELLO).json()["message"] for _ in range(3)]
 
     assert messages == [
         "Free credit used. 30 remaining.",
@@ -53,12 +52,12 @@ def test_paid_credits_are_used_when_the_free_ones_are(
 
 
 def test_an_api_only_account_uses_its_month_then_its_extra_credits(
-    front: Front, owner: psycopg.Connection[Any], open_account: OpenAccount
+    api: ApiProcess, owner: psycopg.Connection[Any], open_account: OpenAccount
 ) -> None:
     key = open_account("api_only", monthly=2_000_000)
-    give(owner, front.call("GET", "/api/auth/me", key).json()["user"]["id"], 1)
+    give(owner, api.call("GET", "/api/auth/me", key).json()["user"]["id"], 1)
 
-    answers = [front.call("POST", "/v1/tts", key, json=HELLO).json() for _ in range(4)]
+    answers = [api.call("POST", "/v1/tts", key, json=HELLO).json() for _ in range(4)]
 
     assert [answer.get("message") for answer in answers[:3]] == [
         "Monthly API credit used. 1 remaining.",
@@ -77,47 +76,47 @@ def test_an_api_only_account_uses_its_month_then_its_extra_credits(
     }
 
 
-def test_an_unlimited_account_is_told_so(front: Front, open_account: OpenAccount) -> None:
+def test_an_unlimited_account_is_reported_as_unlimited(api: ApiProcess, open_account: OpenAccount) -> None:
     key = open_account("api_only", unlimited=True)
 
-    assert front.call("POST", "/v1/tts", key, json=HELLO).json()["message"] == "Unlimited account."
+    assert api.call("POST", "/v1/tts", key, json=HELLO).json()["message"] == "Unlimited account."
 
 
-def test_a_person_without_credits_is_told_what_is_needed(
-    front: Front, set_price: SetPrice, person: Person
+def test_insufficient_credits_name_the_required_amount(
+    api: ApiProcess, set_price: SetPrice, person: Person
 ) -> None:
     set_price("speech", "request", 60.5)
 
-    found = detail(front, person.key, 402)
+    found = detail(api, person.key, 402)
 
     assert (found["error"], found["user_type"]) == ("insufficient_credits", "registered")
     assert (found["required"], found["remaining"]) == (60.5, 60)
     assert "needs 60.5, you have 60." in found["message"]
 
 
-def test_what_is_paid_by_the_second_holds_its_most_and_by_characters_its_price(
-    front: Front, set_price: SetPrice, person: Person
+def test_a_price_per_second_holds_its_maximum_and_a_price_per_character_its_amount(
+    api: ApiProcess, set_price: SetPrice, person: Person
 ) -> None:
     held = []
     for unit in ("audio_second", "1000_characters"):
         set_price("speech", unit, 0.5)
-        front.call("POST", "/v1/tts", person.key, json={**HELLO, "text": "x" * 20})
-        held.append(front.call("GET", "/api/auth/me", person.key).json()["credits"]["free"]["remaining"])
+        api.call("POST", "/v1/tts", person.key, json={**HELLO, "text": "x" * 20})
+        held.append(api.call("GET", "/api/auth/me", person.key).json()["credits"]["free"]["remaining"])
 
     assert held == [60 - 10, 60 - 10 - 0.01]
 
 
 def test_a_closed_account_is_refused(
-    front: Front, owner: psycopg.Connection[Any], open_account: OpenAccount
+    api: ApiProcess, owner: psycopg.Connection[Any], open_account: OpenAccount
 ) -> None:
     key = open_account("api_only", monthly=7_000_007)
     owner.execute("UPDATE cv.wallet SET closed = true WHERE monthly = 7000007")
 
-    assert detail(front, key, 403)["error"] == "account_closed"
+    assert detail(api, key, 403)["error"] == "account_closed"
 
 
-def test_an_account_may_not_queue_without_end(front_with: Run, person: Person) -> None:
-    small = front_with(CODEVOICE_JOBS_WAITING_MAX="1")
+def test_an_account_may_not_queue_without_end(api_with: Run, person: Person) -> None:
+    small = api_with(CODEVOICE_JOBS_WAITING_MAX="1")
     small.call("POST", "/v1/tts", person.key, json=HELLO)
 
     answer = small.call("POST", "/v1/tts", person.key, json=HELLO)
@@ -148,28 +147,28 @@ def test_an_account_may_not_queue_without_end(front_with: Run, person: Person) -
         ({"pitch": 1}, 422, "validation_error", "pitch"),
     ],
 )
-def test_what_is_wrong_is_named_and_costs_nothing(
-    front: Front, person: Person, fields: dict[str, object], status: int, error: str, field: str
+def test_an_invalid_request_names_the_field_and_costs_nothing(
+    api: ApiProcess, person: Person, fields: dict[str, object], status: int, error: str, field: str
 ) -> None:
-    found = detail(front, person.key, status, **fields)
+    found = detail(api, person.key, status, **fields)
 
     assert (found["error"], found["field"], found["user_type"]) == (error, field, "registered")
-    assert credits_of(front, person.key)["total_remaining"] == 60
+    assert credits_of(api, person.key)["total_remaining"] == 60
 
 
-def test_limits_are_told(front: Front, person: Person) -> None:
-    too_long = detail(front, person.key, 413, text="a" * 2001)
-    too_fast = detail(front, person.key, 422, speed=9)
+def test_limits_are_reported(api: ApiProcess, person: Person) -> None:
+    too_long = detail(api, person.key, 413, text="a" * 2001)
+    too_fast = detail(api, person.key, 422, speed=9)
 
     assert (too_long["limit"], too_long["length"]) == (2000, 2001)
     assert too_fast["limit"] == [0.5, 2.0]
-    assert detail(front, person.key, 422, voice="Ann")["suggestions"] == ["Anna"]
-    assert detail(front, person.key, 422, language="fr")["languages"] == ["en-US"]
-    assert detail(front, person.key, 422, format="ogg")["formats"] == ["wav", "mp3"]
+    assert detail(api, person.key, 422, voice="Ann")["suggestions"] == ["Anna"]
+    assert detail(api, person.key, 422, language="fr")["languages"] == ["en-US"]
+    assert detail(api, person.key, 422, format="ogg")["formats"] == ["wav", "mp3"]
 
 
-def test_missing_fields_are_named(front: Front, person: Person) -> None:
-    answer = front.call("POST", "/v1/tts", person.key, json={"voice": "ryan"})
+def test_missing_fields_are_named(api: ApiProcess, person: Person) -> None:
+    answer = api.call("POST", "/v1/tts", person.key, json={"voice": "ryan"})
 
     assert (answer.status_code, answer.json()["detail"]["field"]) == (422, "text")
 
@@ -187,8 +186,8 @@ def test_missing_fields_are_named(front: Front, person: Person) -> None:
         {"surprise": {"deep": [1, 2]}},
     ],
 )
-def test_what_means_well_is_understood(
-    front: Front, say: Say, person: Person, fields: dict[str, Any]
+def test_lenient_spellings_and_unknown_fields_are_accepted(
+    api: ApiProcess, say: Say, person: Person, fields: dict[str, Any]
 ) -> None:
     assert say(person.key, **fields)
 
@@ -217,21 +216,21 @@ def test_defaults_are_the_voices_first_language_and_wav(
     )
 
 
-def status_of(front: Front, job_id: str) -> dict[str, Any]:
-    answer = front.call("GET", f"/tts/status/{job_id}")
+def status_of(api: ApiProcess, job_id: str) -> dict[str, Any]:
+    answer = api.call("GET", f"/tts/status/{job_id}")
     assert answer.headers["Cache-Control"] == "no-store"
     return answer.json()
 
 
 def test_a_job_is_queued_then_processing_until_it_ends(
-    front: Front, say: Say, person: Person, take: Take, end: End
+    api: ApiProcess, say: Say, person: Person, take: Take, end: End
 ) -> None:
     job_id = say(person.key)
-    queued = status_of(front, job_id)
+    queued = status_of(api, job_id)
     attempt = take(job_id)
-    taken = status_of(front, job_id)
+    taken = status_of(api, job_id)
     end(job_id, "retry", code="broke", attempt=attempt)
-    waiting_again = status_of(front, job_id)
+    waiting_again = status_of(api, job_id)
 
     assert (queued["status"], queued["duration_ms"]) == ("queued", None)
     assert queued["position"] >= 0
@@ -240,11 +239,13 @@ def test_a_job_is_queued_then_processing_until_it_ends(
     assert "audio_url" not in taken
 
 
-def test_a_completed_job_says_where_its_audio_is(front: Front, say: Say, person: Person, end: End) -> None:
+def test_a_completed_job_has_the_url_of_its_audio(
+    api: ApiProcess, say: Say, person: Person, end: End
+) -> None:
     job_id = say(person.key)
     end(job_id)
 
-    found = status_of(front, job_id)
+    found = status_of(api, job_id)
 
     assert (found["status"], found["duration_ms"], found["position"]) == ("completed", 1234, None)
     assert found["audio_url"].startswith(f"/tts/audio/{job_id}?expires=")
@@ -254,56 +255,56 @@ def test_a_completed_job_says_where_its_audio_is(front: Front, say: Say, person:
 
 
 @pytest.mark.parametrize("code", ["unspeakable_text", "unsupported_script", "worker_lost"])
-def test_a_failed_job_says_why_and_returns_its_credit(
-    front: Front, say: Say, person: Person, end: End, code: str
+def test_a_failed_job_has_its_error_and_returns_its_credit(
+    api: ApiProcess, say: Say, person: Person, end: End, code: str
 ) -> None:
     job_id = say(person.key)
     end(job_id, "refuse", code=code)
 
-    found = status_of(front, job_id)
+    found = status_of(api, job_id)
 
     assert (found["status"], found["reason"]) == ("failed", code)
     assert (found["charged"], found["credits"]) == (False, 0)
     assert found["error"].endswith("Nothing was charged: the credits held for it were returned.")
-    assert credits_of(front, person.key)["total_remaining"] == 60
+    assert credits_of(api, person.key)["total_remaining"] == 60
 
 
-def test_a_cancelled_job_has_failed_and_returns_its_credit(front: Front, say: Say, person: Person) -> None:
+def test_a_cancelled_job_has_failed_and_returns_its_credit(api: ApiProcess, say: Say, person: Person) -> None:
     job_id = say(person.key)
 
-    cancelled = front.call("DELETE", f"/v1/jobs/{job_id}", person.key)
-    found = status_of(front, job_id)
-    again = front.call("DELETE", f"/v1/jobs/{job_id}", person.key)
+    cancelled = api.call("DELETE", f"/v1/jobs/{job_id}", person.key)
+    found = status_of(api, job_id)
+    again = api.call("DELETE", f"/v1/jobs/{job_id}", person.key)
 
     assert cancelled.json()["status"] == "cancelled"
     assert (found["status"], found["reason"]) == ("failed", "cancelled")
-    assert credits_of(front, person.key)["held"] == 0
+    assert credits_of(api, person.key)["held"] == 0
     assert (again.status_code, again.json()["detail"]["error"]) == (409, "too_late")
 
 
 def test_an_expired_job_has_failed(
-    front_with: Run, person: Person, owner: psycopg.Connection[Any], parrot: WorkerConnection
+    api_with: Run, person: Person, owner: psycopg.Connection[Any], parrot: WorkerConnection
 ) -> None:
-    front = front_with(CODEVOICE_QUEUE_WAIT_S="1")
-    job_id = front.call("POST", "/v1/tts", person.key, json=HELLO).json()["job_id"]
+    api = api_with(CODEVOICE_QUEUE_WAIT_S="1")
+    job_id = api.call("POST", "/v1/tts", person.key, json=HELLO).json()["job_id"]
     owner.execute("UPDATE cv.job SET deadline = clock_timestamp() WHERE id = %s", [job_id])
     jobs_worker.sweep(parrot, tries_max=3, limit=1000)
 
-    found = status_of(front, job_id)
+    found = status_of(api, job_id)
 
     assert (found["status"], found["reason"]) == ("failed", "expired")
 
 
-def test_nobody_cancels_anothers_job(
-    front: Front, say: Say, person: Person, open_account: OpenAccount
+def test_another_accounts_job_cannot_be_cancelled(
+    api: ApiProcess, say: Say, person: Person, open_account: OpenAccount
 ) -> None:
     job_id = say(person.key)
     stranger = open_account("api_only", unlimited=True)
 
-    answer = front.call("DELETE", f"/v1/jobs/{job_id}", stranger)
+    answer = api.call("DELETE", f"/v1/jobs/{job_id}", stranger)
 
     assert answer.status_code == 404
-    assert status_of(front, job_id)["status"] == "queued"
+    assert status_of(api, job_id)["status"] == "queued"
 
 
 @pytest.mark.parametrize(
@@ -318,8 +319,8 @@ def test_nobody_cancels_anothers_job(
         "..%2f",
     ],
 )
-def test_a_job_nobody_knows_is_a_failure_pollers_stop_on(front: Front, job_id: str) -> None:
-    answer = front.call("GET", f"/tts/status/{job_id}")
+def test_an_unknown_job_has_a_status_that_pollers_stop_on(api: ApiProcess, job_id: str) -> None:
+    answer = api.call("GET", f"/tts/status/{job_id}")
 
     assert answer.status_code == 404
     assert answer.json() == {
@@ -329,66 +330,13 @@ def test_a_job_nobody_knows_is_a_failure_pollers_stop_on(front: Front, job_id: s
     }
 
 
-def test_audio_past_its_time_is_a_failure_pollers_stop_on(
-    front: Front, say: Say, person: Person, end: End
+def test_expired_audio_has_a_status_that_pollers_stop_on(
+    api: ApiProcess, say: Say, person: Person, end: End
 ) -> None:
     job_id = say(person.key)
     end(job_id, keep_s=0)
 
-    answers = [front.call("GET", f"/tts/{what}/{job_id}") for what in ("status", "audio")]
+    answers = [api.call("GET", f"/tts/{what}/{job_id}") for what in ("status", "audio")]
 
     assert [answer.status_code for answer in answers] == [410, 410]
     assert [answer.json()["status"] for answer in answers] == ["failed", "failed"]
-
-
-def test_the_same_key_and_request_is_the_same_job(front: Front, person: Person) -> None:
-    key = {"Idempotency-Key": "order-1"}
-    first = front.call("POST", "/v1/tts", person.key, json=HELLO, headers=key)
-    spaced = b'{ "voice":"ryan",  "text":"hello", "api_key":"not looked at" }'
-
-    again = front.call("POST", "/v1/tts", person.key, content=spaced, headers=key)
-
-    assert again.json() == first.json()
-    assert (again.headers["Idempotent-Replayed"], "Idempotent-Replayed" in first.headers) == ("true", False)
-    assert credits_of(front, person.key)["total_remaining"] == 59
-
-
-def test_the_same_key_with_another_request_is_refused(front: Front, person: Person) -> None:
-    key = {"Idempotency-Key": "order-2"}
-    front.call("POST", "/v1/tts", person.key, json=HELLO, headers=key)
-
-    answer = front.call("POST", "/v1/tts", person.key, json={**HELLO, "text": "bye"}, headers=key)
-
-    assert (answer.status_code, answer.json()["detail"]["error"]) == (422, "idempotency_key_reused")
-
-
-def test_a_key_whose_job_was_cancelled_is_free_again(front: Front, person: Person) -> None:
-    key = {"Idempotency-Key": "order-3"}
-    first = front.call("POST", "/v1/tts", person.key, json=HELLO, headers=key).json()["job_id"]
-    front.call("DELETE", f"/v1/jobs/{first}", person.key)
-
-    answer = front.call("POST", "/v1/tts", person.key, json=HELLO, headers=key)
-
-    assert answer.json()["job_id"] != first
-
-
-def test_twenty_at_once_with_one_key_are_one_job(front: Front, person: Person) -> None:
-    def ask(_: int) -> str:
-        headers = {"Idempotency-Key": "race"}
-        return front.call("POST", "/v1/tts", person.key, json=HELLO, headers=headers).json()["job_id"]
-
-    with ThreadPoolExecutor(20) as threads:
-        jobs = set(threads.map(ask, range(20)))
-
-    assert len(jobs) == 1
-    assert credits_of(front, person.key)["total_remaining"] == 59
-
-
-@pytest.mark.parametrize("key", ["", "a\tb", "a" * 256, "caf\xe9"])
-def test_a_key_is_1_to_255_printable_characters(front: Front, person: Person, key: str) -> None:
-    headers = {"Idempotency-Key": key.encode("latin-1")}
-
-    answer = front.client.request("POST", "/v1/tts", headers={**headers, "X-API-Key": person.key}, json=HELLO)
-
-    assert answer.status_code == 422
-    assert answer.json()["detail"]["field"] == "Idempotency-Key"

@@ -1,4 +1,4 @@
-"""The list of voices: row 5."""
+"""`GET /v1/voices`: the list of voices, filtered and paged."""
 
 import time
 from typing import Any
@@ -8,29 +8,29 @@ import pytest
 from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection
 from db.types import Capabilities
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import ENGINE, Person, Run, Say, voice
-from tests.app.front import Front
 
 STOCK = (
-    *("Emma", "Peter", "James"),  # ryan is a voice of the engine's own
+    *("Emma", "Peter", "James"),  # ryan is one of the engine's own voices
     *("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage"),
     *("shimmer", "verse"),
 )
 
 
-def voices(front: Front, query: str = "") -> list[dict[str, Any]]:
-    answer = front.call("GET", f"/v1/voices{query}")
+def voices(api: ApiProcess, query: str = "") -> list[dict[str, Any]]:
+    answer = api.call("GET", f"/v1/voices{query}")
     assert answer.status_code == 200, answer.text
     return list(answer.json()["voices"])
 
 
-def names(front: Front, query: str = "") -> list[str]:
-    """Of voices, without the names that stand for one."""
-    return [voice["name"] for voice in voices(front, query) if voice["voice_used"] == voice["id"]]
+def names(api: ApiProcess, query: str = "") -> list[str]:
+    """Names of voices, without aliases."""
+    return [voice["name"] for voice in voices(api, query) if voice["voice_used"] == voice["id"]]
 
 
-def test_a_voice_has_the_fields_of_every_dialect(front: Front) -> None:
-    answer = front.call("GET", "/v1/voices")
+def test_a_voice_has_the_fields_of_every_dialect(api: ApiProcess) -> None:
+    answer = api.call("GET", "/v1/voices")
 
     assert answer.headers["content-type"] == "application/json"
     assert {key: answer.json()[key] for key in ("has_more", "total_count", "next_cursor")} == {
@@ -75,42 +75,42 @@ def test_a_voice_has_the_fields_of_every_dialect(front: Front) -> None:
         ("?unknown=1", ["ryan", "Anna", "Zoë"]),
     ],
 )
-def test_the_list_is_filtered_and_paged(front: Front, query: str, found: list[str]) -> None:
-    assert names(front, query) == found
+def test_the_list_is_filtered_and_paged(api: ApiProcess, query: str, found: list[str]) -> None:
+    assert names(api, query) == found
 
 
 @pytest.mark.parametrize(
     ("query", "field"),
     [("limit=0", "limit"), ("limit=x", "limit"), ("limit=9999", "limit"), ("cursor=x", "cursor")],
 )
-def test_a_page_that_makes_no_sense_is_named(front: Front, query: str, field: str) -> None:
-    answer = front.call("GET", f"/v1/voices?{query}")
+def test_an_invalid_page_parameter_is_named(api: ApiProcess, query: str, field: str) -> None:
+    answer = api.call("GET", f"/v1/voices?{query}")
 
     assert (answer.status_code, answer.json()["detail"]["field"]) == (422, field)
 
 
-def test_a_page_says_how_to_go_on(front: Front) -> None:
-    page = front.call("GET", "/v1/voices?limit=1&gender=female&language=de").json()
-    first = front.call("GET", "/v1/voices?limit=1").json()
+def test_a_page_has_the_cursor_of_the_next_page(api: ApiProcess) -> None:
+    page = api.call("GET", "/v1/voices?limit=1&gender=female&language=de").json()
+    first = api.call("GET", "/v1/voices?limit=1").json()
 
     assert (page["has_more"], page["total_count"]) == (False, 1)
     assert (first["has_more"], first["total_count"], first["next_cursor"]) == (True, len(STOCK) + 3, "emma")
 
 
-def test_names_come_first_with_what_is_true_of_the_voice_that_speaks(front: Front) -> None:
-    listed = voices(front)
+def test_aliases_come_first_with_the_properties_of_their_voices(api: ApiProcess) -> None:
+    listed = voices(api)
 
     assert [voice["name"] for voice in listed] == [*STOCK, "ryan", "Anna", "Zoë"]
-    told = ("id", "voice_used", "engine", "gender", "quality", "language", "sample_url")
-    assert [listed[0][field] for field in told] == [
+    fields = ("id", "voice_used", "engine", "gender", "quality", "language", "sample_url")
+    assert [listed[0][field] for field in fields] == [
         *("emma", "zoë", "parrot", "female", "standard", "fr-FR", "/samples/emma.mp3")
     ]
 
 
-def test_a_voice_just_published_can_speak_at_once(
-    front: Front, say: Say, person: Person, parrot: WorkerConnection
+def test_a_newly_published_voice_can_speak_at_once(
+    api: ApiProcess, say: Say, person: Person, parrot: WorkerConnection
 ) -> None:
-    names(front)
+    names(api)
     newer = Capabilities(**{**_fields(ENGINE), "engine": "newer", "voices": (voice("Nova", "it-IT"),)})
     jobs_worker.publish(parrot, newer, worker="w2")
     time.sleep(0.2)
@@ -121,21 +121,21 @@ def test_a_voice_just_published_can_speak_at_once(
         parrot.execute("DELETE FROM cv.engine WHERE name = 'newer'")
 
 
-def test_without_an_engine_nothing_can_be_said_yet(
-    front_with: Run, person: Person, parrot: WorkerConnection
+def test_without_an_engine_speech_is_unavailable(
+    api_with: Run, person: Person, parrot: WorkerConnection
 ) -> None:
     parrot.execute("DELETE FROM cv.engine")
     try:
-        front = front_with()
-        answer = front.call("POST", "/v1/tts", person.key, json={"text": "hello", "voice": "ryan"})
-        listed = names(front)
+        api = api_with()
+        answer = api.call("POST", "/v1/tts", person.key, json={"text": "hello", "voice": "ryan"})
+        listed = names(api)
     finally:
         jobs_worker.publish(parrot, ENGINE, worker="w1")
 
     assert (answer.status_code, answer.json()["detail"]["error"]) == (503, "service_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
     assert listed == []
-    assert names(front) == ["ryan", "Anna", "Zoë"]
+    assert names(api) == ["ryan", "Anna", "Zoë"]
 
 
 def _fields(capabilities: Capabilities) -> dict[str, object]:

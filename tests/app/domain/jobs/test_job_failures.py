@@ -1,4 +1,4 @@
-"""How a failed job is told to whoever waited for it."""
+"""The error that a caller waiting for a failed job receives."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -31,7 +31,7 @@ FAILED = JobStatus(
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "status"),
+    ("code", "reported", "status"),
     [
         ("unspeakable_text", "unspeakable_text", 422),
         ("unsupported_script", "unsupported_script", 422),
@@ -39,7 +39,7 @@ FAILED = JobStatus(
         ("worker_lost", "speech_failed", 503),
     ],
 )
-def test_a_text_that_cannot_be_spoken_is_the_callers_to_change(code: str, told: str, status: int) -> None:
+def test_a_failure_code_becomes_its_error_and_status(code: str, reported: str, status: int) -> None:
     error = failure(replace(FAILED, code=code))
-    assert (error.code, error.status) == (told, status)
+    assert (error.code, error.status) == (reported, status)
     assert error.job_has_ended

@@ -1,4 +1,4 @@
-"""How this process hears of jobs, for many who listen at once."""
+"""Job notifications with many subscribers in one process."""
 
 import asyncio
 from uuid import uuid4

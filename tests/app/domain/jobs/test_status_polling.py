@@ -1,4 +1,4 @@
-"""Jobs that are followed, inside one process: one look answers all."""
+"""Status polling inside one process: one query per job serves all of its followers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ FOLLOWERS = 200
 
 
 class Counting(Database):
-    """The record, with a count of the connections taken."""
+    """The database, with a count of the connections taken."""
 
     taken = 0
 
@@ -31,11 +31,13 @@ class Counting(Database):
 
 
 @pytest.fixture
-async def record(database: tuple[str, str]) -> AsyncGenerator[Counting]:
-    record = Counting(database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=9)
-    await record.open(within_s=5)
-    yield record
-    await record.close()
+async def app_database(database: tuple[str, str]) -> AsyncGenerator[Counting]:
+    app_database = Counting(
+        database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=9
+    )
+    await app_database.open(within_s=5)
+    yield app_database
+    await app_database.close()
 
 
 @pytest.fixture
@@ -59,32 +61,32 @@ async def next_states(followers: list[Follower]) -> set[str]:
 
 
 async def test_however_many_follow_a_job_it_is_looked_at_once(
-    record: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
+    app_database: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
 ) -> None:
-    looks = StatusPolling(record, signals)
+    polling = StatusPolling(app_database, signals)
     with ExitStack() as stack:
-        followers = [stack.enter_context(looks.following(job)) for _ in range(FOLLOWERS)]
+        followers = [stack.enter_context(polling.following(job)) for _ in range(FOLLOWERS)]
         await pool.fetch(query("claim"), *CLAIM_ONE)
         assert await next_states(followers) == {"processing"}
 
-        assert record.taken <= 3  # at each look one, and it may be that one came before the claim
+        assert app_database.taken <= 3  # one per poll, and one poll may have preceded the claim
 
 
-async def test_who_comes_when_the_job_is_over_learns_it_at_once(
-    record: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
+async def test_a_follower_of_a_finished_job_receives_its_end_at_once(
+    app_database: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
 ) -> None:
-    looks = StatusPolling(record, signals)
-    with looks.following(job) as first:
+    polling = StatusPolling(app_database, signals)
+    with polling.following(job) as first:
         await pool.execute(query("cancel"), job.id, await owner_of(pool, job), "test")
         assert await next_states([first]) == {"cancelled"}
-        with looks.following(job) as late:
+        with polling.following(job) as late:
             assert await next_states([late]) == {"cancelled"}
 
 
-async def test_when_the_process_ends_followers_are_told(
-    record: Counting, signals: JobNotifications, job: FollowedJob
+async def test_followers_are_notified_when_the_process_ends(
+    app_database: Counting, signals: JobNotifications, job: FollowedJob
 ) -> None:
-    with StatusPolling(record, signals).following(job) as follower:
+    with StatusPolling(app_database, signals).following(job) as follower:
         signals.end_waits()
         with pytest.raises(Unavailable, match="about to stop"):
             await follower.wait(30)

@@ -1,4 +1,4 @@
-"""The fast path: concurrent jobs share a commit, and nothing else."""
+"""Job submission: concurrent jobs share a commit and nothing else."""
 
 import asyncio
 import uuid
@@ -25,35 +25,37 @@ _COMMITS = "SELECT count(DISTINCT xmin::text) FROM cv.job WHERE id = ANY($1::uui
 
 
 @pytest.fixture
-async def record(database: tuple[str, str]) -> AsyncGenerator[Database]:
-    record = Database(database[1], connections_max=8, statement_timeout_ms=5000, wait_s=5, waiting_max=100)
-    await record.open(within_s=5)
-    yield record
-    await record.close()
+async def app_database(database: tuple[str, str]) -> AsyncGenerator[Database]:
+    app_database = Database(
+        database[1], connections_max=8, statement_timeout_ms=5000, wait_s=5, waiting_max=100
+    )
+    await app_database.open(within_s=5)
+    yield app_database
+    await app_database.close()
 
 
-class Nudges:
-    """Records which engines were nudged."""
+class RecordedWakeups:
+    """Records the engines whose workers were woken."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.engines: list[str] = []
 
     def nudge(self, engine: str) -> None:
-        self.asked.append(engine)
+        self.engines.append(engine)
 
 
-def intake_of(
-    record: Database, *, requests_waiting_max: int = 1000, nudges: Nudges | None = None
+def submitter_of(
+    app_database: Database, *, requests_waiting_max: int = 1000, wakes: RecordedWakeups | None = None
 ) -> JobSubmitter:
     limits = SubmissionLimits(
         queue_wait_s=60, jobs_waiting_max=1000, requests_waiting_max=requests_waiting_max
     )
-    return JobSubmitter(record, limits, nudges or Nudges())
+    return JobSubmitter(app_database, limits, wakes or RecordedWakeups())
 
 
 @pytest.fixture
 def busy(database: tuple[str, str]) -> Busy:
-    """Somebody else has all wallets for a while."""
+    """Another connection locks all wallets for a while."""
 
     @asynccontextmanager
     async def hold() -> AsyncGenerator[None]:
@@ -67,7 +69,7 @@ def busy(database: tuple[str, str]) -> Busy:
 
 
 async def begun(*submits: Awaitable[Submitted]) -> "Sequence[asyncio.Future[Submitted]]":
-    """All of them as far as they go by themselves."""
+    """All tasks, advanced as far as they run without waiting."""
     started = [asyncio.ensure_future(submit) for submit in submits]
     await asyncio.sleep(0)
     return started
@@ -82,14 +84,14 @@ async def commits(pool: Pool, jobs: list[NewJob]) -> int:
         return int(await connection.fetchval(_COMMITS, [job.id for job in jobs]))
 
 
-async def test_what_comes_while_the_database_is_busy_shares_a_commit(
-    pool: Pool, wallet: Wallet, record: Database, busy: Busy
+async def test_jobs_submitted_while_the_database_is_busy_share_a_commit(
+    pool: Pool, wallet: Wallet, app_database: Database, busy: Busy
 ) -> None:
-    intake, owners = intake_of(record), [await wallet() for _ in range(4)]
+    submitter, owners = submitter_of(app_database), [await wallet() for _ in range(4)]
     jobs = [new_job(owners[n % 4]) for n in range(40)]
     async with busy():
-        first = await begun(*(intake.submit(job) for job in jobs[:2]))
-        answers = [*first, *await begun(*(intake.submit(job) for job in jobs[2:]))]
+        first = await begun(*(submitter.submit(job) for job in jobs[:2]))
+        answers = [*first, *await begun(*(submitter.submit(job) for job in jobs[2:]))]
 
     assert await codes(answers) == ["queued"] * 40
     assert await commits(pool, jobs) <= 3
@@ -97,41 +99,43 @@ async def test_what_comes_while_the_database_is_busy_shares_a_commit(
         assert await ledger.audit(connection) == []
 
 
-async def test_a_lone_job_waits_for_nobody(pool: Pool, wallet: Wallet, record: Database) -> None:
-    intake, owner = intake_of(record), await wallet()
+async def test_a_single_job_is_submitted_without_waiting(
+    pool: Pool, wallet: Wallet, app_database: Database
+) -> None:
+    submitter, owner = submitter_of(app_database), await wallet()
     jobs = [new_job(owner) for _ in range(3)]
 
-    found = [(await intake.submit(job)).code for job in jobs]
+    found = [(await submitter.submit(job)).code for job in jobs]
 
     assert (found, await commits(pool, jobs)) == (["queued"] * 3, 3)
 
 
-async def test_queued_jobs_are_nudged_for_after_their_commit_and_refused_ones_are_not(
-    wallet: Wallet, record: Database, busy: Busy
+async def test_workers_are_woken_after_the_commit_of_queued_jobs_and_not_for_refused_ones(
+    wallet: Wallet, app_database: Database, busy: Busy
 ) -> None:
-    owner, poor, nudges = await wallet(), await wallet(monthly=0), Nudges()
-    intake = intake_of(record, nudges=nudges)
-    assert (await intake.submit(new_job(poor))).code == "insufficient_credits"
-    assert nudges.asked == []
+    owner, poor, wakes = await wallet(), await wallet(monthly=0), RecordedWakeups()
+    submitter = submitter_of(app_database, wakes=wakes)
+    assert (await submitter.submit(new_job(poor))).code == "insufficient_credits"
+    assert wakes.engines == []
     async with busy():
-        lone = (await begun(intake.submit(new_job(owner))))[0]
+        lone = (await begun(submitter.submit(new_job(owner))))[0]
         await asyncio.sleep(0)
-        assert nudges.asked == []
-    assert ((await lone).code, nudges.asked) == ("queued", ["espeak"])
+        assert wakes.engines == []
+    assert ((await lone).code, wakes.engines) == ("queued", ["espeak"])
     async with busy():
-        first = await begun(*(intake.submit(new_job(owner)) for _ in range(2)))
-        answers = [*first, *await begun(*(intake.submit(new_job(owner)) for _ in range(5)))]
+        first = await begun(*(submitter.submit(new_job(owner)) for _ in range(2)))
+        answers = [*first, *await begun(*(submitter.submit(new_job(owner)) for _ in range(5)))]
     assert await codes(answers) == ["queued"] * 7
-    assert 1 < len(nudges.asked) < 1 + len(answers)  # once a batch
+    assert 1 < len(wakes.engines) < 1 + len(answers)  # once a batch
 
 
 async def test_a_job_sent_again_while_it_is_being_written_is_one(
-    pool: Pool, wallet: Wallet, record: Database, database: tuple[str, str]
+    pool: Pool, wallet: Wallet, app_database: Database, database: tuple[str, str]
 ) -> None:
-    """As where a connection is lost whose statement goes on: both say queued, one was held."""
-    job, twice = new_job(await wallet()), [intake_of(record), intake_of(record)]
+    """As after a lost connection whose statement continues: both answers are queued, one hold was made."""
+    job, twice = new_job(await wallet()), [submitter_of(app_database), submitter_of(app_database)]
 
-    answers = await at_once(database[0], [intake.submit(job) for intake in twice], waiting=2)
+    answers = await at_once(database[0], [submitter.submit(job) for submitter in twice], waiting=2)
 
     assert [(answer.code, answer.id, answer.remaining) for answer in answers] == [
         ("queued", job.id, 59 * MICRO)
@@ -145,38 +149,38 @@ def _is_refused(answer: Submitted | BaseException) -> bool:
     return isinstance(answer, Exception) or (isinstance(answer, Submitted) and answer.code == "malformed")
 
 
-async def test_a_bad_row_fails_alone(wallet: Wallet, record: Database) -> None:
-    intake, owner = intake_of(record), await wallet()
-    told = new_job(owner)
+async def test_an_invalid_job_fails_alone(wallet: Wallet, app_database: Database) -> None:
+    submitter, owner = submitter_of(app_database), await wallet()
+    valid = new_job(owner)
     bad = [new_job(owner, characters=2**40), new_job(owner, lane="a\0b")]
 
     good, *failed = await asyncio.gather(
-        *(intake.submit(job) for job in (told, *bad)), return_exceptions=True
+        *(submitter.submit(job) for job in (valid, *bad)), return_exceptions=True
     )
 
     assert isinstance(good, Submitted)
-    assert (good.code, good.id) == ("queued", told.id)
+    assert (good.code, good.id) == ("queued", valid.id)
     assert all(_is_refused(answer) for answer in failed)
-    assert (await intake.submit(new_job(owner))).code == "queued"
+    assert (await submitter.submit(new_job(owner))).code == "queued"
 
 
-async def test_each_owner_and_key_is_judged_by_itself(wallet: Wallet, record: Database) -> None:
-    intake, owner, poor = intake_of(record), await wallet(), await wallet(monthly=0)
+async def test_each_owner_and_key_is_judged_by_itself(wallet: Wallet, app_database: Database) -> None:
+    submitter, owner, poor = submitter_of(app_database), await wallet(), await wallet(monthly=0)
     keyed = {"key": "once", "fingerprint": b"f"}
     jobs = [new_job(owner, **keyed), new_job(poor), new_job(owner, **keyed), new_job(uuid.uuid4())]
 
-    found = await codes(await begun(*(intake.submit(job) for job in jobs)))
+    found = await codes(await begun(*(submitter.submit(job) for job in jobs)))
 
     assert found == ["queued", "insufficient_credits", "replayed", "no_wallet"]
 
 
-async def test_a_caller_who_leaves_takes_nobody_along(
-    pool: Pool, wallet: Wallet, record: Database, busy: Busy
+async def test_a_cancelled_caller_cancels_no_other(
+    pool: Pool, wallet: Wallet, app_database: Database, busy: Busy
 ) -> None:
-    intake, owner = intake_of(record), await wallet()
+    submitter, owner = submitter_of(app_database), await wallet()
     jobs = [new_job(owner) for _ in range(6)]
     async with busy():
-        answers = [(await begun(intake.submit(job)))[0] for job in jobs]
+        answers = [(await begun(submitter.submit(job)))[0] for job in jobs]
         await asyncio.sleep(0)
         for leaving in (answers[0], answers[4]):  # one is sent, one still waits
             leaving.cancel()
@@ -184,44 +188,48 @@ async def test_a_caller_who_leaves_takes_nobody_along(
     stayed = [answer for n, answer in enumerate(answers) if n not in (0, 4)]
     assert await codes(stayed) == ["queued"] * 4
     async with pool.acquire() as connection, asyncio.timeout(30):
-        # The first was sent by itself: nobody waits for it now, and it may be the last to be written.
+        # The first was sent alone: no caller waits for it now, and it may be the last to be written.
         while await connection.fetchval("SELECT count(*) FROM cv.job WHERE id = $1", jobs[0].id) == 0:
             await asyncio.sleep(0.01)
         found = {row["id"] for row in await connection.fetch("SELECT id FROM cv.job")}
         assert await ledger.audit(connection) == []
-    assert {job.id for job in jobs} - found <= {jobs[4].id}  # who left before it was sent, submitted nothing
+    assert {job.id for job in jobs} - found <= {
+        jobs[4].id
+    }  # a caller cancelled before sending submitted nothing
 
 
-async def test_others_get_a_connection_however_much_is_asked(database: tuple[str, str]) -> None:
-    """A connection is kept while questions keep coming, but not for ever."""
-    record = Database(database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=100)
-    await record.open(within_s=5)
+async def test_others_get_a_connection_under_a_continuous_load(database: tuple[str, str]) -> None:
+    """A connection is kept while requests keep coming, but not for ever."""
+    app_database = Database(
+        database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=100
+    )
+    await app_database.open(within_s=5)
     is_over, answers = False, list[asyncio.Future[int]]()
 
     async def ask_all(connection: Connection, questions: Sequence[int]) -> Sequence[int]:
         if not is_over:
-            answers.extend([coalesced.submit(len(answers)), coalesced.submit(len(answers) + 1)])
+            answers.extend([coalescer.submit(len(answers)), coalescer.submit(len(answers) + 1)])
         return [await connection.fetchval("SELECT $1::int", question) for question in questions]
 
-    coalesced = Coalescer(record, ask_all, waiting_max=10)
-    answers += [coalesced.submit(0), coalesced.submit(1)]
+    coalescer = Coalescer(app_database, ask_all, waiting_max=10)
+    answers += [coalescer.submit(0), coalescer.submit(1)]
     for begun in range(8):  # by now both connections are at work
         await answers[begun]
-    async with record.connection() as connection:
+    async with app_database.connection() as connection:
         assert await connection.fetchval("SELECT 1") == 1
     is_over = True
     found = [await answer for answer in answers]
     assert found == list(range(len(found)))
-    await record.close()
+    await app_database.close()
 
 
-async def test_beyond_its_bound_the_queue_refuses(wallet: Wallet, record: Database, busy: Busy) -> None:
-    intake, owner = intake_of(record, requests_waiting_max=3), await wallet()
+async def test_a_full_queue_refuses_jobs(wallet: Wallet, app_database: Database, busy: Busy) -> None:
+    submitter, owner = submitter_of(app_database, requests_waiting_max=3), await wallet()
     async with busy():
-        waiting = await begun(*(intake.submit(new_job(owner)) for _ in range(3)))
+        waiting = await begun(*(submitter.submit(new_job(owner)) for _ in range(3)))
         with pytest.raises(Unavailable) as refused:
-            await intake.submit(new_job(owner))
+            await submitter.submit(new_job(owner))
 
     assert refused.value.retry_after_s == 1
     assert await codes(waiting) == ["queued"] * 3
-    assert (await intake.submit(new_job(owner))).code == "queued"
+    assert (await submitter.submit(new_job(owner))).code == "queued"

@@ -1,4 +1,4 @@
-"""Nudges leave before the answers they come with, whatever Redis does; none is lost with a connection."""
+"""Wake-ups are sent before the response, whatever Redis does; none is lost with a connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -22,10 +22,10 @@ def client(redis_url: str) -> Client:
 
 
 @pytest.fixture
-async def nudger(redis_url: str, client: Client) -> AsyncGenerator[WorkerWakeup]:
-    nudger = WorkerWakeup(redis_url)
-    yield nudger
-    nudger.close()
+async def wakeup(redis_url: str, client: Client) -> AsyncGenerator[WorkerWakeup]:
+    wakeup = WorkerWakeup(redis_url)
+    yield wakeup
+    wakeup.close()
     client.close()
 
 
@@ -35,61 +35,61 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def settled(nudger: WorkerWakeup) -> None:
-    await until(lambda: not nudger._is_pausing)  # pyright: ignore[reportPrivateUsage]
+async def settled(wakeup: WorkerWakeup) -> None:
+    await until(lambda: not wakeup._is_pausing)  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_a_nudge_is_sent_within_the_call(nudger: WorkerWakeup, client: Client) -> None:
-    nudger.wake(ENGINE)  # the first one has to connect
+async def test_a_wake_up_is_sent_within_the_call(wakeup: WorkerWakeup, client: Client) -> None:
+    wakeup.wake(ENGINE)  # the first one has to connect
     await until(lambda: client.llen(QUEUE) == 1)
-    await settled(nudger)
+    await settled(wakeup)
     client.delete(QUEUE)
-    nudger.wake(ENGINE)
-    assert client.brpop([QUEUE], timeout=5)  # while the loop stands still
+    wakeup.wake(ENGINE)
+    assert client.brpop([QUEUE], timeout=5)  # while the event loop is blocked
 
 
-async def test_many_within_a_pause_become_one(nudger: WorkerWakeup, client: Client) -> None:
-    nudger.wake(ENGINE)
+async def test_wake_ups_within_a_pause_become_one(wakeup: WorkerWakeup, client: Client) -> None:
+    wakeup.wake(ENGINE)
     await until(lambda: client.llen(QUEUE) == 1)
-    await settled(nudger)
+    await settled(wakeup)
     for _ in range(50):
-        nudger.wake(ENGINE)
-    await settled(nudger)
-    assert client.llen(QUEUE) == 3  # one at once, and one for all that came meanwhile
+        wakeup.wake(ENGINE)
+    await settled(wakeup)
+    assert client.llen(QUEUE) == 3  # one at once, and one for all requested meanwhile
 
 
-async def test_what_a_lost_connection_swallowed_is_sent_again(nudger: WorkerWakeup, client: Client) -> None:
-    nudger.wake(ENGINE)
+async def test_a_wake_up_lost_with_its_connection_is_sent_again(wakeup: WorkerWakeup, client: Client) -> None:
+    wakeup.wake(ENGINE)
     await until(lambda: client.llen(QUEUE) == 1)
-    await settled(nudger)
+    await settled(wakeup)
     client.delete(QUEUE)
     client.client_kill_filter(_type="normal", skipme=True)
-    nudger.wake(ENGINE)
+    wakeup.wake(ENGINE)
     await until(lambda: client.llen(QUEUE) > 0)
     assert client.llen(QUEUE) == 1
 
 
-async def test_a_redis_that_forgot_our_script_is_told_again(nudger: WorkerWakeup, client: Client) -> None:
-    nudger.wake(ENGINE)
+async def test_the_script_is_loaded_again_after_redis_forgot_it(wakeup: WorkerWakeup, client: Client) -> None:
+    wakeup.wake(ENGINE)
     await until(lambda: client.llen(QUEUE) == 1)
-    await settled(nudger)
+    await settled(wakeup)
     client.script_flush()
-    nudger.wake(ENGINE)
+    wakeup.wake(ENGINE)
     await until(lambda: client.llen(QUEUE) > 1)
     assert client.llen(QUEUE) == 2
 
 
-async def test_nudges_nobody_takes_do_not_pile_up(nudger: WorkerWakeup, client: Client) -> None:
+async def test_unread_wake_ups_do_not_pile_up(wakeup: WorkerWakeup, client: Client) -> None:
     for _ in range(40):
-        nudger.wake(ENGINE)
-        await settled(nudger)
+        wakeup.wake(ENGINE)
+        await settled(wakeup)
     assert 17 <= client.llen(QUEUE) <= 18
-    client.delete(QUEUE)  # somebody took them
-    nudger.wake(ENGINE)
+    client.delete(QUEUE)  # a worker took them
+    wakeup.wake(ENGINE)
     await until(lambda: client.llen(QUEUE) == 1)
 
 
-def test_a_redis_that_does_not_answer_is_not_written_to_for_ever(redis_url: str, client: Client) -> None:
+def test_writes_to_an_unresponsive_redis_are_bounded(redis_url: str, client: Client) -> None:
     sender = worker_wakeup.WakeupSender(redis_url)
     sender.open()
     client.client_pause(2000)

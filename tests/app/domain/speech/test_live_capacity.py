@@ -1,4 +1,4 @@
-"""More listeners than an engine can speak to in real time are refused; nobody's audio stutters for them."""
+"""Listeners beyond an engine's real-time capacity are refused, so that no admitted audio stutters."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
@@ -16,8 +16,8 @@ from app.domain.speech import live_capacity
 from app.domain.speech.live_capacity import LiveCapacity
 from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection
+from tests.app.api_process import ApiProcess
 from tests.app.conftest import ENGINE, Person, voice
-from tests.app.front import Front
 from tests.app.listeners import STREAM, jobs_of, until
 
 TWO = replace(ENGINE, engine="narrow", voices=(voice("Solo", "en-US"),), live_max=2)
@@ -25,11 +25,11 @@ MINE, OTHER = uuid4(), uuid4()
 
 
 class Numbers:
-    """In place of the record and its query: what it says, and how often it was asked."""
+    """In place of the database and its query: its results, and how often it was queried."""
 
     def __init__(self) -> None:
         self.owners: list[UUID] = []
-        self.workers, self.asked = 1, 0
+        self.workers, self.queries = 1, 0
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[None]:
@@ -37,7 +37,7 @@ class Numbers:
 
     async def live_jobs(self, _: object, engine: str) -> tuple[list[UUID], int]:
         assert engine == "narrow"
-        self.asked += 1
+        self.queries += 1
         await asyncio.sleep(0)
         return self.owners, self.workers
 
@@ -63,7 +63,7 @@ def capacity(numbers: Numbers) -> LiveCapacity:
     return LiveCapacity(numbers)  # pyright: ignore[reportArgumentType]
 
 
-async def test_at_once_come_no_more_than_there_are_places(capacity: LiveCapacity) -> None:
+async def test_concurrent_streams_do_not_exceed_the_places(capacity: LiveCapacity) -> None:
     assert sorted(await asyncio.gather(*(submitted(capacity) for _ in range(5)))) == [False] * 3 + [True] * 2
 
 
@@ -72,7 +72,7 @@ async def test_each_worker_adds_its_places(capacity: LiveCapacity, numbers: Numb
     assert sum(await asyncio.gather(*(submitted(capacity) for _ in range(5)))) == 4
 
 
-async def test_a_place_that_is_free_again_is_given(
+async def test_a_freed_place_is_given_again(
     capacity: LiveCapacity, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_capacity, "_FULL_FRESH_S", 0.0)
@@ -89,19 +89,19 @@ async def test_a_job_that_was_not_submitted_takes_no_place(capacity: LiveCapacit
     assert [await submitted(capacity) for _ in range(3)] == [True, True, False]
 
 
-async def test_the_database_is_not_asked_for_each(capacity: LiveCapacity, numbers: Numbers) -> None:
+async def test_the_database_is_not_queried_for_each_stream(capacity: LiveCapacity, numbers: Numbers) -> None:
     for _ in range(10):
         await submitted(capacity)
-    assert numbers.asked <= 2
+    assert numbers.queries <= 2
 
 
 async def test_an_engine_without_a_bound_is_not_counted(capacity: LiveCapacity, numbers: Numbers) -> None:
     async with capacity.place(ENGINE, MINE):
         pass
-    assert numbers.asked == 0
+    assert numbers.queries == 0
 
 
-async def test_while_others_want_a_place_an_account_has_half(
+async def test_an_account_has_half_of_the_places_while_others_want_one(
     capacity: LiveCapacity, numbers: Numbers
 ) -> None:
     numbers.workers = 2
@@ -110,7 +110,7 @@ async def test_while_others_want_a_place_an_account_has_half(
     assert await submitted(capacity, OTHER)
 
 
-async def test_who_was_refused_gets_the_next_place(
+async def test_a_refused_account_gets_the_next_place(
     capacity: LiveCapacity, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_capacity, "_FULL_FRESH_S", 0.0)
@@ -121,7 +121,7 @@ async def test_who_was_refused_gets_the_next_place(
 
 
 @pytest.fixture
-def narrow(parrot: WorkerConnection, owner: psycopg.Connection[Any], front: Front) -> Generator[None]:
+def narrow(parrot: WorkerConnection, owner: psycopg.Connection[Any], api: ApiProcess) -> Generator[None]:
     """One more engine, which can speak to two listeners."""
     jobs_worker.publish(parrot, TWO, worker="w2")
     yield
@@ -129,20 +129,20 @@ def narrow(parrot: WorkerConnection, owner: psycopg.Connection[Any], front: Fron
 
 
 @pytest.mark.usefixtures("narrow")
-def test_one_listener_too_many_gets_503_and_when_to_come_back(front: Front, person: Person) -> None:
-    # Heard of by now: the catalog is a second old at most.
-    until(lambda: "Solo" in front.call("GET", "/api/v1/voices", person.key).text)
+def test_one_listener_too_many_gets_503_and_when_to_come_back(api: ApiProcess, person: Person) -> None:
+    # The API knows the engine by now: the catalog is a second old at most.
+    until(lambda: "Solo" in api.call("GET", "/api/v1/voices", person.key).text)
     body = {"text": "hello", "voice": "Solo", "format": "wav"}
     with ThreadPoolExecutor(2) as threads:
-        heard = [threads.submit(front.call, "POST", STREAM, person.key, json=body) for _ in range(2)]
-        until(lambda: len(jobs_of(front, person)) == 2)
-        refused = front.call("POST", STREAM, person.key, json=body)
-        later = front.call("POST", "/v1/tts", person.key, json=body)
-        joined = front.call("GET", f"/tts/stream/{later.json()['job_id']}")
-        for job in jobs_of(front, person):
-            front.call("DELETE", f"/v1/jobs/{job}", person.key)
+        streams = [threads.submit(api.call, "POST", STREAM, person.key, json=body) for _ in range(2)]
+        until(lambda: len(jobs_of(api, person)) == 2)
+        refused = api.call("POST", STREAM, person.key, json=body)
+        later = api.call("POST", "/v1/tts", person.key, json=body)
+        attached = api.call("GET", f"/tts/stream/{later.json()['job_id']}")
+        for job in jobs_of(api, person):
+            api.call("DELETE", f"/v1/jobs/{job}", person.key)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
     assert "without stuttering" in refused.text
     assert later.status_code == 200
-    assert (joined.status_code, joined.headers["retry-after"]) == (503, "2")
-    assert {listener.result().status_code for listener in heard} != {503}
+    assert (attached.status_code, attached.headers["retry-after"]) == (503, "2")
+    assert {listener.result().status_code for listener in streams} != {503}

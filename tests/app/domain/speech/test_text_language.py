@@ -18,5 +18,5 @@ from app.domain.speech.text_language import script_language
         ("안녕하세요 の", "ko"),
     ],
 )
-def test_the_script_that_leads_decides(text: str, language: str | None) -> None:
+def test_the_most_frequent_script_decides_the_language(text: str, language: str | None) -> None:
     assert script_language(text) == language

@@ -1,4 +1,4 @@
-"""Waveforms: what they show, and that nobody who asks for many takes the process from others."""
+"""Waveforms: their content, and that a caller who requests many does not starve others."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ _RAMP = array(
 
 
 class Store(Objects):
-    """A folder that counts what is read, and answers when it is let."""
+    """A folder that counts reads, and returns only when released."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(LocalStore(str(folder)), folder)
@@ -120,22 +120,24 @@ def test_compressed_audio_is_measured_for_a_bounded_time(monkeypatch: pytest.Mon
 
 
 async def test_however_many_ask_for_a_job_it_is_read_once(store: Store) -> None:
-    looks, asked, account = WaveformCache(store), job(store, wav(_RAMP)), uuid.uuid4()
+    waveforms, the_job, account = WaveformCache(store), job(store, wav(_RAMP)), uuid.uuid4()
 
-    together = await asyncio.gather(*[looks.peaks(account, asked) for _ in range(24)])
-    later = await looks.peaks(account, asked)
+    together = await asyncio.gather(*[waveforms.peaks(account, the_job) for _ in range(24)])
+    later = await waveforms.peaks(account, the_job)
 
     assert all(found == later for found in together)
-    assert (len(later), store.reads) == (waveform.PEAKS, [asked.object])
+    assert (len(later), store.reads) == (waveform.PEAKS, [the_job.object])
 
 
-async def test_one_job_is_looked_at_at_a_time_and_more_than_can_wait_are_refused(store: Store) -> None:
-    looks, jobs = WaveformCache(store), [job(store, wav(_RAMP)) for _ in range(24)]
+async def test_one_job_is_measured_at_a_time_and_more_than_can_wait_are_refused(store: Store) -> None:
+    waveforms, jobs = WaveformCache(store), [job(store, wav(_RAMP)) for _ in range(24)]
     greedy, others = uuid.uuid4(), [uuid.uuid4() for _ in range(3)]
     store.is_let.clear()
 
     owners = [greedy] * 8 + [other for other in others for _ in range(4)] + [uuid.uuid4() for _ in range(4)]
-    asking = [asyncio.create_task(looks.peaks(owner, one)) for owner, one in zip(owners, jobs, strict=True)]
+    asking = [
+        asyncio.create_task(waveforms.peaks(owner, one)) for owner, one in zip(owners, jobs, strict=True)
+    ]
     refused, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
     store.is_let.set()
     answers = await asyncio.gather(*asking, return_exceptions=True)
@@ -145,15 +147,15 @@ async def test_one_job_is_looked_at_at_a_time_and_more_than_can_wait_are_refused
         False
     ] * 4
     assert store.at_once_most == 1
-    assert len(await looks.peaks(greedy, jobs[7])) == waveform.PEAKS  # there is room again
+    assert len(await waveforms.peaks(greedy, jobs[7])) == waveform.PEAKS  # there is a free place again
 
 
 async def test_a_long_wav_is_not_held_in_memory(store: Store) -> None:
-    looks, asked = WaveformCache(store), job(store, wav(bytes(24 << 20)))
+    waveforms, the_job = WaveformCache(store), job(store, wav(bytes(24 << 20)))
     gc.collect()
     tracemalloc.start()
     try:
-        found = await looks.peaks(uuid.uuid4(), asked)
+        found = await waveforms.peaks(uuid.uuid4(), the_job)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -162,15 +164,15 @@ async def test_a_long_wav_is_not_held_in_memory(store: Store) -> None:
     assert most < 4 << 20
 
 
-async def test_audio_that_cannot_be_looked_into_has_no_peaks_and_one_that_is_gone_says_so(
+async def test_undecodable_audio_has_no_peaks_and_missing_audio_is_an_error(
     store: Store,
 ) -> None:
-    looks, account = WaveformCache(store), uuid.uuid4()
+    waveforms, account = WaveformCache(store), uuid.uuid4()
     gone = job(store, wav(_RAMP))
     store.delete([gone.object or ""])
 
-    assert await looks.peaks(account, job(store, b"no audio")) == []
-    assert await looks.peaks(account, job(store, b"no audio", "audio/mpeg")) == []
-    assert await looks.peaks(account, job(store, bytes((4 << 20) + 1), "audio/mpeg")) == []
+    assert await waveforms.peaks(account, job(store, b"no audio")) == []
+    assert await waveforms.peaks(account, job(store, b"no audio", "audio/mpeg")) == []
+    assert await waveforms.peaks(account, job(store, bytes((4 << 20) + 1), "audio/mpeg")) == []
     with pytest.raises(Gone):
-        await looks.peaks(account, gone)
+        await waveforms.peaks(account, gone)

@@ -1,4 +1,4 @@
-"""Which of an engine's languages is meant by what callers write."""
+"""Which of an engine's languages a caller's spelling selects."""
 
 import pytest
 
@@ -9,7 +9,7 @@ NAMES = ("English", "German", "Javanese", "Norwegian", "Chinese", "Hawaiian")
 
 
 @pytest.mark.parametrize(
-    ("asked", "tag"),
+    ("language", "tag"),
     [
         *(
             ("en", "en"),
@@ -23,8 +23,8 @@ NAMES = ("English", "German", "Javanese", "Norwegian", "Chinese", "Hawaiian")
         *(("cmn", "zh"), ("haw", "haw"), ("hawaiian", "haw"), ("xx", None), ("klingon", None)),
     ],
 )
-def test_a_tag_three_letters_or_a_name(asked: str, tag: str | None) -> None:
-    assert matching(asked, TAGS, NAMES) == tag
+def test_a_language_is_matched_by_tag_three_letter_code_or_name(language: str, tag: str | None) -> None:
+    assert matching(language, TAGS, NAMES) == tag
 
 
 def test_a_whole_tag_is_preferred() -> None:
@@ -33,5 +33,5 @@ def test_a_whole_tag_is_preferred() -> None:
     assert matching("eng", tags, names) == matching("english", tags, names) == "en-US"
 
 
-def test_a_name_is_written_as_openai_does() -> None:
+def test_a_language_name_is_written_as_openai_writes_it() -> None:
     assert word("English (United States)") == "english"

@@ -1,4 +1,4 @@
-"""Mixes of voices: which are taken, what they are called, and who refuses the others."""
+"""Mixes of voices: which are accepted, their canonical names, and how others are refused."""
 
 import pytest
 from msgspec.structs import replace
@@ -44,7 +44,7 @@ def test_one_voice_with_a_weight_is_that_voice() -> None:
     assert mixed("af_heart(3)", CATALOG) == CATALOG.find("af_heart")
 
 
-def test_what_is_not_written_like_a_mix_is_none() -> None:
+def test_a_name_not_written_like_a_mix_is_no_mix() -> None:
     assert mixed("nobody", CATALOG) is None
     assert mixed("ryan", CATALOG) is None
 
@@ -61,13 +61,13 @@ def test_what_is_not_written_like_a_mix_is_none() -> None:
         ("af_heart(" + "1" * 500, "at most 400 characters"),
     ],
 )
-def test_what_cannot_be_mixed_is_refused_by_the_field_voice(name: str, reason: str) -> None:
+def test_an_impossible_mix_is_refused_and_names_the_field_voice(name: str, reason: str) -> None:
     with pytest.raises(Invalid, match=reason) as refused:
         mixed(name, CATALOG)
     assert refused.value.fields["field"] == "voice"
 
 
-def test_a_part_that_nobody_has_is_named() -> None:
+def test_an_unknown_voice_in_a_mix_is_named() -> None:
     assert mixed("af_heart(2)+af_belle", CATALOG) is None
     assert unknown("af_heart(2)+af_belle", CATALOG) == "af_belle"
     assert unknown("nobody", CATALOG) == "nobody"

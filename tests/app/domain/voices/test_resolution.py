@@ -1,4 +1,4 @@
-"""Which voice speaks for a name, by the engines that are there; without a server."""
+"""Which voice an alias resolves to, by the engines that are available; without a server."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def catalog(*present: Capabilities, away: Sequence[Capabilities] = ()) -> Catalo
 
 
 def speaker(known: Catalog, name: str, **fields: object) -> tuple[str, str]:
-    """The voice's id, and why it speaks."""
+    """The voice's id and the reason it was chosen."""
     found = resolve(known, SpeechRequest(text="hello", voice=name, **fields))  # type: ignore[arg-type]
     assert found is not None
     return found.offer.voice.id, found.reason
@@ -43,7 +43,7 @@ ALL = catalog(HIBARI, ESPEAK, KOKORO)
         ("Rachel", "heart"),
     ],
 )
-def test_with_every_engine_there_a_name_has_its_natural_voice(name: str, by: str) -> None:
+def test_with_every_engine_available_an_alias_has_its_natural_voice(name: str, by: str) -> None:
     assert speaker(ALL, name) == (by, "name")
 
 
@@ -59,7 +59,9 @@ def test_hibaris_own_man_speaks_before_kokoros() -> None:
     ("name", "by"),
     [("Emma", "espeak-emma"), ("ryan", "espeak-ryan"), ("Peter", "espeak-peter"), ("James", "espeak-james")],
 )
-def test_until_the_natural_voice_is_there_espeaks_own_speaks_and_says_so(name: str, by: str) -> None:
+def test_espeaks_own_voice_speaks_with_a_reason_until_the_natural_voice_is_available(
+    name: str, by: str
+) -> None:
     unavailable = "natural_voice_unavailable"
     assert speaker(catalog(ESPEAK), name) == (by, unavailable)
     assert speaker(catalog(ESPEAK, away=[HIBARI, KOKORO]), name) == (by, unavailable)
@@ -72,18 +74,18 @@ def test_with_hibari_alone_beside_espeak_women_are_natural_and_men_are_not() -> 
     ]
 
 
-def test_an_engine_that_is_away_keeps_no_name_from_one_at_work() -> None:
+def test_an_unavailable_engine_keeps_no_alias_from_an_available_one() -> None:
     known = catalog(HIBARI, ESPEAK, away=[KOKORO])
     assert speaker(known, "ryan") == ("espeak-ryan", "natural_voice_unavailable")
     assert speaker(known, "shimmer") == ("heart", "name")
 
 
-def test_with_every_engine_away_the_natural_voice_is_waited_for() -> None:
+def test_with_every_engine_unavailable_the_natural_voice_is_chosen() -> None:
     assert speaker(catalog(away=[ESPEAK, HIBARI]), "Emma") == ("heart", "name")
 
 
 @pytest.mark.parametrize("family", ["openai", "elevenlabs"])
-def test_no_family_of_names_is_one_voice(family: str) -> None:
+def test_every_family_of_aliases_has_several_voices(family: str) -> None:
     names = [stock.id for stock in STOCK.values() if stock.family == family]
     assert len({speaker(ALL, name)[0] for name in names}) >= 3
     assert len({speaker(catalog(ESPEAK), name)[0] for name in names}) >= 3
@@ -104,7 +106,7 @@ def test_no_family_of_names_is_one_voice(family: str) -> None:
         ("ryan", "en-GB", ("bm_george", "language")),
     ],
 )
-def test_a_name_speaks_the_language_asked_for_by_a_voice_of_its_gender(
+def test_an_alias_speaks_the_requested_language_by_a_voice_of_its_gender(
     name: str, language: str, expected: tuple[str, str]
 ) -> None:
     assert speaker(ALL, name, language=language) == expected
@@ -115,11 +117,11 @@ def test_a_name_speaks_the_language_asked_for_by_a_voice_of_its_gender(
     [
         ("Привет, как дела?", None, ("ru-female", "language")),
         ("Привет, как дела?", " ", ("ru-female", "language")),
-        ("Привет, как дела?", "en-US", ("heart", "name")),  # what is asked for holds
+        ("Привет, как дела?", "en-US", ("heart", "name")),  # the requested language wins
         ("Please say Привет to her for me, and all good wishes.", None, ("heart", "name")),
         ("Zoë, this café is très cher. 5 € …", None, ("heart", "name")),
         ("漢字とかな", None, ("jf_alpha", "language")),
-        ("你好，我的声音", None, ("heart", "name")),  # nobody here reads it
+        ("你好，我的声音", None, ("heart", "name")),  # no voice here reads it
         ("… 1 2 3 €", None, ("heart", "name")),
     ],
 )
@@ -141,7 +143,7 @@ def test_a_text_in_another_script_is_read_by_a_voice_that_knows_it(
     assert (found.offer.voice.id, found.reason) == expected
 
 
-def test_a_language_nobody_speaks_is_refused_with_those_of_the_names_own_voice() -> None:
+def test_an_unsupported_language_is_refused_with_the_languages_of_the_natural_voice() -> None:
     request = SpeechRequest(text="hello", voice="Emma", language="tlh")
     found = resolve(ALL, request)
     assert found is not None
@@ -151,11 +153,13 @@ def test_a_language_nobody_speaks_is_refused_with_those_of_the_names_own_voice()
 
 
 @pytest.mark.parametrize("wanted", [{"speed": 3.0}, {"pitch": 5.0}, {"format": "flac"}])
-def test_what_the_natural_voice_cannot_do_is_done_by_one_that_can(wanted: dict[str, object]) -> None:
+def test_a_capable_voice_replaces_a_natural_voice_that_cannot_serve_the_request(
+    wanted: dict[str, object],
+) -> None:
     assert speaker(ALL, "Emma", **wanted) == ("espeak-emma", "settings")
 
 
-def test_what_no_voice_can_do_is_refused() -> None:
+def test_a_request_that_no_voice_can_serve_is_refused() -> None:
     request = SpeechRequest(text="hello", voice="Emma", speed=9.0)
     found = resolve(ALL, request)
     assert found is not None
@@ -163,7 +167,7 @@ def test_what_no_voice_can_do_is_refused() -> None:
         validate(request, found.offer, characters_max=100)
 
 
-def test_a_voice_of_that_id_is_itself_and_its_display_name_comes_after_names_that_stand_for_voices() -> None:
+def test_a_voice_id_is_that_voice_and_aliases_come_before_display_names() -> None:
     cloned = engine("xtts", spoken_by("emma", "Emma", "en", gender="female"), spoken_by("x1", "Bob", "en"))
     assert speaker(catalog(cloned, HIBARI), "Emma") == ("emma", "")
     assert speaker(ALL, "af_bella") == ("af_bella", "")
@@ -173,7 +177,7 @@ def test_a_voice_of_that_id_is_itself_and_its_display_name_comes_after_names_tha
     assert speaker(catalog(cloned), "bob") == ("x1", "")
 
 
-def test_the_operators_names_come_before_all_but_ids() -> None:
+def test_the_operators_aliases_come_before_all_but_ids() -> None:
     chosen = {"emma": "ryan", "gail": "af_bella", "heart": "ryan", "me": "me", "lost": "nobody"}
     known = msgspec.structs.replace(ALL, chosen=chosen)
     assert speaker(known, "Emma") == ("am_fenrir", "name")
@@ -183,18 +187,20 @@ def test_the_operators_names_come_before_all_but_ids() -> None:
     assert [find(known, name) for name in ("me", "lost", "nobody")] == [None, None, None]
 
 
-def test_the_list_shows_what_is_true_of_the_voice_that_speaks() -> None:
+def test_the_list_shows_the_properties_of_the_voice_that_speaks() -> None:
     before = {one.voice.name: one for one in listed_names(catalog(ESPEAK), "codevoice")}
     after = {one.voice.name: one for one in listed_names(ALL, "codevoice")}
 
     assert list(before) == list(after) == ["Emma", "ryan", "Peter", "James"]
-    told = [(one.voice.id, one.voice_used, one.engine.engine, one.voice.quality) for one in after.values()]
-    assert told[:2] == [("emma", "heart", "hibari", "high"), ("ryan", "am_fenrir", "kokoro", "high")]
+    resolved = [
+        (one.voice.id, one.voice_used, one.engine.engine, one.voice.quality) for one in after.values()
+    ]
+    assert resolved[:2] == [("emma", "heart", "hibari", "high"), ("ryan", "am_fenrir", "kokoro", "high")]
     assert (before["Emma"].voice_used, before["Emma"].voice.quality) == ("espeak-emma", "low")
     assert before["Emma"].voice.gender == after["Emma"].voice.gender == "female"
 
 
-def test_what_was_asked_for_is_kept_where_another_voice_speaks() -> None:
+def test_the_requested_voice_is_kept_where_another_voice_speaks() -> None:
     def params(name: str) -> object:
         request = SpeechRequest(text="hello", voice=name)
         found = resolve(ALL, request)
@@ -207,6 +213,6 @@ def test_what_was_asked_for_is_kept_where_another_voice_speaks() -> None:
     assert not {"asked_voice", "voice_reason"} & dict(params("heart")).keys()  # type: ignore[call-overload]
 
 
-def test_without_voices_there_are_no_names() -> None:
+def test_without_voices_there_are_no_aliases() -> None:
     assert find(catalog(), "Emma") is None
     assert list(listed_names(catalog(), "codevoice")) == []

@@ -1,4 +1,4 @@
-"""Names that stand for voices, over HTTP: engines come and go; every answer says who speaks (row 39)."""
+"""Voice aliases over HTTP: engines come and go; every response names the voice that speaks."""
 
 import re
 from collections.abc import Generator
@@ -12,20 +12,20 @@ import pytest
 from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection
 from db.types import Capabilities, Finished
+from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, words
 from tests.app.conftest import End, Person
 from tests.app.engines import ESPEAK, HIBARI, KOKORO
-from tests.app.front import Front
-from tests.app.listeners import Listen, Mouth, the_job, until
+from tests.app.listeners import FakeWorker, Listen, the_job, until
+from tests.app.listeners import fake_worker as fake_worker
 from tests.app.listeners import listen as listen
-from tests.app.listeners import mouth as mouth
 
 
 class Engines:
-    """Engines without workers; those that a test says are at work stay so, however long it takes."""
+    """Engines without workers; those a test marks as available stay so, however long it takes."""
 
-    def __init__(self, front: Front, worker: WorkerConnection) -> None:
-        self._front = front
+    def __init__(self, api: ApiProcess, worker: WorkerConnection) -> None:
+        self._api = api
         self._worker = worker
         self._present: dict[str, Capabilities] = {}
 
@@ -43,34 +43,34 @@ class Engines:
             jobs_worker.publish(self._worker, engine, worker="names")
 
     def speak(self, name: str, *, by: str) -> None:
-        """Returns once that voice speaks for the name."""
+        """Returns once the alias resolves to that voice."""
 
         def has_come_about() -> bool:
             self.beat()
-            return bool(listed(self._front, name)["voice_used"] == by)
+            return bool(listed(self._api, name)["voice_used"] == by)
 
         until(has_come_about)
 
 
 @pytest.fixture
-def engines(front: Front, parrot: WorkerConnection, owner: psycopg.Connection[Any]) -> Generator[Engines]:
-    """All are forgotten afterwards, by the server too."""
-    jobs_worker.retire(parrot, engine="parrot", worker="w1")  # its natural man would speak for ours
-    yield Engines(front, parrot)
+def engines(api: ApiProcess, parrot: WorkerConnection, owner: psycopg.Connection[Any]) -> Generator[Engines]:
+    """All are removed afterwards, from the server's catalog too."""
+    jobs_worker.retire(parrot, engine="parrot", worker="w1")  # its natural male voice would replace ours
+    yield Engines(api, parrot)
     owner.execute("DELETE FROM cv.engine WHERE worker = 'names'")
-    until(lambda: {one["engine"] for one in front.call("GET", "/v1/voices").json()["voices"]} == {"parrot"})
+    until(lambda: {one["engine"] for one in api.call("GET", "/v1/voices").json()["voices"]} == {"parrot"})
 
 
-def listed(front: Front, name: str, path: str = "/v1/voices") -> dict[str, Any]:
-    return {voice["id"]: voice for voice in front.call("GET", path).json()["voices"]}[name.lower()]
+def listed(api: ApiProcess, name: str, path: str = "/v1/voices") -> dict[str, Any]:
+    return {voice["id"]: voice for voice in api.call("GET", path).json()["voices"]}[name.lower()]
 
 
-def job(front: Front, person: Person, voice: str, **fields: object) -> dict[str, Any]:
+def job(api: ApiProcess, person: Person, voice: str, **fields: object) -> dict[str, Any]:
     """The job of a request for speech, with the answer's header."""
     body = {"text": "hello", "voice": voice, **fields}
-    answer = front.call("POST", "/v1/tts", person.key, json=body)
+    answer = api.call("POST", "/v1/tts", person.key, json=body)
     assert answer.status_code == 200, answer.text
-    found = front.call("GET", f"/v1/jobs/{answer.json()['job_id']}", person.key).json()
+    found = api.call("GET", f"/v1/jobs/{answer.json()['job_id']}", person.key).json()
     return found | {"header": answer.headers["X-Voice-Engine"]}
 
 
@@ -79,22 +79,22 @@ def who_speaks(job: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(job.get(name) for name in fields)
 
 
-def test_a_name_goes_to_the_best_engine_that_is_there_and_back(
-    front: Front, person: Person, engines: Engines
+def test_an_alias_moves_to_the_best_available_engine_and_back(
+    api: ApiProcess, person: Person, engines: Engines
 ) -> None:
     engines.come(ESPEAK)
     engines.speak("Emma", by="espeak-emma")
-    first = job(front, person, "emma")
+    first = job(api, person, "emma")
     engines.come(HIBARI)
     engines.speak("Emma", by="heart")
-    natural, man = job(front, person, "Emma"), job(front, person, "onyx")
+    natural, man = job(api, person, "Emma"), job(api, person, "onyx")
     engines.come(KOKORO)
     engines.speak("Peter", by="am_michael")
-    later = job(front, person, "onyx")
+    later = job(api, person, "onyx")
     engines.go(HIBARI)
     engines.go(KOKORO)
     engines.speak("Emma", by="espeak-emma")
-    last = job(front, person, "Emma")
+    last = job(api, person, "Emma")
 
     unavailable = "natural_voice_unavailable"
     assert who_speaks(first) == ("emma", "espeak", "espeak", "espeak-emma", unavailable)
@@ -104,41 +104,41 @@ def test_a_name_goes_to_the_best_engine_that_is_there_and_back(
     assert who_speaks(last) == ("Emma", "espeak", "espeak", "espeak-emma", unavailable)
 
 
-def test_an_engines_own_voice_is_itself(front: Front, person: Person, engines: Engines) -> None:
+def test_an_engines_own_voice_is_itself(api: ApiProcess, person: Person, engines: Engines) -> None:
     engines.come(HIBARI)
     engines.come(ESPEAK)
     engines.speak("Emma", by="heart")
 
-    assert who_speaks(job(front, person, "Heart")) == ("heart", "hibari", "hibari", None, None)
-    own = job(front, person, "espeak-emma")
+    assert who_speaks(job(api, person, "Heart")) == ("heart", "hibari", "hibari", None, None)
+    own = job(api, person, "espeak-emma")
     assert who_speaks(own) == ("espeak-emma", "espeak", "espeak", None, None)
 
 
 @pytest.mark.parametrize("path", ["/v1/voices", "/api/v1/voices", "/v2/voices?page_size=50"])
-def test_every_list_has_the_names_with_what_is_true_of_who_speaks(
-    front: Front, engines: Engines, path: str
+def test_every_list_has_the_aliases_with_the_properties_of_their_voices(
+    api: ApiProcess, engines: Engines, path: str
 ) -> None:
     engines.come(ESPEAK)
     engines.come(HIBARI)
     engines.speak("Emma", by="heart")
     fields = ("id", "gender", "quality", "engine", "voice_used")
 
-    natural = [listed(front, "Emma", path)[field] for field in fields]
+    natural = [listed(api, "Emma", path)[field] for field in fields]
     engines.go(HIBARI)
     engines.speak("Emma", by="espeak-emma")
 
     assert natural == ["emma", "female", "high", "hibari", "heart"]
-    assert [listed(front, "Emma", path)[field] for field in fields] == [
+    assert [listed(api, "Emma", path)[field] for field in fields] == [
         *("emma", "female", "low", "espeak", "espeak-emma")
     ]
 
 
-def test_a_language_is_spoken_by_a_voice_that_can(front: Front, person: Person, engines: Engines) -> None:
+def test_a_language_is_spoken_by_a_voice_that_can(api: ApiProcess, person: Person, engines: Engines) -> None:
     engines.come(ESPEAK)
     engines.come(HIBARI)
     engines.speak("Emma", by="heart")
-    german = job(front, person, "Emma", language="de")
-    refused = front.call(
+    german = job(api, person, "Emma", language="de")
+    refused = api.call(
         "POST", "/v1/tts", person.key, json={"text": "hello", "voice": "Emma", "language": "tlh"}
     )
 
@@ -147,15 +147,15 @@ def test_a_language_is_spoken_by_a_voice_that_can(front: Front, person: Person, 
     assert (refused.status_code, refused.json()["detail"]["field"]) == (422, "language")
 
 
-def test_a_request_sent_again_finds_its_job_though_another_voice_would_speak_now(
-    front: Front, person: Person, engines: Engines
+def test_a_repeated_request_finds_its_job_although_another_voice_would_speak_now(
+    api: ApiProcess, person: Person, engines: Engines
 ) -> None:
     engines.come(ESPEAK)
     engines.speak("Emma", by="espeak-emma")
 
     def send(path: str, body: dict[str, str]) -> Any:
         headers = {"Idempotency-Key": f"k{path}", "Prefer": "respond-async"}
-        return front.call("POST", path, person.key, json=body, headers=headers)
+        return api.call("POST", path, person.key, json=body, headers=headers)
 
     calls = [
         ("/v1/tts", {"text": "hello", "voice": "Emma"}),
@@ -173,20 +173,20 @@ def test_a_request_sent_again_finds_its_job_though_another_voice_would_speak_now
     assert {one.headers["X-Voice-Engine"] for one in (*first, *again)} == {"espeak"}
 
 
-def test_a_job_that_is_over_says_which_voice_spoke_and_why(
-    front: Front, person: Person, parrot: WorkerConnection, engines: Engines
+def test_a_finished_job_names_the_voice_that_spoke_and_the_reason(
+    api: ApiProcess, person: Person, parrot: WorkerConnection, engines: Engines
 ) -> None:
     engines.come(ESPEAK)
     engines.speak("Emma", by="espeak-emma")
-    identifier = job(front, person, "Emma")["job_id"]
-    queued = front.call("GET", f"/tts/status/{identifier}").json()
+    identifier = job(api, person, "Emma")["job_id"]
+    queued = api.call("GET", f"/tts/status/{identifier}").json()
     claimed = jobs_worker.claim(
         parrot, engine="espeak", lane=None, mixed=True, limit=1000, worker="names", lease_s=60
     )
     (mine,) = [one for one in claimed if str(one.id) == identifier]
     ended = Finished(id=UUID(identifier), attempt=mine.attempt, outcome="refuse", code="unspeakable_text")
     jobs_worker.finish(parrot, [ended], worker="names", tries_max=1, keep_s=60)
-    over = front.call("GET", f"/tts/status/{identifier}").json()
+    over = api.call("GET", f"/tts/status/{identifier}").json()
 
     assert (queued["engine"], "voice_reason" in queued) == ("espeak", False)
     assert [over[name] for name in ("engine", "voice_used", "voice_reason")] == [
@@ -206,57 +206,57 @@ def test_a_job_that_is_over_says_which_voice_spoke_and_why(
         ("/v1/text-to-speech/pNInz6obpgDQGcFmaJgB?output_format=wav_22050", {"text": "hello"}),
     ],
 )
-def test_speech_in_the_answer_says_who_speaks(
-    front: Front, person: Person, end: End, path: str, body: dict[str, str]
+def test_synchronous_speech_names_the_voice(
+    api: ApiProcess, person: Person, end: End, path: str, body: dict[str, str]
 ) -> None:
     headers = {"Idempotency-Key": "one", "Origin": "https://shop.example"}
     with ThreadPoolExecutor(1) as threads:
-        sent = threads.submit(front.call, "POST", path, person.key, json=body, headers=headers)
-        end(the_job(front, person))
-        answers = [sent.result(), front.call("POST", path, person.key, json=body, headers=headers)]
+        sent = threads.submit(api.call, "POST", path, person.key, json=body, headers=headers)
+        end(the_job(api, person))
+        answers = [sent.result(), api.call("POST", path, person.key, json=body, headers=headers)]
 
     assert [answer.headers["X-Voice-Engine"] for answer in answers] == ["parrot", "parrot"]
     assert [answer.status_code for answer in answers] == [200, 200]
 
 
-def test_live_and_stored_audio_say_who_speaks(
-    front: Front, person: Person, mouth: Mouth, listen: Listen
+def test_live_and_stored_audio_name_the_voice(
+    api: ApiProcess, person: Person, fake_worker: FakeWorker, listen: Listen
 ) -> None:
     listener = listen()
-    identifier = the_job(front, person)
-    mouth.say(identifier, b"first")
-    overheard = listen(f"/tts/stream/{identifier}")
-    headers = [one.answer.headers["X-Voice-Engine"] for one in (listener, overheard)]
-    mouth.stop(identifier, "complete", audio_bytes=5)
-    mouth.complete(identifier, b"first")
-    stored = front.call("GET", f"/tts/audio/{identifier}", person.key)
+    identifier = the_job(api, person)
+    fake_worker.say(identifier, b"first")
+    attached = listen(f"/tts/stream/{identifier}")
+    headers = [one.answer.headers["X-Voice-Engine"] for one in (listener, attached)]
+    fake_worker.stop(identifier, "complete", audio_bytes=5)
+    fake_worker.complete(identifier, b"first")
+    stored = api.call("GET", f"/tts/audio/{identifier}", person.key)
 
     assert [*headers, stored.headers["X-Voice-Engine"]] == ["parrot"] * 3
 
 
-def test_scripts_of_other_sites_may_read_who_speaks(front: Front) -> None:
-    answer = front.call("GET", "/v1/voices", headers={"Origin": "https://shop.example"})
+def test_scripts_of_other_origins_may_read_the_voice_headers(api: ApiProcess) -> None:
+    answer = api.call("GET", "/v1/voices", headers={"Origin": "https://shop.example"})
     assert "X-Voice-Engine" in answer.headers.get("Access-Control-Expose-Headers", "X-Voice-Engine")
 
 
-def test_a_sample_of_a_name_is_of_the_voice_that_speaks_and_made_anew_with_another(
-    front: Front, owner: psycopg.Connection[Any], parrot: WorkerConnection, engines: Engines
+def test_the_sample_of_an_alias_is_of_its_voice_and_made_anew_with_another(
+    api: ApiProcess, owner: psycopg.Connection[Any], parrot: WorkerConnection, engines: Engines
 ) -> None:
     made = """SELECT j.engine, j.lane FROM cv.job j JOIN cv.account a ON a.id = j.owner
       WHERE a.kind = 'system' AND j.state = 'queued'"""
     with ThreadPoolExecutor(2) as threads:
-        asked = []
+        answers = []
         for engine, voice in ((ESPEAK, "espeak-emma"), (HIBARI, "heart")):
             engines.come(engine)
             engines.speak("Emma", by=voice)
-            asked.append(threads.submit(front.call, "GET", "/samples/emma.mp3"))
+            answers.append(threads.submit(api.call, "GET", "/samples/emma.mp3"))
             until(lambda engine=engine, voice=voice: (engine.engine, voice) in owner.execute(made).fetchall())
             _refuse_all(parrot, engine.engine)
 
-    assert all(answer.result().status_code >= 400 for answer in asked)
+    assert all(answer.result().status_code >= 400 for answer in answers)
 
 
-def test_the_pages_begin_with_emma_and_say_who_speaks(browser: Browser, engines: Engines) -> None:
+def test_the_pages_preselect_emma_and_name_the_voice_that_speaks(browser: Browser, engines: Engines) -> None:
     browser.client.headers["Accept-Language"] = "en-GB,en;q=0.8"
 
     def chosen() -> list[str]:

@@ -1,4 +1,4 @@
-"""What becomes of a text whose child dies: it is begun again once; then it is the text's fault, or ours."""
+"""A text whose child dies is begun again once; a second death is the text's fault, or ours."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from tests.workers.speaking import LONG, begin, children, ends, say, server, utterance
-from workers.engines import Interrupted, Refused
 from workers.engines.espeak.engine import EspeakEngine
+from workers.engines.protocol import Interrupted, Refused
 from workers.process.launcher import limit_waits
 
 POISON = "a." * 250  # it overflows a buffer on the stack of eSpeak NG 1.52
@@ -34,24 +34,24 @@ def test_a_text_over_which_two_children_die_is_unspeakable(engine: EspeakEngine)
     assert say(engine, utterance())
 
 
-def test_what_comes_before_the_poison_is_spoken_once(engine: EspeakEngine) -> None:
+def test_text_before_the_poison_is_spoken_once(engine: EspeakEngine) -> None:
     text = f"The quick brown fox.\n\n{'U.S.A.' * 150}"
-    heard = list[bytes]()
+    received = list[bytes]()
     with pytest.raises(Refused, match="unspeakable_text"):
-        heard.extend(begin(engine, utterance(text)))  # extend keeps what came before an error
+        received.extend(begin(engine, utterance(text)))  # extend keeps what came before an error
     fox = say(engine, utterance("The quick brown fox.\n\n"))[:20_000]
-    assert b"".join(heard).startswith(fox)
-    assert b"".join(heard).count(fox[10_000:]) == 1
+    assert b"".join(received).startswith(fox)
+    assert b"".join(received).count(fox[10_000:]) == 1
 
 
 def test_a_text_whose_child_was_killed_is_spoken_whole_by_another(engine: EspeakEngine) -> None:
     whole = say(engine, utterance(LONG))
     audio = iter(begin(engine, utterance(LONG)))
-    heard = [next(audio), next(audio), next(audio)]
-    for child in children(server()):  # one may wait ahead, since the voice came twice
+    received = [next(audio), next(audio), next(audio)]
+    for child in children(server()):
         kill(child)
-    heard += audio
-    assert b"".join(heard) == whole
+    received += audio
+    assert b"".join(received) == whole
 
 
 def test_a_text_whose_children_are_killed_twice_is_unspeakable(engine: EspeakEngine) -> None:
@@ -99,11 +99,11 @@ def test_a_text_whose_child_stops_in_the_middle_is_spoken_whole_by_another() -> 
         whole = say(other, utterance(LONG))
     with closing(EspeakEngine(stall_s_max=2)) as engine:
         audio = iter(begin(engine, utterance(LONG)))
-        heard = [next(audio)]
-        (child,) = children(server())  # none waits ahead, since the voice came once
+        received = [next(audio)]
+        (child,) = children(server())
         os.kill(child, signal.SIGSTOP)
-        heard += audio
-    assert b"".join(heard) == whole
+        received += audio
+    assert b"".join(received) == whole
 
 
 def test_a_text_over_which_two_children_stop_is_unspeakable() -> None:
@@ -124,14 +124,14 @@ def test_a_child_that_never_begins_is_no_fault_of_the_text(
         say(engine, utterance())
 
 
-@pytest.mark.parametrize("said", [b"\x03\0\0\0abc", b"\xff\xff\xff\xff", b"\x04\0\0\0ab", b"\x01\0"])
+@pytest.mark.parametrize("frame", [b"\x03\0\0\0abc", b"\xff\xff\xff\xff", b"\x04\0\0\0ab", b"\x01\0"])
 def test_a_malformed_frame_counts_as_a_childs_death(
-    engine: EspeakEngine, monkeypatch: pytest.MonkeyPatch, said: bytes
+    engine: EspeakEngine, monkeypatch: pytest.MonkeyPatch, frame: bytes
 ) -> None:
     def ask(*_: object) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
-            theirs.sendall(said)
+            theirs.sendall(frame)
         return ours
 
     monkeypatch.setattr(engine._server, "ask", ask)

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.workers.speaking import LONG, begin, children, command, ends, say, server, utterance, waiting_child
-from workers.engines import Interrupted, Refused, Synthesis
-from workers.engines.espeak import espeak_server
+from tests.workers.speaking import LONG, begin, children, command, ends, say, server, utterance
 from workers.engines.espeak.engine import EspeakEngine
+from workers.engines.protocol import Interrupted, Refused, Synthesis
 
 SECOND_BYTES = 22_050 * 2
 
@@ -38,13 +36,13 @@ def loudness(pcm: bytes) -> float:
     return sqrt(sum(sample * sample for sample in samples) / len(samples))
 
 
-def test_it_speaks(engine: EspeakEngine) -> None:
+def test_the_engine_speaks(engine: EspeakEngine) -> None:
     pcm = say(engine, utterance())
     assert 2 < len(pcm) / SECOND_BYTES < 4
     assert loudness(pcm) > 1000
 
 
-def test_it_says_what_it_can(engine: EspeakEngine) -> None:
+def test_the_capabilities_are_complete(engine: EspeakEngine) -> None:
     can = engine.capabilities
     assert can.texts_broken_up
     assert (can.engine, can.kind, can.sample_rate_hz) == ("espeak", "speech", 22_050)
@@ -89,14 +87,14 @@ FOX = "The quick brown fox jumps over the lazy dog, and then it sleeps for a whi
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.75, 1.5, 2.0, 3.0, 4.0])
-def test_speed_is_heard_over_its_whole_range(engine: EspeakEngine, speed: float) -> None:
+def test_speed_changes_the_audio_over_its_whole_range(engine: EspeakEngine, speed: float) -> None:
     can = engine.capabilities
     assert can.speed_min <= speed <= can.speed_max
     normal, other = (len(say(engine, utterance(FOX, speed=each))) for each in (1.0, speed))
     assert normal / other == pytest.approx(speed, rel=0.08)
 
 
-def test_pitch_is_heard_over_its_whole_range(engine: EspeakEngine) -> None:
+def test_pitch_changes_the_audio_over_its_whole_range(engine: EspeakEngine) -> None:
     steps = [hertz(say(engine, utterance(FOX, pitch=pitch))) for pitch in (-20, -10, 0, 10, 20)]
     assert steps == sorted(steps)
     assert steps[0] < 0.75 * steps[2] < 0.75 * 0.75 * steps[4]
@@ -148,11 +146,11 @@ def test_nul_does_not_end_a_text(engine: EspeakEngine) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "\n\n", "?!", "\u200b"])
-def test_a_text_with_nothing_to_say_ends_well(engine: EspeakEngine, text: str) -> None:
+def test_a_text_with_nothing_to_say_gives_no_audio(engine: EspeakEngine, text: str) -> None:
     assert list(begin(engine, utterance(text))) == []
 
 
-def test_what_it_cannot_speak_is_refused_alone(engine: EspeakEngine) -> None:
+def test_an_utterance_that_cannot_be_spoken_is_refused_alone(engine: EspeakEngine) -> None:
     stranger, foreign, good = engine.begin(
         [utterance(voice="nobody"), utterance(language="de"), utterance(voice="peter")]
     )
@@ -208,35 +206,11 @@ def test_a_killed_server_is_replaced_for_the_next_request(engine: EspeakEngine) 
     assert say(engine, utterance()) == whole
 
 
-def test_a_voice_that_comes_again_is_waited_for_and_sounds_the_same() -> None:
+def test_a_voice_used_twice_in_a_row_sounds_the_same() -> None:
     with closing(EspeakEngine()) as engine:
         ryan, other, again = (say(engine, utterance(voice=voice)) for voice in ("ryan", "emma", "ryan"))
         assert say(engine, utterance()) == ryan == again
-        waiting = waiting_child(server())
         assert say(engine, utterance(voice="emma")) == other
-        assert say(engine, utterance()) == ryan
-        assert ends(waiting)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGALRM])
-def test_a_waiting_child_that_ended_is_replaced_by_the_next_utterance(number: signal.Signals) -> None:
-    with closing(EspeakEngine()) as engine:
-        spoken, _ = say(engine, utterance()), say(engine, utterance())
-        waiting = waiting_child(server())
-        os.kill(waiting, number)  # SIGALRM: its own clock, which runs while it waits
-        assert ends(waiting)
-        assert say(engine, utterance()) == spoken
-        assert waiting_child(server()) != waiting
-        assert say(engine, utterance()) == spoken
-
-
-def test_a_child_that_has_waited_long_is_not_used() -> None:
-    ahead = espeak_server._Ahead.__new__(espeak_server._Ahead)
-    ahead._voice, ahead._since = b"en", time.monotonic()
-    assert ahead.fits(b"en")
-    assert not ahead.fits(b"de")
-    ahead._since -= espeak_server.AHEAD_S
-    assert not ahead.fits(b"en")
 
 
 def test_a_server_that_hangs_is_replaced() -> None:
@@ -298,7 +272,7 @@ def test_a_killed_worker_leaves_nothing() -> None:
         assert ends(its_child)
 
 
-def test_it_may_be_installed_in_a_deep_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_works_in_a_deep_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = find_spec("espeakng_loader")
     assert spec
     assert spec.origin
@@ -311,7 +285,7 @@ def test_it_may_be_installed_in_a_deep_folder(tmp_path: Path, monkeypatch: pytes
         assert say(engine, utterance())
 
 
-def test_many_at_once_are_each_their_own(engine: EspeakEngine) -> None:
+def test_concurrent_utterances_each_get_their_own_audio(engine: EspeakEngine) -> None:
     texts = [f"This is sentence number {number}." for number in range(8)]
     alone = {text: hashlib.sha256(say(engine, utterance(text))).digest() for text in texts}
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.workers.speaking import children
-from workers.engines import Refused
 from workers.engines.espeak.espeak_phonemes import Phonemizer
+from workers.engines.protocol import Refused
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_each_text_has_its_phonemes_without_marks(phonemizer: Phonemizer) -> Non
     ]
 
 
-def test_a_text_that_ends_two_children_is_refused_and_the_next_is_read(phonemizer: Phonemizer) -> None:
+def test_a_text_that_kills_two_children_is_refused_and_the_next_is_converted(phonemizer: Phonemizer) -> None:
     with pytest.raises(Refused, match="unspeakable_text"):
         phonemizer.ipa("gmw/en-US", ["a." * 200])
     assert phonemizer.ipa("roa/it", ["città"]) == ["t^ʃitːˈa"]

@@ -1,4 +1,4 @@
-"""espeak's utterances take turns: between accounts, and without a difference in what is heard."""
+"""espeak's utterances take turns between accounts without changing the audio."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from tests.workers.speaking import LONG, SENTENCE, say, utterance
-from workers.engines import Interrupted, Utterance
 from workers.engines.espeak.engine import EspeakEngine
 from workers.engines.fair_turns import FairTurns
+from workers.engines.protocol import Interrupted, Utterance
 
 SECOND_BYTES = 22_050 * 2
 
@@ -31,7 +31,7 @@ def of(owner: int, text: str) -> Utterance:
     return replace(utterance(text), owner=UUID(int=owner))
 
 
-def test_who_takes_turns_says_the_same_as_alone(taking_turns: EspeakEngine) -> None:
+def test_utterances_that_take_turns_sound_the_same_as_alone(taking_turns: EspeakEngine) -> None:
     texts = [f"{number}. {LONG[:600]}" for number in range(4)]
     alone = [say(taking_turns, utterance(text)) for text in texts]
     with ThreadPoolExecutor(4) as threads:
@@ -56,7 +56,7 @@ def test_a_short_text_does_not_wait_for_another_accounts_long_one(taking_turns: 
         is_over.set()
 
 
-def test_one_that_waits_for_its_turn_can_be_closed(taking_turns: EspeakEngine) -> None:
+def test_an_utterance_that_waits_for_its_turn_can_be_closed(taking_turns: EspeakEngine) -> None:
     first, second = taking_turns.begin([of(1, LONG), of(2, SENTENCE)])
     audio = iter(first)
     next(audio)

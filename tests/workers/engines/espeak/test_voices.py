@@ -5,8 +5,8 @@ import re
 import pytest
 
 from db.types import Voice
-from workers.engines import Refused
 from workers.engines.espeak.espeak_voices import Catalogue, Listed, catalogue
+from workers.engines.protocol import Refused
 
 VARIANTS = [
     *(Listed(name, f"!v/{name}", 1, ("variant",)) for name in ("m3", "m4", "m6", "m7")),
@@ -89,12 +89,12 @@ def test_japanese_is_offered_with_a_warning() -> None:
     assert offer(japanese).voices[-1].description.endswith("Japanese. Reads kana, but misreads most kanji.")
 
 
-def test_an_espeak_without_our_variants_is_not_trusted() -> None:
+def test_an_espeak_without_our_variants_is_refused() -> None:
     with pytest.raises(KeyError):
         catalogue([GERMAN])
 
 
-def test_a_refusal_tells_the_voice_from_the_language() -> None:
+def test_a_refusal_names_the_voice_or_the_language() -> None:
     offered = offer(GERMAN)
     with pytest.raises(Refused, match="unknown_voice"):
         offered.identifier("nobody", "de")

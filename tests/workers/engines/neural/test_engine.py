@@ -15,11 +15,11 @@ from db.settings import SettingsError
 from db.types import Capabilities
 from tests.workers.conftest import VOICE
 from tests.workers.speaking import children, command, ends
-from workers.engines import Interrupted, Refused, Synthesis, Utterance
 from workers.engines.neural import engine as neural
 from workers.engines.neural.children import Child, Program
 from workers.engines.neural.engine import NeuralEngine, live_max
 from workers.engines.neural.model import Hello, Piece
+from workers.engines.protocol import Interrupted, Refused, Synthesis, Utterance
 
 
 class Scripted:
@@ -104,7 +104,7 @@ def child_of(server: int) -> int:
     return found[-1]
 
 
-def test_pieces_are_spoken_in_order_the_same_whoever_came_before(engine: NeuralEngine) -> None:
+def test_pieces_are_spoken_in_order_and_independently_of_earlier_ones(engine: NeuralEngine) -> None:
     alone = say(engine, "say 250|say 30")
     assert len(alone) == 2 * 280
     assert alone == say(engine, "say 250") + say(engine, "say 30")
@@ -141,12 +141,12 @@ def test_a_piece_that_ends_two_fresh_children_is_refused_after_what_was_given(
     assert b"".join(other) == say(engine, "say 40")
 
 
-def test_a_used_childs_death_is_not_the_pieces(engine: NeuralEngine) -> None:
+def test_the_death_of_a_used_child_is_not_attributed_to_the_piece(engine: NeuralEngine) -> None:
     text = "say 10|say 250|say 250 tire|say 30"
     assert given(begin(engine, text)) == (say(engine, "say 10|say 250|say 250|say 30"), "complete")
 
 
-def test_a_child_that_says_nothing_more_is_given_up(engine: NeuralEngine) -> None:
+def test_a_child_that_stops_responding_is_given_up(engine: NeuralEngine) -> None:
     with started(stall_s=0.3) as stalling:
         assert given(begin(stalling, "say 10 hang")) == (say(engine, "say 10"), "unspeakable_text")
         assert len(say(stalling, "say 20")) == 40
@@ -156,7 +156,7 @@ def test_a_child_that_says_nothing_more_is_given_up(engine: NeuralEngine) -> Non
     ("code", "ending"),
     [("nothing_to_say", "nothing_to_say"), ("rm -rf", "unspeakable_text"), ("x" * 99, "unspeakable_text")],
 )
-def test_a_childs_refusal_is_believed_where_it_is_one_of_ours(
+def test_a_childs_refusal_is_accepted_only_with_a_known_code(
     engine: NeuralEngine, code: str, ending: str
 ) -> None:
     text = f"say 10 refuse {code.replace(' ', '_')}"
@@ -166,7 +166,7 @@ def test_a_childs_refusal_is_believed_where_it_is_one_of_ours(
 @pytest.mark.parametrize(
     "frame", [(1 << 30).to_bytes(4, "little"), b"\x03\0\0\0abc", b"\x05\0"], ids=["huge", "odd", "cut"]
 )
-def test_a_child_that_talks_nonsense_is_not_believed(
+def test_a_child_that_sends_malformed_frames_is_rejected(
     engine: NeuralEngine, frame: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nonsense(self: Child, count: int) -> bytes:
@@ -191,7 +191,7 @@ def test_a_server_that_died_is_replaced_and_no_audio_is_lost_or_twice() -> None:
         assert say(engine, "say 250|say 30") == whole
 
 
-def test_closing_in_a_piece_that_takes_long_ends_its_child() -> None:
+def test_closing_during_a_long_piece_ends_its_child() -> None:
     with started(ends_unwanted=True, stall_s=60) as engine:
         speech = begin(engine, "say 10 hang")
         audio = iter(speech)
@@ -214,7 +214,7 @@ def test_a_child_is_replaced_before_its_limits_end_it(
     assert ends(before)
 
 
-def test_a_model_nobody_uses_is_unloaded_and_comes_back() -> None:
+def test_an_unused_model_is_unloaded_and_loaded_again() -> None:
     others = set(servers())
     with started(idle_s=0.05, children=2) as engine:
         whole = say(engine, "say 30")
@@ -239,17 +239,17 @@ def test_closing_the_engine_interrupts_and_leaves_no_process() -> None:
 
 
 @pytest.mark.parametrize(("cpu_s", "streams"), [(0.0, 8), (0.1, 8), (1.5, 2), (6.0, 1)])
-def test_as_many_live_streams_as_hold_real_time_are_promised(cpu_s: float, streams: int) -> None:
+def test_the_number_of_live_streams_is_what_stays_in_real_time(cpu_s: float, streams: int) -> None:
     hello = Hello(sample_rate_hz=1000, cpu_s=cpu_s, audio_s=2.0)
     assert live_max(Scripted(children=2), hello) == streams
 
 
-def test_a_model_that_cannot_be_loaded_is_no_engine() -> None:
+def test_a_model_that_cannot_be_loaded_fails_the_engine() -> None:
     with pytest.raises(ConnectionError, match="server did not start"):
         NeuralEngine(Scripted(folders={"broken": "here"}))
 
 
-def test_an_engine_without_its_packages_is_a_setting_to_correct(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_without_its_packages_names_the_setting_to_correct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neural, "find_spec", lambda _: None)
     with pytest.raises(SettingsError, match=r"the engine scripted needs codevoice\[voice\]"):
         NeuralEngine(Scripted())

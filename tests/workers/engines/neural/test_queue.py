@@ -1,4 +1,4 @@
-"""Which piece comes next, and that every listener gets the pieces in order, whoever finishes first."""
+"""Which piece comes next, and that every reader gets the pieces in order, whichever finishes first."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from workers.engines import Interrupted, Refused
 from workers.engines.neural.model import Piece
 from workers.engines.neural.queue import Job, Queue, Work
+from workers.engines.protocol import Interrupted, Refused
 
 RATE_HZ = 1000
 SECOND = bytes(2 * RATE_HZ)
@@ -79,7 +79,7 @@ def test_first_pieces_of_live_jobs_come_before_what_is_not_urgent_in_order(
     assert [taken(queue).piece.text for _ in range(4)] == ["second 1", "third 1", "early 2", "file"]
 
 
-def test_among_live_jobs_who_would_run_dry_first_is_next(queue: Queue, clock: Clock) -> None:
+def test_the_live_job_that_would_run_dry_first_is_next(queue: Queue, clock: Clock) -> None:
     jobs = [queue.add(pieces(f"{name} 1", f"{name} 2"), live=True) for name in ("a", "b", "c")]
     for job, seconds in zip(jobs, (4, 2, 3), strict=True):
         spoken(taken(queue), seconds)
@@ -88,7 +88,7 @@ def test_among_live_jobs_who_would_run_dry_first_is_next(queue: Queue, clock: Cl
     assert [taken(queue).piece.text for _ in range(3)] == ["b 2", "c 2", "a 2"]
 
 
-def test_a_live_job_with_much_in_hand_shares_with_files_least_given_first(queue: Queue) -> None:
+def test_a_live_job_with_a_large_buffer_shares_with_files_the_least_served_first(queue: Queue) -> None:
     live = queue.add(pieces("live 1", "live 2"), live=True)
     spoken(taken(queue), 11)
     read(live, 11)
@@ -115,7 +115,7 @@ def test_files_leave_children_free_for_live_jobs(queue: Queue) -> None:
     assert taken(queue).piece.text == "live"
 
 
-def test_nothing_is_made_ahead_of_a_reader_who_does_not_read(queue: Queue) -> None:
+def test_nothing_is_made_ahead_for_a_reader_that_does_not_read(queue: Queue) -> None:
     job = queue.add(pieces("1", "2"), live=True)
     spoken(taken(queue), 2)
     assert queue.take(0.01) is None
@@ -123,7 +123,7 @@ def test_nothing_is_made_ahead_of_a_reader_who_does_not_read(queue: Queue) -> No
     assert taken(queue).piece.text == "2"
 
 
-def test_a_reader_who_reads_again_wakes_a_child(queue: Queue) -> None:
+def test_a_reader_that_reads_again_wakes_a_child(queue: Queue) -> None:
     job = queue.add(pieces("1", "2"), live=True)
     spoken(taken(queue), 2)
     got: list[Work | None] = []
@@ -134,7 +134,7 @@ def test_a_reader_who_reads_again_wakes_a_child(queue: Queue) -> None:
     assert [work and work.piece.text for work in got] == ["2"]
 
 
-def test_audio_comes_in_the_texts_order_whoever_finishes_first(queue: Queue) -> None:
+def test_audio_comes_in_text_order_whichever_piece_finishes_first(queue: Queue) -> None:
     job = queue.add(pieces("1", "2"), live=False)
     first, second = taken(queue), taken(queue)
     second.give(b"22")
@@ -146,7 +146,7 @@ def test_audio_comes_in_the_texts_order_whoever_finishes_first(queue: Queue) -> 
     assert list(job) == [b"11", b"12", b"22"]
 
 
-def test_no_text_is_no_audio(queue: Queue) -> None:
+def test_an_empty_text_gives_no_audio(queue: Queue) -> None:
     job = queue.add(pieces(), live=True)
     assert queue.take(0.01) is None
     assert list(job) == []
@@ -199,7 +199,7 @@ def test_a_closed_job_gets_no_child_and_wakes_its_reader(queue: Queue) -> None:
     job.close()
 
 
-def test_closing_ends_a_piece_under_way_where_somebody_can(queue: Queue) -> None:
+def test_closing_ends_a_running_piece_where_it_can_be_interrupted(queue: Queue) -> None:
     job = queue.add(pieces("1", "2"), live=True)
     ended: list[str] = []
     works: Sequence[Work] = [taken(queue), taken(queue)]
@@ -221,7 +221,7 @@ def test_a_closed_queue_ends_all_jobs_and_those_to_come(queue: Queue) -> None:
 
 
 def take_all(queue: Queue, clock: Clock, *, each_s: float, pieces: int) -> list[str]:
-    """So many pieces, one after the other, each of which takes a child so long."""
+    """Takes `pieces` pieces one after the other; each occupies a child for `each_s` seconds."""
     order: list[str] = []
     for _ in range(pieces):
         work = taken(queue)
@@ -240,7 +240,7 @@ def test_files_of_two_accounts_share_the_time_whatever_their_number(queue: Queue
     assert sum(text.startswith("one") for text in order) == 4
 
 
-def test_an_account_that_comes_late_is_next_once_another_has_had_more(queue: Queue, clock: Clock) -> None:
+def test_a_late_account_is_next_once_another_has_had_more(queue: Queue, clock: Clock) -> None:
     for number in range(5):
         queue.add(pieces(f"many {number} 0", f"many {number} 1"), live=False, owner=MANY)
     take_all(queue, clock, each_s=1.0, pieces=2)
@@ -270,7 +270,7 @@ def test_live_jobs_of_an_account_ahead_come_after_anothers_first_sound(queue: Qu
     assert begun.engine_s == 1.0
 
 
-def test_what_a_piece_takes_is_charged_when_it_begins(queue: Queue, clock: Clock) -> None:
+def test_the_cost_of_a_piece_is_charged_when_it_begins(queue: Queue, clock: Clock) -> None:
     """Else several children in a row would take the same account's pieces."""
     for owner in (MANY, ONE):
         queue.add(pieces(*[f"{owner.int} {n}" for n in range(3)]), live=False, owner=owner)

@@ -1,4 +1,4 @@
-"""Whisper with real weights (tiny.en): what it hears, what it makes of no speech, and whose turn it is."""
+"""Whisper with real weights (tiny.en): transcripts, audio without speech, and turns between recordings."""
 
 import itertools
 import threading
@@ -13,7 +13,7 @@ import pytest
 
 from db.storage.transcripts import Segment, joined
 from tests.sounds import clips
-from workers.engines import Interrupted
+from workers.engines.protocol import Interrupted
 from workers.engines.transcriber import Recognition, TranscriptionOptions
 from workers.engines.whisper import decoding
 from workers.engines.whisper.decoding import WindowDecoder
@@ -34,8 +34,10 @@ def transcriber(real_model: Callable[..., Path]) -> Iterator[WhisperTranscriber]
         yield made
 
 
-def heard(transcriber: WhisperTranscriber, pcm: bytes, **wish: object) -> tuple[Recognition, list[Segment]]:
-    found = transcriber.transcribe(memoryview(pcm), TranscriptionOptions(**wish), NEVER)  # type: ignore[arg-type]
+def transcribed(
+    transcriber: WhisperTranscriber, pcm: bytes, **options: object
+) -> tuple[Recognition, list[Segment]]:
+    found = transcriber.transcribe(memoryview(pcm), TranscriptionOptions(**options), NEVER)  # type: ignore[arg-type]
     return found, list(found.segments)
 
 
@@ -44,7 +46,7 @@ def clip(name: str) -> bytes:
 
 
 def recording(times: int) -> tuple[bytes, str]:
-    """All clips joined, several times, and what is said in them."""
+    """All clips joined, several times, and the words spoken in them."""
     files = [*clips().values()] * times
     return b"".join(file[44:] + PAUSE for file, _ in files), " ".join(text for _, text in files)
 
@@ -54,11 +56,11 @@ def words(text: str) -> str:
 
 
 def test_no_sentence_of_a_long_recording_is_lost(transcriber: WhisperTranscriber) -> None:
-    pcm, said = recording(5)
-    found, segments = heard(transcriber, pcm)
+    pcm, reference = recording(5)
+    found, segments = transcribed(transcriber, pcm)
     text = words(joined(segments))
 
-    assert jiwer.wer(words(said), text) <= WER_MAX
+    assert jiwer.wer(words(reference), text) <= WER_MAX
     for _, sentence in clips().values():
         assert text.count(words(sentence)[-8:]) >= 4, sentence
     assert [segment.id for segment in segments] == list(range(len(segments)))
@@ -70,19 +72,19 @@ def test_no_sentence_of_a_long_recording_is_lost(transcriber: WhisperTranscriber
 
 
 def test_words_have_times_in_order_within_the_audio(transcriber: WhisperTranscriber) -> None:
-    pcm, said = recording(1)
-    _, segments = heard(transcriber, pcm, words=True)
+    pcm, reference = recording(1)
+    _, segments = transcribed(transcriber, pcm, words=True)
     found = [word for segment in segments for word in segment.words]
 
     assert words(" ".join(word.word for word in found)) == words(joined(segments))
-    assert abs(len(found) - len(said.split())) <= 1
+    assert abs(len(found) - len(reference.split())) <= 1
     times = [time for word in found for time in (word.start, word.end)]
     assert times == sorted(times)
     assert times[-1] <= len(pcm) / 2 / RATE_HZ
 
 
-def test_figures_are_those_of_the_decoding(transcriber: WhisperTranscriber) -> None:
-    _, [segment] = heard(transcriber, clip("lights"))
+def test_segment_figures_are_those_of_the_decoding(transcriber: WhisperTranscriber) -> None:
+    _, [segment] = transcribed(transcriber, clip("lights"))
     assert segment.avg_logprob is not None
     assert -1 < segment.avg_logprob < 0
     assert segment.compression_ratio is not None
@@ -93,18 +95,20 @@ def test_figures_are_those_of_the_decoding(transcriber: WhisperTranscriber) -> N
     assert segment.temperature == 0
 
 
-def test_equal_audio_gives_equal_text_whoever_came_before(transcriber: WhisperTranscriber) -> None:
-    _, first = heard(transcriber, clip("doctor"))
-    heard(transcriber, noise(3))
-    heard(transcriber, clip("market"), temperature=1.0)
-    heard(transcriber, clip("station"), prompt="The doctor.")
-    assert heard(transcriber, clip("doctor"))[1] == first
+def test_equal_audio_gives_equal_text_whatever_was_transcribed_before(
+    transcriber: WhisperTranscriber,
+) -> None:
+    _, first = transcribed(transcriber, clip("doctor"))
+    transcribed(transcriber, noise(3))
+    transcribed(transcriber, clip("market"), temperature=1.0)
+    transcribed(transcriber, clip("station"), prompt="The doctor.")
+    assert transcribed(transcriber, clip("doctor"))[1] == first
 
 
-def test_a_prompt_and_a_temperature_count(transcriber: WhisperTranscriber) -> None:
-    _, [plain] = heard(transcriber, clip("lights"))
-    _, [prompted] = heard(transcriber, clip("lights"), prompt="Lights, camera, action.")
-    _, [sampled] = heard(transcriber, clip("lights"), temperature=0.3)
+def test_a_prompt_and_a_temperature_take_effect(transcriber: WhisperTranscriber) -> None:
+    _, [plain] = transcribed(transcriber, clip("lights"))
+    _, [prompted] = transcribed(transcriber, clip("lights"), prompt="Lights, camera, action.")
+    _, [sampled] = transcribed(transcriber, clip("lights"), temperature=0.3)
     assert words(plain.text) == words(prompted.text)
     assert plain.avg_logprob != prompted.avg_logprob
     assert sampled.temperature == 0.3
@@ -127,13 +131,13 @@ def chords(seconds: int) -> bytes:
     [bytes(2 * 60 * RATE_HZ), noise(60), chords(60), bytes(640), noise(0.02)],
     ids=["a minute of zeros", "a minute of noise", "a minute of chords", "20 ms", "20 ms of noise"],
 )
-def test_where_nobody_speaks_there_are_no_words(transcriber: WhisperTranscriber, pcm: bytes) -> None:
-    found, segments = heard(transcriber, pcm)
+def test_audio_without_speech_has_no_words(transcriber: WhisperTranscriber, pcm: bytes) -> None:
+    found, segments = transcribed(transcriber, pcm)
     assert segments == []
     assert (found.language, found.warnings) == ("en", [])
 
 
-def test_what_is_heard_as_a_loop_is_heard_again(
+def test_a_transcript_that_loops_is_decoded_again(
     transcriber: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "_PAD_FRAMES", 100)  # with little silence after it Whisper loops
@@ -149,12 +153,12 @@ def test_what_is_heard_as_a_loop_is_heard_again(
 
     monkeypatch.setattr(WindowDecoder, "_decoded", counted)
     for pcm in looping:
-        _, segments = heard(transcriber, pcm, prompt=prompt)
+        _, segments = transcribed(transcriber, pcm, prompt=prompt)
         assert all((segment.compression_ratio or 0) <= 2.4 for segment in segments)
     assert len(looping) < len(tries) <= 3 * len(looping)
 
 
-def test_who_leaves_frees_the_engine_within_a_window(transcriber: WhisperTranscriber) -> None:
+def test_a_cancelled_recording_frees_the_engine_within_a_window(transcriber: WhisperTranscriber) -> None:
     pcm, _ = recording(10)
     stopped = threading.Event()
     found = transcriber.transcribe(memoryview(pcm), TranscriptionOptions(), stopped)
@@ -163,23 +167,23 @@ def test_who_leaves_frees_the_engine_within_a_window(transcriber: WhisperTranscr
     rest = list[Segment]()
     with pytest.raises(Interrupted):
         rest.extend(found.segments)
-    assert len(rest) <= 8  # what was heard of the window already
-    assert heard(transcriber, clip("lights"))[1]
+    assert len(rest) <= 8  # what was decoded of the window already
+    assert transcribed(transcriber, clip("lights"))[1]
 
 
 def test_a_short_recording_does_not_wait_for_a_long_one(transcriber: WhisperTranscriber) -> None:
     pcm, _ = recording(20)
     stopped, under_way, segments = threading.Event(), threading.Event(), list[Segment]()
 
-    def hear_all() -> None:
+    def transcribe_all() -> None:
         for segment in transcriber.transcribe(memoryview(pcm), TranscriptionOptions(), stopped).segments:
             segments.append(segment)
             under_way.set()
 
     with ThreadPoolExecutor(1) as threads:
-        long = threads.submit(hear_all)
+        long = threads.submit(transcribe_all)
         assert under_way.wait(60)
-        assert heard(transcriber, clip("lights"))[1]
+        assert transcribed(transcriber, clip("lights"))[1]
         assert not long.done()
         stopped.set()
         with pytest.raises(Interrupted):
@@ -187,10 +191,10 @@ def test_a_short_recording_does_not_wait_for_a_long_one(transcriber: WhisperTran
     assert segments[-1].end < len(pcm) / 2 / RATE_HZ / 2
 
 
-def test_two_at_once_are_heard_as_each_alone(transcriber: WhisperTranscriber) -> None:
+def test_concurrent_recordings_are_transcribed_as_each_alone(transcriber: WhisperTranscriber) -> None:
     names = ["lights", "doctor", "station", "market"]
-    alone = [heard(transcriber, clip(name))[1] for name in names]
+    alone = [transcribed(transcriber, clip(name))[1] for name in names]
     with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(lambda name: heard(transcriber, clip(name))[1], names))
+        together = list(threads.map(lambda name: transcribed(transcriber, clip(name))[1], names))
     assert together == alone
     assert len(list(itertools.chain(*together))) >= 4

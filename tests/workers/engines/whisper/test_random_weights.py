@@ -1,4 +1,4 @@
-"""Whisper by its real loading path, with random weights: what it says is noise, its shape is not."""
+"""Whisper by its real loading path, with random weights: the text is noise, the result's shape is not."""
 
 import json
 import os
@@ -12,7 +12,8 @@ import pytest
 
 from db.settings import SettingsError
 from tests.sounds import clips
-from workers.engines.transcriber import TRANSCRIBERS, TranscriptionOptions
+from workers.engines.registry import TRANSCRIBERS
+from workers.engines.transcriber import TranscriptionOptions
 from workers.engines.whisper.model import load
 from workers.settings import WorkerSettings
 
@@ -34,24 +35,26 @@ def test_a_recording_becomes_segments_with_words(model: Path) -> None:
     pcm, never = clips()["lights"][0][44:], threading.Event()
     try:
         known = engine.capabilities
-        heard = engine.transcribe(memoryview(pcm), TranscriptionOptions(language="en", words=True), never)
-        segments = list(heard.segments)
+        recognition = engine.transcribe(
+            memoryview(pcm), TranscriptionOptions(language="en", words=True), never
+        )
+        segments = list(recognition.segments)
         silence = list(
             engine.transcribe(memoryview(bytes(64_000)), TranscriptionOptions(language="en"), never).segments
         )
-        told = engine.transcribe(memoryview(pcm), TranscriptionOptions(), never).language
+        detected = engine.transcribe(memoryview(pcm), TranscriptionOptions(), never).language
     finally:
         engine.close()
 
     assert (known.detects_language, known.translates, known.languages[0]) == (True, True, "en")
     assert (len(known.languages), len(known.language_names)) == (100, 100)
-    assert (heard.language, silence) == ("en", [])
-    assert told in known.languages
+    assert (recognition.language, silence) == ("en", [])
+    assert detected in known.languages
     assert [segment.id for segment in segments] == list(range(len(segments)))
     json.dumps([[segment.start, segment.end] for segment in segments])  # numpy's floats would not go
 
 
-def test_without_a_model_it_says_which_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_model_the_error_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEVOICE_MODELS", str(tmp_path))
     with pytest.raises(SettingsError, match="CODEVOICE_WHISPER_MODEL: the model whisper-base is not in"):
         TRANSCRIBERS["whisper"](WorkerSettings(engine="whisper"))

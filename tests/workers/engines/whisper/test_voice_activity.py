@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workers.engines import Interrupted
+from workers.engines.protocol import Interrupted
 from workers.engines.whisper.voice_activity import FRAME, RATE_HZ, Window, windows
 
 MAX_S = 12.0
 
 
-def loud(parts: Sequence[tuple[float, float]], seconds: float) -> NDArray[np.int16]:
-    """Samples of that length which are loud in those parts; the detector below hears speech there."""
+def speech_at(parts: Sequence[tuple[float, float]], seconds: float) -> NDArray[np.int16]:
+    """Samples of that length with energy in those parts, where the detector below finds speech."""
     samples = np.zeros(round(seconds * RATE_HZ), np.int16)
     for start, end in parts:
         samples[round(start * RATE_HZ) : round(end * RATE_HZ)] = 16_384
@@ -28,10 +28,10 @@ def detector(samples: NDArray[np.float32]) -> Any:
 
 
 def found(parts: Sequence[tuple[float, float]], seconds: float) -> list[Window]:
-    return windows(loud(parts, seconds), detector, MAX_S, threading.Event())
+    return windows(speech_at(parts, seconds), detector, MAX_S, threading.Event())
 
 
-def test_where_nobody_speaks_there_is_no_window() -> None:
+def test_audio_without_speech_has_no_window() -> None:
     assert found([], 60) == []
     assert found([], 0.02) == []
     assert found([], 0) == []
@@ -71,8 +71,8 @@ def test_a_long_silence_is_in_no_window() -> None:
     assert sum(window.seconds for window in made) < 4
 
 
-def test_a_recording_nobody_wants_is_given_up() -> None:
+def test_a_stopped_recording_is_given_up() -> None:
     stopped = threading.Event()
     stopped.set()
     with pytest.raises(Interrupted):
-        windows(loud([(0, 1)], 60), detector, MAX_S, stopped)
+        windows(speech_at([(0, 1)], 60), detector, MAX_S, stopped)

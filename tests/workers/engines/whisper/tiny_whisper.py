@@ -25,7 +25,7 @@ TIMES = 1501  # each 20 ms of a window of 30 s
 
 
 def tokenizer() -> Tokenizer:
-    """One token a byte; CTranslate2 tells by the empty one that a model knows many languages."""
+    """One token per byte; CTranslate2 recognises a multilingual model by the empty one."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {letter: number for number, letter in enumerate([*letters, ""])}
     made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))

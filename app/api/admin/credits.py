@@ -1,4 +1,4 @@
-"""Operators: credits given, given back and taken away; a shop's back end calls these."""
+"""Admin API: credits granted, refunded and expired. The back end of a shop calls these routes."""
 
 import msgspec
 from litestar import Response, get, post
@@ -6,7 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.api.admin.desk import POST, READ, AdminContext, json_response, operation_of, operation_response
+from app.api.admin.context import POST, READ, AdminContext, json_response, operation_of, operation_response
 from app.domain.admin import credits
 from app.domain.admin.credits import Moved, Transfer, micro
 from app.domain.pagination import Page
@@ -33,57 +33,57 @@ _AMOUNT = msgspec.json.Decoder(AmountBody)
 _REFUND = msgspec.json.Decoder(RefundBody)
 
 
-def money_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
-    """Credits moved, and what was moved."""
+def money_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
+    """The routes that move credits, and the one that lists transfers."""
     return [
-        _grant_route(desk, bytes_max),
-        _expire_route(desk, bytes_max),
-        _refund_route(desk, bytes_max),
-        _history_route(desk),
+        _grant_route(context, bytes_max),
+        _expire_route(context, bytes_max),
+        _refund_route(context, bytes_max),
+        _history_route(context),
     ]
 
 
-def _grant_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _grant_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/grants", status_code=200, opt=POST, operation_class=request_body(AmountBody))
     async def grant(request: AnyRequest) -> Response[Moved]:
         body = await read_json(request, _AMOUNT, bytes_max=bytes_max)
-        act, amount = operation_of(request, body.reason), micro(body.amount)
-        async with desk.connection() as connection:
-            done = await credits.grant(connection, act, body.account, amount)
+        operation, amount = operation_of(request, body.reason), micro(body.amount)
+        async with context.connection() as connection:
+            done = await credits.grant(connection, operation, body.account, amount)
         return operation_response(done)
 
     return grant
 
 
-def _expire_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _expire_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/expiries", status_code=200, opt=POST, operation_class=request_body(AmountBody))
     async def expire(request: AnyRequest) -> Response[Moved]:
         body = await read_json(request, _AMOUNT, bytes_max=bytes_max)
-        act, amount = operation_of(request, body.reason), micro(body.amount)
-        async with desk.connection() as connection:
-            done = await credits.expire(connection, act, body.account, amount)
+        operation, amount = operation_of(request, body.reason), micro(body.amount)
+        async with context.connection() as connection:
+            done = await credits.expire(connection, operation, body.account, amount)
         return operation_response(done)
 
     return expire
 
 
-def _refund_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _refund_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/refunds", status_code=200, opt=POST, operation_class=request_body(RefundBody))
     async def refund(request: AnyRequest) -> Response[Moved]:
         body = await read_json(request, _REFUND, bytes_max=bytes_max)
-        async with desk.connection() as connection:
+        async with context.connection() as connection:
             done = await credits.refund(connection, operation_of(request, body.reason), body.job)
         return operation_response(done)
 
     return refund
 
 
-def _history_route(desk: AdminContext) -> HTTPRouteHandler:
+def _history_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/accounts/{account:str}/transfers", opt=READ)
     async def transfers(
         account: FromPath[str], limit: FromQuery[int] = 50, cursor: FromQuery[str | None] = None
     ) -> Response[Page[Transfer]]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(await credits.history(connection, account, limit=limit, cursor=cursor))
 
     return transfers

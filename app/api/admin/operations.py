@@ -1,4 +1,4 @@
-"""Operators: plans, jobs, the audit and what operators did."""
+"""Admin API: plans, jobs, the ledger audit and the log of admin operations."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
-from app.api.admin.desk import (
+from app.api.admin.context import (
     POST,
     READ,
     AdminContext,
@@ -27,7 +27,7 @@ from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
 from app.openapi.bodies import request_body
 
-_WHY = msgspec.json.Decoder(Reason)
+_REASON = msgspec.json.Decoder(Reason)
 
 
 class Plans(Struct, frozen=True, kw_only=True):
@@ -36,29 +36,29 @@ class Plans(Struct, frozen=True, kw_only=True):
     items: list[PlanRow]
 
 
-def record_routes(desk: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
-    """What is on record, and jobs put back or cancelled."""
+def record_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
+    """The routes for plans, jobs (listed, shown, retried, cancelled), the audit and the operations log."""
     return [
-        _plans_route(desk),
-        _jobs_route(desk),
-        _job_route(desk),
-        _retry_route(desk, bytes_max),
-        _cancel_route(desk, bytes_max),
-        _audit_route(desk),
-        _acts_route(desk),
+        _plans_route(context),
+        _jobs_route(context),
+        _job_route(context),
+        _retry_route(context, bytes_max),
+        _cancel_route(context, bytes_max),
+        _audit_route(context),
+        _operations_route(context),
     ]
 
 
-def _plans_route(desk: AdminContext) -> HTTPRouteHandler:
+def _plans_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/plans", opt=READ)
     async def plans() -> Response[Plans]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(Plans(items=await terms.list_plans(connection)))
 
     return plans
 
 
-def _jobs_route(desk: AdminContext) -> HTTPRouteHandler:
+def _jobs_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/jobs", opt=READ)
     async def list_jobs(
         account: FromQuery[str | None] = None,
@@ -66,7 +66,7 @@ def _jobs_route(desk: AdminContext) -> HTTPRouteHandler:
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Response[Page[JobRow]]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             found = await jobs.list_jobs(
                 connection, account=account, state=in_state, limit=limit, cursor=cursor
             )
@@ -75,63 +75,63 @@ def _jobs_route(desk: AdminContext) -> HTTPRouteHandler:
     return list_jobs
 
 
-def _job_route(desk: AdminContext) -> HTTPRouteHandler:
+def _job_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/jobs/{job:str}", opt=READ)
     async def show_job(job: FromPath[str]) -> Response[JobShown]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(await jobs.show_job(connection, job))
 
     return show_job
 
 
-def _retry_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _retry_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/jobs/{job:str}/retry", status_code=200, opt=POST, operation_class=request_body(Reason))
     async def retry_job(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
-        body = await read_json(request, _WHY, bytes_max=bytes_max)
-        async with desk.connection() as connection:
+        body = await read_json(request, _REASON, bytes_max=bytes_max)
+        async with context.connection() as connection:
             done = await jobs.retry_job(
                 connection,
                 operation_of(request, body.reason),
                 job,
-                queue_wait_s=desk.queue_wait_s,
-                jobs_waiting_max=desk.jobs_waiting_max,
+                queue_wait_s=context.queue_wait_s,
+                jobs_waiting_max=context.jobs_waiting_max,
             )
         if done.code == "queued":
-            desk.nudger.wake(done.engine)
+            context.wakeup.wake(done.engine)
         return operation_response(done)
 
     return retry_job
 
 
-def _cancel_route(desk: AdminContext, bytes_max: int) -> HTTPRouteHandler:
+def _cancel_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/jobs/{job:str}/cancel", status_code=200, opt=POST, operation_class=request_body(Reason))
     async def cancel(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
-        body = await read_json(request, _WHY, bytes_max=bytes_max)
-        async with desk.connection() as connection:
+        body = await read_json(request, _REASON, bytes_max=bytes_max)
+        async with context.connection() as connection:
             done = await jobs.cancel_job(connection, operation_of(request, body.reason), job)
-        desk.signals.cancelled(done.job)
+        context.signals.cancelled(done.job)
         return operation_response(done)
 
     return cancel
 
 
-def _audit_route(desk: AdminContext) -> HTTPRouteHandler:
+def _audit_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/audit", opt=READ)
     async def audit() -> Response[Audit]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(await ledger.audit(connection))
 
     return audit
 
 
-def _acts_route(desk: AdminContext) -> HTTPRouteHandler:
+def _operations_route(context: AdminContext) -> HTTPRouteHandler:
     @get("/api/admin/acts", opt=READ)
     async def acts(
         account: FromQuery[str | None] = None,
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Response[Page[OperationRow]]:
-        async with desk.moment() as connection:
+        async with context.moment() as connection:
             return json_response(
                 await list_operations(connection, account=account, limit=limit, cursor=cursor)
             )

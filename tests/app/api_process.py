@@ -1,4 +1,4 @@
-"""A front door as a process of its own, as an operator runs it, on a port of its own."""
+"""An API server as a separate process on its own port, as an operator runs it."""
 
 import os
 import secrets
@@ -41,8 +41,8 @@ GENEROUS = {
 }
 
 
-class Front(Struct, frozen=True):
-    """A running front door."""
+class ApiProcess(Struct, frozen=True):
+    """A running API server."""
 
     url: str
     pid: int
@@ -61,7 +61,7 @@ class Front(Struct, frozen=True):
         return self.client.request(method, path, headers=headers, **options)  # type: ignore[arg-type]
 
     def raw(self, sent: bytes) -> bytes:
-        """Whatever comes back until the front door closes the connection."""
+        """The bytes received until the API server closes the connection."""
         with socket.create_connection(self.address, timeout=10) as connection:
             connection.sendall(sent)
             received = b""
@@ -74,9 +74,9 @@ class Front(Struct, frozen=True):
 
 
 @contextmanager
-def running(environ: Mapping[str, str], folder: Path) -> Generator[Front]:
+def running(environ: Mapping[str, str], folder: Path) -> Generator[ApiProcess]:
     """`python -m app` with these variables, stopped at the end."""
-    with socket.socket() as listening, (folder / f"front-{secrets.token_hex(4)}.log").open("wb") as log:
+    with socket.socket() as listening, (folder / f"api-{secrets.token_hex(4)}.log").open("wb") as log:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -92,7 +92,7 @@ def running(environ: Mapping[str, str], folder: Path) -> Generator[Front]:
             with httpx.Client(base_url=url, timeout=30) as client:
                 client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))  # keeps none
                 _wait(client, process)
-                yield Front(url, process.pid, Path(log.name), client)
+                yield ApiProcess(url, process.pid, Path(log.name), client)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -106,4 +106,4 @@ def _wait(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
             return
         except httpx.TransportError:
             time.sleep(0.02)
-    raise AssertionError("the front door does not answer")
+    raise AssertionError("the API server does not respond")

@@ -1,4 +1,4 @@
-"""An engine that hears, made known without a worker: the test ends its jobs."""
+"""A transcription engine published without a worker: the test ends its jobs."""
 
 import io
 import time
@@ -16,12 +16,11 @@ from db.postgres.jobs_worker import WorkerConnection
 from db.storage.objects import Objects
 from db.storage.transcripts import Segment, Transcript
 from db.types import Capabilities, Claimed, Finished, TranscriptionParams
+from tests.app.api_process import ApiProcess
 from tests.sounds import wav
 
-from .front import Front
-
-EAR = Capabilities(
-    engine="ear",
+TRANSCRIBER = Capabilities(
+    engine="transcriber",
     kind="transcription",
     voices=(),
     sample_rate_hz=16_000,
@@ -33,7 +32,7 @@ EAR = Capabilities(
     seconds_max=3600,
 )
 CLIP = wav(bytes(3200))
-HEARD = Transcript(
+TRANSCRIPT = Transcript(
     text="good morning",
     language="en",
     duration=1.5,
@@ -50,16 +49,16 @@ HEARD = Transcript(
             no_speech_prob=0.01,
         ),
     ),
-    engine="ear",
+    engine="transcriber",
 )
 
 
 @pytest.fixture
-def ear(parrot: WorkerConnection) -> Generator[None]:
-    """An engine that hears is at work, and is no more when the test has ended."""
-    jobs_worker.publish(parrot, EAR, worker="ear1")
+def transcription_engine(parrot: WorkerConnection) -> Generator[None]:
+    """A transcription engine is published until the test has ended."""
+    jobs_worker.publish(parrot, TRANSCRIBER, worker="transcriber1")
     yield
-    jobs_worker.retire(parrot, engine="ear", worker="ear1")
+    jobs_worker.retire(parrot, engine="transcriber", worker="transcriber1")
 
 
 Finish = Callable[..., Claimed]
@@ -67,19 +66,19 @@ Finish = Callable[..., Claimed]
 
 @pytest.fixture
 def finish(parrot: WorkerConnection, store: Objects) -> Finish:
-    """Waits for one job and ends it: with HEARD, or refused with a code."""
+    """Waits for one job and ends it: with TRANSCRIPT, or refused with a code."""
 
     def end(code: str | None = None) -> Claimed:
         job = claimed(parrot)
         done = Finished(id=job.id, attempt=job.attempt, outcome="refuse" if code else "done", code=code)
         if not code:
-            body = msgspec.json.encode(HEARD)
+            body = msgspec.json.encode(TRANSCRIPT)
             key = f"jobs/{job.id}/{job.attempt}.json"
             store.put(key, io.BytesIO(body))
             done = msgspec.structs.replace(
                 done, object=key, audio_bytes=len(body), sha256=sha256(body).digest()
             )
-        jobs_worker.finish(parrot, [done], worker="ear1", tries_max=3, keep_s=3600)
+        jobs_worker.finish(parrot, [done], worker="transcriber1", tries_max=3, keep_s=3600)
         return job
 
     return end
@@ -87,11 +86,11 @@ def finish(parrot: WorkerConnection, store: Objects) -> Finish:
 
 def claimed(connection: WorkerConnection) -> Claimed:
     claim = partial(
-        jobs_worker.claim, connection, engine="ear", params=TranscriptionParams, lane=None, mixed=True
+        jobs_worker.claim, connection, engine="transcriber", params=TranscriptionParams, lane=None, mixed=True
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if found := claim(limit=1, worker="ear1", lease_s=60):
+        if found := claim(limit=1, worker="transcriber1", lease_s=60):
             return found[0]
         time.sleep(0.01)
     waiting = connection.execute("SELECT engine, state, lane FROM cv.job WHERE state <> 'done'").fetchall()
@@ -105,11 +104,11 @@ def beside() -> Generator[Callable[..., Any]]:
         yield threads.submit
 
 
-def send(front: Front, key: str, content: bytes = CLIP, *, again: str = "", **fields: str) -> Any:
+def send(api: ApiProcess, key: str, content: bytes = CLIP, *, again: str = "", **fields: str) -> Any:
     headers = {"Idempotency-Key": again} if again else {}
     files = {"file": ("a", content)}
-    return front.call("POST", "/transcribe", key, files=files, data=fields, headers=headers)
+    return api.call("POST", "/transcribe", key, files=files, data=fields, headers=headers)
 
 
-def left(front: Front, key: str) -> int:
-    return front.call("GET", "/api/auth/me", key).json()["credits"]["total_remaining"]
+def left(api: ApiProcess, key: str) -> int:
+    return api.call("GET", "/api/auth/me", key).json()["credits"]["total_remaining"]

@@ -1,4 +1,4 @@
-"""What the routes of operators share: transactions, who acts, answers."""
+"""What the admin routes share: transactions, the operation's actor and reason, responses."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class OperationResult(Protocol):
-    """What every act answers."""
+    """The result of every admin operation; `code` says what happened."""
 
     @property
     def code(self) -> str: ...
@@ -39,55 +39,55 @@ A = TypeVar("A", bound=OperationResult)
 
 
 class AdminContext(NamedTuple):
-    """What operators' acts need."""
+    """The components that admin operations need."""
 
-    record: Database
+    database: Database
     keys: KeyRing
     passwords: PasswordHasher
-    nudger: WorkerWakeup
+    wakeup: WorkerWakeup
     signals: JobNotifications
     keep_sealed: bool
     keys_max: int
     queue_wait_s: int
     jobs_waiting_max: int
-    public_url: str  # where pages are; empty where it is not known
+    public_url: str  # the base URL of the pages; empty if not known
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
         """A connection in a transaction; committed at the end of the block."""
-        async with self.record.connection() as connection, connection.transaction():
+        async with self.database.connection() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
     async def moment(self) -> AsyncGenerator[Connection]:
-        """A connection to read one moment of all tables."""
-        async with self.record.connection() as connection:
+        """A connection in a read-only transaction that reads one snapshot of all tables."""
+        async with self.database.connection() as connection:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield connection
 
     def session(self) -> "AbstractAsyncContextManager[AsyncSession]":
         """A session in a transaction; committed at the end of the block."""
-        return self.record.session()
+        return self.database.session()
 
 
 class Reason(Struct, frozen=True, kw_only=True):
-    """The body of an act that needs nothing but a reason."""
+    """The body of an operation that needs only a reason."""
 
     reason: str
 
 
 def operation_of(request: AnyRequest, reason: str) -> AdminOperation:
-    """The caller's act; an Idempotency-Key is one of the caller's account. Raises Invalid."""
+    """The caller's operation; an Idempotency-Key belongs to the caller's account. Raises Invalid."""
     return operation_by(request.scope["user"], reason=reason, key=request.headers.get("idempotency-key"))
 
 
 def operation_response(answer: A, status: int = 200) -> Response[A]:
-    """The answer to an act."""
+    """The response to an operation."""
     replayed = {"Idempotent-Replayed": "true"} if answer.code == "replayed" else {}
     return Response(answer, status_code=status, headers={**_NO_STORE, **replayed})
 
 
 def json_response(found: T) -> Response[T]:
-    """The answer to a question."""
+    """The response to a query."""
     headers: dict[str, Any] = _NO_STORE
     return Response(found, headers=headers)
