@@ -59,7 +59,7 @@ def main() -> None:
     server = Server(config, drain_s=settings.api_drain_s, end_waits=app.drain, ready_fd=settings.ready_fd)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has shut down
         signal.signal(number, _end)
-    signal.signal(signal.SIGUSR1, server.renew)
+    signal.signal(signal.SIGUSR1, server.drain_for_successor)
     host, port = listening.getsockname()[:2]
     structlog.get_logger().info("listening", host=host, port=port)
     server.run(sockets=[listening])

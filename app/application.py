@@ -32,7 +32,7 @@ from app.api.openai.transcriptions import openai_transcription_routes
 from app.api.yourvoic.account import credits_route, usage_route
 from app.api.yourvoic.lists import list_routes
 from app.api.yourvoic.speech import generate_routes
-from app.components import Parts, build, is_secure
+from app.components import Components, build, is_secure
 from app.dashboard.flash import Flashes
 from app.dashboard.pages.documentation import Facts
 from app.dashboard.pages.reference import Reference
@@ -72,7 +72,7 @@ def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
         app,
         cors=choices.cors(settings),
         is_secure=is_secure(settings),
-        drain=parts.signals.end_waits,
+        drain=parts.notifications.end_waits,
     )
 
 
@@ -80,7 +80,7 @@ def _flashes(settings: AppSettings) -> Flashes:
     return Flashes(bytes.fromhex(settings.jwt_secret), is_secure=is_secure(settings))
 
 
-def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> DashboardParts:
+def _dashboard(parts: Components, document: Document, settings: AppSettings) -> DashboardParts:
     statics = Statics()
     return DashboardParts(
         pages=Pages(
@@ -96,14 +96,14 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
         catalogs=parts.catalogs,
         models=ModelStates(settings.models_state),
         prices=parts.prices,
-        reports=parts.reports,
+        reports=parts.usage_summaries,
         history=History(parts.database),
         transcripts=parts.transcripts,
-        addresses=parts.addresses,
+        addresses=parts.audio_urls,
         waveforms=WaveformCache(parts.store),
         ledger=Statement(parts.database),
         usage=UsageReport(parts.database),
-        context=parts.context,
+        context=parts.admin_context,
         reference=Reference(document.text),
         facts=Facts(
             public_url=settings.public_url,
@@ -120,36 +120,41 @@ def _dashboard(parts: Parts, document: Document, settings: AppSettings) -> Dashb
 
 def handlers() -> list[HTTPRouteHandler]:
     """Every route, for listing only: the handlers have no components and must not be called."""
-    no_parts = cast("Parts", Parts(*[None] * len(Parts._fields)))  # type: ignore[arg-type]
+    no_parts = cast("Components", Components(*[None] * len(Components._fields)))  # type: ignore[arg-type]
     dashboard = DashboardParts(**dict.fromkeys(DashboardParts.__struct_fields__))  # type: ignore[arg-type]
     uploads = UploadLimits(bytes_max=0, wait_s=0)
     return [*_routes(no_parts, body_bytes_max=0, uploads=uploads), *page_routes(dashboard)]
 
 
-def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list[HTTPRouteHandler]:
+def _routes(parts: Components, *, body_bytes_max: int, uploads: UploadLimits) -> list[HTTPRouteHandler]:
     size = body_bytes_max
     return [
         submit_route(parts.speech, parts.authenticator, parts.rate_limit, body_bytes_max=size),
-        status_route(parts.speech, parts.addresses),
-        audio_route(parts.speech, parts.addresses, parts.authenticator, parts.store),
+        status_route(parts.speech, parts.audio_urls),
+        audio_route(parts.speech, parts.audio_urls, parts.authenticator, parts.store),
         stream_route(
-            parts.speech, parts.answers, parts.addresses, parts.authenticator, parts.rate_limit, parts.store
+            parts.speech,
+            parts.synchronous,
+            parts.audio_urls,
+            parts.authenticator,
+            parts.rate_limit,
+            parts.store,
         ),
-        *job_routes(parts.jobs, parts.speech, parts.addresses, parts.authenticator, parts.streams),
+        *job_routes(parts.jobs, parts.speech, parts.audio_urls, parts.authenticator, parts.streams),
         voices_route(parts.catalogs, parts.samples),
         sample_route(parts.samples, parts.store),
-        *generate_routes(parts.answers, parts.store, parts.catalogs, body_bytes_max=size),
-        speech_route(AudioResponder(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
-        *convert_routes(AudioResponder(parts.answers, parts.store), parts.aliases, body_bytes_max=size),
+        *generate_routes(parts.synchronous, parts.store, parts.catalogs, body_bytes_max=size),
+        speech_route(AudioResponder(parts.synchronous, parts.store), parts.aliases, body_bytes_max=size),
+        *convert_routes(AudioResponder(parts.synchronous, parts.store), parts.aliases, body_bytes_max=size),
         voice_search_route(parts.catalogs, parts.samples),
-        subscription_route(parts.accounts, parts.reports),
+        subscription_route(parts.accounts, parts.usage_summaries),
         *model_routes(parts.aliases, parts.catalogs),
         *list_routes(parts.catalogs, parts.samples, parts.health),
         *verification_routes(parts.verification, parts.rate_limit, body_bytes_max=size),
-        usage_route(parts.reports, parts.storage),
+        usage_route(parts.usage_summaries, parts.storage),
         *auth_routes(parts.accounts, parts.rate_limit, parts.storage, body_bytes_max=size),
-        dashboard_route(parts.accounts, parts.reports, parts.storage, parts.addresses),
-        credits_route(parts.accounts, parts.reports),
+        dashboard_route(parts.accounts, parts.usage_summaries, parts.storage, parts.audio_urls),
+        credits_route(parts.accounts, parts.usage_summaries),
         *transcription_routes(parts.transcriptions, uploads),
         transcript_route(parts.transcripts),
         *openai_transcription_routes(parts.transcriptions, parts.aliases, uploads),
@@ -157,28 +162,30 @@ def _routes(parts: Parts, *, body_bytes_max: int, uploads: UploadLimits) -> list
         *password_routes(parts.resets, parts.rate_limit, body_bytes_max=size),
         *key_routes(parts.keys, body_bytes_max=size),
         *health_routes(parts.health),
-        *admin_routes(parts.context, body_bytes_max=size),
+        *admin_routes(parts.admin_context, body_bytes_max=size),
     ]
 
 
-def _running(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _running(parts: Components) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncGenerator[None]:
-        await asyncio.gather(*(each.open(within_s=_OPEN_S) for each in (parts.database, parts.reserve)))
+        await asyncio.gather(
+            *(each.open(within_s=_OPEN_S) for each in (parts.database, parts.reserved_database))
+        )
         await parts.buckets.open()
         await parts.streams.open()
-        parts.watch.start()
-        parts.signals.start()
+        parts.cache_invalidation.start()
+        parts.notifications.start()
         try:
             yield
         finally:
-            await parts.signals.close()
-            await parts.watch.close()
-            await parts.outbox.close()
+            await parts.notifications.close()
+            await parts.cache_invalidation.close()
+            await parts.mail_queue.close()
             parts.wakeup.close()
             parts.passwords.close()
             await parts.streams.close()
             await parts.buckets.close()
-            await asyncio.gather(parts.database.close(), parts.reserve.close())
+            await asyncio.gather(parts.database.close(), parts.reserved_database.close())
 
     return running

@@ -61,7 +61,7 @@ def speech_limits(settings: AppSettings) -> SpeechLimits:
     )
 
 
-def intake_limits(settings: AppSettings) -> SubmissionLimits:
+def submission_limits(settings: AppSettings) -> SubmissionLimits:
     """The limits of the queue for jobs that wait to be written to the database."""
     return SubmissionLimits(
         queue_wait_s=settings.queue_wait_s,
@@ -70,7 +70,7 @@ def intake_limits(settings: AppSettings) -> SubmissionLimits:
     )
 
 
-def answer_limits(settings: AppSettings) -> SynchronousLimits:
+def synchronous_limits(settings: AppSettings) -> SynchronousLimits:
     """The limits for speech returned in the response, whole or streamed."""
     return SynchronousLimits(
         characters_max=settings.answer_characters_max,
@@ -117,7 +117,7 @@ def upload_limits(settings: AppSettings) -> UploadLimits:
     return UploadLimits(bytes_max=settings.upload_bytes_max, wait_s=settings.upload_wait_s)
 
 
-def gate_limits(settings: AppSettings) -> Limits:
+def rate_limits(settings: AppSettings) -> Limits:
     """The rate limits."""
     return Limits(
         posts_per_minute=settings.posts_per_minute,

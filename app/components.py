@@ -46,11 +46,11 @@ from db.settings import DbSettings
 from db.storage.objects import Objects, open_store
 
 
-class Parts(NamedTuple):
+class Components(NamedTuple):
     """The components that live as long as the server."""
 
     database: Database
-    reserve: Database
+    reserved_database: Database
     wakeup: WorkerWakeup
     catalogs: Catalogs
     store: Objects
@@ -62,24 +62,24 @@ class Parts(NamedTuple):
     authenticator: Authenticator
     accounts: Accounts
     keys: ApiKeys
-    watch: CacheInvalidation
+    cache_invalidation: CacheInvalidation
     resets: PasswordReset
     verification: EmailVerification
-    outbox: MailQueue
-    signals: JobNotifications
+    mail_queue: MailQueue
+    notifications: JobNotifications
     prices: PriceBook
     speech: SpeechService
-    answers: SynchronousSpeech
+    synchronous: SynchronousSpeech
     aliases: Aliases
     samples: Samples
     jobs: Jobs
     live: LiveSessions
     transcriptions: TranscriptionService
     transcripts: StoredTranscripts
-    reports: UsageSummaries
-    addresses: AudioUrls
+    usage_summaries: UsageSummaries
+    audio_urls: AudioUrls
     health: Health
-    context: AdminContext
+    admin_context: AdminContext
     sessions: Sessions
 
 
@@ -102,20 +102,20 @@ class _Base(NamedTuple):
     wakeup: WorkerWakeup
 
 
-def build(settings: AppSettings, db: DbSettings) -> Parts:
+def build(settings: AppSettings, db: DbSettings) -> Components:
     """Build every component; none is started yet."""
     base = _base(settings, db)
     cache, uses = PrincipalCache[Principal](settings.principal_cache_s), KeyUsageLog()
     principals = Principals(base.database, base.keys, base.tokens, principal_cache=cache, uses=uses)
     sessions = _sessions(base.tokens, principals, settings)
-    submitter = JobSubmitter(base.database, choices.intake_limits(settings), base.wakeup)
+    submitter = JobSubmitter(base.database, choices.submission_limits(settings), base.wakeup)
     speech = _speech(base, submitter, settings)
     services = open_account_services(
         base.database, base.keys, base.passwords, base.tokens, principals, settings
     )
-    return Parts(
+    return Components(
         database=base.database,
-        reserve=base.reserve,
+        reserved_database=base.reserve,
         streams=base.streams,
         storage=base.storage,
         wakeup=base.wakeup,
@@ -128,23 +128,23 @@ def build(settings: AppSettings, db: DbSettings) -> Parts:
         accounts=services.accounts,
         resets=services.resets,
         verification=services.verification,
-        outbox=services.outbox,
+        mail_queue=services.outbox,
         keys=_api_keys(base, principals, settings),
-        watch=CacheInvalidation(base.reserve, cache, uses),
-        signals=base.signals,
+        cache_invalidation=CacheInvalidation(base.reserve, cache, uses),
+        notifications=base.signals,
         prices=base.prices,
         speech=speech,
-        answers=_synchronous_speech(base, speech, settings),
+        synchronous=_synchronous_speech(base, speech, settings),
         aliases=Aliases(base.catalogs),
         samples=_samples(base, speech, settings),
         jobs=Jobs(base.database, base.signals, principals),
         live=_live_sessions(base, settings),
         transcriptions=_transcriptions(base, submitter, settings),
         transcripts=StoredTranscripts(base.database, base.store),
-        reports=UsageSummaries(base.database),
-        addresses=AudioUrls(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),
+        usage_summaries=UsageSummaries(base.database),
+        audio_urls=AudioUrls(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),
         health=Health(base.reserve, base.store_state, base.storage, base.signals),
-        context=_admin_context(base, settings),
+        admin_context=_admin_context(base, settings),
         sessions=sessions,
     )
 
@@ -189,7 +189,7 @@ def _synchronous_speech(base: _Base, speech: SpeechService, settings: AppSetting
         base.store,
         base.streams,
         base.store_state,
-        choices.answer_limits(settings),
+        choices.synchronous_limits(settings),
     )
 
 
@@ -242,7 +242,7 @@ def _passwords(settings: AppSettings) -> PasswordHasher:
 
 def _rate_limit_guard(settings: AppSettings, buckets: Buckets, keys: KeyRing) -> RateLimitGuard:
     clients = ClientAddresses(networks(settings.trusted_proxies))
-    return RateLimitGuard(choices.gate_limits(settings), buckets, clients, keys.digest)
+    return RateLimitGuard(choices.rate_limits(settings), buckets, clients, keys.digest)
 
 
 def _tokens(settings: AppSettings) -> Tokens:

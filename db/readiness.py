@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 
 
-def tell_ready(fd: int | None) -> None:
+def notify_ready(fd: int | None) -> None:
     """Write a line to the descriptor `fd`, if given, and close it: s6's readiness protocol."""
     if fd is None:
         return

@@ -241,11 +241,11 @@ def worker(engines: str, devices: str) -> None:
     from db.settings import SettingsError
     from ops.processes.supervisor import Hopeless
     from ops.stack.running import settings_for_cli
-    from ops.stack.workers import posts, run
+    from ops.stack.workers import run, worker_slots
 
     with failing_on():
         try:
-            run(os.environ, settings_for_cli(os.environ), posts(engines, devices, os.environ))
+            run(os.environ, settings_for_cli(os.environ), worker_slots(engines, devices, os.environ))
         except (SettingsError, Hopeless) as error:
             click.echo(f"codevoice: {error}", err=True)
             raise SystemExit(2) from None

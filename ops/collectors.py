@@ -22,10 +22,10 @@ from workers.jobs.connection import WorkerLink
 __all__ = ["StoreError", "credits", "gpus", "imbalance", "ledger", "objects", "queues", "redis", "refunds"]
 
 _WALLETS = 1000  # per statement
-See = Callable[[], Sequence[Metric]]
+Collect = Callable[[], Sequence[Metric]]
 
 
-def queues(link: WorkerLink) -> See:
+def queues(link: WorkerLink) -> Collect:
     """Per engine: jobs waiting, the oldest one's age, jobs being processed, workers present."""
 
     def see() -> Sequence[Metric]:
@@ -42,7 +42,7 @@ def queues(link: WorkerLink) -> See:
     return see
 
 
-def credits(link: WorkerLink) -> See:
+def credits(link: WorkerLink) -> Collect:
     """Current credits, and how many were issued and spent since the first run.
 
     Net of refunds between two runs. Counted from zero at each start, as counters are: a falling sum (after a
@@ -68,7 +68,7 @@ def credits(link: WorkerLink) -> See:
     return see
 
 
-def refunds(link: WorkerLink) -> See:
+def refunds(link: WorkerLink) -> Collect:
     """How many streams were cut off and refunded today, of all accounts and of the one with the most."""
 
     def see() -> Sequence[Metric]:
@@ -81,7 +81,7 @@ def refunds(link: WorkerLink) -> See:
     return see
 
 
-def ledger(link: WorkerLink) -> See:
+def ledger(link: WorkerLink) -> Collect:
     """Whether wallets, transfers and jobs agree: page by page, from each wallet's last checkpoint on."""
 
     def see() -> Sequence[Metric]:
@@ -99,7 +99,7 @@ def ledger(link: WorkerLink) -> See:
     return see
 
 
-def imbalance(link: WorkerLink) -> See:
+def imbalance(link: WorkerLink) -> Collect:
     """The difference between the sums of wallets and transfers, from one scan of every transfer."""
 
     def see() -> Sequence[Metric]:
@@ -110,7 +110,7 @@ def imbalance(link: WorkerLink) -> See:
     return see
 
 
-def redis(redis_url: str) -> See:
+def redis(redis_url: str) -> Collect:
     """Whether Redis answers."""
     client = Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
 
@@ -121,18 +121,18 @@ def redis(redis_url: str) -> See:
     return see
 
 
-def objects(places: DbSettings) -> See:
+def objects(places: DbSettings) -> Collect:
     """Whether the store answers; for a folder, how full its disk is. Raises StoreError for a wrong URL."""
     store, disk = open_store(places.objects), StoreDisk(places)
 
     def see() -> Sequence[Metric]:
         asyncio.run(store.check())
-        return _disk(disk.look())
+        return _disk(disk.measure())
 
     return see
 
 
-def gpus(nvml: Any = None) -> See | None:
+def gpus(nvml: Any = None) -> Collect | None:
     """Memory and use of each GPU; None without a driver."""
     nvml = nvml or import_module("pynvml")
     try:

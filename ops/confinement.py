@@ -19,9 +19,9 @@ def confinement(as_json: bool) -> None:
 
     from workers.process import landlock
     from workers.process.confinement import missing
-    from workers.process.trial import KINDS, attempted
+    from workers.process.trial import KINDS, run_probe
 
-    trials = {kind: attempted(kind) for kind in KINDS}
+    trials = {kind: run_probe(kind) for kind in KINDS}
     is_confined = not any(trial.faults for trial in trials.values())
     if as_json:
         report = {

@@ -36,7 +36,7 @@ class ExporterSettings(Struct, frozen=True, kw_only=True):
     look_ledger_s: float = 60.0  # between audits
 
 
-class Look(Struct, frozen=True):
+class ExportedPart(Struct, frozen=True):
     """One exported part: how to collect it, and how often."""
 
     part: str
@@ -47,7 +47,7 @@ class Look(Struct, frozen=True):
 class Exporter(Collector):
     """Keeps the last result of each part."""
 
-    def __init__(self, parts: Iterable[Look]) -> None:
+    def __init__(self, parts: Iterable[ExportedPart]) -> None:
         self._parts = tuple(parts)
         self._seen: dict[str, Sequence[Metric]] = {}
         self._up: dict[str, bool] = {}
@@ -75,12 +75,12 @@ class Exporter(Collector):
         for part in sorted(self._seen.keys() - stuck):
             yield from self._seen[part]
 
-    def _is_stuck(self, look: Look) -> bool:
+    def _is_stuck(self, look: ExportedPart) -> bool:
         """Whether a run does not return, for example because Postgres is frozen."""
         began = self._began.get(look.part)
         return began is not None and time.monotonic() - began > _STUCK_TIMES * look.every_s
 
-    def look(self, look: Look) -> float:
+    def collect_once(self, look: ExportedPart) -> float:
         """Collect once; returns the seconds it took."""
         began = self._began[look.part] = time.monotonic()
         try:
@@ -93,10 +93,10 @@ class Exporter(Collector):
         self._seen[look.part], self._up[look.part] = seen, is_up
         return time.monotonic() - began
 
-    def _repeat(self, look: Look) -> None:
-        took_s = self.look(look)
+    def _repeat(self, look: ExportedPart) -> None:
+        took_s = self.collect_once(look)
         while not self._stopping.wait(pause_s(look.every_s, took_s)):
-            took_s = self.look(look)
+            took_s = self.collect_once(look)
 
 
 def pause_s(every_s: float, took_s: float) -> float:
@@ -104,23 +104,23 @@ def pause_s(every_s: float, took_s: float) -> float:
     return max(every_s, took_s / _SHARE_MAX)
 
 
-def parts(places: DbSettings, settings: ExporterSettings) -> list[Look]:
+def parts(places: DbSettings, settings: ExporterSettings) -> list[ExportedPart]:
     """All parts that exist here."""
 
     def link(name: str) -> WorkerLink:
         return WorkerLink(places.database_url, f"exporter-{name}")
 
     found = [
-        Look("postgres", settings.look_s, collectors.queues(link("queues"))),
-        Look("credits", settings.look_s, collectors.credits(link("credits"))),
-        Look("refunds", settings.look_s, collectors.refunds(link("refunds"))),
-        Look("ledger", settings.look_ledger_s, collectors.ledger(link("ledger"))),
-        Look("imbalance", settings.look_ledger_s, collectors.imbalance(link("imbalance"))),
-        Look("redis", settings.look_s, collectors.redis(places.redis_url)),
-        Look("objects", settings.look_s, collectors.objects(places)),
+        ExportedPart("postgres", settings.look_s, collectors.queues(link("queues"))),
+        ExportedPart("credits", settings.look_s, collectors.credits(link("credits"))),
+        ExportedPart("refunds", settings.look_s, collectors.refunds(link("refunds"))),
+        ExportedPart("ledger", settings.look_ledger_s, collectors.ledger(link("ledger"))),
+        ExportedPart("imbalance", settings.look_ledger_s, collectors.imbalance(link("imbalance"))),
+        ExportedPart("redis", settings.look_s, collectors.redis(places.redis_url)),
+        ExportedPart("objects", settings.look_s, collectors.objects(places)),
     ]
     gpus = collectors.gpus()
-    return [*found, Look("gpus", settings.look_s, gpus)] if gpus else found
+    return [*found, ExportedPart("gpus", settings.look_s, gpus)] if gpus else found
 
 
 def main() -> int:

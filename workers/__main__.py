@@ -10,7 +10,7 @@ import structlog
 
 from db.logging import configure
 from db.metrics import MetricsSettings, serve
-from db.readiness import tell_ready
+from db.readiness import notify_ready
 from db.settings import DbSettings, SettingsError, read
 from workers.engines.protocol import DeviceLost, Engine
 from workers.engines.registry import LOADED_LATER, TRANSCRIBERS, load
@@ -95,7 +95,7 @@ def _run(
 
     worker = Worker(engine, settings, places)
     worker.start(shutdown.to_stop)
-    tell_ready(settings.ready_fd)
+    notify_ready(settings.ready_fd)
     why = wait(shutdown, worker.runner, Memory(engine, settings))
     is_lost = why is Exit.DEVICE_LOST
     drain_s = 0.0 if is_lost else settings.drain_s

@@ -44,7 +44,7 @@ ENGINE = "X-Voice-Engine"  # in every response to a request for speech: the engi
 _BITS, _CHANNELS = 16, 1
 
 
-class AudioHeaders(Struct, frozen=True):
+class AudioEncoding(Struct, frozen=True):
     """Another encoding of live audio: its content type, and the function that wraps the audio's chunks."""
 
     content_type: str
@@ -73,7 +73,7 @@ class AudioResponder:
         wanted: SpeechRequest,
         *,
         route: str,
-        audio_headers: AudioHeaders | None = None,
+        audio_headers: AudioEncoding | None = None,
     ) -> Response[Any]:
         """Respond with live audio; with complete audio if the same request has already completed."""
         if prefers_async(request):
@@ -97,7 +97,7 @@ class AudioResponder:
         return accepted(await self._answers.enqueue(who, wanted, key, route=f"{route} later"), self._shape)
 
     async def _respond(
-        self, complete: CompleteAudio, audio_headers: AudioHeaders | None = None
+        self, complete: CompleteAudio, audio_headers: AudioEncoding | None = None
     ) -> Response[Any]:
         job, left = complete.job, complete.spendable
         headers = {
@@ -155,7 +155,7 @@ async def _checked(first: bytes, rest: AsyncIterator[bytes], size: int) -> Async
 
 
 def stream_live(
-    audio: LiveAudio, headers: dict[str, str], audio_headers: AudioHeaders | None = None
+    audio: LiveAudio, headers: dict[str, str], audio_headers: AudioEncoding | None = None
 ) -> Response[Any]:
     """The response with live audio, with these headers added to its own."""
     chunks = audio.chunks()

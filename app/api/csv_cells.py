@@ -8,7 +8,7 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _SEPARATORS = re.compile(r"[;\t\n\r]\s*[=+\-@＝＋－＠]")
 
 
-def marked(cell: object) -> object:
+def escape_formula(cell: object) -> object:
     """The cell to write: text that a spreadsheet would treat as a formula is prefixed with an apostrophe."""
     if not isinstance(cell, str):
         return cell

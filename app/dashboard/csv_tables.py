@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 
-from app.api.csv_cells import marked
+from app.api.csv_cells import escape_formula
 from app.http.disconnects import LiveResponse
 
 _TYPE = "text/csv"  # the framework adds the charset
@@ -31,5 +31,5 @@ async def _lines(head: Sequence[str], rows: AsyncIterable[Sequence[object]]) -> 
 
 def _line(cells: Sequence[object]) -> bytes:
     written = io.StringIO()
-    csv.writer(written).writerow([marked(cell) for cell in cells])
+    csv.writer(written).writerow([escape_formula(cell) for cell in cells])
     return written.getvalue().encode()

@@ -170,7 +170,7 @@ def redirect(path: str, *, cookie: str | None = None, flash: Cookie | None = Non
     return Response(None, status_code=303, headers=headers, cookies=[flash] if flash else [])
 
 
-def ways_back(routes: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+def redirects_to_pages(routes: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
     """For each path that only accepts forms, a GET route that redirects to the page of the form: a browser
     requests it if its user presses Enter in the address bar. `opt["back"]` names the page.
     """

@@ -18,7 +18,7 @@ from app.dashboard.pages.reference import Reference
 from app.dashboard.pages.transcription import transcribe_route
 from app.dashboard.pages.usage import usage_routes
 from app.dashboard.pages.voices import voices_route
-from app.dashboard.rendering import Pages, ways_back
+from app.dashboard.rendering import Pages, redirects_to_pages
 from app.dashboard.static_files import Statics, static_route
 from app.domain.accounts.api_keys import ApiKeys
 from app.domain.accounts.email_verification import EmailVerification
@@ -89,4 +89,4 @@ def page_routes(parts: DashboardParts) -> list[HTTPRouteHandler]:
             )
         ),
     ]
-    return [*routes, *ways_back(routes)]
+    return [*routes, *redirects_to_pages(routes)]

@@ -157,7 +157,7 @@ class Database:
     @asynccontextmanager
     async def _bounded_wait(self) -> AsyncGenerator[None]:
         """Bound the wait for a connection inside the block. Raises Unavailable if none is free in time."""
-        if self._heartbeat.is_silent:
+        if self._heartbeat.is_unresponsive:
             raise _away()
         if len(self._acquiring) >= self._waiting_max:
             raise Unavailable("Too many requests are waiting for the database.")

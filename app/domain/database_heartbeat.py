@@ -30,7 +30,7 @@ class Heartbeat:
         *,
         silent_s: float,
     ) -> None:
-        self.is_silent = False
+        self.is_unresponsive = False
         self._connect = connect
         self._fell_silent = fell_silent
         self._silent_s = silent_s
@@ -72,9 +72,9 @@ class Heartbeat:
     def _record(self, query: "asyncio.Task[None]") -> None:
         error = query.exception()
         if error is None:
-            if self.is_silent:
+            if self.is_unresponsive:
                 structlog.get_logger().info("database_answers")
-            self.is_silent = False
+            self.is_unresponsive = False
         elif isinstance(
             error, (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
         ):
@@ -85,8 +85,8 @@ class Heartbeat:
 
     async def _record_silence(self) -> None:
         self._drop()
-        if not self.is_silent:
-            self.is_silent = True
+        if not self.is_unresponsive:
+            self.is_unresponsive = True
             structlog.get_logger().warning("database_silent", seconds=self._silent_s)
         await self._fell_silent()
 

@@ -59,7 +59,7 @@ class StorageQuotas:
         self._sums: dict[UUID, tuple[float, int]] = {}  # by account: the time it expires, and bytes
 
     @asynccontextmanager
-    async def room(
+    async def reserve(
         self, who: Principal, job: UUID, expected_bytes: int, *, key: str | None
     ) -> AsyncGenerator[None]:
         """Reserve space for the audio of the job that is submitted inside the block.
@@ -112,7 +112,9 @@ class StorageQuotas:
 
     async def _check(self) -> None:
         try:
-            self._disk_seen = await asyncio.get_running_loop().run_in_executor(self._thread, self._disk.look)
+            self._disk_seen = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._disk.measure
+            )
         except StoreError:
             self._disk_seen = None
         finally:

@@ -48,7 +48,7 @@ class CountStore(Protocol):
         ...
 
 
-class Place:
+class StreamSlot:
     """One stream's slot, until it is closed."""
 
     def __init__(self, streams: "ConcurrentStreams", callers: Sequence[str]) -> None:
@@ -89,14 +89,14 @@ class ConcurrentStreams:
             await asyncio.wait_for(self._report(callers), self._limits.wait_s)
         await self._store.close()
 
-    async def take(self, who: Principal) -> Place:
+    async def take(self, who: Principal) -> StreamSlot:
         """A slot under the limits of the caller's key and account. Raises TooManyStreams."""
         mine = f"key:{(who.key or who.account).hex}"
         return await self._take(
             {mine: self._limits.key_max, f"account:{who.account.hex}": self._limits.account_max}
         )
 
-    async def take_stranger(self, address: str) -> Place:
+    async def take_for_address(self, address: str) -> StreamSlot:
         """A slot under an address's limit, for a listener of another account's job. Raises TooManyStreams."""
         return await self._take({f"address:{address}": self._limits.address_max})
 
@@ -110,14 +110,14 @@ class ConcurrentStreams:
         if self._stale and self._reporting is None:
             self._reporting = asyncio.create_task(self._report_ends())
 
-    async def _take(self, most: dict[str, int]) -> Place:
+    async def _take(self, most: dict[str, int]) -> StreamSlot:
         wanted: list[OpenStreams] = []
         for caller, limit in most.items():
             wanted.append(OpenStreams(caller, self._open[caller] + 1, limit))
             if wanted[-1].streams > limit:
                 raise _refusal(wanted[-1])
         self._open.update(most.keys())
-        place = Place(self, list(most))
+        place = StreamSlot(self, list(most))
         try:
             full = await self._response(lambda: self._store.note(wanted))
         except BaseException:

@@ -32,7 +32,7 @@ class Authenticator:
         self._principals = principals
         self._sessions = sessions
 
-    async def who(self, credential: Credential) -> Principal:
+    async def authenticate(self, credential: Credential) -> Principal:
         """The principal this credential belongs to."""
         if credential.kind == "key":
             return await self._principals.of_key(credential.text)
@@ -41,14 +41,16 @@ class Authenticator:
     async def of_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
         """The principal of the headers' credential, or None. A key or token wins over a cookie."""
         credential = find_credential(headers)
-        return await (self._sessions.of_script(headers) if credential is None else self.who(credential))
+        return await (
+            self._sessions.of_script(headers) if credential is None else self.authenticate(credential)
+        )
 
     async def of_listener(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
         """Like `of_headers`, but accepts a cookie alone: players cannot send our header, and only read."""
         credential = find_credential(headers)
-        return await (self._sessions.who(headers) if credential is None else self.who(credential))
+        return await (self._sessions.who(headers) if credential is None else self.authenticate(credential))
 
-    def checking(self, scope: Scope) -> Callable[[], Awaitable[Principal]]:
+    def recheck(self, scope: Scope) -> Callable[[], Awaitable[Principal]]:
         """A check for long responses: authenticates the request again; raises if it is no longer allowed."""
         headers, needed = scope["headers"], scope["route_handler"].opt.get("scope")
 

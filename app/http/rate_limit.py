@@ -93,7 +93,7 @@ class RateLimitGuard:
         return self._clients.counted_as(scope)
 
     @asynccontextmanager
-    async def guess(self, scope: Scope, name: str | None = None) -> AsyncGenerator[None]:
+    async def count_wrong_attempt(self, scope: Scope, name: str | None = None) -> AsyncGenerator[None]:
         """Wrap the check of a password or token on a route with the limit `login`: wrong ones are counted.
 
         `name`: the e-mail or account whose password is checked, whether it exists or not. After too many

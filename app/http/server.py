@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 
 from app.http.connection.protocol import Protocol
-from db.readiness import tell_ready
+from db.readiness import notify_ready
 
 SHUTDOWN_S = 1  # for uvicorn's own shutdown, after the drain
 _RENEWED_DRAIN_S = 600.0  # for requests under way, if another process serves already
@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
         self._end_waits = end_waits
         self._ready_fd = ready_fd
 
-    def renew(self, _number: int, _frame: FrameType | None) -> None:
+    def drain_for_successor(self, _number: int, _frame: FrameType | None) -> None:
         """Shut down as on TERM, but give requests under way up to 600 s."""
         if not self.should_exit:
             self._drain_s = _RENEWED_DRAIN_S
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections, and report readiness."""
         await super().startup(sockets)
-        tell_ready(self._ready_fd)
+        notify_ready(self._ready_fd)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, drain, then end what is left."""

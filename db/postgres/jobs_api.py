@@ -158,7 +158,7 @@ async def unlisten(connection: Connection, job: UUID) -> None:
     await connection.execute(query("unlisten"), job)
 
 
-async def hear(connection: Connection, job: UUID, *, attempt: int, given_ms: int) -> str:
+async def record_delivery(connection: Connection, job: UUID, *, attempt: int, given_ms: int) -> str:
     """Record that audio of an attempt is about to be delivered to a listener, `given_ms` in all.
 
     Returns heard; metered, if further audio must be recorded as well; superseded, if another attempt has

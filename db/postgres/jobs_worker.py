@@ -169,7 +169,7 @@ def sweep(connection: Way, *, tries_max: int, limit: int) -> list[tuple[UUID, st
     return connection.execute(query("sweep"), (tries_max, limit)).fetchall()
 
 
-def old_audio(connection: Way, *, limit: int) -> list[tuple[UUID, str]]:
+def expired_audio(connection: Way, *, limit: int) -> list[tuple[UUID, str]]:
     """(job, key) of objects past their retention time: delete them, then call `forget_audio`."""
     return connection.execute(query("old_audio"), (limit,)).fetchall()
 

@@ -45,7 +45,7 @@ class Chunk(Struct, frozen=True):
     until_ms: int | None = None
 
 
-class Live(Struct, frozen=True):
+class LiveAttempt(Struct, frozen=True):
     """One attempt whose audio is published live."""
 
     job: UUID
@@ -64,7 +64,7 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=once)
 
 
-def append(pipeline: Pipeline, live: Live, chunk: Chunk, *, keep_s: int, is_first: bool) -> None:
+def append(pipeline: Pipeline, live: LiveAttempt, chunk: Chunk, *, keep_s: int, is_first: bool) -> None:
     """Queue an entry of encoded bytes. The first one contains the header and the first audio.
 
     A stream that Redis has dropped, by age or for lack of memory, is not created again: it would have a gap.
@@ -74,7 +74,7 @@ def append(pipeline: Pipeline, live: Live, chunk: Chunk, *, keep_s: int, is_firs
     pipeline.expire(live.key, keep_s)
 
 
-def end(pipeline: Pipeline, live: Live, end: End) -> None:
+def end(pipeline: Pipeline, live: LiveAttempt, end: End) -> None:
     """Queue the last entry, and have the stream expire after half a minute."""
     ending = f"failed:{end.code}" if end.ending == "failed" else end.ending
     pipeline.xadd(live.key, {"end": ending, "duration_ms": end.duration_ms, "bytes": end.audio_bytes})
@@ -105,7 +105,7 @@ def read_job(message: bytes | str) -> UUID | None:
 class Reader:
     """Reads one attempt's stream from its first entry on; for one task."""
 
-    def __init__(self, client: "redis.asyncio.Redis", live: Live) -> None:
+    def __init__(self, client: "redis.asyncio.Redis", live: LiveAttempt) -> None:
         self._client = client
         self._live = live
         self._after: bytes | str = "0"

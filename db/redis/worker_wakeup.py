@@ -37,7 +37,7 @@ def producer(url: str) -> RedisBroker:
     return RedisBroker(client=connect(url), middleware=[])
 
 
-def send(broker: RedisBroker, engine: str) -> None:
+def send_wakeup(broker: RedisBroker, engine: str) -> None:
     """Send a wake-up to the engine's workers. Raises redis.RedisError."""
     broker.enqueue(_message(engine))
 
@@ -95,7 +95,7 @@ class WakeupSender:
         """Request a count of the wake-ups that no worker has read yet. Raises redis.RedisError."""
         self._write(self._connection.pack_command("LLEN", _queue_key(self._broker, engine)), engine)
 
-    def look(self) -> bool:
+    def read_responses(self) -> bool:
         """Read the responses that have arrived, and prepare the next wake-ups; whether none is outstanding.
 
         Raises redis.RedisError and OSError.

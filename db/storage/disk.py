@@ -16,12 +16,12 @@ class StoreDisk:
         self._folder = Path(unquote(place.path)) if place.scheme == "file" else None
         self._floor = floor_of(db)
 
-    def look(self) -> Disk | None:
+    def measure(self) -> Disk | None:
         """The disk's state; None if the store is not a folder. Blocking. Raises StoreError."""
         if self._folder is None:
             return None
         try:
-            return self._floor.look(self._folder)
+            return self._floor.measure(self._folder)
         except OSError as error:
             raise StoreError(f"the folder {self._folder} cannot be looked at: {error.strerror}") from error
 

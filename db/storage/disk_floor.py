@@ -29,7 +29,7 @@ class Floor(Struct, frozen=True, kw_only=True):
     bytes_min: int = 0
     percent_min: float = 0.0
 
-    def look(self, folder: Path) -> Disk:
+    def measure(self, folder: Path) -> Disk:
         """The state of the folder's disk. Blocking. Raises OSError."""
         found = os.statvfs(folder)
         size_bytes = found.f_blocks * found.f_frsize

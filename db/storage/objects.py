@@ -142,7 +142,7 @@ class Objects:
 
     def _check_room(self, root: Path, size_bytes: int) -> None:
         """Raise OSError if writing `size_bytes` would leave less than the floor."""
-        if self._floor.look(root).room_bytes < size_bytes:
+        if self._floor.measure(root).room_bytes < size_bytes:
             raise OSError(f"the disk of {root} has no room for {size_bytes} bytes more")
 
     def fetch(self, key: str, to: BinaryIO) -> None:

@@ -46,7 +46,7 @@ class RedisTraces:
         """Close the connection."""
         self._redis.close()
 
-    def say_cancelled(self, jobs: Iterable[UUID]) -> None:
+    def publish_cancelled(self, jobs: Iterable[UUID]) -> None:
         """Notify the workers, and the requests waiting for these jobs, that they were cancelled."""
         for job in jobs:
             self._redis.publish(live_audio.CANCEL, job.hex)

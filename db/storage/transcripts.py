@@ -43,6 +43,6 @@ class Transcript(Struct, frozen=True, kw_only=True):
     engine: str = ""  # that transcribed it
 
 
-def joined(segments: Sequence[Segment]) -> str:
+def join_segments(segments: Sequence[Segment]) -> str:
     """The text of all segments."""
     return " ".join(segment.text for segment in segments if segment.text)

@@ -85,6 +85,6 @@ def _wake_worker(engine: str) -> None:
     url = settings().redis_url
     try:
         if url:
-            worker_wakeup.send(worker_wakeup.producer(url), engine)
+            worker_wakeup.send_wakeup(worker_wakeup.producer(url), engine)
     except (redis.RedisError, OSError) as error:
         click.echo(f"no worker was woken ({error}): one will find the job by itself", err=True)

@@ -3,7 +3,7 @@
 import rich_click as click
 
 from app.domain.admin import keys
-from app.domain.admin.keys import KeyActed
+from app.domain.admin.keys import KeyOperationResult
 from app.domain.identity.scopes import SCOPES
 from ops.admin import output
 from ops.admin.api_settings import key_settings
@@ -80,6 +80,6 @@ def revoke(context: CommandContext, key: str) -> None:
     do_in_session(context, lambda session, act: keys.revoke_key(session, act, key), _in_words)
 
 
-def _in_words(acted: KeyActed) -> str:
+def _in_words(acted: KeyOperationResult) -> str:
     line = f"{acted.code}: key {acted.id} of account {acted.account}"
     return f"{line}\nkey {acted.key}" if isinstance(acted.key, str) else line

@@ -8,7 +8,7 @@ from typing import Any, Literal, TextIO
 import msgspec
 import rich_click as click
 
-from app.api.csv_cells import marked
+from app.api.csv_cells import escape_formula
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Exported, Head
 from db.postgres.pool import Connection
@@ -93,7 +93,7 @@ def _csv() -> Callable[[Any], None]:
 
 def _plain(value: Any) -> str:
     """A cell that no spreadsheet interprets as a formula."""
-    return str(marked(value.isoformat() if hasattr(value, "isoformat") else str(value)))
+    return str(escape_formula(value.isoformat() if hasattr(value, "isoformat") else str(value)))
 
 
 def _heads(kept: TextIO) -> list[Head]:

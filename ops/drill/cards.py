@@ -8,12 +8,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry, start_http_server
 
 from ops import collectors
-from ops.exporter import Exporter, Look
+from ops.exporter import ExportedPart, Exporter
 
 _POLL_S = 0.5
 
 
-class Card:
+class FakeGpu:
     """Imitates NVIDIA's library with one card; `used` of its 100 bytes are in use."""
 
     class NVMLError(Exception):
@@ -46,11 +46,11 @@ class Card:
 
 
 @contextmanager
-def shown(card: Card) -> Generator[str]:
+def shown(card: FakeGpu) -> Generator[str]:
     """Export the card's metrics during the block; yields their address."""
     see = collectors.gpus(card)
     assert see is not None
-    registry, exporter = CollectorRegistry(), Exporter([Look("gpus", _POLL_S, see)])
+    registry, exporter = CollectorRegistry(), Exporter([ExportedPart("gpus", _POLL_S, see)])
     registry.register(exporter)
     exporter.start()
     server, thread = start_http_server(0, "127.0.0.1", registry)

@@ -12,7 +12,7 @@ import psycopg
 from msgspec import Struct
 
 from ops.bench import fund
-from ops.drill.cards import Card
+from ops.drill.cards import FakeGpu
 from ops.drill.site import Load, Site
 from ops.stack.running import running_stack
 
@@ -36,7 +36,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     passes: bool = False
 
 
-def faults(site: Site, card: Card) -> list[list[Fault]]:
+def faults(site: Site, card: FakeGpu) -> list[list[Fault]]:
     """All faults; those of one list are staged together, the lists one after the other."""
     disk = [_full_disk(site)] if site.has_disk else []
     return [
@@ -50,7 +50,7 @@ def faults(site: Site, card: Card) -> list[list[Fault]]:
     ]
 
 
-def short(site: Site, card: Card) -> list[list[Fault]]:
+def short(site: Site, card: FakeGpu) -> list[list[Fault]]:
     """The fastest of each kind: credits, machines, users, stores; all at once."""
     return [[_tampered(site), _full_card(card), _strangers(site), _no_redis(site)]]
 
@@ -131,7 +131,7 @@ def _broken_streams(site: Site) -> Fault:
     )
 
 
-def _full_card(card: Card) -> Fault:
+def _full_card(card: FakeGpu) -> Fault:
     def use(percent: int) -> None:
         card.used = percent
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ops.bench import fund
 from ops.bench.harness.posting import ready
-from ops.drill.cards import Card, shown
+from ops.drill.cards import FakeGpu, shown
 from ops.drill.faults import Fault
 from ops.drill.prometheus import DrillError, Prometheus, await_alerts, prometheus
 from ops.drill.site import Load, Site, site
@@ -35,9 +35,9 @@ class Staged(Struct, frozen=True):
 Groups = list[list[Fault]]
 
 
-def drill(choose: Callable[[Site, Card], Groups], report: Callable[[str], None]) -> list[Staged]:
+def drill(choose: Callable[[Site, FakeGpu], Groups], report: Callable[[str], None]) -> list[Staged]:
     """Stage the chosen faults. Raises DrillError: an alert does not fire or clear, or fires unexpectedly."""
-    card = Card()
+    card = FakeGpu()
     with tempfile.TemporaryDirectory(prefix="codevoice-drill-") as folder, site() as made, shown(card) as gpu:
         fund(made.stack, credits=_CREDITS)
         for voice in (VOICE, "espeak-ryan"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ops.stack.workers import Post, settings_of
+from ops.stack.workers import WorkerSlot, settings_of
 from workers.engines.registry import TRANSCRIBERS, speaks
 from workers.models.catalogue import ModelError
 from workers.models.fetch import add
@@ -19,10 +19,10 @@ _QUICK = frozenset({"hibari"})  # models that take seconds to fetch
 Report = Callable[[str], None]
 
 
-class Seat(Struct, frozen=True):
+class PlannedWorker(Struct, frozen=True):
     """A worker that `up` runs, and the models it needs."""
 
-    post: Post
+    post: WorkerSlot
     models: tuple[str, ...] = ()
     awaited: bool = True  # before `up` reports readiness
     optional: bool = False  # the others continue without it
@@ -33,12 +33,14 @@ def default_engines() -> str:
     return ",".join(name for name in DEFAULT_ENGINES if speaks(name) or name in TRANSCRIBERS)
 
 
-def seats(posts: Sequence[Post], environ: Mapping[str, str], folder: Path, *, small: bool) -> list[Seat]:
+def seats(
+    posts: Sequence[WorkerSlot], environ: Mapping[str, str], folder: Path, *, small: bool
+) -> list[PlannedWorker]:
     """The workers at these posts; `small`: without those whose models would be fetched in the background.
 
     An engine whose models may take minutes is not awaited, as long as another speaks. Raises SettingsError.
     """
-    made = [Seat(post, needed(settings_of(post, environ))) for post in posts]
+    made = [PlannedWorker(post, needed(settings_of(post, environ))) for post in posts]
     if not any(speaks(seat.post.engine) and _QUICK.issuperset(seat.models) for seat in made):
         return made
     others_speak = any(speaks(seat.post.engine) and not seat.models for seat in made)
@@ -53,11 +55,11 @@ def seats(posts: Sequence[Post], environ: Mapping[str, str], folder: Path, *, sm
     return [seat for seat in made if seat.awaited or not small or _has_models(seat, folder)]
 
 
-def _has_models(seat: Seat, folder: Path) -> bool:
+def _has_models(seat: PlannedWorker, folder: Path) -> bool:
     return all(installed(name, folder) for name in seat.models)
 
 
-def with_models(wanted: Sequence[Seat], folder: Path, report: Report) -> list[Seat]:
+def with_models(wanted: Sequence[PlannedWorker], folder: Path, report: Report) -> list[PlannedWorker]:
     """The seats, after fetching the models of those that are awaited.
 
     If a model cannot be fetched, a line reports it, and the seats that need it are left out; ModelError if
@@ -76,11 +78,11 @@ def with_models(wanted: Sequence[Seat], folder: Path, report: Report) -> list[Se
     return [seat for seat in wanted if not lost.intersection(seat.models)]
 
 
-def for_later(wanted: Sequence[Seat]) -> list[str]:
+def for_later(wanted: Sequence[PlannedWorker]) -> list[str]:
     """The models to fetch in the background, each once."""
     first = _models(seat for seat in wanted if seat.awaited)
     return [name for name in _models(wanted) if name not in first]
 
 
-def _models(of: Iterable[Seat]) -> list[str]:
+def _models(of: Iterable[PlannedWorker]) -> list[str]:
     return list(dict.fromkeys(name for seat in of for name in seat.models))

@@ -67,7 +67,7 @@ def up(
     os.umask(0o077)
     home = home_of(environ)
     try:
-        posts = workers.posts(engines or engine_plan.default_engines(), devices, environ)
+        posts = workers.worker_slots(engines or engine_plan.default_engines(), devices, environ)
         memory_max_mb(environ)  # report a wrong value now rather than later
         seats = engine_plan.seats(posts, environ, models_folder(environ), small=small)
     except SettingsError as error:
@@ -107,7 +107,7 @@ class _Run:
         home: Home,
         listener: Listener,
         signals: Signals,
-        seats: Sequence[engine_plan.Seat],
+        seats: Sequence[engine_plan.PlannedWorker],
         processes: int,
     ) -> None:
         self.supervisor = Supervisor(signals, changed=self._write_stack, report=say)

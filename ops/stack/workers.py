@@ -35,7 +35,7 @@ NOT_FOR_WORKERS = (
 )
 
 
-class Post(Struct, frozen=True):
+class WorkerSlot(Struct, frozen=True):
     """The place of a worker process: its engine, its device, and what CUDA shows it."""
 
     engine: str
@@ -49,7 +49,7 @@ class Post(Struct, frozen=True):
         return name if self.number == 1 else f"{name}-{self.number}"
 
 
-def posts(engines: str, wanted: str, environ: Mapping[str, str]) -> list[Post]:
+def worker_slots(engines: str, wanted: str, environ: Mapping[str, str]) -> list[WorkerSlot]:
     """One post for each engine and device; lists are separated by commas.
 
     If one process of an engine cannot use all of many cores there are more. Without named devices: all
@@ -62,7 +62,7 @@ def posts(engines: str, wanted: str, environ: Mapping[str, str]) -> list[Post]:
             raise SettingsError(f"name each {what} once: {', '.join(given) or 'there is none'}")
     pairs = [pair for name in names for pair in product([name], [devices.CPU] if name in CPU_ONLY else on)]
     return [
-        Post(engine, device, devices.visible(device, environ), number)
+        WorkerSlot(engine, device, devices.visible(device, environ), number)
         for engine, device in pairs
         for number in range(1, _processes(engine, device) + 1)
     ]
@@ -74,17 +74,17 @@ def _processes(engine: str, device: str) -> int:
     return max(1, len(os.sched_getaffinity(0)) // _CORES_USED[engine])
 
 
-def settings_of(post: Post, environ: Mapping[str, str]) -> WorkerSettings:
+def settings_of(post: WorkerSlot, environ: Mapping[str, str]) -> WorkerSettings:
     """The settings of a post's worker; raises SettingsError."""
     return read(WorkerSettings, {**environ, **_place(post)})
 
 
-def _place(post: Post) -> dict[str, str]:
+def _place(post: WorkerSlot) -> dict[str, str]:
     # The device's number is one among the visible ones, of which there is now only one.
     return {"CODEVOICE_ENGINE": post.engine, "CODEVOICE_DEVICE": "cuda:0" if post.visible else post.device}
 
 
-def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Program:
+def program(post: WorkerSlot, environ: Mapping[str, str], *, log: Path | None) -> Program:
     """The worker of a post. `environ`: the stores' addresses, and the settings all workers share."""
     kept = {name: value for name, value in environ.items() if name not in NOT_FOR_WORKERS}
     place = _place(post)
@@ -109,7 +109,7 @@ def program(post: Post, environ: Mapping[str, str], *, log: Path | None) -> Prog
     )
 
 
-def run(environ: Mapping[str, str], places: DbSettings, stand: Sequence[Post]) -> None:
+def run(environ: Mapping[str, str], places: DbSettings, stand: Sequence[WorkerSlot]) -> None:
     """Keep a worker at each post until SIGINT or SIGTERM, then drain all. Raises Hopeless, SettingsError."""
     stores = {
         "DATABASE_URL": places.database_url,

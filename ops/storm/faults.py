@@ -188,7 +188,7 @@ class Faults:
         with suppress(redis.RedisError):
             broker = worker_wakeup.producer(self._stack.addresses.redis_url)
             for _ in range(_NUDGES):
-                worker_wakeup.send(broker, ENGINE)
+                worker_wakeup.send_wakeup(broker, ENGINE)
             broker.client.close()
             return True
         return False

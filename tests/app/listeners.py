@@ -15,7 +15,7 @@ from db.postgres import jobs_worker
 from db.postgres.jobs_worker import WorkerConnection
 from db.redis import live_audio
 from db.redis.live_audio import End as Ending
-from db.redis.live_audio import Live
+from db.redis.live_audio import LiveAttempt
 from db.types import Finished
 from tests.app.api_process import ApiProcess
 
@@ -102,8 +102,8 @@ class FakeWorker:
     def complete(self, job: str, audio: bytes) -> None:
         self._finish(job, audio=audio, attempt=self._attempts[job])
 
-    def _live(self, job: str) -> Live:
-        return Live(UUID(job), self._attempts[job])
+    def _live(self, job: str) -> LiveAttempt:
+        return LiveAttempt(UUID(job), self._attempts[job])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from workers.engines.protocol import Engine, Interrupted, Refused, Utterance
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 from .cases import Case
 
@@ -88,7 +88,7 @@ class Speaker:
     def _seconds(self, case: Case, text: str) -> float:
         utterance = Utterance(
             job_id=UUID(int=case.number),
-            text=prepare(text, case.language),
+            text=prepare_text(text, case.language),
             voice=self._voices[case.language][case.woman],
             language=case.language,
             speed=case.speed,

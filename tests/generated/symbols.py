@@ -9,7 +9,7 @@ from uuid import UUID
 
 from workers.engines.espeak.engine import EspeakEngine
 from workers.engines.protocol import Interrupted, Refused, Utterance
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 _PLACES = ("{}", "a {}", "{}-a")  # alone, at a paragraph's end, before a hyphen
 
@@ -35,7 +35,7 @@ def deadly(engine: EspeakEngine, signs: str, end: float) -> Iterator[tuple[str, 
 
 def _lives(engine: EspeakEngine, text: str, voice: str, language: str) -> bool:
     options = Utterance(
-        job_id=UUID(int=1), text=prepare(text, language), voice=voice, language=language, speed=4.0
+        job_id=UUID(int=1), text=prepare_text(text, language), voice=voice, language=language, speed=4.0
     )
     try:
         (speech,) = engine.begin([options])

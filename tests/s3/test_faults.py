@@ -211,7 +211,7 @@ async def test_orphans_are_deleted_and_nothing_else(
     link = WorkerLink(database[1], "orphans")
     look = partial(
         asyncio.to_thread,
-        OrphanedAudio(local_worker.store, link, WorkerSettings(engine="x", orphan_s=0)).look,
+        OrphanedAudio(local_worker.store, link, WorkerSettings(engine="x", orphan_s=0)).check_next_page,
     )
     assert await look() == len(orphans)
     assert await look() == 0
@@ -224,7 +224,9 @@ async def test_young_objects_are_left_alone(store_url: str, database: tuple[str,
     store = open_store(store_url)
     await asyncio.to_thread(store.put, f"jobs/{uuid.uuid4()}-1.wav", io.BytesIO(b"x"))
     link = WorkerLink(database[1], "orphans")
-    assert await asyncio.to_thread(OrphanedAudio(store, link, WorkerSettings(engine="x")).look) == 0
+    assert (
+        await asyncio.to_thread(OrphanedAudio(store, link, WorkerSettings(engine="x")).check_next_page) == 0
+    )
     link.close()
 
 

@@ -12,7 +12,7 @@ from workers.jobs.runner import Runner
 
 def declare(broker: BlockingBroker, engine: str, runner: Runner) -> None:
     """Put the engine's `drain` actor on `broker`. A superfluous message is harmless: it finds no jobs."""
-    broker.has_room, broker.woken = runner.has_room, runner.claim_available
+    broker.can_claim, broker.woken = runner.can_claim, runner.claim_available
 
     def drain(seen: bool = False) -> None:
         if not seen:

@@ -26,7 +26,7 @@ class BlockingBroker(RedisBroker):
     and its only content is that there is work. Its actor is passed `SEEN` and need not claim again.
     """
 
-    has_room: Callable[[], bool] = staticmethod(lambda: True)
+    can_claim: Callable[[], bool] = staticmethod(lambda: True)
     woken: Callable[[], None] = staticmethod(_ignore)
 
     @property
@@ -37,7 +37,7 @@ class BlockingBroker(RedisBroker):
 class _BlockingConsumer(_RedisConsumer):
     def __next__(self) -> Any:
         if not self.message_cache and self.outstanding_message_count < self.prefetch:
-            if not self.broker.has_room():  # a waiting message may wake another worker
+            if not self.broker.can_claim():  # a waiting message may wake another worker
                 time.sleep(_FULL_S)
                 return None
             if not (seen := self._first()):

@@ -82,7 +82,7 @@ class Claims:
             return []
 
 
-class Lookout:
+class UnservedAccountPoller:
     """A thread that polls for accounts without a running job while all of a worker's slots are taken.
 
     While jobs keep ending it skips some checks: a waiting job then has a slot soon, and a busy engine with

@@ -70,4 +70,4 @@ class ControlChannel:
         if job and channel == CANCEL:
             self._rows.lose(self._rows.attempts(job))
         elif job:
-            self._rows.listened(job)
+            self._rows.add_listener(job)

@@ -117,7 +117,7 @@ class HeldJobs:
         with self._lock:
             return {attempt for attempt, row in self._rows.items() if row.live}
 
-    def listened(self, job: UUID) -> None:
+    def add_listener(self, job: UUID) -> None:
         """Record a listener of a job that is held, or that this worker is just claiming."""
         now = time.monotonic()
         with self._lock:

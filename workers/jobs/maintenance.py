@@ -106,7 +106,7 @@ class Maintenance:
         """Delete first, then forget: an object that could not be deleted is found again."""
         deadline = time.monotonic() + _FORGET_S_MAX
         while time.monotonic() < deadline:
-            old = self._link.run(jobs_worker.old_audio, limit=_FORGET_AT_ONCE)
+            old = self._link.run(jobs_worker.expired_audio, limit=_FORGET_AT_ONCE)
             if not old:
                 return
             self._store.delete(key for _, key in old)

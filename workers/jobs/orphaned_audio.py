@@ -41,7 +41,7 @@ class OrphanedAudio:
         """Stop checking; a check under way ends by itself."""
         self._stopping.set()
 
-    def look(self) -> int:
+    def check_next_page(self) -> int:
         """Check the next page; returns the number of objects deleted. Raises psycopg.Error, StoreError."""
         keys = next(self._pages, None)
         if keys is None:
@@ -56,7 +56,7 @@ class OrphanedAudio:
 
     def _beat(self) -> None:
         try:
-            if deleted := self.look():
+            if deleted := self.check_next_page():
                 log.info("orphans_deleted", objects=deleted)
         except (psycopg.Error, StoreError) as error:
             log.warning("orphans_not_seen", error=type(error).__name__)

@@ -15,7 +15,7 @@ from db.types import Claimed, Finished
 from workers import metrics
 from workers.engines.protocol import DeviceLost, Interrupted, Refused
 from workers.jobs.batching import BatchPlan, Load, beyond, plan
-from workers.jobs.claiming import Claims, Lookout
+from workers.jobs.claiming import Claims, UnservedAccountPoller
 from workers.jobs.connection import WorkerLink
 from workers.jobs.held import Attempt, HeldJob, HeldJobs, Task
 from workers.jobs.measured_costs import correct
@@ -76,7 +76,7 @@ class Runner:
         self.rows = HeldJobs()
         self.store_lost = threading.Event()
         self.device_lost = threading.Event()
-        self._lookout = Lookout(self._is_full, lambda: self.rows.forgotten, self._claim_beyond)
+        self._lookout = UnservedAccountPoller(self._is_full, lambda: self.rows.forgotten, self._claim_beyond)
 
     def claim_available(self) -> None:
         """Claim into the free slots until there is no work or no room.
@@ -91,7 +91,7 @@ class Runner:
             finally:
                 self._claim_lock.release()
 
-    def has_room(self) -> bool:
+    def can_claim(self) -> bool:
         """Whether a claim could return jobs now."""
         return not self._closing.is_set() and self._plan().limit > 0
 

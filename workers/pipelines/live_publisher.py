@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from db import supervised
-from db.redis.live_audio import DONE, Chunk, End, Live, append, done_message, end
+from db.redis.live_audio import DONE, Chunk, End, LiveAttempt, append, done_message, end
 from db.types import Finished
 from workers.jobs.held import Attempt
 
@@ -33,7 +33,7 @@ class _Out(Struct, eq=False):
 
 
 class _Part(Struct, frozen=True):
-    live: Live
+    live: LiveAttempt
     chunk: Chunk
     is_first: bool
     end: End | None
@@ -47,7 +47,7 @@ class LiveAudioPublisher:
         self._keep_s = keep_s
         self._bytes_max = audio_bytes_max
         self._lock = threading.Lock()
-        self._outs: dict[Live, _Out] = {}
+        self._outs: dict[LiveAttempt, _Out] = {}
         self._done: list[str] = []
         self._away_until = 0.0
         self._wake = threading.Event()
@@ -68,7 +68,7 @@ class LiveAudioPublisher:
             self._write_all()  # what came after its last pass
         self._client.close()
 
-    def audio(self, live: Live, new: bytes, *, until_ms: int) -> None:
+    def audio(self, live: LiveAttempt, new: bytes, *, until_ms: int) -> None:
         """Add the next bytes of a stream, up to that much sound; ignored if earlier bytes were lost."""
         with self._lock:
             out = self._outs.setdefault(live, _Out(bytearray()))
@@ -88,7 +88,7 @@ class LiveAudioPublisher:
             for each in ends:
                 attempt = each.id, each.attempt
                 if attempt in live:
-                    out = self._outs.setdefault(Live(*attempt), _Out(bytearray()))
+                    out = self._outs.setdefault(LiveAttempt(*attempt), _Out(bytearray()))
                     out.end = _ending(each, results[attempt])
         self.done((each.id, results[each.id, each.attempt]) for each in ends)
 
@@ -103,9 +103,9 @@ class LiveAudioPublisher:
         """Drop the streams of attempts whose ends could not be written: they will have no end."""
         with self._lock:
             for attempt in attempts:
-                out = self._outs.get(Live(*attempt))
+                out = self._outs.get(LiveAttempt(*attempt))
                 if out and out.end is None:
-                    del self._outs[Live(*attempt)]
+                    del self._outs[LiveAttempt(*attempt)]
 
     def _write(self) -> None:
         self._wake.wait()
@@ -125,7 +125,7 @@ class LiveAudioPublisher:
                     del self._outs[part.live]
         return (parts, done) if parts or done else None
 
-    def _part(self, live: Live, out: _Out) -> _Part:
+    def _part(self, live: LiveAttempt, out: _Out) -> _Part:
         is_first = len(out.waiting) == out.audio_bytes
         audio = bytes(out.waiting[:_ENTRY_BYTES_MAX])
         del out.waiting[:_ENTRY_BYTES_MAX]

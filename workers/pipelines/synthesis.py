@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from db.redis.live_audio import Live
+from db.redis.live_audio import LiveAttempt
 from db.storage.objects import Objects
 from db.types import Claimed, Finished, SpeechParams
 from workers import metrics
@@ -14,7 +14,7 @@ from workers.pipelines.live_publisher import LiveAudioPublisher
 from workers.pipelines.protocol import result_key
 from workers.pipelines.spool import Audio, Limits, Spool
 from workers.settings import WorkerSettings
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 _MANY_SLOTS = 32
 
@@ -104,7 +104,7 @@ class _Listeners:
         self._row = row
         self._spool = spool
         self._publisher = publisher
-        self._live = Live(*row.attempt)
+        self._live = LiveAttempt(*row.attempt)
         self._begun = False
 
     def give(self, new: bytes) -> None:
@@ -145,7 +145,7 @@ def _utterance(job: Claimed, *, broken_up: bool) -> Utterance:
     assert isinstance(params, SpeechParams)
     return Utterance(
         job_id=job.id,
-        text=prepare(params.text, params.language, broken_up=broken_up),
+        text=prepare_text(params.text, params.language, broken_up=broken_up),
         voice=params.voice,
         language=params.language,
         speed=params.speed,

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from db.storage.objects import Objects
-from db.storage.transcripts import CONTENT_TYPE, Transcript, joined
+from db.storage.transcripts import CONTENT_TYPE, Transcript, join_segments
 from db.storage.uploads import upload_key
 from db.types import Claimed, Finished, TranscriptionParams
 from workers.audio.decoder import DecodeCall, DecodeLimits, Decoder, Pcm
@@ -95,7 +95,7 @@ class TranscriptionPipeline:
         finally:
             row.busy_s = recognition.busy_s
         return Transcript(
-            text=joined(segments),
+            text=join_segments(segments),
             language=recognition.language,
             duration=round(pcm.seconds, 3),
             segments=segments,

@@ -47,7 +47,7 @@ class _Tried(Struct, frozen=True):
     descriptors: int
 
 
-def attempted(kind: str) -> Trial:
+def run_probe(kind: str) -> Trial:
     """Run the test program in a child with the profile of `kind`. Raises OSError if none can be started."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         program = Path(__file__).with_name("planted.py")

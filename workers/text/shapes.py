@@ -8,7 +8,7 @@ from workers.text.switches import end_switches
 from workers.text.words import break_words
 
 
-def prepare(text: str, language: str, *, broken_up: bool = True) -> str:
+def prepare_text(text: str, language: str, *, broken_up: bool = True) -> str:
     """`text` as an engine may see it, to be read in `language` (BCP-47).
 
     Text of ordinary words, numbers and sentences comes back unchanged. Where a pattern is longer than what a

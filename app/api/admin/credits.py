@@ -33,7 +33,7 @@ _AMOUNT = msgspec.json.Decoder(AmountBody)
 _REFUND = msgspec.json.Decoder(RefundBody)
 
 
-def money_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
+def credit_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """The routes that move credits, and the one that lists transfers."""
     return [
         _grant_route(context, bytes_max),

@@ -16,7 +16,7 @@ from app.api.admin.context import (
     operation_response,
 )
 from app.domain.admin import keys
-from app.domain.admin.keys import KeyActed, KeyRow
+from app.domain.admin.keys import KeyOperationResult, KeyRow
 from app.domain.pagination import Page
 from app.http.bodies import AnyRequest, read_json
 from app.openapi.bodies import request_body
@@ -65,7 +65,7 @@ def _list_route(context: AdminContext) -> HTTPRouteHandler:
 
 def _create_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/accounts/{account:str}/keys", opt=POST, operation_class=request_body(MakeBody))
-    async def make_key(request: AnyRequest, account: FromPath[str]) -> Response[KeyActed]:
+    async def make_key(request: AnyRequest, account: FromPath[str]) -> Response[KeyOperationResult]:
         body = await read_json(request, _MAKE, bytes_max=bytes_max)
         async with context.session() as session:
             made = await keys.create_key(
@@ -90,7 +90,7 @@ def _rotate_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
         opt=POST,
         operation_class=request_body(ReplaceBody),
     )
-    async def replace_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyActed]:
+    async def replace_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyOperationResult]:
         body = await read_json(request, _REPLACE, bytes_max=bytes_max)
         async with context.session() as session:
             operation = operation_of(request, body.reason)
@@ -110,7 +110,7 @@ def _rotate_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
 
 def _revoke_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/keys/{key:str}/revoke", status_code=200, opt=POST, operation_class=request_body(Reason))
-    async def end_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyActed]:
+    async def end_key(request: AnyRequest, key: FromPath[str]) -> Response[KeyOperationResult]:
         body = await read_json(request, _REASON, bytes_max=bytes_max)
         async with context.session() as session:
             done = await keys.revoke_key(session, operation_of(request, body.reason), key)

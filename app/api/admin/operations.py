@@ -19,7 +19,7 @@ from app.api.admin.context import (
 )
 from app.domain.admin import jobs, ledger
 from app.domain.admin import plans as terms
-from app.domain.admin.jobs import JobActed, JobRow, JobShown
+from app.domain.admin.jobs import JobOperationResult, JobRow, JobShown
 from app.domain.admin.ledger import Audit
 from app.domain.admin.operations import OperationRow, list_operations
 from app.domain.admin.plans import PlanRow
@@ -36,7 +36,7 @@ class Plans(Struct, frozen=True, kw_only=True):
     items: list[PlanRow]
 
 
-def record_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
+def operation_routes(context: AdminContext, bytes_max: int) -> list[HTTPRouteHandler]:
     """The routes for plans, jobs (listed, shown, retried, cancelled), the audit and the operations log."""
     return [
         _plans_route(context),
@@ -86,7 +86,7 @@ def _job_route(context: AdminContext) -> HTTPRouteHandler:
 
 def _retry_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/jobs/{job:str}/retry", status_code=200, opt=POST, operation_class=request_body(Reason))
-    async def retry_job(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
+    async def retry_job(request: AnyRequest, job: FromPath[str]) -> Response[JobOperationResult]:
         body = await read_json(request, _REASON, bytes_max=bytes_max)
         async with context.connection() as connection:
             done = await jobs.retry_job(
@@ -105,11 +105,11 @@ def _retry_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
 
 def _cancel_route(context: AdminContext, bytes_max: int) -> HTTPRouteHandler:
     @post("/api/admin/jobs/{job:str}/cancel", status_code=200, opt=POST, operation_class=request_body(Reason))
-    async def cancel(request: AnyRequest, job: FromPath[str]) -> Response[JobActed]:
+    async def cancel(request: AnyRequest, job: FromPath[str]) -> Response[JobOperationResult]:
         body = await read_json(request, _REASON, bytes_max=bytes_max)
         async with context.connection() as connection:
             done = await jobs.cancel_job(connection, operation_of(request, body.reason), job)
-        context.signals.cancelled(done.job)
+        context.signals.notify_cancelled(done.job)
         return operation_response(done)
 
     return cancel

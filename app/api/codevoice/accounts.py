@@ -53,7 +53,7 @@ def _login_route(accounts: Accounts, rate_limit: RateLimitGuard, bytes_max: int)
     @post("/api/auth/login", status_code=200, opt=opt, operation_class=request_body(LoginBody))
     async def login(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _LOGIN, bytes_max=bytes_max)
-        async with rate_limit.guess(request.scope, body.email):
+        async with rate_limit.count_wrong_attempt(request.scope, body.email):
             return _login_response(await accounts.login(body.email, body.password))
 
     return login
@@ -65,7 +65,7 @@ def _refresh_route(accounts: Accounts, rate_limit: RateLimitGuard, bytes_max: in
     @post("/api/auth/refresh", status_code=200, opt=opt, operation_class=request_body(RefreshBody))
     async def refresh(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _REFRESH, bytes_max=bytes_max)
-        async with rate_limit.guess(request.scope):
+        async with rate_limit.count_wrong_attempt(request.scope):
             return _login_response(await accounts.refresh(body.refresh_token))
 
     return refresh

@@ -52,7 +52,7 @@ def _verify_route(
     @post("/api/auth/verify", status_code=200, opt=opt, operation_class=request_body(VerifyBody))
     async def verify_email(request: AnyRequest) -> Response[VerifiedView]:
         body = await read_json(request, _VERIFY, bytes_max=bytes_max)
-        async with rate_limit.guess(request.scope):
+        async with rate_limit.count_wrong_attempt(request.scope):
             await verification.confirm(body.token)
         return Response(VerifiedView(), headers=_NO_STORE)
 

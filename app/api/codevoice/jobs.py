@@ -119,7 +119,7 @@ def _events_route(
         who: Principal = request.scope["user"]
         job = await jobs.one(who, job_id)
         place = await streams.take(who)
-        events = _events(jobs.follow(who, job, authenticator.checking(request.scope)), addresses)
+        events = _events(jobs.follow(who, job, authenticator.recheck(request.scope)), addresses)
         headers = {**_NO_STORE, "X-Accel-Buffering": "no"}
         media_type = "text/event-stream"
         return LiveResponse(events, headers=headers, media_type=media_type, ended=lambda _: place.close())

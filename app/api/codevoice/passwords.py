@@ -73,7 +73,7 @@ def _change_route(resets: PasswordReset, rate_limit: RateLimitGuard, bytes_max: 
     async def change_password(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CHANGE, bytes_max=bytes_max)
         who = request.scope["user"]
-        async with rate_limit.guess(request.scope, str(who.account)):
+        async with rate_limit.count_wrong_attempt(request.scope, str(who.account)):
             found = await resets.change(who, body.current_password, body.new_password)
         return Response(login_view(found), headers=_NO_STORE)
 
@@ -97,7 +97,7 @@ def _confirm_route(resets: PasswordReset, rate_limit: RateLimitGuard, bytes_max:
     @post(path, status_code=200, opt=_PUBLIC, operation_class=request_body(ConfirmBody))
     async def confirm_reset(request: AnyRequest) -> Response[LoginView]:
         body = await read_json(request, _CONFIRM, bytes_max=bytes_max)
-        async with rate_limit.guess(request.scope):
+        async with rate_limit.count_wrong_attempt(request.scope):
             found = await resets.confirm(body.token, body.password, keep_keys=body.keep_keys)
         return Response(login_view(found), headers=_NO_STORE)
 

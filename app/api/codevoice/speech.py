@@ -83,7 +83,7 @@ async def _of_body(request: AnyRequest, body: bytes, authenticator: Authenticato
         raise MissingKey from None
     if not isinstance(key, str) or not key.strip():
         raise MissingKey
-    who = await authenticator.who(Credential("key", key.strip()))
+    who = await authenticator.authenticate(Credential("key", key.strip()))
     request.scope["user"] = who
     who.allow(SPEECH)
     return who

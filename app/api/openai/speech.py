@@ -9,7 +9,7 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from app.api.audio_response import AudioHeaders, AudioResponder
+from app.api.audio_response import AudioEncoding, AudioResponder
 from app.api.openai.events import EVENT_STREAM, error_event, event
 from app.domain.errors import DomainError, SpeechFailed
 from app.domain.identity.scopes import SPEECH
@@ -104,4 +104,4 @@ async def _as_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield event(Done(Usage()))
 
 
-_EVENTS = AudioHeaders(EVENT_STREAM, _as_events)
+_EVENTS = AudioEncoding(EVENT_STREAM, _as_events)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from app.api.codevoice.account_schemas import storage_view
 from app.api.codevoice.schemas import StorageView
-from app.api.csv_cells import marked
+from app.api.csv_cells import escape_formula
 from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.credits import spendable
@@ -147,5 +147,5 @@ def _csv(rows: list[UseView]) -> str:
     writer = csv.writer(out)
     writer.writerow(UseView.__struct_fields__)
     for row in rows:
-        writer.writerow([marked(value) for value in msgspec.structs.astuple(row)])
+        writer.writerow([escape_formula(value) for value in msgspec.structs.astuple(row)])
     return out.getvalue()

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from app.api.admin.context import AdminContext
 from app.dashboard.forms import read_form
-from app.dashboard.pages.admin_messages import ActForm, done_in_words, question
+from app.dashboard.pages.admin_messages import OperationForm, done_in_words, question
 from app.dashboard.pages.log_in import Page
 from app.dashboard.rendering import ADMIN, Pages, redirect
 from app.domain.admin import credits, jobs, users, worker_overview
@@ -47,9 +47,9 @@ class AdminPages(Struct, frozen=True):
         facts = {"found": found, "plans": plans, "moved": moved.items, "key": secrets.token_hex(16)}
         return await self.pages.show(request, "admin_user.html", notice=notice, **facts)
 
-    async def form(self, request: AnyRequest) -> tuple[ActForm, AdminOperation]:
+    async def form(self, request: AnyRequest) -> tuple[OperationForm, AdminOperation]:
         """The form that the administrator sent, and its operation. Raises Invalid."""
-        form = await read_form(request, ActForm, self.pages.sessions)
+        form = await read_form(request, OperationForm, self.pages.sessions)
         return form, operation_by(request.scope["user"], reason=form.reason, key=form.key)
 
 
@@ -101,7 +101,7 @@ def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
         if not request.query_params:  # from the address bar, after the operation
             return redirect(f"/admin/users/{found.account}")
         try:
-            form = msgspec.convert(dict(request.query_params), ActForm, strict=False)
+            form = msgspec.convert(dict(request.query_params), OperationForm, strict=False)
             return await admin.pages.ask(request, question(name, form, found))
         except msgspec.ValidationError as error:
             return await admin.user(request, account, invalid(str(error)))
@@ -160,7 +160,7 @@ def _link_in_words(made: ResetLink) -> str:
 
 
 async def _operate(
-    context: AdminContext, name: str, wanted: AdminOperation, account: str, form: ActForm
+    context: AdminContext, name: str, wanted: AdminOperation, account: str, form: OperationForm
 ) -> Moved | Changed:
     """Carry out the operation; returns the resulting state of the account."""
     if name == "suspend":
@@ -227,7 +227,7 @@ async def _operate_on_job(context: AdminContext, name: str, wanted: AdminOperati
 async def _cancel(context: AdminContext, wanted: AdminOperation, job: str) -> str:
     async with context.connection() as connection:
         done = await jobs.cancel_job(connection, wanted, job)
-    context.signals.cancelled(done.job)
+    context.signals.notify_cancelled(done.job)
     return f"The job is cancelled. {done.settlement}"
 
 

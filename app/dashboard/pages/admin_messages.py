@@ -10,7 +10,7 @@ from app.domain.billing.credits import in_words as micro_in_words
 from db.types import MICRO
 
 
-class ActForm(Struct, frozen=True, kw_only=True):
+class OperationForm(Struct, frozen=True, kw_only=True):
     """The fields of all operation forms. `key`: idempotency key, so that a form sent twice acts once."""
 
     reason: str = ""
@@ -21,7 +21,7 @@ class ActForm(Struct, frozen=True, kw_only=True):
     plan: str = ""
 
 
-def done_in_words(name: str, form: ActForm, code: str, now: User) -> str:
+def done_in_words(name: str, form: OperationForm, code: str, now: User) -> str:
     """What the operation `name` did; `now` is the account after it."""
     if code == "replayed":
         return f"That was done already. {_standing(now)}"
@@ -29,7 +29,7 @@ def done_in_words(name: str, form: ActForm, code: str, now: User) -> str:
     return f"{_done(name, form, named(now))}{later}. {_standing(now)}"
 
 
-def question(name: str, form: ActForm, account: User) -> Question:
+def question(name: str, form: OperationForm, account: User) -> Question:
     """The question to confirm before the operation. Raises Invalid for an amount that is not valid."""
     title, text = _question(name, form, account)
     fields = {field: value for field, value in msgspec.to_builtins(form).items() if value}
@@ -47,7 +47,7 @@ def named(account: User) -> str:
     return account.email or account.name or str(account.account)
 
 
-def _question(name: str, form: ActForm, account: User) -> tuple[str, str]:
+def _question(name: str, form: OperationForm, account: User) -> tuple[str, str]:
     who = named(account)
     match name:
         case "expire":
@@ -85,7 +85,7 @@ def _question(name: str, form: ActForm, account: User) -> tuple[str, str]:
             )
 
 
-def _done(name: str, form: ActForm, who: str) -> str:
+def _done(name: str, form: OperationForm, who: str) -> str:
     match name:
         case "grant":
             return f"Granted {_credits(micro(form.amount))} to {who}"

@@ -85,7 +85,7 @@ def _log_in_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard)
     async def log_in(request: AnyRequest) -> Page:
         form = await read_form(request, LoginForm, pages.sessions)
         try:
-            async with rate_limit.guess(request.scope, form.email):
+            async with rate_limit.count_wrong_attempt(request.scope, form.email):
                 found = await accounts.login(form.email, form.password)
         except DomainError as refused:
             return await show(request, form, refused)

@@ -66,7 +66,7 @@ def verification_page_routes(
     async def verify(request: AnyRequest) -> Page:
         form = await read_form(request, VerifyForm, pages.sessions)
         try:
-            async with rate_limit.guess(request.scope):
+            async with rate_limit.count_wrong_attempt(request.scope):
                 await verification.confirm(form.token)
         except DomainError as refused:
             return await pages.show(request, "verify.html", notice=refused, form=form)
@@ -123,7 +123,7 @@ def _confirm_routes(
     async def confirm(request: AnyRequest) -> Page:
         form = await read_form(request, ConfirmForm, pages.sessions)
         try:
-            async with rate_limit.guess(request.scope):
+            async with rate_limit.count_wrong_attempt(request.scope):
                 found = await resets.confirm(form.token, form.password, keep_keys=form.keep_keys)
         except DomainError as refused:
             return await pages.show(request, "confirm.html", notice=refused, form=form)
@@ -146,7 +146,7 @@ def _password_routes(
         form = await read_form(request, PasswordForm, pages.sessions)
         who = request.scope["user"]
         try:
-            async with rate_limit.guess(request.scope, str(who.account)):
+            async with rate_limit.count_wrong_attempt(request.scope, str(who.account)):
                 found = await resets.change(who, form.current_password, form.new_password)
         except DomainError as refused:
             return await pages.show(request, "password.html", notice=refused)

@@ -11,7 +11,7 @@ from app.dashboard.forms import read_form
 from app.dashboard.pages.documentation import Facts
 from app.dashboard.rendering import PERSON, Pages, redirect
 from app.domain.accounts.api_keys import ApiKeys
-from app.domain.billing.price_book import PriceBook, shown_price
+from app.domain.billing.price_book import PriceBook, price_in_words
 from app.domain.errors import DomainError, Unavailable
 from app.domain.identity.principals import Principal
 from app.domain.speech.service import SpeechService
@@ -97,7 +97,7 @@ class Playground(Struct, frozen=True):
                 characters_max=min(self.facts.text_characters_max, engine.characters_max),
                 speed_min=engine.speed_min,
                 speed_max=engine.speed_max,
-                price=shown_price(await self.prices.price("speech", name), of="A request"),
+                price=price_in_words(await self.prices.price("speech", name), of="A request"),
             )
             for name, engine in found.items()
         }

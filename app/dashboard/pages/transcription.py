@@ -5,7 +5,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.dashboard.pages.documentation import Facts
 from app.dashboard.rendering import PERSON, Pages
-from app.domain.billing.price_book import ANY, PriceBook, shown_price
+from app.domain.billing.price_book import ANY, PriceBook, price_in_words
 from app.domain.errors import Unavailable
 from app.domain.voices.catalog import Catalogs
 from app.http.bodies import AnyRequest
@@ -21,8 +21,8 @@ def transcribe_route(pages: Pages, catalogs: Catalogs, prices: PriceBook, facts:
             request,
             "transcribe.html",
             facts=facts,
-            file_price=shown_price(await prices.price("transcription", engine), of="A recording"),
-            talk_price=shown_price(await prices.price("live_transcript", "browser"), of="A live talk"),
+            file_price=price_in_words(await prices.price("transcription", engine), of="A recording"),
+            talk_price=price_in_words(await prices.price("live_transcript", "browser"), of="A live talk"),
         )
 
     return transcribe_page

@@ -110,7 +110,7 @@ class ApiKeys:
         scopes.check_within(wanted.scopes, own=who.scopes, is_admin=who.admin)
         async with self._database.session() as session:
             await lock_caller(session, who)
-            await check_room(session, who.account, self._keys_max)
+            await check_key_limit(session, who.account, self._keys_max)
             return await self._add(session, who.account, wanted, is_personal=False)
 
     async def rotate(self, who: Principal, key_id: str, *, grace_s: int) -> Key:
@@ -131,7 +131,7 @@ class ApiKeys:
                 raise TooLate("This key is revoked or expired already. Create a new one.")
             wanted = NewKey(name=old.name, scopes=old.scopes, expires_at=old.expires_at)
             await revoke_key(session, who.account, old.id, grace_s=grace_s)
-            await check_room(session, who.account, self._keys_max)
+            await check_key_limit(session, who.account, self._keys_max)
             made = await self._add(session, who.account, wanted, is_personal=old.personal)
         self._principals.forget(who.account)
         return made
@@ -167,7 +167,7 @@ class ApiKeys:
         return _key(await add_key(session, row), made.text)
 
 
-async def check_room(session: "AsyncSession", account: UUID, keys_max: int) -> None:
+async def check_key_limit(session: "AsyncSession", account: UUID, keys_max: int) -> None:
     """Raise TooManyKeys if the account has `keys_max` working keys. Locks the account against races."""
     from db.postgres.repositories import count_working_keys
 
@@ -176,7 +176,7 @@ async def check_room(session: "AsyncSession", account: UUID, keys_max: int) -> N
         raise TooManyKeys(message, limit=keys_max)
 
 
-def named(name: str) -> str:
+def clean_key_name(name: str) -> str:
     """A key's name, trimmed. Raises Invalid."""
     name = name.strip()
     if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not is_one_line(name) or not is_unicode(name):
@@ -190,7 +190,7 @@ def named(name: str) -> str:
 
 
 def _checked(wanted: NewKey) -> NewKey:
-    name = named(wanted.name)
+    name = clean_key_name(wanted.name)
     now = datetime.now(UTC)
     if wanted.expires_at and not now < wanted.expires_at <= now + timedelta(days=_LIFE_DAYS_MAX):
         message = f"A key expires within the next {_LIFE_DAYS_MAX} days, or never."

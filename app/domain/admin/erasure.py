@@ -100,7 +100,7 @@ async def _cancel_open(connection: Connection, places: Places, act: AdminOperati
         for job in jobs
         if await connection.fetchval(query("cancel"), job, owner, act.actor) == "cancelled"
     ]
-    await asyncio.to_thread(places.volatile.say_cancelled, ended)
+    await asyncio.to_thread(places.volatile.publish_cancelled, ended)
     return len(ended)
 
 

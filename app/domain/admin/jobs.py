@@ -65,7 +65,7 @@ class JobShown(JobRow, frozen=True, kw_only=True):
     entries: list[Leg]
 
 
-class JobActed(Struct, frozen=True, kw_only=True):
+class JobOperationResult(Struct, frozen=True, kw_only=True):
     """An operation's result: the job was cancelled, and `settlement` is a sentence on what it cost; or it is
     retried as the job `new_job`, for which `held` credits are held.
     """
@@ -102,7 +102,7 @@ async def show_job(connection: Connection, job: str) -> JobShown:
     return JobShown(entries=entries, **msgspec.structs.asdict(found))
 
 
-async def cancel_job(connection: Connection, act: AdminOperation, job: str) -> JobActed:
+async def cancel_job(connection: Connection, act: AdminOperation, job: str) -> JobOperationResult:
     """Cancel a job on its owner's behalf, as the owner would. Raises NotFound, TooLate."""
     found = await _find(connection, job)
     details = {"job": str(found.job)}
@@ -117,7 +117,7 @@ async def cancel_job(connection: Connection, act: AdminOperation, job: str) -> J
 
 async def retry_job(
     connection: Connection, act: AdminOperation, job: str, *, queue_wait_s: int, jobs_waiting_max: int
-) -> JobActed:
+) -> JobOperationResult:
     """Queue a failed or expired job again, as a new job that holds the price again.
 
     The caller wakes the workers after the commit. Raises NotFound, NotFailed, and what a submission raises.
@@ -141,7 +141,7 @@ async def retry_job(
     return _acted(found, "queued", new_job=new_job.id, held=found.hold)
 
 
-async def _cancelled(connection: Connection, found: JobRow, code: str) -> JobActed:
+async def _cancelled(connection: Connection, found: JobRow, code: str) -> JobOperationResult:
     row = await connection.fetchrow(query("job_of_account"), found.account, found.job)
     assert row is not None
     settlement = Settlement(state=row["state"], spent=row["spent"], refunded=row["refunded"])
@@ -183,8 +183,8 @@ def _refusal(answer: Submitted, job: NewJob) -> DomainError:
     return InsufficientCredits(message, required=required, remaining=remaining)
 
 
-def _acted(found: JobRow, code: str, *, new_job: UUID | None = None, held: Amount = 0) -> JobActed:
-    return JobActed(
+def _acted(found: JobRow, code: str, *, new_job: UUID | None = None, held: Amount = 0) -> JobOperationResult:
+    return JobOperationResult(
         code=code, account=found.account, job=found.job, engine=found.engine, new_job=new_job, held=held
     )
 

@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain.accounts.api_keys import check_room, named
+from app.domain.accounts.api_keys import check_key_limit, clean_key_name
 from app.domain.admin.operations import (
     AdminOperation,
     find_replay,
     identifier,
-    joined,
+    raw_connection,
     record_operation,
     resolve_account,
 )
@@ -45,7 +45,7 @@ class KeyRow(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None
 
 
-class KeyActed(KeyRow, frozen=True, kw_only=True):
+class KeyOperationResult(KeyRow, frozen=True, kw_only=True):
     """An operation's result; `key`, the text of a new key, is shown only once, and null where replayed."""
 
     code: str
@@ -72,15 +72,19 @@ async def create_key(
     wanted: Sequence[str],
     keep_sealed: bool,
     keys_max: int,
-) -> KeyActed:
+) -> KeyOperationResult:
     """Create a key restricted to the `wanted` scopes; none: all the account may do. Raises TooManyKeys."""
-    connection = await joined(session)
-    owner, name, allowed = await resolve_account(connection, account), named(name), scopes.checked(wanted)
+    connection = await raw_connection(session)
+    owner, name, allowed = (
+        await resolve_account(connection, account),
+        clean_key_name(name),
+        scopes.checked(wanted),
+    )
     details = {"name": name, "scopes": allowed}
     before = await find_replay(connection, act, "create_key", owner, details)
     if before:
         return await _acted(connection, UUID(before.details["key"]), "replayed", key=None)
-    await check_room(session, owner, keys_max)
+    await check_key_limit(session, owner, keys_max)
     made = await _add(session, keys, owner, name, allowed, keep_sealed=keep_sealed)
     await record_operation(connection, act, "create_key", owner, {**details, "key": str(made[0])})
     return await _acted(connection, made[0], "created", key=made[1])
@@ -95,14 +99,14 @@ async def rotate_key(
     grace_s: int,
     keep_sealed: bool,
     keys_max: int,
-) -> KeyActed:
+) -> KeyOperationResult:
     """Replace a key, which keeps working for `grace_s`. Raises Invalid, NotFound, TooLate, TooManyKeys."""
     if not 0 <= grace_s <= _GRACE_S_MAX:
         limit = [0, _GRACE_S_MAX]
         raise Invalid(f"The grace is 0 to {_GRACE_S_MAX} seconds.", field="grace_s", limit=limit)
     from db.postgres.repositories import key_of, lock_account, revoke_key
 
-    connection = await joined(session)
+    connection = await raw_connection(session)
     old = await _find(connection, key)
     before = await find_replay(connection, act, "rotate_key", old.account, {"old": str(old.id)})
     if before:
@@ -112,7 +116,7 @@ async def rotate_key(
     if locked is None or locked.revoked_at is not None:
         raise TooLate("This key is revoked already. Create a new one.")
     await revoke_key(session, old.account, old.id, grace_s=grace_s)
-    await check_room(session, old.account, keys_max)
+    await check_key_limit(session, old.account, keys_max)
     key_id, text = await _add(
         session,
         keys,
@@ -129,11 +133,11 @@ async def rotate_key(
     return await _acted(connection, key_id, "rotated", key=text)
 
 
-async def revoke_key(session: "AsyncSession", act: AdminOperation, key: str) -> KeyActed:
+async def revoke_key(session: "AsyncSession", act: AdminOperation, key: str) -> KeyOperationResult:
     """Revoke a key now; one revoked already stays as it is. Raises NotFound."""
     from db.postgres import repositories
 
-    connection = await joined(session)
+    connection = await raw_connection(session)
     found = await _find(connection, key)
     details = {"key": str(found.id)}
     if await find_replay(connection, act, "revoke_key", found.account, details):
@@ -183,9 +187,9 @@ async def _add(
 
 async def _acted(
     connection: Connection, key_id: UUID, code: str, *, key: str | UnsetType | None = UNSET
-) -> KeyActed:
+) -> KeyOperationResult:
     row = await _find(connection, str(key_id))
-    return KeyActed(code=code, key=key, **msgspec.structs.asdict(row))
+    return KeyOperationResult(code=code, key=key, **msgspec.structs.asdict(row))
 
 
 def _row(row: Any) -> KeyRow:

@@ -143,7 +143,7 @@ def identifier(text: str, what: str) -> UUID:
         raise NotFound(f"There is no such {what}.", field=what) from None
 
 
-async def joined(session: "AsyncSession") -> Connection:
+async def raw_connection(session: "AsyncSession") -> Connection:
     """The session's own connection, inside its transaction, which only a statement of the session begins."""
     from sqlalchemy import text
 

@@ -13,7 +13,7 @@ from app.domain.admin.operations import (
     AdminOperation,
     check_may_end,
     find_replay,
-    joined,
+    raw_connection,
     record_operation,
     resolve_account,
 )
@@ -109,7 +109,7 @@ async def create_user(
     keep_sealed: bool,
 ) -> Opened:
     """Create a person's account, with personal key and free credits. Raises EmailTaken."""
-    email, connection = clean_email(email), await joined(session)
+    email, connection = clean_email(email), await raw_connection(session)
     check_name(name)
     details = {"admin": admin}
     before = await find_replay(connection, act, "create_user", None, details)
@@ -141,7 +141,7 @@ async def create_api_only(
     keep_sealed: bool,
 ) -> Opened:
     """Create a program's account: a key, no log-in; amounts in micro-credits. Raises Invalid, EmailTaken."""
-    connection = await joined(session)
+    connection = await raw_connection(session)
     details = {"monthly": monthly, "extra": extra, "unlimited": unlimited}
     before = await find_replay(connection, act, "create_api_only", None, details)
     if before and before.account:
@@ -169,7 +169,7 @@ async def suspend(
 
     Raises NotFound, OwnAccount and LastAdministrator.
     """
-    connection = await joined(session)
+    connection = await raw_connection(session)
     owner, name = await resolve_account(connection, account), "unsuspend" if undo else "suspend"
     if await find_replay(connection, act, name, owner, {}):
         return await changed(connection, owner, "replayed")

@@ -58,7 +58,7 @@ def in_force(prices: Sequence[Price], kind: str, engine: str) -> Price:
     return found[ANY, ANY]
 
 
-def shown_price(price: Price, *, of: str) -> str:
+def price_in_words(price: Price, *, of: str) -> str:
     """The price as a sentence; `of` is what is bought, with its article."""
     amount = in_words(price.amount) + (" credit" if price.amount == MICRO else " credits")
     match price.unit:

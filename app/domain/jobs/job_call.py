@@ -39,7 +39,7 @@ class JobCall:
         try:
             submitted = await asyncio.shield(submitting)
         except asyncio.CancelledError:
-            self._signals.beside(self._abandon_submitted(submitting, new_job))
+            self._signals.run_in_background(self._abandon_submitted(submitting, new_job))
             raise
         self._job = new_job(submitted)
         return submitted
@@ -62,7 +62,7 @@ class JobCall:
     def abandon(self) -> None:
         """Cancel the job in the background, unless it has a key."""
         if self._job is not None and not self.is_keyed:
-            self._signals.beside(self.cancel())
+            self._signals.run_in_background(self.cancel())
 
     async def cancel(self) -> None:
         """Cancel the job."""

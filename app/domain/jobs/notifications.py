@@ -111,16 +111,16 @@ class JobNotifications:
         if self.closing:
             raise Unavailable("This server is about to stop. Please send the request again.")
 
-    def listened(self, job: UUID) -> None:
+    def notify_listening(self, job: UUID) -> None:
         """Notify the workers that a client listens to a job. Never waits, never fails, as the next two."""
-        self.beside(self._publish(LISTEN, job.hex))
+        self.run_in_background(self._publish(LISTEN, job.hex))
 
-    def cancelled(self, job: UUID) -> None:
+    def notify_cancelled(self, job: UUID) -> None:
         """Notify the workers and all waiting requests that a job was cancelled. Call it after the commit."""
-        self.beside(self._publish(CANCEL, job.hex))
-        self.beside(self._publish(DONE, done_message(job, "cancelled")))
+        self.run_in_background(self._publish(CANCEL, job.hex))
+        self.run_in_background(self._publish(DONE, done_message(job, "cancelled")))
 
-    def beside(self, act: Coroutine[Any, Any, None]) -> None:
+    def run_in_background(self, act: Coroutine[Any, Any, None]) -> None:
         """Run `act` in the background, so that the caller's disconnect cannot cancel it."""
         task = asyncio.create_task(act)
         self._tasks.add(task)

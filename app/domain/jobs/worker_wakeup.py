@@ -63,7 +63,7 @@ class WorkerWakeup:
         if self._is_closed:
             return None
         try:
-            if self._sender.look():
+            if self._sender.read_responses():
                 self._waiting |= {each for each in self._doubted if self._sender.unread(each) <= _UNREAD_MAX}
                 self._sent.clear()
                 self._doubted.clear()

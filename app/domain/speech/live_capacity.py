@@ -44,7 +44,7 @@ class LiveCapacity:
         self._counting: dict[str, asyncio.Task[None]] = {}
 
     @asynccontextmanager
-    async def place(self, engine: Capabilities, owner: UUID) -> AsyncGenerator[None]:
+    async def admit(self, engine: Capabilities, owner: UUID) -> AsyncGenerator[None]:
         """Admit one more live job of an account, submitted inside the block. Raises Unavailable if the engine
         is at its limit, or the account at its share.
         """

@@ -16,7 +16,7 @@ from app.domain.jobs.notifications import JobNotifications
 from app.domain.speech.outcomes import failure
 from app.domain.speech.service import SpeechService
 from app.domain.store_health import store_away
-from db.redis.live_audio import Chunk, End, Live, Reader
+from db.redis.live_audio import Chunk, End, LiveAttempt, Reader
 from db.storage.objects import Objects, StoreError
 from db.types import JobStatus
 
@@ -69,7 +69,7 @@ class LiveStreamReader:
         if self._delivered_bytes:
             raise SpeechFailed("made_anew")
         self._attempt = attempt
-        self._reader = Reader(self._signals.redis, Live(self._job, attempt))
+        self._reader = Reader(self._signals.redis, LiveAttempt(self._job, attempt))
         self._end: End | None = None
 
     async def _record_delivery(self, chunk: Chunk) -> bool:
@@ -77,7 +77,7 @@ class LiveStreamReader:
         if self._is_recorded and not self._is_metered:
             return True
         given_ms = _UNKNOWN_MS if chunk.until_ms is None else max(1, chunk.until_ms)
-        answer = await self._speech.hear(self._job, attempt=self._attempt, given_ms=given_ms)
+        answer = await self._speech.record_delivery(self._job, attempt=self._attempt, given_ms=given_ms)
         if answer == "superseded":
             return False
         if answer not in ("heard", "metered", "completed"):

@@ -108,9 +108,9 @@ class SpeechService:
         job = self._job(who, planned, await self._quote(planned), live=live)
         if idempotency_key is not None:
             job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=_fingerprint(route, request))
-        async with self._storage.room(who, job.id, planned.expected_bytes, key=idempotency_key):
+        async with self._storage.reserve(who, job.id, planned.expected_bytes, key=idempotency_key):
             async with (
-                self._live_capacity.place(planned.offer.engine, who.account) if live else nullcontext()
+                self._live_capacity.admit(planned.offer.engine, who.account) if live else nullcontext()
             ):
                 answer = await self._submitter.submit(job)
             if answer.id is None or answer.code not in ("queued", "replayed"):
@@ -148,7 +148,7 @@ class SpeechService:
                 actor = str(who.account)
                 result = await jobs_api.cancel(connection, identifier, owner=who.account, actor=actor)
         if identifier is not None and result == "cancelled":
-            self._signals.cancelled(identifier)
+            self._signals.notify_cancelled(identifier)
         if result == "not_found":
             raise _no_job()
         if result == "too_late":
@@ -160,7 +160,7 @@ class SpeechService:
             actor = "api_stopping" if self._signals.closing else "api"
             result = await jobs_api.break_off(connection, job, owner=who.account, actor=actor)
         if result == "failed":
-            self._signals.cancelled(job)
+            self._signals.notify_cancelled(job)
 
     async def listen(self, job: UUID, *, engine: str, owner: UUID) -> None:
         """Have the worker of an unfinished job, present or future, publish its audio live.
@@ -169,10 +169,10 @@ class SpeechService:
         """
         offers = (await self._catalogs.current()).offers
         known = next((offer.engine for offer in offers if offer.engine.engine == engine), None)
-        async with self._live_capacity.place(known, owner) if known else nullcontext():
+        async with self._live_capacity.admit(known, owner) if known else nullcontext():
             async with self._database.connection() as connection:
                 await jobs_api.listen(connection, job)
-        self._signals.listened(job)
+        self._signals.notify_listening(job)
 
     async def unlisten(self, job: UUID) -> None:
         """Record that the last listener has left: the job is no longer one of the engine's live streams."""
@@ -180,10 +180,10 @@ class SpeechService:
             async with self._database.connection() as connection:
                 await jobs_api.unlisten(connection, job)
 
-    async def hear(self, job: UUID, *, attempt: int, given_ms: int) -> str:
+    async def record_delivery(self, job: UUID, *, attempt: int, given_ms: int) -> str:
         """Record an attempt's delivery before it happens, `given_ms` in all; returns as `jobs_api.hear`."""
         async with self._database.connection() as connection:
-            return await jobs_api.hear(connection, job, attempt=attempt, given_ms=given_ms)
+            return await jobs_api.record_delivery(connection, job, attempt=attempt, given_ms=given_ms)
 
     async def check_refunds(self, who: Principal, *, refunds_max: int) -> None:
         """Raise TooManyRefunds if more streams were refunded today than failures of ours explain.

@@ -31,7 +31,7 @@ from app.domain.speech.outcomes import check_audio, failure
 from app.domain.speech.service import SpeechService, Ticket
 from app.domain.speech.validation import SpeechRequest
 from app.domain.store_health import StoreHealth
-from app.domain.stream_limits import ConcurrentStreams, Place
+from app.domain.stream_limits import ConcurrentStreams, StreamSlot
 from db.formats import FORMATS, Format
 from db.postgres.queries import query
 from db.storage.objects import Objects
@@ -100,7 +100,7 @@ class _Call(Struct, kw_only=True):
     format: Format
     rate_hz: int = 0
     wait_s: float
-    place: Place | None = None  # the slot among its caller's streams
+    place: StreamSlot | None = None  # the slot among its caller's streams
     owner: Principal | None
     request: JobCall | None
     replayed: bool = False
@@ -178,7 +178,7 @@ class SynchronousSpeech:
         if found is None:
             raise NotFound("This job makes no audio.")
         is_owner = who is not None and who.account == job.owner
-        taking = self._streams.take(who) if who and is_owner else self._streams.take_stranger(address)
+        taking = self._streams.take(who) if who and is_owner else self._streams.take_for_address(address)
         async with self._stream(taking) as (stream, place):
             await self._store_state.require()
             self._listeners[job.id] += 1
@@ -206,7 +206,7 @@ class SynchronousSpeech:
         self._listeners[job] -= 1
         if not self._listeners[job]:
             del self._listeners[job]
-            self._signals.beside(self._speech.unlisten(job))
+            self._signals.run_in_background(self._speech.unlisten(job))
 
     async def _begun(self, call: _Call, *, attempt: int = 1) -> LiveAudio | None:
         """The audio once its first part is there; None if it was not in time."""
@@ -232,7 +232,7 @@ class SynchronousSpeech:
         elif ending == "left":
             call.request.abandon()
         elif ending == "broken" and call.owner is not None and not call.job_has_ended:
-            self._signals.beside(retried(partial(self._speech.break_off, call.owner, call.job_id)))
+            self._signals.run_in_background(retried(partial(self._speech.break_off, call.owner, call.job_id)))
 
     @contextmanager
     def _place(self) -> Generator[None]:
@@ -246,7 +246,7 @@ class SynchronousSpeech:
             self._waiting -= 1
 
     @asynccontextmanager
-    async def _stream(self, taking: Awaitable[Place]) -> AsyncGenerator[tuple[ExitStack, Place]]:
+    async def _stream(self, taking: Awaitable[StreamSlot]) -> AsyncGenerator[tuple[ExitStack, StreamSlot]]:
         """A waiting request with a stream slot, which is released at the end unless the stack was emptied."""
         place = await taking
         with ExitStack() as stack:

@@ -149,7 +149,7 @@ class TranscriptionService:
         if idempotency_key is not None:
             fingerprint = _fingerprint(route, upload, request)
             job = msgspec.structs.replace(job, key=idempotency_key, fingerprint=fingerprint)
-        async with self._storage.room(who, job.id, upload.size_bytes, key=idempotency_key):
+        async with self._storage.reserve(who, job.id, upload.size_bytes, key=idempotency_key):
             call = JobCall(self._signals, partial(self._cancel, who), is_keyed=job.key is not None)
             answer = await call.submit(self._submit(who, upload, job), _new_job)
         assert answer.id is not None
@@ -198,7 +198,7 @@ class TranscriptionService:
             is_wanted = answer.code == "queued"
         finally:
             if not is_wanted:
-                self._signals.beside(self._drop(job.id))
+                self._signals.run_in_background(self._drop(job.id))
         if answer.code not in ("queued", "replayed"):
             self._refuse(who, job, answer)
         return answer
@@ -274,8 +274,8 @@ class TranscriptionService:
         async with self._database.connection() as connection:
             result = await jobs_api.cancel(connection, job, owner=who.account, actor=str(who.account))
         if result == "cancelled":
-            self._signals.cancelled(job)
-            self._signals.beside(self._drop(job))
+            self._signals.notify_cancelled(job)
+            self._signals.run_in_background(self._drop(job))
 
 
 def _put_ended(putting: "asyncio.Future[None]") -> None:

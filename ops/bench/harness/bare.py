@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codevoice.speech import submit_route
-from app.components import Parts, build
+from app.components import Components, build
 from app.domain.identity.principals import Principal
 from app.http.authentication import Credential
 from app.settings import read_settings
@@ -50,7 +50,7 @@ def main() -> None:
     )
 
 
-def _knowing(parts: Parts) -> Callable[[ASGIApp], ASGIApp]:
+def _knowing(parts: Components) -> Callable[[ASGIApp], ASGIApp]:
     known: dict[bytes, Principal] = {}
 
     def wrap(app: ASGIApp) -> ASGIApp:
@@ -58,7 +58,7 @@ def _knowing(parts: Parts) -> Callable[[ASGIApp], ASGIApp]:
             key = next(value for name, value in scope["headers"] if name == b"x-api-key")
             who = known.get(key)
             if who is None:
-                who = known[key] = await parts.authenticator.who(Credential("key", key.decode()))
+                who = known[key] = await parts.authenticator.authenticate(Credential("key", key.decode()))
             scope["user"] = who
             await app(scope, receive, send)
 

@@ -40,7 +40,7 @@ from ops.bench import BenchError, Figures, fund
 from ops.bench.harness.cpu import family_s
 from ops.bench.harness.own_stack import own_stack
 from ops.bench.harness.posting import Poster, engines_ready, ready
-from ops.bench.listeners.crowd import Crowd, Received, Wish
+from ops.bench.listeners.crowd import Crowd, Received, ScheduledRequest
 from ops.bench.listeners.player import Playback, played
 from ops.bench.listeners.texts import long_text, short_text
 from ops.bench.voices.speaking import BYTES_PER_S, RATE_HZ, speak, speech_request
@@ -100,7 +100,7 @@ def _idle_ms(stack: Stack, voice: str, requests: int) -> float:
 
 def _arrivals(stack: Stack) -> Received:
     wishes = [
-        Wish(
+        ScheduledRequest(
             after_s=number / _ARRIVALS_PER_S, request=speech_request(stack, short_text(1000 + number), _VOICE)
         )
         for number in range(_ARRIVALS_PER_S * _ARRIVALS_S)
@@ -110,10 +110,12 @@ def _arrivals(stack: Stack) -> Received:
 
 def _held(stack: Stack, streams: int, *, seed: int) -> Received:
     texts = [long_text(seed + number) for number in range(streams)]
-    return _gathered(stack, [Wish(after_s=0, request=speech_request(stack, text, _VOICE)) for text in texts])
+    return _gathered(
+        stack, [ScheduledRequest(after_s=0, request=speech_request(stack, text, _VOICE)) for text in texts]
+    )
 
 
-def _gathered(stack: Stack, wishes: list[Wish]) -> Received:
+def _gathered(stack: Stack, wishes: list[ScheduledRequest]) -> Received:
     place = urlsplit(stack.url)
     crowd = Crowd(host=place.hostname or "", port=place.port or 0, wishes=wishes, seconds_max=_STREAM_S_MAX)
     program = [sys.executable, "-m", "ops.bench.listeners.crowd"]

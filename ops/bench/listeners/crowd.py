@@ -16,7 +16,7 @@ from msgspec import Struct
 from ops.bench.listeners.player import Arrival
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class ScheduledRequest(Struct, frozen=True, kw_only=True):
     """A whole request, sent that long after the start, independent of the others."""
 
     after_s: float
@@ -28,7 +28,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
 
     host: str
     port: int
-    wishes: list[Wish]
+    wishes: list[ScheduledRequest]
     seconds_max: float
 
 
@@ -125,7 +125,7 @@ async def _gather(crowd: Crowd) -> Received:
     )
 
 
-async def _listen(crowd: Crowd, wish: Wish, began: float) -> Stream:
+async def _listen(crowd: Crowd, wish: ScheduledRequest, began: float) -> Stream:
     await asyncio.sleep(wish.after_s - (time.monotonic() - began))
     listener = _Listener(wish.request.encode(), began)
     loop = asyncio.get_running_loop()

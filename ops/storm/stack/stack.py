@@ -139,7 +139,7 @@ class StormStack:
 
     def _worker(self, name: str) -> Program:
         log = self._home.log(name)
-        post = workers.Post(engine=ENGINE_NAME, device="cpu", visible="")
+        post = workers.WorkerSlot(engine=ENGINE_NAME, device="cpu", visible="")
         program = workers.program(post, self._environ(), log=log)
         return Program(
             name=name,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.api.csv_cells import marked
+from app.api.csv_cells import escape_formula
 from app.application import handlers
 from app.dashboard.code_snippets import speech
 from tests.app.api_process import ApiProcess
@@ -141,7 +141,7 @@ def test_usage_is_shown_by_day_kind_and_key(browser: Browser, person: Person, sa
     ],
 )
 def test_what_a_spreadsheet_would_run_is_marked_as_words(cell: object, written: object) -> None:
-    assert marked(cell) == written
+    assert escape_formula(cell) == written
 
 
 def test_resending_the_grant_form_grants_credits_once(

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from msgspec import Struct
 from redis import Redis
 
-from db.redis.live_audio import Live
+from db.redis.live_audio import LiveAttempt
 from db.storage.objects import Objects
 from db.storage.personal_data import RedisTraces
 from ops import cli
@@ -105,7 +105,7 @@ def traces(
     open_one = say(person.key, text=text)
     for key in (f"jobs/{keyed}-7.mp3", f"uploads/{open_one}/audio"):
         store.put(key, io.BytesIO(text.encode()))
-    redis.xadd(Live(uuid.UUID(open_one), 1).key, {"b": text.encode()})
+    redis.xadd(LiveAttempt(uuid.UUID(open_one), 1).key, {"b": text.encode()})
     mail = EmailMessage()
     mail["To"], mail["Subject"] = person.email, "Your new CodeVoice password"
     mails = Path(variables["CODEVOICE_MAIL_FOLDER"])

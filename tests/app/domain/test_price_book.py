@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from app.domain.billing.price_book import bound, in_force, shown_price
+from app.domain.billing.price_book import bound, in_force, price_in_words
 from db.types import Price
 
 Unit = Literal["request", "1000_characters", "audio_second"]
@@ -46,4 +46,4 @@ def test_the_bound_is_rounded_up(unit: Unit, due: int) -> None:
     ],
 )
 def test_a_price_is_described_in_a_sentence(unit: Unit, amount: int, words: str) -> None:
-    assert shown_price(price(1, "*", "*", unit, amount), of="A request") == words
+    assert price_in_words(price(1, "*", "*", unit, amount), of="A request") == words

@@ -173,7 +173,7 @@ async def a_live_place(app_database: Database) -> Callable[[], Awaitable[object]
     capacity = LiveCapacity(app_database)
 
     async def take() -> None:
-        async with capacity.place(SPEAKER, uuid4()):
+        async with capacity.admit(SPEAKER, uuid4()):
             pass
 
     return take

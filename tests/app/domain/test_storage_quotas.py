@@ -50,7 +50,7 @@ def test_stored_bytes_are_reported_until_they_are_deleted(
     end(say(person.key))
     end(say(person.key), keep_s=0)
     both = stored(api, person)
-    jobs_worker.forget_audio(parrot, [job for job, _ in jobs_worker.old_audio(parrot, limit=100)])
+    jobs_worker.forget_audio(parrot, [job for job, _ in jobs_worker.expired_audio(parrot, limit=100)])
     end(say(person.key), "refuse", code="unspeakable_text")
 
     assert before == {"stored_bytes": 0, "limit_bytes": 1 << 30}

@@ -10,7 +10,7 @@ import pytest
 from app.domain import stream_limits as streams_module
 from app.domain.errors import TooManyStreams
 from app.domain.identity.principals import Principal
-from app.domain.stream_limits import ConcurrentStreams, Place, StreamLimits
+from app.domain.stream_limits import ConcurrentStreams, StreamLimits, StreamSlot
 from db.redis.open_streams import OpenStreams, StreamCounts
 
 LIMITS = StreamLimits(key_max=3, account_max=4, address_max=2, wait_s=5)
@@ -43,11 +43,11 @@ def caller(key: bool = True) -> Principal:
     )
 
 
-async def taken(streams: ConcurrentStreams, who: Principal, times: int) -> list[Place]:
+async def taken(streams: ConcurrentStreams, who: Principal, times: int) -> list[StreamSlot]:
     """The places it gets when it requests `times` at once."""
     found = await asyncio.gather(*(streams.take(who) for _ in range(times)), return_exceptions=True)
-    assert {type(each) for each in found} <= {Place, TooManyStreams}
-    return [each for each in found if isinstance(each, Place)]
+    assert {type(each) for each in found} <= {StreamSlot, TooManyStreams}
+    return [each for each in found if isinstance(each, StreamSlot)]
 
 
 @pytest.mark.parametrize("key", [True, False])
@@ -104,12 +104,12 @@ async def test_without_redis_each_process_counts_by_itself(process: Open) -> Non
 
 async def test_an_address_is_counted_separately(process: Open) -> None:
     here, address = process(), secrets.token_hex(8)
-    places = [await here.take_stranger(address) for _ in range(LIMITS.address_max)]
+    places = [await here.take_for_address(address) for _ in range(LIMITS.address_max)]
 
     with pytest.raises(TooManyStreams, match="address"):
-        await here.take_stranger(address)
+        await here.take_for_address(address)
     assert len(places) == 2
-    assert await here.take_stranger(secrets.token_hex(8))
+    assert await here.take_for_address(secrets.token_hex(8))
 
 
 class Faulty:

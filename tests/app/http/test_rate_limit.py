@@ -34,7 +34,7 @@ def scope() -> Scope:
 
 async def is_refused(rate_limit: RateLimitGuard) -> bool:
     try:
-        async with rate_limit.guess(scope(), "somebody@example.org"):
+        async with rate_limit.count_wrong_attempt(scope(), "somebody@example.org"):
             return False
     except RateLimited:
         return True
@@ -46,7 +46,7 @@ async def test_only_a_password_that_was_wrong_is_counted(end: str, counts: bool)
     looking = asyncio.Event()
 
     async def guess() -> Any:
-        async with rate_limit.guess(scope(), "somebody@example.org"):
+        async with rate_limit.count_wrong_attempt(scope(), "somebody@example.org"):
             looking.set()
             if end == "leaves":
                 await asyncio.Event().wait()

@@ -245,7 +245,7 @@ async def test_audio_still_kept_is_not_forgotten(
     await submit(new_job(await wallet()))
     [job] = claim(worker)
     finish(worker, Finished(id=job, attempt=1, outcome="done", object="jobs/x/1.wav"))
-    assert jobs_worker.old_audio(worker, limit=10) == []
+    assert jobs_worker.expired_audio(worker, limit=10) == []
     jobs_worker.forget_audio(worker, [job])
     assert (await status(pool, job)).object == "jobs/x/1.wav"
 

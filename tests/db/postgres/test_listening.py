@@ -113,7 +113,7 @@ async def test_what_was_given_is_paid_however_a_job_ends_unless_we_failed(
     async with pool.acquire() as connection:
         if is_listened_to:
             for ms in (1, 10_000):
-                answer = await jobs_api.hear(connection, job.id, attempt=job.attempt, given_ms=ms)
+                answer = await jobs_api.record_delivery(connection, job.id, attempt=job.attempt, given_ms=ms)
                 assert answer == ("heard" if unit == "request" else "metered")
         assert await end(pool, worker, job, owner) in ("cancelled", "failed")
         due = PRICES[unit] if is_listened_to and not is_ours else 0
@@ -136,13 +136,13 @@ async def test_what_a_lost_attempt_gave_counts_for_nothing(
     await submit(new_job(owner))
     (first,) = claim(worker)
     async with pool.acquire() as connection:
-        assert await jobs_api.hear(connection, first.id, attempt=1, given_ms=5) == "heard"
+        assert await jobs_api.record_delivery(connection, first.id, attempt=1, given_ms=5) == "heard"
         assert finish(worker, first, "hand_back", "engine_interrupted") == "queued"
-        assert await jobs_api.hear(connection, first.id, attempt=1, given_ms=9) == "superseded"
+        assert await jobs_api.record_delivery(connection, first.id, attempt=1, given_ms=9) == "superseded"
         (again,) = claim(worker)
-        assert await jobs_api.hear(connection, first.id, attempt=1, given_ms=9) == "superseded"
+        assert await jobs_api.record_delivery(connection, first.id, attempt=1, given_ms=9) == "superseded"
         assert await jobs_api.cancel(connection, again.id, owner=owner, actor="test") == "cancelled"
-        assert await jobs_api.hear(connection, first.id, attempt=2, given_ms=9) == "cancelled"
+        assert await jobs_api.record_delivery(connection, first.id, attempt=2, given_ms=9) == "cancelled"
 
     assert await balances(owner) == (60, 0, 0)
 
@@ -155,7 +155,7 @@ async def test_a_completed_job_is_charged_whoever_listened(
     (job,) = claim(worker)
     assert finish(worker, job, "done", "") == "completed"
     async with pool.acquire() as connection:
-        assert await jobs_api.hear(connection, job.id, attempt=1, given_ms=9) == "completed"
+        assert await jobs_api.record_delivery(connection, job.id, attempt=1, given_ms=9) == "completed"
 
     assert await balances(owner) == (59, 0, 1)
 
@@ -168,7 +168,7 @@ async def test_what_we_broke_off_is_given_back_once(
     await submit(new_job(owner))
     (job,) = claim(worker)
     async with pool.acquire() as connection:
-        await jobs_api.hear(connection, job.id, attempt=1, given_ms=1)
+        await jobs_api.record_delivery(connection, job.id, attempt=1, given_ms=1)
         if completed:
             finish(worker, job, "done", "")
         answers = [await jobs_api.break_off(connection, job.id, owner=owner, actor="api") for _ in range(2)]
@@ -202,7 +202,7 @@ async def test_streams_cut_off_by_a_failed_attempt_are_counted(
     ends = [("retry", 3), ("retry", 1), ("hand_back", 3)]  # the last at a planned stop
     for job, (outcome, tries_max) in zip(claim(worker), ends, strict=True):
         async with pool.acquire() as connection:
-            assert await jobs_api.hear(connection, job.id, attempt=1, given_ms=5) == "heard"
+            assert await jobs_api.record_delivery(connection, job.id, attempt=1, given_ms=5) == "heard"
         finish(worker, job, outcome, "engine_failed", tries_max=tries_max)
     async with pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM cv.broken_stream") == 2
@@ -226,7 +226,7 @@ async def test_a_stream_refused_late_is_not_refunded(
     await submit(new_job(owner))
     (job,) = claim(worker)
     async with pool.acquire() as connection:
-        await jobs_api.hear(connection, job.id, attempt=1, given_ms=1)
+        await jobs_api.record_delivery(connection, job.id, attempt=1, given_ms=1)
         finish(worker, job, "refuse", "audio_too_long")
         [status] = await jobs_api.statuses(connection, [job.id])
         assert status is not None

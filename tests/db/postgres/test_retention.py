@@ -16,9 +16,9 @@ async def test_expired_audio_is_removed_and_its_objects_are_returned(
     claim(worker)
     end = Finished(id=sent.id, attempt=1, outcome="done", object="jobs/x/1.wav")
     jobs_worker.finish(worker, [end], worker="w", tries_max=3, keep_s=-1)
-    assert jobs_worker.old_audio(worker, limit=10) == [(sent.id, "jobs/x/1.wav")]
+    assert jobs_worker.expired_audio(worker, limit=10) == [(sent.id, "jobs/x/1.wav")]
     jobs_worker.forget_audio(worker, [sent.id])
-    assert jobs_worker.old_audio(worker, limit=10) == []
+    assert jobs_worker.expired_audio(worker, limit=10) == []
     gone = await status(pool, sent.id)
     assert (gone.object, gone.audio_gone) == (None, True)
     assert await pool.fetchval("SELECT params->>'text' FROM cv.job") == ""

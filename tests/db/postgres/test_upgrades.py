@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from db.postgres import jobs_worker, ledger, migrate
 from db.postgres.pool import open_pool
 from db.types import MICRO, Finished, SpeechParams
-from tests.db.postgres.dump_release import RELEASES
+from tests.db.dump_release import RELEASES
 from tests.records import new_job
 
 VERSIONS = sorted(folder.name for folder in RELEASES.iterdir())

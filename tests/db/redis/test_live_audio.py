@@ -10,7 +10,7 @@ import redis.asyncio
 from db.redis.live_audio import (
     Chunk,
     End,
-    Live,
+    LiveAttempt,
     Reader,
     append,
     connect,
@@ -29,7 +29,7 @@ async def reader(redis_url: str) -> AsyncGenerator[Reader]:
     await client.aclose()
 
 
-LIVE = Live(uuid.uuid4(), 3)
+LIVE = LiveAttempt(uuid.uuid4(), 3)
 
 
 def write(url: str, *parts: bytes | End) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ops.bench.listeners import figures_of
-from ops.bench.listeners.crowd import Body, Crowd, Received, Stream, Wish
+from ops.bench.listeners.crowd import Body, Crowd, Received, ScheduledRequest, Stream
 from ops.bench.listeners.player import Arrival, played
 from ops.bench.listeners.texts import long_text, short_text
 
@@ -94,7 +94,10 @@ async def test_the_load_generator_sends_each_request_and_reports_each_response()
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     paths = ("/whole", "/busy", "/cut")
-    wishes = [Wish(after_s=n / 100, request=f"GET {path} HTTP/1.1\r\n\r\n") for n, path in enumerate(paths)]
+    wishes = [
+        ScheduledRequest(after_s=n / 100, request=f"GET {path} HTTP/1.1\r\n\r\n")
+        for n, path in enumerate(paths)
+    ]
     crowd = Crowd(host="127.0.0.1", port=port, wishes=wishes, seconds_max=30)
     async with server:
         program = await asyncio.create_subprocess_exec(

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ops.drill.cards import Card
+from ops.drill.cards import FakeGpu
 from ops.drill.faults import faults, short
 from ops.drill.prometheus import shortened
 from ops.drill.run import drill
@@ -28,7 +28,10 @@ def test_the_whole_drill_has_a_fault_for_each_alert() -> None:
     store: Any = SimpleNamespace(up=None, down=None)
     site: Any = SimpleNamespace(objects=Path("objects"), has_disk=True, postgres=store, valkey=store)
     staged = [
-        name for group in faults(site, Card()) for fault in group for name in fault.alerts + fault.afterwards
+        name
+        for group in faults(site, FakeGpu())
+        for fault in group
+        for name in fault.alerts + fault.afterwards
     ]
     assert {*staged} == {rule["alert"] for rule in rules("alerts.yml")}
 

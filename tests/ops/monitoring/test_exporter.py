@@ -16,7 +16,7 @@ from db.postgres.jobs_worker import WorkerConnection
 from db.settings import DbSettings
 from db.types import Capabilities
 from ops import collectors
-from ops.exporter import Exporter, Look, pause_s
+from ops.exporter import ExportedPart, Exporter, pause_s
 from tests.ops.conftest import Job, Owner, RunJson
 from workers.jobs.connection import WorkerLink
 
@@ -131,14 +131,14 @@ def test_metrics_of_an_unavailable_part_are_not_exposed() -> None:
             raise psycopg.OperationalError
         return [Metric("codevoice_x", "", "gauge")]
 
-    look = Look("postgres", 1, see)
+    look = ExportedPart("postgres", 1, see)
     exporter = Exporter([look])
     registry = CollectorRegistry()
     registry.register(exporter)
-    exporter.look(look)
+    exporter.collect_once(look)
     assert [family.name for family in exporter.collect()] == ["codevoice_part_up", "codevoice_x"]
     is_there[0] = False
-    exporter.look(look)
+    exporter.collect_once(look)
     assert [family.name for family in exporter.collect()] == ["codevoice_part_up"]
     assert registry.get_sample_value("codevoice_part_up", {"part": "postgres"}) == 0
 
@@ -199,12 +199,12 @@ def test_metrics_of_a_hanging_collector_are_not_exposed() -> None:
             thawed.wait(60)
         return [GaugeMetricFamily("codevoice_seen", "", value=1)]
 
-    look = Look("postgres", 0.02, see)
+    look = ExportedPart("postgres", 0.02, see)
     exporter = Exporter([look])
-    exporter.look(look)
+    exporter.collect_once(look)
     before = values(list(exporter.collect()))
     frozen.set()
-    looking = threading.Thread(target=exporter.look, args=(look,))
+    looking = threading.Thread(target=exporter.collect_once, args=(look,))
     looking.start()
     deadline = time.monotonic() + 60
     while (meanwhile := values(list(exporter.collect()))) == before:

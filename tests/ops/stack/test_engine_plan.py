@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from ops.stack.engine_plan import DEFAULT_ENGINES, Seat, default_engines, for_later, seats, with_models
-from ops.stack.workers import posts
+from ops.stack.engine_plan import (
+    DEFAULT_ENGINES,
+    PlannedWorker,
+    default_engines,
+    for_later,
+    seats,
+    with_models,
+)
+from ops.stack.workers import worker_slots
 from tests import small_models
 from tests.small_models import put, served
 from workers import engines
@@ -38,11 +45,11 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     catalogue.catalogue.cache_clear()
 
 
-def planned(names: str, folder: Path, *, small: bool = False, **environ: str) -> list[Seat]:
-    return seats(posts(names, "cpu", environ), environ, folder, small=small)
+def planned(names: str, folder: Path, *, small: bool = False, **environ: str) -> list[PlannedWorker]:
+    return seats(worker_slots(names, "cpu", environ), environ, folder, small=small)
 
 
-def named(found: list[Seat]) -> list[str]:
+def named(found: list[PlannedWorker]) -> list[str]:
     return [seat.post.engine for seat in found]
 
 

@@ -15,7 +15,7 @@ import pytest
 from db.postgres.pool import Pool
 from db.settings import SettingsError
 from db.types import SpeechParams
-from ops.stack.workers import Post, posts
+from ops.stack.workers import WorkerSlot, worker_slots
 from tests.records import Submit, Wallet, new_job, submit, wallet
 from tests.workers import scripted
 from workers.process.licence import NON_COMMERCIAL
@@ -224,20 +224,20 @@ def test_a_worker_that_cannot_run_reports_the_reason_and_is_not_restarted(
 
 def test_every_visible_device_gets_a_worker_and_espeak_none() -> None:
     visible = {"CUDA_VISIBLE_DEVICES": "GPU-5ea1,3,-1,4"}
-    assert posts("xtts,espeak", "", visible) == [
-        Post("xtts", "cuda:0", "GPU-5ea1"),
-        Post("xtts", "cuda:1", "3"),
-        Post("espeak", "cpu", ""),
+    assert worker_slots("xtts,espeak", "", visible) == [
+        WorkerSlot("xtts", "cuda:0", "GPU-5ea1"),
+        WorkerSlot("xtts", "cuda:1", "3"),
+        WorkerSlot("espeak", "cpu", ""),
     ]
-    assert posts("xtts", "cuda:1", visible) == [Post("xtts", "cuda:1", "3")]
-    assert posts("xtts", "", {"CUDA_VISIBLE_DEVICES": ""}) == [Post("xtts", "cpu", "")]
+    assert worker_slots("xtts", "cuda:1", visible) == [WorkerSlot("xtts", "cuda:1", "3")]
+    assert worker_slots("xtts", "", {"CUDA_VISIBLE_DEVICES": ""}) == [WorkerSlot("xtts", "cpu", "")]
     with pytest.raises(SettingsError, match="no cuda:2 among CUDA_VISIBLE_DEVICES=GPU-5ea1,3,-1,4"):
-        posts("xtts", "cuda:2", visible)
+        worker_slots("xtts", "cuda:2", visible)
 
 
 def test_engines_that_cannot_use_all_cores_get_more_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(32)))
-    found = posts("espeak,whisper,hibari", "cpu", {})
+    found = worker_slots("espeak,whisper,hibari", "cpu", {})
     assert [post.name for post in found] == [
         "worker-espeak-cpu",
         "worker-espeak-cpu-2",

@@ -18,7 +18,7 @@ from workers.engines.neural.engine import NeuralEngine
 from workers.engines.protocol import DeviceLost, Refused, Synthesis, Utterance
 from workers.engines.registry import load
 from workers.models.store import installed
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 SECOND_BYTES = 24_000 * 2
 SENTENCE = "The quick brown fox jumps over the lazy dog."
@@ -45,7 +45,7 @@ def begin(engine: NeuralEngine, text: str, *, live: bool = False, speed: float =
         [
             Utterance(
                 job_id=UUID(int=1),
-                text=prepare(text, "en-US", broken_up=engine.capabilities.texts_broken_up),
+                text=prepare_text(text, "en-US", broken_up=engine.capabilities.texts_broken_up),
                 voice="heart",
                 language="en-US",
                 speed=speed,

@@ -61,15 +61,15 @@ def work(broker: wake.BlockingBroker) -> None:
 def test_the_actor_does_not_claim_again_for_a_wake_up_already_seen(
     broker: wake.BlockingBroker, runner: Runner
 ) -> None:
-    worker_wakeup.send(broker, ENGINE)
+    worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
     assert runner.drains == 1
 
 
 def test_a_wake_up_during_a_claim_causes_another_claim(broker: wake.BlockingBroker, runner: Runner) -> None:
     # The first drain has not seen the job this wake-up is for.
-    runner.first = lambda: worker_wakeup.send(broker, ENGINE)
-    worker_wakeup.send(broker, ENGINE)
+    runner.first = lambda: worker_wakeup.send_wakeup(broker, ENGINE)
+    worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
     assert runner.drains == 2
 
@@ -78,12 +78,12 @@ def test_a_wake_up_taken_by_another_worker_suppresses_no_later_one(
     broker: wake.BlockingBroker, runner: Runner, redis_url: str
 ) -> None:
     def take_and_send() -> None:
-        worker_wakeup.send(broker, ENGINE)
+        worker_wakeup.send_wakeup(broker, ENGINE)
         queue, messages = KEYS
         with redis.Redis.from_url(redis_url) as client:
             client.hdel(messages, client.lpop(queue))  # type: ignore[arg-type]
 
     runner.first = take_and_send
-    worker_wakeup.send(broker, ENGINE)
+    worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
     assert runner.drains == 2

@@ -194,7 +194,7 @@ async def test_a_full_worker_leaves_the_wake_up_to_an_idle_one(
     local_worker: LocalWorker, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
-    assert local_worker.runner.has_room()
+    assert local_worker.runner.can_claim()
     await submit(*(order(owner, "hang") for _ in range(4)))
     local_worker.runner.claim_available()
-    assert not local_worker.runner.has_room()
+    assert not local_worker.runner.can_claim()

@@ -88,7 +88,7 @@ async def test_a_text_whose_preparation_fails_fails_alone(
             raise IndexError(language)
         return text
 
-    monkeypatch.setattr("workers.pipelines.synthesis.prepare", prepare)
+    monkeypatch.setattr("workers.pipelines.synthesis.prepare_text", prepare)
     owner = await wallet()
     sent = await submit(*(order(owner, text) for text in ("say 10", "unforeseen", "say 20")))
     local_worker.start()
@@ -258,7 +258,7 @@ def test_probes_that_killed_workers_left_are_deleted(database: tuple[str, str], 
     store.put("probe/left", BytesIO(b"x"))
     orphans = OrphanedAudio(store, WorkerLink(database[1], "orphans"), WorkerSettings(engine="x", orphan_s=0))
 
-    orphans.look()
+    orphans.check_next_page()
 
     assert [key for page in store.old("probe", -60) for key in page] == []
 

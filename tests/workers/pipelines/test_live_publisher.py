@@ -15,7 +15,18 @@ import redis.asyncio
 from db.formats import FORMATS
 from db.postgres import jobs_api
 from db.postgres.pool import Pool, transaction
-from db.redis.live_audio import CANCEL, DONE, LISTEN, Chunk, End, Live, Reader, append, connect, read_done
+from db.redis.live_audio import (
+    CANCEL,
+    DONE,
+    LISTEN,
+    Chunk,
+    End,
+    LiveAttempt,
+    Reader,
+    append,
+    connect,
+    read_done,
+)
 from db.storage.objects import open_store
 from db.types import Finished, SpeechParams, Submitted
 from ops.stack import embedded
@@ -42,12 +53,12 @@ class Ordering:
         self._submit = submit
         self.owner = owner
 
-    async def __call__(self, text: str, *, live: bool = True, form: str = "wav") -> Live:
+    async def __call__(self, text: str, *, live: bool = True, form: str = "wav") -> LiveAttempt:
         params = SpeechParams(text=text, voice="ryan", language="en-US", format=form)
         [sent] = await self._submit(new_job(self.owner, params=params, live=live))
         assert isinstance(sent, Submitted)
         assert sent.id is not None
-        return Live(sent.id, 1)
+        return LiveAttempt(sent.id, 1)
 
 
 @pytest.fixture
@@ -55,7 +66,7 @@ async def order(wallet: Wallet, submit: Submit) -> Ordering:
     return Ordering(submit, await wallet(kind="api_only", unlimited=True))
 
 
-async def read_stream(client: Client, live: Live) -> tuple[bytes, End]:
+async def read_stream(client: Client, live: LiveAttempt) -> tuple[bytes, End]:
     """All of a stream."""
     reader, audio = Reader(client, live), b""
     async with asyncio.timeout(20):
@@ -66,7 +77,7 @@ async def read_stream(client: Client, live: Live) -> tuple[bytes, End]:
                 audio += entry.audio
 
 
-async def first(client: Client, live: Live) -> bytes:
+async def first(client: Client, live: LiveAttempt) -> bytes:
     """A stream's first entry."""
     async with asyncio.timeout(20):
         while not (entries := await Reader(client, live).next(wait_ms=1000, entries_max=1)):
@@ -140,7 +151,7 @@ async def test_a_listen_notification_that_races_with_the_claim_is_remembered(
     local_worker: LocalWorker, client: Client, order: Ordering
 ) -> None:
     live = await order("say 100", live=False)
-    local_worker.runner.rows.listened(live.job)
+    local_worker.runner.rows.add_listener(live.job)
     local_worker.start()
     assert len((await read_stream(client, live))[0]) == 244
 
@@ -155,7 +166,7 @@ async def test_an_interrupted_attempt_announces_that_another_follows(
     audio, end = await read_stream(client, live)
     assert (len(audio), end) == (244, End(ending="again"))
     go(local_worker, 2)
-    audio, end = await read_stream(client, Live(live.job, 2))
+    audio, end = await read_stream(client, LiveAttempt(live.job, 2))
     assert (len(audio), end.ending) == (444, "complete")
 
 
@@ -250,7 +261,7 @@ async def test_without_redis_jobs_are_as_fast_and_complete(
 
 
 def test_64_streams_at_once_are_never_mixed(redis_url: str) -> None:
-    lives = [Live(uuid.uuid4(), 1) for _ in range(64)]
+    lives = [LiveAttempt(uuid.uuid4(), 1) for _ in range(64)]
     parts = {live: [f"{n} of {live.key};".encode() * 20 for n in range(40)] for live in lives}
     publisher = LiveAudioPublisher(connect(redis_url), keep_s=5, audio_bytes_max=1 << 20)
     publisher.start()
@@ -286,7 +297,7 @@ def test_a_stream_never_has_a_hole(redis_url: str) -> None:
         def close(self) -> None:
             self.client.close()
 
-    live, failing = Live(uuid.uuid4(), 1), Failing()
+    live, failing = LiveAttempt(uuid.uuid4(), 1), Failing()
     publisher = LiveAudioPublisher(failing, keep_s=5, audio_bytes_max=1000)  # type: ignore[arg-type]
     publisher.start()
     deadline = time.monotonic() + 30
@@ -302,7 +313,7 @@ def test_a_stream_never_has_a_hole(redis_url: str) -> None:
 
 async def test_a_stream_that_redis_dropped_is_not_begun_again(client: Client, redis_url: str) -> None:
     live, publisher = (
-        Live(uuid.uuid4(), 1),
+        LiveAttempt(uuid.uuid4(), 1),
         LiveAudioPublisher(connect(redis_url), keep_s=60, audio_bytes_max=1000),
     )
     publisher.start()
@@ -323,7 +334,7 @@ async def test_where_memory_runs_out_live_audio_goes_and_wake_ups_stay(tmp_path:
         client.rpush("dramatiq:default.espeak", b"wake")
         client.hset("codevoice:limit:post:x", "tokens", "1")
         client.pexpire("codevoice:limit:post:x", 300_000)
-        lives = [Live(uuid.uuid4(), 1) for _ in range(40)]
+        lives = [LiveAttempt(uuid.uuid4(), 1) for _ in range(40)]
         for live in lives:
             with client.pipeline(transaction=False) as pipeline:
                 append(pipeline, live, Chunk(bytes(1 << 20), 1), keep_s=60, is_first=True)

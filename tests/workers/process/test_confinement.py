@@ -22,7 +22,7 @@ from workers.engines.espeak.engine import EspeakEngine
 from workers.process import confinement
 from workers.process import trial as trial_of_kinds
 from workers.process.profiles import PROFILES
-from workers.process.trial import KINDS, Trial, attempted
+from workers.process.trial import KINDS, Trial, run_probe
 
 HOUSE = Path(__file__).parents[3]
 ATTEMPTS = (
@@ -70,7 +70,7 @@ def is_root(lack: Lack) -> None:
 
 @pytest.fixture(scope="module", params=KINDS)
 def trial(request: pytest.FixtureRequest) -> Trial:
-    return attempted(request.param)
+    return run_probe(request.param)
 
 
 def test_every_kind_that_reads_a_customers_bytes_is_tried() -> None:
@@ -95,7 +95,7 @@ def test_a_child_of_each_kind_has_neither_environment_nor_rights(trial: Trial) -
 @needs_root
 @pytest.mark.parametrize("kind", KINDS)
 def test_roots_children_are_each_kind_its_own_user_without_groups(kind: str) -> None:
-    proc, uid = attempted(kind).proc, PROFILES[kind].uid
+    proc, uid = run_probe(kind).proc, PROFILES[kind].uid
     assert (proc.uid, proc.gid, proc.groups) == (uid, uid, ())
     assert 64001 <= uid <= 64019
 

@@ -8,7 +8,7 @@ from app.domain.speech.sample_texts import sample_text
 from db.speech_length import estimated_seconds
 from tests.workers.speaking import say, utterance
 from workers.engines.espeak.engine import SAMPLE_RATE_HZ, EspeakEngine
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 LANGUAGES = ("en", "de", "fr", "ru", "es", "ar", "hi", "zh", "ja", "ko", "el", "tr", "vi")
 NUMBERS = {
@@ -39,7 +39,7 @@ def test_an_estimate_is_right_within_a_half(
         if tag.partition("-")[0] == language
     )
     text = NUMBERS.get(kind) or sample_text(tag) * 8
-    spoken = say(engine, utterance(prepare(text, tag), voice, tag, speed=speed))
+    spoken = say(engine, utterance(prepare_text(text, tag), voice, tag, speed=speed))
     seconds = len(spoken) / 2 / SAMPLE_RATE_HZ
 
     assert 0.55 * seconds < estimated_seconds(text, tag, speed) < 1.55 * seconds

@@ -12,25 +12,25 @@ import pytest
 from tests.generated import shapes
 from tests.generated.scripts import LETTERS
 from workers.text.characters import readable
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 from .corpus import LONG_SENTENCE, ORDINARY, PROSE
 
 
 @pytest.mark.parametrize("language", PROSE)
 def test_prose_is_not_changed(language: str) -> None:
-    assert prepare(PROSE[language], language) == PROSE[language]
+    assert prepare_text(PROSE[language], language) == PROSE[language]
     long = "\n\n".join([PROSE[language]] * 50)
-    assert prepare(long, language) == long
+    assert prepare_text(long, language) == long
 
 
 @pytest.mark.parametrize(("language", "text"), ORDINARY)
 def test_ordinary_abbreviations_numbers_dates_and_symbols_are_not_changed(language: str, text: str) -> None:
-    assert prepare(text, language) == text
+    assert prepare_text(text, language) == text
 
 
 def test_a_long_sentence_without_a_comma_is_not_changed() -> None:
-    assert prepare(LONG_SENTENCE, "en-GB") == LONG_SENTENCE
+    assert prepare_text(LONG_SENTENCE, "en-GB") == LONG_SENTENCE
 
 
 @pytest.mark.parametrize(
@@ -56,21 +56,21 @@ def test_a_long_sentence_without_a_comma_is_not_changed() -> None:
     ],
 )
 def test_an_endless_shape_is_broken_up(text: str, broken: str) -> None:
-    assert prepare(text, "en-US") == broken
+    assert prepare_text(text, "en-US") == broken
 
 
 @pytest.mark.parametrize(
     "text", ["お" * 300 + "と" * 40, "9" * 40, "a." * 30, "=" * 90, "⣿ ① ３", "人" * 500]
 )
 def test_an_engine_without_bounds_gets_the_text_as_it_was_sent(text: str) -> None:
-    assert prepare(text, "ja", broken_up=False) == text
-    assert prepare(f"{text}\x01k" + "\u0301" * 20, "ja", broken_up=False) == f"{text} k" + "\u0301" * 8
+    assert prepare_text(text, "ja", broken_up=False) == text
+    assert prepare_text(f"{text}\x01k" + "\u0301" * 20, "ja", broken_up=False) == f"{text} k" + "\u0301" * 8
 
 
 def test_digits_of_the_readers_own_script_stay() -> None:
-    assert prepare("١٢٣", "ar") == "١٢٣"
-    assert prepare("१२३", "hi") == "१२३"
-    assert prepare("۱۲۳", "ur") == "123"  # espeak's Urdu is silent at them
+    assert prepare_text("١٢٣", "ar") == "١٢٣"
+    assert prepare_text("१२३", "hi") == "१२३"
+    assert prepare_text("۱۲۳", "ur") == "123"  # espeak's Urdu is silent at them
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_digits_of_the_readers_own_script_stay() -> None:
     ],
 )
 def test_text_that_kills_one_voice_is_rewritten_for_it(text: str, language: str, broken: str) -> None:
-    assert prepare(text, language) == broken
+    assert prepare_text(text, language) == broken
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_text_that_kills_one_voice_is_rewritten_for_it(text: str, language: str,
     ],
 )
 def test_a_word_has_no_more_letters_than_an_engine_holds(letters: str, language: str, longest: int) -> None:
-    prepared = prepare(letters * 500, language)
+    prepared = prepare_text(letters * 500, language)
     words = prepared.replace(",", " ").split()
     assert max(map(len, words)) <= longest
     assert min(map(len, words[:-1])) >= longest // 4
@@ -121,7 +121,7 @@ def test_a_word_has_no_more_letters_than_an_engine_holds(letters: str, language:
 
 def test_a_word_is_not_cut_within_a_sign() -> None:
     for sign in ("👩\u200d👩\u200d👧", "🇩🇪", "👍🏽", "की", "क्ष", "เก", "é\u0323"):
-        words = prepare(sign * 100, "en-US").replace(",", " ").split()
+        words = prepare_text(sign * 100, "en-US").replace(",", " ").split()
         assert len(words) > 5
         assert {word.replace(sign, "") for word in words} == {""}
 
@@ -130,14 +130,14 @@ def test_a_word_is_not_cut_within_a_sign() -> None:
     "text", ["a " * 3000, "ab-" * 2000, "7 " * 3000, "x1" * 3000, "ж " * 3000, "中" * 3000, "€ " * 3000]
 )
 def test_a_clause_is_no_longer_than_an_engine_holds(text: str) -> None:
-    clauses = prepare(text, "en-US").replace(",\n", ", ").split(", ")
+    clauses = prepare_text(text, "en-US").replace(",\n", ", ").split(", ")
     assert max(len(clause.encode()) for clause in clauses) < 720
     assert max(len(clause.split()) for clause in clauses) <= 250
 
 
 def test_letters_that_are_spelled_out_fill_a_clause_sooner() -> None:
     def longest(text: str, language: str) -> int:
-        return max(map(len, prepare(text, language).split(",\n")))
+        return max(map(len, prepare_text(text, language).split(",\n")))
 
     assert longest("Ưạ ẩm " * 100, "vi") > 200 > 80 > longest("Ưạ ẩm " * 100, "ro")
     assert longest("ԵգԳզ " * 100, "hy") < 120 < longest("Եգգզ " * 100, "hy")
@@ -145,8 +145,8 @@ def test_letters_that_are_spelled_out_fill_a_clause_sooner() -> None:
 
 def test_lines_that_part_others_stay_and_a_text_of_one_is_broken() -> None:
     line = "=" * 72
-    assert prepare(f"One.\n{line}\nTwo.", "en-US") == f"One.\n{line}\nTwo."
-    assert prepare(line, "en-US").count("\n") == 7
+    assert prepare_text(f"One.\n{line}\nTwo.", "en-US") == f"One.\n{line}\nTwo."
+    assert prepare_text(line, "en-US").count("\n") == 7
 
 
 @pytest.mark.parametrize("shape", shapes.SHAPES)
@@ -154,7 +154,7 @@ def test_nothing_that_is_spoken_is_lost(shape: str) -> None:
     for script in LETTERS:
         text = shapes.text(shape, script, 700, Random(f"{shape} {script}"))
         for language in ("en-US", "ru", "th"):
-            assert _spoken(prepare(text, language)) == _spoken(text)
+            assert _spoken(prepare_text(text, language)) == _spoken(text)
 
 
 def _spoken(text: str) -> str:
@@ -178,14 +178,14 @@ def _spoken(text: str) -> str:
 def test_braille_is_silent_and_circled_letters_and_digits_are_plain(
     text: str, plain: str, language: str
 ) -> None:
-    assert prepare(text, language) == plain
+    assert prepare_text(text, language) == plain
 
 
 @pytest.mark.parametrize(("language", "is_apart"), [("hi", True), ("en-US", True), ("ar", False)])
 def test_a_hyphen_behind_a_symbol_is_apart_from_a_letter_of_another_script(
     language: str, is_apart: bool
 ) -> None:
-    assert prepare("see |-ﷂ", language) == ("see | -ﷂ" if is_apart else "see |-ﷂ")
+    assert prepare_text("see |-ﷂ", language) == ("see | -ﷂ" if is_apart else "see |-ﷂ")
 
 
 @pytest.mark.parametrize("shape", shapes.SHAPES)
@@ -209,11 +209,11 @@ def _steps(text: str) -> int:
         steps += event == "line"
         return trace
 
-    prepare(text, "en-US")  # what is found but once a character
+    prepare_text(text, "en-US")  # what is found but once a character
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        prepare(text, "en-US")
+        prepare_text(text, "en-US")
     finally:
         sys.settrace(before)
     return steps
@@ -226,13 +226,13 @@ def _steps(text: str) -> int:
 def test_the_time_grows_with_the_text_and_no_faster(piece: str) -> None:
     def seconds(characters: int) -> float:
         began = time.process_time()
-        prepare((piece * characters)[:characters], "en-US")
+        prepare_text((piece * characters)[:characters], "en-US")
         return time.process_time() - began
 
     assert seconds(80_000) < 40 * max(seconds(8_000), 0.002)
 
 
 def test_a_word_of_many_scripts_is_parted_between_them_and_no_other_is() -> None:
-    assert prepare("Ωmega und iPhone-Ωs", "de") == "Ωmega und iPhone-Ωs"
-    assert prepare("東京タワーのWi-Fi", "ja") == "東京タワーのWi-Fi"
-    assert prepare("ثனకζཕ", "hi") == "ث ன క ζ ཕ"
+    assert prepare_text("Ωmega und iPhone-Ωs", "de") == "Ωmega und iPhone-Ωs"
+    assert prepare_text("東京タワーのWi-Fi", "ja") == "東京タワーのWi-Fi"
+    assert prepare_text("ثனకζཕ", "hi") == "ث ன క ζ ཕ"

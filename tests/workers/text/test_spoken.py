@@ -9,7 +9,7 @@ import pytest
 from db.speech_length import estimated_seconds
 from workers.engines.espeak.engine import EspeakEngine
 from workers.engines.protocol import Utterance
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 from .corpus import PROSE
 
@@ -26,7 +26,7 @@ def engine() -> Iterator[EspeakEngine]:
 def seconds(engine: EspeakEngine, text: str, language: str = "en-US", speed: float = 1.0) -> float:
     voice = next(voice.id for voice in engine.capabilities.voices if language in voice.languages)
     utterance = Utterance(
-        job_id=UUID(int=1), text=prepare(text, language), voice=voice, language=language, speed=speed
+        job_id=UUID(int=1), text=prepare_text(text, language), voice=voice, language=language, speed=speed
     )
     (speech,) = engine.begin([utterance])
     return sum(map(len, speech)) / BYTES_A_SECOND

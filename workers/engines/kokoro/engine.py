@@ -33,7 +33,7 @@ from workers.text.characters import readable
 from workers.text.english import readable_english
 from workers.text.native import is_written_in
 from workers.text.runs import break_digits
-from workers.text.shapes import prepare
+from workers.text.shapes import prepare_text
 
 log = structlog.get_logger()
 SAMPLE_RATE_HZ = 24_000
@@ -171,9 +171,9 @@ def _usable(name: str, models: Path) -> bool:
 def _readable(text: str, language: Language) -> str:
     """The text without what crashes espeak's process or what the other languages' G2Ps cannot read."""
     if language.espeak:
-        return prepare(text, language.tag)
+        return prepare_text(text, language.tag)
     if language.tag.startswith("en"):
-        return readable_english(prepare(text, language.tag))
+        return readable_english(prepare_text(text, language.tag))
     return break_digits(readable(text, language.tag))
 
 

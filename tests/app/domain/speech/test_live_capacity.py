@@ -51,7 +51,7 @@ def numbers(monkeypatch: pytest.MonkeyPatch) -> Numbers:
 
 async def submitted(capacity: LiveCapacity, owner: UUID = MINE) -> bool:
     try:
-        async with capacity.place(TWO, owner):
+        async with capacity.admit(TWO, owner):
             await asyncio.sleep(0)
     except Unavailable:
         return False
@@ -84,7 +84,7 @@ async def test_a_freed_place_is_given_again(
 
 async def test_a_job_that_was_not_submitted_takes_no_place(capacity: LiveCapacity) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with capacity.place(TWO, MINE):
+        async with capacity.admit(TWO, MINE):
             raise ZeroDivisionError
     assert [await submitted(capacity) for _ in range(3)] == [True, True, False]
 
@@ -96,7 +96,7 @@ async def test_the_database_is_not_queried_for_each_stream(capacity: LiveCapacit
 
 
 async def test_an_engine_without_a_bound_is_not_counted(capacity: LiveCapacity, numbers: Numbers) -> None:
-    async with capacity.place(ENGINE, MINE):
+    async with capacity.admit(ENGINE, MINE):
         pass
     assert numbers.queries == 0
 

@@ -11,7 +11,7 @@ import jiwer
 import numpy as np
 import pytest
 
-from db.storage.transcripts import Segment, joined
+from db.storage.transcripts import Segment, join_segments
 from tests.sounds import clips
 from workers.engines.protocol import Interrupted
 from workers.engines.transcriber import Recognition, TranscriptionOptions
@@ -58,7 +58,7 @@ def words(text: str) -> str:
 def test_no_sentence_of_a_long_recording_is_lost(transcriber: WhisperTranscriber) -> None:
     pcm, reference = recording(5)
     found, segments = transcribed(transcriber, pcm)
-    text = words(joined(segments))
+    text = words(join_segments(segments))
 
     assert jiwer.wer(words(reference), text) <= WER_MAX
     for _, sentence in clips().values():
@@ -76,7 +76,7 @@ def test_words_have_times_in_order_within_the_audio(transcriber: WhisperTranscri
     _, segments = transcribed(transcriber, pcm, words=True)
     found = [word for segment in segments for word in segment.words]
 
-    assert words(" ".join(word.word for word in found)) == words(joined(segments))
+    assert words(" ".join(word.word for word in found)) == words(join_segments(segments))
     assert abs(len(found) - len(reference.split())) <= 1
     times = [time for word in found for time in (word.start, word.end)]
     assert times == sorted(times)

@@ -1,6 +1,6 @@
 """Makes `tests/data/releases/<version>/`: run once when a version is released, with that version's code.
 
-`python -m tests.db.postgres.dump_release VERSION`: fills a database with accounts, keys, prices, checkpoints
+`python -m tests.db.dump_release VERSION`: fills a database with accounts, keys, prices, checkpoints
 and jobs in every state, and keeps its dump beside the statements that version sends.
 """
 
@@ -23,7 +23,7 @@ from db.postgres.migrate import upgrade
 from db.types import MICRO, Finished, NewJob, SpeechParams
 from ops.stack import embedded
 
-RELEASES = Path(__file__).parents[2] / "data" / "releases"
+RELEASES = Path(__file__).parents[1] / "data" / "releases"
 _QUERIES = Path(jobs_worker.__file__).with_name("sql") / "queries.sql"
 
 
@@ -76,7 +76,7 @@ async def _fill(url: str, app_url: str) -> None:
         ]
         jobs_worker.finish(worker, finished, worker="w1", tries_max=3, keep_s=10**8)
         jobs_worker.sweep(worker, tries_max=3, limit=10)
-    await jobs_api.hear(connection, wanted[6].id)
+    await jobs_api.record_delivery(connection, wanted[6].id)
     await jobs_api.cancel(connection, wanted[5].id, owner=owners[0], actor="person")
     await jobs_api.cancel(connection, wanted[6].id, owner=owners[0], actor="person")
     await connection.execute("SELECT cv.refund($1, 'shop', 'gift')", wanted[0].id)
