@@ -22,4 +22,4 @@ def test_a_message_is_left_out_and_an_id_in_a_field_is_hashed(capsys: pytest.Cap
     assert output.count(str(job)) == 1  # the request's own id
     assert f"jobs/{hashed(job)}/1.wav" in output
     assert "ValueError" in output
-    assert "test_log.py" in output
+    assert "test_logging.py" in output

@@ -36,7 +36,7 @@ def process_of(pid: int) -> Process | None:
         command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         environment = (folder / "environ").read_bytes()
         lines = (line.partition(":") for line in (folder / "status").read_text().splitlines())
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:  # it has ended, or is ending
         return None
     status = {name: value.split() for name, _, value in lines}
     if status["State"][0] == "Z":

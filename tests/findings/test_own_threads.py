@@ -70,7 +70,7 @@ class HangingDisk:
         self.polls = 0
         self._let = let
 
-    def look(self) -> Disk:
+    def measure(self) -> Disk:
         self.polls += 1
         if self.polls > 1:
             self._let.wait()

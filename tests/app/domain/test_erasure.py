@@ -200,7 +200,7 @@ def test_an_erased_person_has_no_access_and_may_register_again(
 
 
 @pytest.mark.parametrize(
-    "step", ["say_cancelled", "delete", "rewrite", "objects", "mails"], ids=lambda step: f"at {step}"
+    "step", ["publish_cancelled", "delete", "rewrite", "objects", "mails"], ids=lambda step: f"at {step}"
 )
 def test_whoever_is_stopped_in_the_middle_goes_on_by_the_same_command(
     run: Run, traces: Traces, owner: psycopg.Connection[Any], store: Objects, redis: "Redis[bytes]",

@@ -247,7 +247,7 @@ def test_a_retried_job_wakes_a_worker(run_json: RunJson, job: Job, redis_url: st
 
 def test_a_job_is_retried_although_no_worker_can_be_woken(run: Run, job: Job) -> None:
     done = run("jobs", "retry", job("refuse"), *WHY, REDIS_URL="redis://127.0.0.1:9/0")
-    assert (done.returncode, "one will look by itself" in done.stderr) == (0, True)
+    assert (done.returncode, "one will find the job by itself" in done.stderr) == (0, True)
 
 
 def test_a_job_is_cancelled_for_its_owner(

@@ -165,7 +165,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ops import embedded
+from ops.stack import embedded
 home = Path(sys.argv[1])
 postgres = embedded.postgres(home / "postgres", password="5e")
 with postgres as url, embedded.valkey(home / "valkey", password="5e"):

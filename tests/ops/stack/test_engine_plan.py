@@ -16,7 +16,7 @@ from ops.stack.engine_plan import (
 from ops.stack.workers import worker_slots
 from tests import small_models
 from tests.small_models import put, served
-from workers import engines
+from workers.engines import registry
 from workers.models import catalogue
 from workers.models.catalogue import ModelError
 
@@ -26,7 +26,7 @@ ALL = "hibari,espeak,whisper,kokoro,pocketsphinx"
 @pytest.fixture(autouse=True)
 def _engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neural engines are there, whatever this version has."""
-    loaders = engines._LOADERS
+    loaders = registry._LOADERS
     for name in ("hibari", "kokoro"):
         monkeypatch.setitem(loaders, name, loaders["espeak"])
 
@@ -55,7 +55,7 @@ def named(found: list[PlannedWorker]) -> list[str]:
 
 def test_every_available_engine_runs_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_engines() == ",".join(DEFAULT_ENGINES) == ALL
-    monkeypatch.delitem(engines._LOADERS, "kokoro")
+    monkeypatch.delitem(registry._LOADERS, "kokoro")
     assert default_engines() == "hibari,espeak,whisper,pocketsphinx"
 
 

@@ -24,10 +24,10 @@ class Runner:
         self.drained = threading.Event()
         self.first = lambda: None
 
-    def has_room(self) -> bool:
+    def can_claim(self) -> bool:
         return True
 
-    def drain(self) -> None:
+    def claim_available(self) -> None:
         self.drains += 1
         if self.drains == 1:
             self.first()

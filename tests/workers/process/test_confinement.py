@@ -153,10 +153,10 @@ from tests.conftest import Lack, Need
 from tests.workers.speaking import say, utterance
 from workers.engines.espeak.engine import EspeakEngine
 from workers.process.confinement import missing
-from workers.process.trial import KINDS, tried
+from workers.process.trial import KINDS, run_probe
 with closing(EspeakEngine()) as engine:
     spoken = len(say(engine, utterance()))
-trials = {kind: tried(kind) for kind in KINDS}
+trials = {kind: run_probe(kind) for kind in KINDS}
 found = {"missing": missing(), "uid": os.getuid(), "spoken": spoken, "trials": trials}
 print(msgspec.json.encode(found).decode())
 """

@@ -40,7 +40,7 @@ class RecordedWakeups:
     def __init__(self) -> None:
         self.engines: list[str] = []
 
-    def nudge(self, engine: str) -> None:
+    def wake(self, engine: str) -> None:
         self.engines.append(engine)
 
 

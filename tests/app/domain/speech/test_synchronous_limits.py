@@ -10,11 +10,16 @@ from tests.app.listeners import (
     Answering,
     FakeWorker,
     Listen,
+    answering,
     credits_of,
+    fake_worker,
     jobs_of,
+    listen,
     the_job,
     until,
 )
+
+__all__ = ["answering", "fake_worker", "listen"]  # fixtures
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ WORKER = f"""
 import signal
 import time
 from uuid import UUID
-from workers.engines import Utterance
+from workers.engines.protocol import Utterance
 from workers.engines.espeak.engine import EspeakEngine
 engine = EspeakEngine()
 long = Utterance(job_id=UUID(int=1), text={LONG!r}, voice="ryan", language="en-US")
