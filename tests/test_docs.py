@@ -122,3 +122,48 @@ def test_every_entry_of_the_threat_model_names_a_test() -> None:
     entries = re.findall(r"^\| (?!entry|-)(.+) \|$", document("docs/threat-model.md"), re.MULTILINE)
     assert [entry for entry in entries if "`test_" not in entry.split(" | ")[-1]] == []
     assert len(entries) > 10
+
+
+def current_documents() -> list[Path]:
+    """All but the records of decisions and changes, which name what there was."""
+    pages = (HOME / "docs").rglob("*.md")
+    kept = [page for page in pages if page.parent.name not in ("decisions", "proof")]
+    return [*kept, HOME / "README.md", HOME / "CONTRIBUTING.md", HOME / "SECURITY.md"]
+
+
+def test_paths_in_documents_exist() -> None:
+    """Placeholders are in capitals: NAME, NNNN."""
+    pattern = re.compile(r"(?<![\w/])((?:app|workers|db|ops|tests)/[\w/.-]+\.(?:py|sql|sh|lua|toml|txt))")
+    missing = {
+        f"{page.name}: {path}"
+        for page in current_documents()
+        for path in pattern.findall(page.read_text(encoding="utf-8"))
+        if not re.search("[A-Z]{4}", path) and not (HOME / path).exists()
+    }
+    assert missing == set()
+
+
+def test_tests_in_documents_exist() -> None:
+    tests = {
+        name
+        for path in (HOME / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    named = {
+        f"{page.name}: {name}"
+        for page in current_documents()
+        if page.name != "CONTRIBUTING.md"  # whose examples are made up
+        for name in re.findall(r"`(?:[\w/.]*::)?(test_\w+)`", page.read_text(encoding="utf-8"))
+        if name not in tests
+    }
+    assert named == set()
+
+
+def test_every_package_has_a_line_in_the_architecture() -> None:
+    text = (HOME / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = {
+        path.parent.relative_to(HOME).as_posix()
+        for room in ("app", "workers", "db", "ops")
+        for path in (HOME / room).glob("*/__init__.py")
+    }
+    assert {package for package in packages if f"`{package}" not in text} == set()
