@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # Makes the virtual environment `.venv` of this checkout, or updates it. Sourced, not run: the sourcing script
-# calls `set_up EXTRA…`, then finds everything under "$VENV/bin".  It asks no questions; prints to stderr
-# only; announces its downloads first; takes milliseconds when nothing is to do; may be interrupted, or run
-# twice at the same time. Needs Python >= 3.11 with pip, root or not.  uv does the work if its wheel installs,
-# since it is about ten times faster than pip; otherwise pip.
+# calls `set_up EXTRA…`, then finds everything under "$VENV/bin".
+#
+# It asks no questions; prints to stderr only; announces its downloads first; takes milliseconds when nothing
+# is to do; may be interrupted, or run twice at the same time. Needs Python >= 3.11 with pip, root or not.
+#
+# uv does the work if its wheel installs, since it is about ten times faster than pip; otherwise pip.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 VENV="$ROOT/.venv"

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Runs all tests, or those the arguments (pytest's) select: sets up `.venv`, runs pytest in the checkout and
-# exits with its status. The last line names the tests left out, if any.  Up to four run at once, one more
-# than there are cores, since many wait (pytest-xdist; "-n 0" for one).  Real models are fetched first into
-# CODEVOICE_MODELS, by default `.tools/models`; if one cannot be fetched, its tests are left out.
+# exits with its status. The last line names the tests left out, if any.
+#
+# Up to four run at once, one more than there are cores, since many wait (pytest-xdist; "-n 0" for one).
+#
+# Real models are fetched first into CODEVOICE_MODELS, by default `.tools/models`; if one cannot be fetched, its
+# tests are left out.
+#
 # --without-models: without them, without the engines that need PyTorch, and without the tests of both.
 set -euo pipefail
 

@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Shut down on INT or TERM, also during a slow shutdown after `renew`."""
+        """Shut down on INT or TERM, also during a slow shutdown after `drain_for_successor`."""
         self._drain_s = self._configured_drain_s
         super().handle_exit(sig, frame)
 

@@ -57,7 +57,8 @@ def _document(routes: Sequence[HTTPRouteHandler]) -> bytes:
     )
     app = Litestar(route_handlers=list(routes), openapi_config=config, logging_config=None)
     document = app.openapi_schema.to_schema()
-    document["paths"] = dict(sorted(document["paths"].items()))  # a handler's paths are a set
+    order = [_TYPED.sub("}", path) for route in routes for path in sorted(route.paths)]  # they are a set
+    document["paths"] = {path: document["paths"][path] for path in dict.fromkeys(order)}
     for route in routes:
         for path, method in product(route.paths, route.http_methods):
             template = _TYPED.sub("}", path)

@@ -20,14 +20,18 @@ def actor_name(engine: str) -> str:
 
 
 def connect(url: str) -> "redis.Redis":
-    """A Redis client with a timeout of a second, and one retry for a connection that was lost while idle."""
-    once = Retry(NoBackoff(), 1)
-    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=once)
+    """A Redis client with a timeout of a second and no retries, since nothing waits for a wake-up."""
+    return _client(url, retries=0)
 
 
 def producer(url: str) -> RedisBroker:
-    """A broker for sending only."""
-    return RedisBroker(client=connect(url), middleware=[])
+    """A broker for sending only, with one retry, for a connection that was lost while idle."""
+    return RedisBroker(client=_client(url, retries=1), middleware=[])
+
+
+def _client(url: str, *, retries: int) -> "redis.Redis":
+    retry = Retry(NoBackoff(), retries)
+    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=retry)
 
 
 def send_wakeup(broker: RedisBroker, engine: str) -> None:

@@ -27,6 +27,7 @@ from ops.bench.speech import finished_at, platform_rate
 from ops.stack.running import Stack
 
 _ROUNDS = 11
+_HERE = Path(__file__).parents[2]
 _CREDITS = 200_000
 _CONNECTIONS = 32
 _SECONDS = 1.2
@@ -40,12 +41,11 @@ Measure = Callable[[Stack], float]
 
 def versions(other: Path) -> Figures:
     """Run all rounds. Raises BenchError if a request or a job failed."""
-    engines = "espeak,ops.bench.harness.paced_engine:engine"
     theirs = other / ".venv" / "bin" / "codevoice"
     figures: Figures = {"rounds": _ROUNDS}
     with (
-        own_stack(engines=engines, **_NO_WORK) as ours,
-        own_stack(theirs, engines=engines, **_NO_WORK) as base,
+        own_stack(engines=_engines(_HERE), **_NO_WORK) as ours,
+        own_stack(theirs, engines=_engines(other), **_NO_WORK) as base,
     ):
         for stack in (ours, base):
             fund(stack, credits=_CREDITS)
@@ -54,6 +54,12 @@ def versions(other: Path) -> Figures:
             figures |= _compared(name, measure, ours, base)
             print(name, {k: round(v, 3) for k, v in figures.items() if k.startswith(name)}, file=sys.stderr)
     return figures
+
+
+def _engines(checkout: Path) -> str:
+    """The engines to run; the paced one was elsewhere in checkouts of before December 2026."""
+    is_moved = (checkout / "ops/bench/harness/paced_engine.py").exists()
+    return f"espeak,{'ops.bench.harness.paced_engine' if is_moved else 'ops.bench.paced'}:engine"
 
 
 def _compared(name: str, measure: Measure, ours: Stack, base: Stack) -> Figures:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Our XTTS on a GPU machine without a package registry, on random weights: one command, ten minutes at most.
 #
-#  bash ops/bench/xtts_device.sh wheels WHEELS       with a registry: fetch what that machine lacks (17 MB)
-# bash ops/bench/xtts_device.sh run WHEELS RESULTS  there: RESULTS/xtts.json, and its output in
-# RESULTS/xtts.log
+#   bash ops/bench/xtts_device.sh wheels WHEELS       with a registry: fetch what that machine lacks (17 MB)
+#   bash ops/bench/xtts_device.sh run WHEELS RESULTS  there: RESULTS/xtts.json, and its output in RESULTS/xtts.log
+#   … run WHEELS RESULTS --size tiny --seconds 1      a rehearsal of every step, on any CPU
 #
 # The machine must have Python 3.12 and, for it, what a PyTorch machine usually has: torch >= 2.11, tokenizers
 # 0.23, huggingface_hub >= 1.31, safetensors, einops, fsspec, lazy_loader, matplotlib, msgpack, numba, psutil,

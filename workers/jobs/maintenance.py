@@ -72,7 +72,7 @@ class Maintenance:
             self._forget_keys,
             self._probe_store,
             self._sweep_uploads,
-            self._runner.claim_available,  # finds jobs whose notification was lost
+            self._drain,
         ):
             self._step(step)
 
@@ -88,6 +88,10 @@ class Maintenance:
             return True
         metrics.beat_failed(name)
         return False
+
+    def _drain(self) -> None:
+        """Find jobs whose wake-up was lost. The step's name is a metric's label."""
+        self._runner.claim_available()
 
     def _publish(self) -> None:
         self._link.run(jobs_worker.publish, self._pipeline.capabilities, worker=self._worker)

@@ -75,7 +75,8 @@ class JobCall:
     ) -> None:
         with suppress(DomainError):
             self._job = new_job(await submitting)
-            self.abandon()
+            if self._job is not None and not self.is_keyed:
+                await self.cancel()
 
 
 async def retried(act: Callable[[], Awaitable[None]]) -> None:

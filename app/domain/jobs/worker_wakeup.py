@@ -48,9 +48,14 @@ class WorkerWakeup:
 
     def _send(self, engines: set[str]) -> None:
         """Send the wake-ups. Blocking. Many unread messages suffice: they will be read after the commit."""
-        for engine in engines:
-            try:
-                if worker_wakeup.unread(self._broker, engine) <= _UNREAD_MAX:
+        try:
+            for engine in engines:
+                if worker_wakeup.unread(self._broker, engine) <= _UNREAD_MAX and not self._is_closed:
                     worker_wakeup.send_wakeup(self._broker, engine)
-            except (redis.RedisError, DramatiqError, OSError) as error:
-                log.warning("wakeup_failed", engine=engine, reason=type(error).__name__)
+        except (
+            redis.RedisError,
+            DramatiqError,
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: closed meanwhile
+            log.warning("wakeup_failed", engines=sorted(engines), reason=type(error).__name__)

@@ -58,9 +58,12 @@ def _full_disk(beside: Path) -> bool:
 
 
 def _read_only(folder: Path, beside: Path) -> bool:
-    return _run("mount", "--bind", str(folder), str(beside)) and _run(
-        "mount", "-o", "remount,bind,ro", str(beside)
+    steps = (
+        ("mount", "--bind", str(folder), str(beside)),
+        ("mount", "--make-private", str(beside)),  # else unmounting it would unmount the folder's own
+        ("mount", "-o", "remount,bind,ro", str(beside)),
     )
+    return all(_run(*step) for step in steps)
 
 
 def _beside(folder: Path) -> Path:
