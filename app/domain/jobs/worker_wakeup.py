@@ -11,6 +11,7 @@ from db.redis import worker_wakeup
 
 log = structlog.get_logger()
 _PAUSE_S = 0.002
+_CROWDED_PAUSE_S = 0.02
 _UNREAD_MAX = 16  # wake-ups that no worker has read: all are busy, or none is running
 
 
@@ -42,20 +43,25 @@ class WorkerWakeup:
         self._is_busy = bool(self._waiting) and not self._is_closed
         if self._is_busy:
             engines, self._waiting = self._waiting, set()
-            loop = asyncio.get_running_loop()
-            sending = loop.run_in_executor(self._thread, self._send, engines)
-            sending.add_done_callback(lambda _: loop.call_later(_PAUSE_S, self._send_waiting))
+            sending = asyncio.get_running_loop().run_in_executor(self._thread, self._send, engines)
+            sending.add_done_callback(self._sent)
 
-    def _send(self, engines: set[str]) -> None:
-        """Send the wake-ups. Blocking. Many unread messages suffice: they will be read after the commit."""
+    def _sent(self, sending: "asyncio.Future[float]") -> None:
+        if not sending.cancelled():  # by `close`
+            asyncio.get_running_loop().call_later(sending.result(), self._send_waiting)
+
+    def _send(self, engines: set[str]) -> float:
+        """Send the wake-ups; return how long to pause. Blocking.
+
+        Many unread messages suffice: they will be read after the commit.
+        """
+        pause_s = _PAUSE_S
         try:
             for engine in engines:
-                if worker_wakeup.unread(self._broker, engine) <= _UNREAD_MAX and not self._is_closed:
+                if worker_wakeup.unread(self._broker, engine) > _UNREAD_MAX:
+                    pause_s = _CROWDED_PAUSE_S
+                elif not self._is_closed:
                     worker_wakeup.send_wakeup(self._broker, engine)
-        except (
-            redis.RedisError,
-            DramatiqError,
-            OSError,
-            ValueError,
-        ) as error:  # ValueError: closed meanwhile
+        except (redis.RedisError, DramatiqError, OSError, ValueError) as error:  # the last: closed
             log.warning("wakeup_failed", engines=sorted(engines), reason=type(error).__name__)
+        return pause_s
