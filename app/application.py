@@ -1,37 +1,20 @@
 """Builds the API application: components, routes, middleware. Nothing happens at import."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import cast
 
-from litestar import Litestar
-from litestar.handlers import HTTPRouteHandler
+from litestar import Litestar, Router
+from litestar.config.compression import CompressionConfig
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.compression import CompressionMiddleware
 
 from app import choices
-from app.api.admin import admin_routes
 from app.api.audio_response import AudioResponder
-from app.api.codevoice.accounts import auth_routes
-from app.api.codevoice.api_keys import key_routes
-from app.api.codevoice.audio import audio_route, stream_route
-from app.api.codevoice.dashboard import dashboard_route
-from app.api.codevoice.email_verification import verification_routes
-from app.api.codevoice.jobs import job_routes
-from app.api.codevoice.live_transcription import live_routes
-from app.api.codevoice.passwords import password_routes
-from app.api.codevoice.samples import sample_route
-from app.api.codevoice.speech import status_route, submit_route, voices_route
-from app.api.codevoice.transcription import UploadLimits, transcription_routes
-from app.api.codevoice.transcripts import transcript_route
-from app.api.elevenlabs.account import subscription_route, voice_search_route
-from app.api.elevenlabs.speech import convert_routes
-from app.api.health import health_routes
-from app.api.openai.models import model_routes
-from app.api.openai.speech import speech_route
-from app.api.openai.transcriptions import openai_transcription_routes
-from app.api.yourvoic.account import credits_route, usage_route
-from app.api.yourvoic.lists import list_routes
-from app.api.yourvoic.speech import generate_routes
+from app.api.codevoice.audio import AudioAccess
+from app.api.codevoice.speech import SpeechStatuses
+from app.api.routers import routers
 from app.components import Components, build, is_secure
 from app.dashboard.flash import Flashes
 from app.dashboard.pages.documentation import Facts
@@ -44,9 +27,12 @@ from app.domain.billing.usage_report import UsageReport
 from app.domain.jobs.history import History
 from app.domain.speech.waveform_cache import WaveformCache
 from app.domain.voices.model_downloads import ModelStates
-from app.http.authentication import middleware
+from app.http.api_request import ApiRequest
+from app.http.authentication import access_guard, authentication
+from app.http.json_response import JsonResponse
 from app.http.middleware import RequestMiddleware
-from app.openapi.document import Document, document_route
+from app.openapi.document import Document, openapi_config, openapi_document
+from app.openapi.errors import ErrorResponses
 from app.settings import AppSettings
 from db.settings import DbSettings
 
@@ -56,16 +42,26 @@ _OPEN_S = 2.0  # to connect to Postgres at start; then the server starts without
 def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     """Build the ASGI application. Raises StoreError if the object store's URL is not valid."""
     parts = build(settings, db)
-    routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=choices.upload_limits(settings))
-    document = Document(routes)
+    document = Document(lambda: app.openapi_schema.to_schema())
     dashboard = _dashboard(parts, document, settings)
+    guard = access_guard(parts.authenticator, parts.rate_limit)
+    compressed = DefineMiddleware(CompressionMiddleware, config=CompressionConfig("gzip"))
+    routes = [
+        *routers(guard, upload_bytes_max=settings.upload_bytes_max),
+        Router("/", route_handlers=[openapi_document], middleware=[compressed]),
+        Router("/", route_handlers=page_routes(dashboard), guards=[guard]),
+    ]
     app = Litestar(
-        route_handlers=[*routes, document_route(document), *page_routes(dashboard)],
-        middleware=[middleware(parts.authenticator, parts.rate_limit)],
+        route_handlers=[Router("/", route_handlers=routes)],
+        middleware=[authentication(parts.authenticator, parts.rate_limit)],
+        dependencies=_dependencies(parts, document, settings),
+        request_class=ApiRequest,
+        response_class=JsonResponse,
         exception_handlers={Exception: dashboard.pages.answer_error},
+        plugins=[ErrorResponses()],
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
-        openapi_config=None,
+        openapi_config=openapi_config(),
         logging_config=None,
     )
     return RequestMiddleware(
@@ -74,6 +70,26 @@ def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
         is_secure=is_secure(settings),
         drain=parts.notifications.end_waits,
     )
+
+
+def _dependencies(parts: Components, document: Document, settings: AppSettings) -> dict[str, Provide]:
+    """What handlers take by name: the components, and what the API builds of them."""
+    values = parts._asdict() | {
+        "audio_access": AudioAccess(parts.audio_urls, parts.authenticator, parts.store),
+        "context": parts.admin_context,
+        "document": document,
+        "responder": AudioResponder(parts.synchronous, parts.store),
+        "speech_statuses": SpeechStatuses(parts.speech, parts.audio_urls),
+        "upload_limits": choices.upload_limits(settings),
+    }
+    return {name: Provide(_given(value)) for name, value in values.items()}
+
+
+def _given(value: object) -> Callable[[], Awaitable[object]]:
+    async def give() -> object:
+        return value
+
+    return give
 
 
 def _flashes(settings: AppSettings) -> Flashes:
@@ -116,54 +132,6 @@ def _dashboard(parts: Components, document: Document, settings: AppSettings) -> 
             upload_audio_s_max=settings.upload_audio_s_max,
         ),
     )
-
-
-def handlers() -> list[HTTPRouteHandler]:
-    """Every route, for listing only: the handlers have no components and must not be called."""
-    no_parts = cast("Components", Components(*[None] * len(Components._fields)))  # type: ignore[arg-type]
-    dashboard = DashboardParts(**dict.fromkeys(DashboardParts.__struct_fields__))  # type: ignore[arg-type]
-    uploads = UploadLimits(bytes_max=0, wait_s=0)
-    return [*_routes(no_parts, body_bytes_max=0, uploads=uploads), *page_routes(dashboard)]
-
-
-def _routes(parts: Components, *, body_bytes_max: int, uploads: UploadLimits) -> list[HTTPRouteHandler]:
-    size = body_bytes_max
-    return [
-        submit_route(parts.speech, parts.authenticator, parts.rate_limit, body_bytes_max=size),
-        status_route(parts.speech, parts.audio_urls),
-        audio_route(parts.speech, parts.audio_urls, parts.authenticator, parts.store),
-        stream_route(
-            parts.speech,
-            parts.synchronous,
-            parts.audio_urls,
-            parts.authenticator,
-            parts.rate_limit,
-            parts.store,
-        ),
-        *job_routes(parts.jobs, parts.speech, parts.audio_urls, parts.authenticator, parts.streams),
-        voices_route(parts.catalogs, parts.samples),
-        sample_route(parts.samples, parts.store),
-        *generate_routes(parts.synchronous, parts.store, parts.catalogs, body_bytes_max=size),
-        speech_route(AudioResponder(parts.synchronous, parts.store), parts.aliases, body_bytes_max=size),
-        *convert_routes(AudioResponder(parts.synchronous, parts.store), parts.aliases, body_bytes_max=size),
-        voice_search_route(parts.catalogs, parts.samples),
-        subscription_route(parts.accounts, parts.usage_summaries),
-        *model_routes(parts.aliases, parts.catalogs),
-        *list_routes(parts.catalogs, parts.samples, parts.health),
-        *verification_routes(parts.verification, parts.rate_limit, body_bytes_max=size),
-        usage_route(parts.usage_summaries, parts.storage),
-        *auth_routes(parts.accounts, parts.rate_limit, parts.storage, body_bytes_max=size),
-        dashboard_route(parts.accounts, parts.usage_summaries, parts.storage, parts.audio_urls),
-        credits_route(parts.accounts, parts.usage_summaries),
-        *transcription_routes(parts.transcriptions, uploads),
-        transcript_route(parts.transcripts),
-        *openai_transcription_routes(parts.transcriptions, parts.aliases, uploads),
-        *live_routes(parts.live, body_bytes_max=size),
-        *password_routes(parts.resets, parts.rate_limit, body_bytes_max=size),
-        *key_routes(parts.keys, body_bytes_max=size),
-        *health_routes(parts.health),
-        *admin_routes(parts.admin_context, body_bytes_max=size),
-    ]
 
 
 def _running(parts: Components) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

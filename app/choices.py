@@ -1,7 +1,6 @@
 """Maps the operator's settings to each component's configuration."""
 
 from app.api.audio_response import EXPOSED
-from app.api.codevoice.transcription import UploadLimits
 from app.domain.accounts.mail import Mailer, open_mailer
 from app.domain.database import Database
 from app.domain.jobs.submission import SubmissionLimits
@@ -12,6 +11,7 @@ from app.domain.storage_quotas import StorageLimits, StorageQuotas
 from app.domain.stream_limits import LEASE_S, ConcurrentStreams, StreamLimits
 from app.domain.transcription.service import TranscriptionLimits
 from app.http.cors import Cors
+from app.http.multipart import UploadLimits
 from app.http.rate_limit import Limits
 from app.settings import AppSettings
 from db.redis.open_streams import StreamCounts

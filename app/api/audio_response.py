@@ -13,8 +13,10 @@ from app.domain.speech.outcomes import gone
 from app.domain.speech.synchronous import CompleteAudio, LiveAudio, SynchronousSpeech
 from app.domain.speech.validation import SpeechRequest
 from app.domain.store_health import store_away
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.disconnects import LiveResponse, cancel_on_disconnect
+from app.http.json_response import replayed
+from app.openapi.operations import BYTES
 from db.formats import FORMATS
 from db.storage.objects import Objects, StoreError
 from db.types import JobStatus
@@ -45,44 +47,52 @@ _BITS, _CHANNELS = 16, 1
 
 
 class AudioEncoding(Struct, frozen=True):
-    """Another encoding of live audio: its content type, and the function that wraps the audio's chunks."""
+    """How audio is sent: its content type, and the function that wraps its chunks."""
 
     content_type: str
-    wrap: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+    wrap: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] = lambda chunks: chunks
+
+
+class SpeechCall(Struct, frozen=True, kw_only=True):
+    """A request for speech: what is wanted, by which route, and the headers that change the answer."""
+
+    wanted: SpeechRequest
+    route: str
+    idempotency_key: str | None
+    prefer: str | None
 
 
 class AudioResponder:
     """Responds to requests for speech with audio or, for `Prefer: respond-async`, with the job."""
 
-    def __init__(self, answers: SynchronousSpeech, store: Objects, shape: type[Accepted] = Accepted) -> None:
+    def __init__(self, answers: SynchronousSpeech, store: Objects) -> None:
         self._answers = answers
         self._store = store
-        self._shape = shape
 
-    async def complete(self, request: AnyRequest, wanted: SpeechRequest, *, route: str) -> Response[Any]:
+    async def complete(
+        self, request: ApiRequest, call: SpeechCall, shape: type[Accepted] = Accepted
+    ) -> Response[Any]:
         """Respond with the complete audio. A client that disconnects meanwhile abandons the request."""
-        if prefers_async(request):
-            return await self._enqueue(request, wanted, route)
-        who, key = request.scope["user"], request.headers.get("idempotency-key")
-        work = self._answers.complete(who, wanted, key, route=route)
-        return await self._respond(await cancel_on_disconnect(request.receive, work))
+        if prefers_async(call.prefer):
+            return await self._enqueue(request, call, shape)
+        work = self._answers.complete(request.user, call.wanted, call.idempotency_key, route=call.route)
+        return await self._respond(request, await cancel_on_disconnect(request.receive, work))
 
     async def stream(
         self,
-        request: AnyRequest,
-        wanted: SpeechRequest,
+        request: ApiRequest,
+        call: SpeechCall,
+        shape: type[Accepted] = Accepted,
         *,
-        route: str,
         audio_headers: AudioEncoding | None = None,
     ) -> Response[Any]:
         """Respond with live audio; with complete audio if the same request has already completed."""
-        if prefers_async(request):
-            return await self._enqueue(request, wanted, route)
-        who, key = request.scope["user"], request.headers.get("idempotency-key")
-        work = self._answers.stream(who, wanted, key, route=route)
+        if prefers_async(call.prefer):
+            return await self._enqueue(request, call, shape)
+        work = self._answers.stream(request.user, call.wanted, call.idempotency_key, route=call.route)
         found = await cancel_on_disconnect(request.receive, work)
         if isinstance(found, CompleteAudio):
-            return await self._respond(found, audio_headers)
+            return await self._respond(request, found, audio_headers)
         headers = {
             "X-Sample-Rate": str(found.rate_hz),
             "X-Bits-Per-Sample": str(_BITS),
@@ -90,14 +100,17 @@ class AudioResponder:
         }
         if "x-request-id" not in request.headers:  # for GET /v1/jobs/{id}, which later returns the totals
             headers["X-Request-ID"] = str(found.job_id)
-        return stream_live(found, headers, audio_headers)
+        return stream_live(
+            found, headers, audio_headers or AudioEncoding(accepted_type(request, found.format.content_type))
+        )
 
-    async def _enqueue(self, request: AnyRequest, wanted: SpeechRequest, route: str) -> Response[Any]:
-        who, key = request.scope["user"], request.headers.get("idempotency-key")
-        return accepted(await self._answers.enqueue(who, wanted, key, route=f"{route} later"), self._shape)
+    async def _enqueue(self, request: ApiRequest, call: SpeechCall, shape: type[Accepted]) -> Response[Any]:
+        route = f"{call.route} later"
+        ticket = await self._answers.enqueue(request.user, call.wanted, call.idempotency_key, route=route)
+        return accepted(ticket, shape)
 
     async def _respond(
-        self, complete: CompleteAudio, audio_headers: AudioEncoding | None = None
+        self, request: ApiRequest, complete: CompleteAudio, audio_headers: AudioEncoding | None = None
     ) -> Response[Any]:
         job, left = complete.job, complete.spendable
         headers = {
@@ -108,8 +121,7 @@ class AudioResponder:
             "X-Duration-Ms": str(job.duration_ms or 0),
             ENGINE: job.engine,
         }
-        if complete.replayed:
-            headers["Idempotent-Replayed"] = "true"
+        headers |= replayed(complete.replayed)
         chunks = await read_object(self._store, job.object, 0, job.audio_bytes or 0)
         if audio_headers is not None:
             return LiveResponse(
@@ -117,7 +129,18 @@ class AudioResponder:
             )
         headers["Content-Length"] = str(job.audio_bytes or 0)
         headers["Content-Disposition"] = disposition("attachment", job)
-        return LiveResponse(chunks, headers=headers, media_type=job.content_type or "audio/wav")
+        media_type = accepted_type(request, job.content_type or "audio/wav")
+        return LiveResponse(chunks, headers=headers, media_type=media_type)
+
+
+def accepted_type(request: ApiRequest, content_type: str) -> str:
+    """The audio's content type, or that of plain bytes if the client accepts those by name and no audio.
+
+    OpenAI's SDKs accept plain bytes and expect the audio's type all the same, as OpenAI answers.
+    """
+    types = request.headers.get("accept", "").lower()
+    wants_bytes = BYTES in types and "audio/" not in types and "x-stainless-lang" not in request.headers
+    return BYTES if wants_bytes else content_type
 
 
 def disposition(how: str, job: JobStatus) -> str:

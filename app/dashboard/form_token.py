@@ -9,7 +9,7 @@ from msgspec import Struct
 from app.dashboard.rendering import ANYBODY, Pages
 from app.domain.errors import NotFound
 from app.domain.identity.principals import Principal
-from app.http.bodies import AnyRequest, header_of
+from app.http.api_request import ApiRequest
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
@@ -25,8 +25,8 @@ def session_route(pages: Pages) -> HTTPRouteHandler:
     """
 
     @get("/session/token", opt=ANYBODY, include_in_schema=False)
-    async def session_token(request: AnyRequest) -> Response[SessionView]:
-        if header_of(request.scope, "sec-fetch-site") not in (None, "same-origin"):
+    async def session_token(request: ApiRequest) -> Response[SessionView]:
+        if request.headers.get("sec-fetch-site") not in (None, "same-origin"):
             raise NotFound("There is nothing at this path.")
         who: Principal | None = request.scope["user"]
         token, cookie = pages.sessions.form_token(request.scope["headers"])

@@ -7,14 +7,14 @@ import msgspec
 from msgspec import Struct
 
 from app.domain.errors import BadRequest
-from app.http.bodies import AnyRequest, invalid
+from app.http.api_request import ApiRequest, invalid
 from app.http.sessions import Sessions
 
 F = TypeVar("F", bound=Struct)
 _FIELDS_MAX = 100
 
 
-async def read_form(request: AnyRequest, kind: type[F], sessions: Sessions) -> F:
+async def read_form(request: ApiRequest, kind: type[F], sessions: Sessions) -> F:
     """The form's fields. Raises StaleForm, BadRequest, and Invalid naming the field.
 
     Empty fields are absent. A field becomes a list if its type in `kind` is `list[str]`.

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
@@ -21,7 +21,7 @@ from app.domain.accounts.service import Accounts, User
 from app.domain.billing.credits import in_words, spendable
 from app.domain.errors import DomainError, LoginNeeded
 from app.domain.identity.principals import Principal
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.errors import answer_error, domain_error_of
 from app.http.sessions import Sessions
 from db.types import MICRO, Balance
@@ -82,7 +82,7 @@ class Pages:
 
     async def show(
         self,
-        request: AnyRequest,
+        request: ApiRequest,
         template: str,
         *,
         notice: Notice | DomainError | None = None,
@@ -107,13 +107,13 @@ class Pages:
         answer.cookies.extend([spent] if spent else [])
         return answer
 
-    async def ask(self, request: AnyRequest, question: Question) -> Response[str]:
+    async def ask(self, request: ApiRequest, question: Question) -> Response[str]:
         """The page with the question and a form for the same address. It needs no script."""
         return await self.show(request, "ask.html", question=question)
 
     def go(
         self,
-        request: AnyRequest,
+        request: ApiRequest,
         path: str,
         text: str = "",
         *,
@@ -129,19 +129,19 @@ class Pages:
         owner = account or (who.account if who else None)
         return redirect(path, cookie=cookie, flash=self._flashes.seal(Flash(text=text, key=key), path, owner))
 
-    def _flash(self, request: AnyRequest, who: Principal | None) -> tuple[Flash | None, Cookie | None]:
+    def _flash(self, request: ApiRequest, who: Principal | None) -> tuple[Flash | None, Cookie | None]:
         if request.method != "GET":
             return None, None
         scope = request.scope
         return self._flashes.take(scope["headers"], scope["path"], who.account if who else None)
 
-    def answer_error(self, request: AnyRequest, error: Exception) -> Response[Any]:
+    def answer_error(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         """The error as a page if a page was requested; otherwise as JSON for programs."""
         handler: Any = request.scope.get("route_handler")  # None if the path is unknown
         is_page = "page" in handler.opt if handler is not None else _is_from_browser(request)
         return self.refuse(request, error) if is_page else answer_error(request, error)
 
-    def refuse(self, request: AnyRequest, error: Exception) -> Response[Any]:
+    def refuse(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         """The error as a page; a redirect to the log-in page if a log-in is needed."""
         if isinstance(error, LoginNeeded):
             return redirect(f"/login?next={quote(_wanted(request))}")
@@ -152,7 +152,9 @@ class Pages:
         answer.headers.update(refused.headers)
         return answer
 
-    def _answer(self, request: AnyRequest, template: str, status: int, **facts: Any) -> Response[str]:
+    def _answer(
+        self, request: Request[Any, Any, Any], template: str, status: int, **facts: Any
+    ) -> Response[str]:
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         token, cookie = self.sessions.form_token(request.scope["headers"])
         html = self._templates.get_template(template).render(
@@ -183,24 +185,24 @@ def _way_back(path: str, opt: dict[str, Any]) -> HTTPRouteHandler:
     kept = {name: opt[name] for name in ("page", "scope", "back") if name in opt}
 
     @get(path, opt=kept, include_in_schema=False, name=f"back:{path}")
-    async def back(request: AnyRequest) -> Response[None]:
+    async def back(request: ApiRequest) -> Response[None]:
         return redirect(_filled(page, request))
 
     return back
 
 
-def _filled(page: str, request: AnyRequest) -> str:
+def _filled(page: str, request: Request[Any, Any, Any]) -> str:
     """The path of a page, filled in with the request's path parameters."""
     return page.format(**{name: quote(str(part)) for name, part in request.path_params.items()})
 
 
-def _is_from_browser(request: AnyRequest) -> bool:
+def _is_from_browser(request: Request[Any, Any, Any]) -> bool:
     """Whether a person opened this unknown path: programs accept no HTML, and call paths of the API."""
     takes_html = "text/html" in request.headers.get("accept", "")
     return takes_html and not request.scope["path"].startswith(_PROGRAMS)
 
 
-def _wanted(request: AnyRequest) -> str:
+def _wanted(request: Request[Any, Any, Any]) -> str:
     """The path to return to after the log-in; for a form, the page that contains it."""
     if request.method != "GET":
         opt = request.scope["route_handler"].opt

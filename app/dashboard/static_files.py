@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from app.domain.errors import NotFound
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 _FOLDER = Path(__file__).with_name("static")
 _TYPES = {
@@ -59,7 +59,7 @@ def static_route(statics: Statics) -> HTTPRouteHandler:
     """GET /static/{version}/{name}."""
 
     @get("/static/{version:str}/{name:str}", opt={"public": True}, include_in_schema=False)
-    async def static(request: AnyRequest, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+    async def static(request: ApiRequest, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
         takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
         return statics.answer(version, name, takes_gzip=takes_gzip)
 

@@ -6,16 +6,23 @@ a cookie counts only together with the form token of a page, which no other site
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Literal
+from typing import Any, Literal, cast
 
+import msgspec
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
 from app.domain.errors import LoginNeeded, MissingKey
 from app.domain.identity.principals import Principal, Principals
+from app.http.api_request import ApiRequest
 from app.http.options import answer_options
 from app.http.rate_limit import RateLimitGuard
 from app.http.sessions import Sessions
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 
 class Credential(Struct, frozen=True):
@@ -23,6 +30,13 @@ class Credential(Struct, frozen=True):
 
     kind: Literal["key", "bearer"]
     text: str
+
+
+class _KeyOnly(Struct):
+    api_key: Any = None
+
+
+_KEY = msgspec.json.Decoder(_KeyOnly)
 
 
 class Authenticator:
@@ -64,19 +78,16 @@ class Authenticator:
 
         return check
 
-    async def of_browser(self, scope: Scope) -> Principal | None:
-        """Who requests a page. Raises LoginNeeded if the page is not open to all, and MissingScope."""
-        opt = scope["route_handler"].opt
+    async def of_browser(self, scope: Scope, *, is_open: bool) -> Principal | None:
+        """Who requests a page. Raises LoginNeeded if the page is not open to all."""
         who = await self._sessions.who(scope["headers"])
-        if who is None and opt["page"] != "anybody":
+        if who is None and not is_open:
             raise LoginNeeded
-        if who is not None and "scope" in opt:
-            who.allow(opt["scope"])
         return who
 
 
-def middleware(authenticator: Authenticator, rate_limit: RateLimitGuard) -> Callable[[ASGIApp], ASGIApp]:
-    """Litestar middleware for each route: applies the limits and puts the principal into `scope["user"]`."""
+def authentication(authenticator: Authenticator, rate_limit: RateLimitGuard) -> Callable[[ASGIApp], ASGIApp]:
+    """Litestar middleware: applies the limits of addresses, and puts the principal into `scope["user"]`."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def authenticate(scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,23 +97,52 @@ def middleware(authenticator: Authenticator, rate_limit: RateLimitGuard) -> Call
             if "limit" in opt:
                 await rate_limit.before(opt, scope)
             if "page" in opt:
-                scope["user"] = who = await authenticator.of_browser(scope)
-                if who is not None:
-                    await rate_limit.after(opt, scope, who)
+                scope["user"] = await authenticator.of_browser(scope, is_open=opt["page"] == "anybody")
             elif "public" not in opt:
-                who = await authenticator.of_headers(scope["headers"])
-                if who is None and "body_key" not in opt:
-                    raise MissingKey
-                if who is not None and "scope" in opt:
-                    who.allow(opt["scope"])
-                scope["user"] = who
-                if who is not None and "limit" in opt:
-                    await rate_limit.after(opt, scope, who)
+                scope["user"] = await authenticator.of_headers(scope["headers"])
             return await app(scope, receive, send)
 
         return authenticate
 
     return wrap
+
+
+def access_guard(authenticator: Authenticator, rate_limit: RateLimitGuard) -> Guard:
+    """The guard of every route: who may call it, and how often. A function, as routers copy their guards."""
+
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        """Refuse the request, before its body is read, unless the handler's `opt` allows it."""
+        opt, scope = handler.opt, connection.scope
+        if "public" in opt:
+            return
+        who = scope["user"]
+        if who is None:
+            if "page" in opt:
+                return
+            if "body_key" not in opt:
+                raise MissingKey
+            key = _key_in(await cast("ApiRequest", connection).body())
+            scope["user"] = who = await authenticator.authenticate(Credential("key", key))
+        if "scope" in opt:
+            who.allow(opt["scope"])
+        if "limit" in opt:
+            await rate_limit.after(opt, scope, who)
+
+    return guard
+
+
+def _key_in(body: bytes) -> str:
+    """The key in the body. An unreadable body counts as one without a key.
+
+    An unauthenticated caller learns nothing more about its body.
+    """
+    try:
+        key = _KEY.decode(body).api_key
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise MissingKey from None
+    if not isinstance(key, str) or not key.strip():
+        raise MissingKey
+    return key.strip()
 
 
 def find_credential(headers: Iterable[tuple[bytes, bytes]]) -> Credential | None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from litestar.params import KwargDefinition
+from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.errors import DomainError
 
-Body = dict[str, Any]
+Body = dict[str, Any] | Struct
 
 
 class ErrorContext(Struct, frozen=True, kw_only=True):
@@ -21,6 +22,9 @@ class ErrorContext(Struct, frozen=True, kw_only=True):
     request_id: str
 
 
+Shape = Callable[[DomainError, ErrorContext], tuple[int, Body]]
+
+
 class Answer(Struct, frozen=True):
     """An error response as it is sent."""
 
@@ -29,14 +33,75 @@ class Answer(Struct, frozen=True):
     body: bytes
 
 
-def answer(error: DomainError, context: ErrorContext) -> Answer:
-    """The error in the shape of the dialect that the request's path belongs to."""
-    shape = dialect(context.path, has_xi_key=context.has_xi_key)
+class CodeVoiceErrorDetail(Struct, frozen=True, kw_only=True):
+    """`error`: a stable code. Errors of a field also have `field`, and `limit` where it has one."""
+
+    error: str
+    message: str
+    user_type: str | None
+
+
+class CodeVoiceError(Struct, frozen=True):
+    """An error in CodeVoice's dialect."""
+
+    detail: CodeVoiceErrorDetail
+
+
+class ElevenLabsErrorDetail(Struct, frozen=True, kw_only=True):
+    """`status`: a stable code."""
+
+    status: str
+    message: str
+
+
+class ElevenLabsError(Struct, frozen=True):
+    """An error in ElevenLabs' dialect."""
+
+    detail: ElevenLabsErrorDetail
+
+
+class OpenAIErrorDetail(Struct, frozen=True, kw_only=True):
+    """`code`: a stable code. `param`: the field that is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIError(Struct, frozen=True):
+    """An error in OpenAI's dialect."""
+
+    error: OpenAIErrorDetail
+
+
+class YourVoicErrorDetail(Struct, frozen=True, kw_only=True):
+    """`code`: a stable code. `details`: the field that is wrong, and its limit."""
+
+    code: str
+    message: str
+    category: str
+    resolution: str
+    details: dict[str, Any] | UnsetType = UNSET
+
+
+class YourVoicError(Struct, frozen=True, kw_only=True):
+    """An error in YourVoic's dialect."""
+
+    success: Literal[False] = False
+    error: YourVoicErrorDetail
+    request_id: str
+    timestamp: Annotated[str, KwargDefinition(format="date-time")]
+
+
+def answer(error: DomainError, context: ErrorContext, shape: Shape | None = None) -> Answer:
+    """The error in this shape, or else in that of the dialect that the request's path belongs to."""
+    shape = shape or dialect(context.path, has_xi_key=context.has_xi_key)
     status, body = shape(error, context)
     return Answer(status, error.headers, msgspec.json.encode(body))
 
 
-def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, ErrorContext], tuple[int, Body]]:
+def dialect(path: str, *, has_xi_key: bool) -> Shape:
     """The function that shapes errors under this path: YourVoic's, OpenAI's, ElevenLabs' or CodeVoice's."""
     if _is_under(path, ("/api/v1",)):
         return yourvoic
@@ -47,10 +112,9 @@ def dialect(path: str, *, has_xi_key: bool) -> Callable[[DomainError, ErrorConte
     return codevoice
 
 
-def public(kind: type[DomainError], path: str) -> tuple[int, str]:
-    """The status and code of an error of this kind under this path."""
-    is_yourvoic = dialect(path, has_xi_key=False) is yourvoic
-    return _in_yourvoic(kind) if is_yourvoic else (kind.status, kind.code)
+def public(kind: type[DomainError], shape: Shape) -> tuple[int, str]:
+    """The status and code of an error of this kind in this shape."""
+    return _in_yourvoic(kind) if shape is yourvoic else (kind.status, kind.code)
 
 
 def codevoice(error: DomainError, context: ErrorContext) -> tuple[int, Body]:
@@ -61,7 +125,7 @@ def codevoice(error: DomainError, context: ErrorContext) -> tuple[int, Body]:
 
 def elevenlabs(error: DomainError, context: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
     """`{"detail": {status, message}}`"""
-    return error.status, {"detail": {"status": error.code, "message": error.message}}
+    return error.status, ElevenLabsError(ElevenLabsErrorDetail(status=error.code, message=error.message))
 
 
 def openai(error: DomainError, context: ErrorContext) -> tuple[int, Body]:  # noqa: ARG001
@@ -69,31 +133,31 @@ def openai(error: DomainError, context: ErrorContext) -> tuple[int, Body]:  # no
     return error.status, openai_error(error)
 
 
-def openai_error(error: DomainError) -> Body:
+def openai_error(error: DomainError) -> OpenAIError:
     """The body alone, which OpenAI's event streams use too."""
-    body = {
-        "message": error.message,
-        "type": _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else _OPENAI_DEFAULT),
-        "param": _OPENAI_PARAMS.get(str(error.fields.get("field")), error.fields.get("field")),
-        "code": error.code,
-    }
-    return {"error": body}
+    field = str(error.fields["field"]) if error.fields.get("field") else None
+    detail = OpenAIErrorDetail(
+        message=error.message,
+        type=_OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else _OPENAI_DEFAULT),
+        param=_OPENAI_PARAMS.get(field, field) if field else None,
+        code=error.code,
+    )
+    return OpenAIError(detail)
 
 
 def yourvoic(error: DomainError, context: ErrorContext) -> tuple[int, Body]:
     """`{"success": false, "error": {code, message, details?, category, resolution}, …}`"""
     status, code = _in_yourvoic(type(error))
     category, resolution = _YOURVOIC_ADVICE.get(status, _YOURVOIC_ADVICE[status // 100 * 100])
-    body: Body = {
-        "code": code,
-        "message": error.message,
-        "category": category,
-        "resolution": resolution,
-    }
-    if error.fields:
-        body["details"] = error.fields
+    detail = YourVoicErrorDetail(
+        code=code,
+        message=error.message,
+        category=category,
+        resolution=resolution,
+        details=error.fields or UNSET,
+    )
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return status, {"success": False, "error": body, "request_id": context.request_id, "timestamp": now}
+    return status, YourVoicError(error=detail, request_id=context.request_id, timestamp=now)
 
 
 def _is_under(path: str, prefixes: Iterable[str]) -> bool:

@@ -1,5 +1,6 @@
 """Turns any exception into an error response in the right shape; the framework's own are never sent."""
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -13,24 +14,41 @@ from app.domain.errors import (
     BodyTooLarge,
     DomainError,
     Internal,
-    Invalid,
+    MalformedJson,
     MethodNotAllowed,
     NotFound,
 )
-from app.http.error_shapes import Answer, ErrorContext, answer
+from app.http.api_request import out_of_bounds
+from app.http.error_shapes import Answer, ErrorContext, Shape, answer, elevenlabs, openai
+
+Handler = Callable[[Request[Any, Any, Any], Exception], Response[bytes]]
+
+
+def error_handler(shape: Shape) -> Handler:
+    """The exception handler of a dialect's router."""
+
+    def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        context = error_context(request.scope)
+        chosen = elevenlabs if shape is openai and context.has_xi_key else shape
+        return _response(answer(domain_error_of(error), context, chosen))
+
+    return answer_error
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The Litestar handler for every exception."""
-    found = error_response(error, request.scope)
-    return Response(
-        found.body, status_code=found.status, headers=found.headers, media_type="application/json"
-    )
+    """The exception handler for requests that no router got: the path's dialect has the shape."""
+    return _response(error_response(error, request.scope))
 
 
 def error_response(error: Exception, scope: Scope) -> Answer:
     """The response in its dialect's shape. Unexpected exceptions are logged and sent as internal errors."""
     return answer(domain_error_of(error), error_context(scope))
+
+
+def _response(found: Answer) -> Response[bytes]:
+    return Response(
+        found.body, status_code=found.status, headers=found.headers, media_type="application/json"
+    )
 
 
 def error_context(scope: Scope) -> ErrorContext:
@@ -68,8 +86,8 @@ def _of_framework(error: HTTPException) -> DomainError:
             return MethodNotAllowed((error.headers or {}).get("allow", ""))
         case 413:
             return BodyTooLarge("The body is too large.")
-        case 400 if field := _field(error):
-            return Invalid(f"The parameter '{field}' is not valid.", field=field)
+        case 400 if fault := _fault(error):
+            return fault
         case status if status < 500:
             return BadRequest("The request is malformed.")
         case _:
@@ -77,8 +95,11 @@ def _of_framework(error: HTTPException) -> DomainError:
             return Internal()
 
 
-def _field(error: HTTPException) -> str | None:
-    """The parameter a ValidationException names."""
+def _fault(error: HTTPException) -> DomainError | None:
+    """The error for the parameter, or the missing body, that a ValidationException names."""
     extra: Any = error.extra
-    first: Any = extra[0] if isinstance(extra, list) and extra else None
-    return str(first["key"]) if isinstance(first, dict) and "key" in first else None
+    first: Any = extra[0] if isinstance(extra, list) and extra else {}
+    name = first.get("key")
+    if name == "data":
+        return MalformedJson("The body is not JSON: it is empty.")
+    return name and out_of_bounds(f"The parameter '{name}' is wrong", first["message"], name)

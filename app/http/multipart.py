@@ -14,7 +14,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from app.domain.errors import BadRequest, BodyTooLarge, DomainError, Invalid, UnsupportedMediaType
 from app.domain.transcription.service import Upload
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.disconnects import ClientDisconnected
 
 _MEMORY_BYTES = 1 << 20  # a larger file is kept on disk
@@ -39,9 +39,16 @@ class Form(Struct, frozen=True):
         return [value for other, value in self.pairs if other == name]
 
 
+class UploadLimits(Struct, frozen=True, kw_only=True):
+    """The operator's limits for uploads."""
+
+    bytes_max: int
+    wait_s: float
+
+
 @asynccontextmanager
 async def read_multipart(
-    request: AnyRequest, *, file_field: str, file_bytes_max: int, wait_s: float
+    request: ApiRequest, *, file_field: str, limits: UploadLimits
 ) -> AsyncGenerator[Form]:
     """The form of a multipart request; its file is open for the block. Raises 400, 413, 415, 422 errors."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
@@ -49,16 +56,16 @@ async def read_multipart(
     if kind != "multipart/form-data" or not boundary:
         raise UnsupportedMediaType("Send multipart/form-data, as `curl -F file=@sample.wav` does.")
     with SpooledTemporaryFile[bytes](max_size=_MEMORY_BYTES) as file:
-        parts = _Parts(cast("BinaryIO", file), file_field, file_bytes_max)
+        parts = _Parts(cast("BinaryIO", file), file_field, limits.bytes_max)
         try:
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(limits.wait_s):
                 await _read(request, boundary, parts)
         except TimeoutError:
-            raise BadRequest(f"The body did not arrive within {wait_s:g} s.") from None
+            raise BadRequest(f"The body did not arrive within {limits.wait_s:g} s.") from None
         yield parts.form()
 
 
-async def _read(request: AnyRequest, boundary: str, parts: "_Parts") -> None:
+async def _read(request: ApiRequest, boundary: str, parts: "_Parts") -> None:
     try:
         with PushMultipartParser(boundary, max_segment_count=_PARTS_MAX) as parser:
             async for chunk in request.stream():

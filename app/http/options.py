@@ -1,4 +1,4 @@
-"""Responses to OPTIONS: the methods of a path. The framework's own lists only the first handler's."""
+"""Responses to OPTIONS: all methods of a path. The framework's own lists only the first handler's."""
 
 from litestar.response.base import ASGIResponse
 from litestar.routes import HTTPRoute

@@ -1,123 +1,99 @@
 """The OpenAPI document, as JSON only: the usual viewers load scripts from other sites."""
 
 import re
-from collections.abc import Mapping, Sequence
-from http import HTTPStatus
-from itertools import product
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from litestar import Litestar, get
-from litestar.handlers import HTTPRouteHandler
+from litestar import Router, get
+from litestar.di import NamedDependency
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, License, SecurityScheme
 
-from app.openapi.errors import REQUEST_ID, Json, error_responses
-from app.openapi.responses import IDEMPOTENCY_KEY, RouteResponses, refusals_of, responses_of
+from app.http.json_response import JsonResponse
 
-_TITLE, _VERSION = "CodeVoice", "1"
-_TYPED = re.compile(r":\w+}")
+Json = dict[str, Any]
 _SCHEMES: dict[str, Any] = {
     "key": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
     "xi_key": SecurityScheme(type="apiKey", name="xi-api-key", security_scheme_in="header"),
     "bearer": SecurityScheme(type="http", scheme="bearer"),
 }
+_HEADERS: Json = {
+    "X-Request-ID": {"required": True, "schema": {"type": "string"}},
+    "Retry-After": {"required": True, "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"required": True, "schema": {"type": "string"}},
+}
+_PAGE = re.compile(rb"Page_[\w.]+\.(\w+)_")  # the framework's name of Page[Row]
+_OF_STATUS = {"429": "Retry-After", "503": "Retry-After", "401": "WWW-Authenticate"}
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The framework's part of the document."""
+    return OpenAPIConfig(
+        title="CodeVoice",
+        version="1",
+        description="Text to speech and speech to text, in four dialects.",
+        license=License(name="Apache License 2.0", identifier="Apache-2.0"),
+        components=Components(security_schemes=_SCHEMES),
+        security=[{name: []} for name in _SCHEMES],
+        use_handler_docstrings=True,
+        openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False, opt={"public": True}),
+        render_plugins=[JsonRenderPlugin()],
+    )
 
 
 class Document:
-    """The OpenAPI document of `routes` as JSON; built on first use."""
+    """The document as JSON; built on first use from the framework's."""
 
-    def __init__(self, routes: Sequence[HTTPRouteHandler]) -> None:
-        self._routes = routes
+    def __init__(self, framework: Callable[[], Json]) -> None:
+        self._framework = framework
         self._made: bytes | None = None
 
     def text(self) -> bytes:
         """The document as JSON."""
         if self._made is None:
-            self._made = _document(self._routes)
+            text = msgspec.json.encode(completed(self._framework()))
+            self._made = _PAGE.sub(rb"\1Page", text)
         return self._made
 
 
-def document_route(document: Document) -> HTTPRouteHandler:
-    """GET /openapi.json."""
-
-    @get("/openapi.json", opt={"public": True}, include_in_schema=False, media_type="application/json")
-    async def openapi() -> bytes:
-        return document.text()
-
-    return openapi
+@get("/openapi.json", opt={"public": True}, include_in_schema=False)
+async def openapi_document(document: NamedDependency[Document]) -> JsonResponse[bytes]:
+    """Send the OpenAPI document of this API."""
+    return JsonResponse(document.text())
 
 
-def _document(routes: Sequence[HTTPRouteHandler]) -> bytes:
-    config = OpenAPIConfig(
-        title=_TITLE,
-        version=_VERSION,
-        components=Components(security_schemes=_SCHEMES),
-        security=[{name: []} for name in _SCHEMES],
-    )
-    app = Litestar(route_handlers=list(routes), openapi_config=config, logging_config=None)
-    document = app.openapi_schema.to_schema()
-    order = [_TYPED.sub("}", path) for route in routes for path in sorted(route.paths)]  # they are a set
-    document["paths"] = {path: document["paths"][path] for path in dict.fromkeys(order)}
-    for route in routes:
-        for path, method in product(route.paths, route.http_methods):
-            template = _TYPED.sub("}", path)
-            _complete(document["paths"][template][method.lower()], str(method), template, route.opt)
-    document["components"]["responses"] = _shared(document["paths"])
-    return msgspec.json.encode(_any_of(document))
+def completed(document: Json) -> Json:
+    """The framework's document with what it cannot say: the headers of responses, and unions that overlap."""
+    document["components"]["headers"] = _HEADERS
+    for verbs in document["paths"].values():
+        for verb, operation in verbs.items():
+            if verb == "head":
+                operation["responses"].pop("206", None)
+            for status, response in operation["responses"].items():
+                _complete(response, status, has_body=verb != "head")
+    return _any_of(document)
 
 
-def _shared(paths: Json) -> Json:
-    """Move each distinct error response into the shared components and reference it there."""
-    kept: Json = {}
-    names: dict[bytes, str] = {}
-    for operation in (operation for verbs in paths.values() for operation in verbs.values()):
-        for status, answer in operation["responses"].items():
-            if status >= "400":
-                name = names.setdefault(msgspec.json.encode(answer), f"Refusal{status}_{len(names)}")
-                kept[name] = answer
-                operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
-    return kept
-
-
-def _complete(operation: Json, method: str, path: str, opt: Mapping[str, Any]) -> None:
-    """Add what the framework cannot know: authentication, request headers, and every possible response."""
-    documented = responses_of(method, path)
-    if "public" in opt:
-        operation["security"] = [{}]
-    elif "body_key" in opt:
-        operation["security"] = [*({name: []} for name in _SCHEMES), {}]
-    if method == "HEAD":
-        operation["operationId"] += "Head"
-    operation["parameters"] = [*operation.get("parameters", ()), *map(_header, documented.headers)]
-    refusals = error_responses(path, refusals_of(path, opt, operation, documented), has_body=method != "HEAD")
-    successes = {code: one for code, one in operation["responses"].items() if code < "300"}
-    operation["responses"] = _successes(successes, documented) | refusals
-
-
-def _successes(responses: Json, documented: RouteResponses) -> Json:
-    """The responses that are not errors."""
-    for status, content in documented.content.items():
-        before = responses.get(str(status), {"description": HTTPStatus(status).phrase})
-        responses[str(status)] = before | {"content": dict(content)}
-    for one in responses.values():
-        one["headers"] = dict(REQUEST_ID)
-        if not one.get("content"):
-            one.pop("content", None)
-    return responses
-
-
-def _header(name: str) -> Json:
-    schema: Json = {"type": "string"}
-    if name == IDEMPOTENCY_KEY:
-        schema |= {"pattern": "^[ -~]+$", "minLength": 1, "maxLength": 255}
-    return {"name": name, "in": "header", "required": False, "schema": schema}
+def _complete(response: Json, status: str, *, has_body: bool) -> None:
+    names = ["X-Request-ID", *([_OF_STATUS[status]] if status in _OF_STATUS else [])]
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    response["headers"] = response.get("headers", {}) | headers
+    if not has_body or not response.get("content"):
+        response.pop("content", None)
 
 
 def _any_of(found: Any) -> Any:
-    """Replace `oneOf` with `anyOf`: unions are not exclusive, as 5 is both an integer and a number."""
+    """Replace `oneOf` with `anyOf`: unions are not exclusive, as 5 is both an integer and a number.
+
+    A union of one, which an optional field leaves, is that one.
+    """
     if isinstance(found, list):
         return [_any_of(one) for one in found]
     if not isinstance(found, dict):
         return found
+    options = found.get("oneOf", ())
+    if len(options) == 1:
+        return _any_of({name: one for name, one in found.items() if name != "oneOf"} | options[0])
     return {"anyOf" if name == "oneOf" else name: _any_of(one) for name, one in found.items()}

@@ -1,79 +1,102 @@
-"""Error responses in the OpenAPI document: the codes of each status, in the shape of the path's dialect."""
+"""The error responses of each route in the OpenAPI document: one Struct a dialect, and the codes in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.domain.errors import DomainError
-from app.http.error_shapes import dialect, public
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
+from litestar.plugins import ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
 
-Json = dict[str, Any]
-Kind = type[DomainError]
-REQUEST_ID: Json = {"X-Request-ID": {"required": True, "schema": {"type": "string"}}}
-_WITH_RETRY = (429, 503)
-_TEXT: Json = {"type": "string"}
+from app.domain import errors as e
+from app.http import error_shapes
 
+Kind = type[e.DomainError]
 
-def error_responses(path: str, kinds: Iterable[Kind], *, has_body: bool) -> Json:
-    """The responses for these errors, by status. Responses to HEAD have no body."""
-    codes: dict[int, set[str]] = {}
-    for kind in kinds:
-        status, code = public(kind, path)
-        codes.setdefault(status, set()).add(code)
-    return {str(status): _problem(path, status, sorted(codes[status]), has_body) for status in sorted(codes)}
+CREDENTIALS: tuple[Kind, ...] = (
+    *(e.MissingKey, e.InvalidKey, e.ExpiredKey, e.RevokedKey, e.InvalidToken, e.ExpiredToken),
+    *(e.Suspended, e.MissingScope, e.StaleForm),
+)
+BODY: tuple[Kind, ...] = (e.MalformedJson, e.BodyTooLarge, e.UnsupportedMediaType, e.Invalid)
+SPENDING: tuple[Kind, ...] = (e.InsufficientCredits, e.Closed, e.TooManyWaiting)
+STORING: tuple[Kind, ...] = (e.StorageQuotaExceeded, e.StoreFull)
+SPEECH: tuple[Kind, ...] = (
+    *(e.MissingText, e.TextTooLong, e.UnknownVoice, e.UnknownLanguage, e.UnknownFormat, e.Invalid),
+    *(*SPENDING, *STORING),
+)
+STREAMED: tuple[Kind, ...] = (
+    *(e.SpeechFailed, e.UnspeakableText, e.UnsupportedScript, e.MissingText, e.TextTooLong),
+    e.TooManyStreams,
+)
+SYNCHRONOUS: tuple[Kind, ...] = (*SPEECH, *STREAMED, e.InFlight, e.Gone, e.TooManyRefunds)
+TRANSCRIPTION: tuple[Kind, ...] = (
+    *(e.UnsupportedAudio, e.BrokenAudio, e.UnknownLanguage, e.AudioTooLong, e.InFlight, e.Cancelled),
+    *(*BODY, *SPENDING, *STORING),
+)
+STORED_AUDIO: tuple[Kind, ...] = (
+    *(e.MissingKey, e.SignatureRequired, e.NotReady, e.Gone, e.RangeNotSatisfiable),
+)
 
-
-def _problem(path: str, status: int, codes: list[str], has_body: bool) -> Json:
-    headers = REQUEST_ID | ({"Retry-After": _needed("integer")} if status in _WITH_RETRY else {})
-    if status == 401:
-        headers = headers | {"WWW-Authenticate": _needed("string")}
-    response: Json = {"description": ", ".join(f"`{code}`" for code in codes), "headers": headers}
-    if not has_body:
-        return response
-    return response | {"content": {"application/json": {"schema": _schema(path, codes)}}}
-
-
-def _needed(kind: str) -> Json:
-    return {"required": True, "schema": {"type": kind}}
-
-
-def _schema(path: str, codes: list[str]) -> Json:
-    """The schema by path alone; if a header chooses between two dialects, either is allowed."""
-    shapes = {dialect(path, has_xi_key=has_xi_key).__name__ for has_xi_key in (False, True)}
-    found = [_SHAPES[name](_one_of(codes)) for name in sorted(shapes)]
-    return found[0] if len(found) == 1 else {"anyOf": found}
-
-
-def _one_of(codes: list[str]) -> Json:
-    return {"type": "string", "enum": codes}
-
-
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
-def _codevoice(code: Json) -> Json:
-    user_type: Json = {"type": ["string", "null"]}
-    return _object(detail=_object(error=code, message=_TEXT, user_type=user_type))
-
-
-def _elevenlabs(code: Json) -> Json:
-    return _object(detail=_object(status=code, message=_TEXT))
-
-
-def _openai(code: Json) -> Json:
-    param: Json = {"type": ["string", "null"]}
-    return _object(error=_object(message=_TEXT, type=_TEXT, param=param, code=code))
-
-
-def _yourvoic(code: Json) -> Json:
-    error = _object(code=code, message=_TEXT, category=_TEXT, resolution=_TEXT)
-    when: Json = {"type": "string", "format": "date-time"}
-    return _object(success={"const": False}, error=error, request_id=_TEXT, timestamp=when)
-
-
-_SHAPES = {
-    "codevoice": _codevoice,
-    "elevenlabs": _elevenlabs,
-    "openai": _openai,
-    "yourvoic": _yourvoic,
+_BODIES: Mapping[error_shapes.Shape, Any] = {
+    error_shapes.codevoice: error_shapes.CodeVoiceError,
+    error_shapes.elevenlabs: error_shapes.ElevenLabsError,
+    error_shapes.openai: error_shapes.OpenAIError | error_shapes.ElevenLabsError,  # chosen by a header
+    error_shapes.yourvoic: error_shapes.YourVoicError,
 }
+
+
+class ErrorResponses(ReceiveRoutePlugin):
+    """Adds to the routes of each dialect the errors they may return.
+
+    A handler's `opt` names its own errors (`errors`); those that follow from its parameters, its limit and
+    its authentication are added. `Router(opt={"dialect": …})` names the shape.
+    """
+
+    def receive_route(self, route: BaseRoute) -> None:
+        """Called by the framework for each route that is registered."""
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                if "dialect" in handler.opt:
+                    _document(handler)
+
+
+def _document(handler: HTTPRouteHandler) -> None:
+    shape: error_shapes.Shape = handler.opt["dialect"]
+    codes: dict[int, set[str]] = {}
+    for kind in _errors_of(handler):
+        status, code = error_shapes.public(kind, shape)
+        codes.setdefault(status, set()).add(code)
+    own = handler.responses or {}
+    handler.responses = {
+        status: ResponseSpec(
+            _BODIES[shape],
+            description=", ".join(f"`{code}`" for code in sorted(codes[status])),
+            generate_examples=False,
+        )
+        for status in sorted(codes)
+    } | dict(own)
+    if "public" in handler.opt:
+        handler.security = ({},)
+    elif "body_key" in handler.opt:
+        handler.security = ({"key": []}, {"xi_key": []}, {"bearer": []}, {})
+
+
+def _errors_of(handler: HTTPRouteHandler) -> Iterator[Kind]:
+    opt, parameters = handler.opt, handler.parsed_fn_signature.parameters
+    yield from (e.BadRequest, e.TooSlow, e.HeadersTooLarge, *opt.get("errors", ()))
+    kwargs = [one.kwarg_definition for one in parameters.values()]
+    if "public" not in opt:
+        yield from CREDENTIALS
+    if "limit" in opt:
+        yield e.RateLimited
+    if "data" in parameters:
+        yield from BODY
+    if any(isinstance(kwarg, PathParameter) for kwarg in kwargs):
+        yield e.NotFound
+    if any(isinstance(kwarg, (QueryParameter, HeaderParameter)) for kwarg in kwargs):
+        yield e.Invalid
+    if "idempotency_key" in parameters:
+        yield e.KeyReused
+    if not opt.get("stateless"):
+        yield e.Unavailable

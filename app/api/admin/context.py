@@ -4,28 +4,26 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from litestar import Response
 from msgspec import Struct
 
+from app.api.fields import ReasonText
 from app.domain.accounts.password_hashing import PasswordHasher
 from app.domain.admin.operations import AdminOperation, operation_by
 from app.domain.database import Database
+from app.domain.errors import DomainError, Invalid, KeyReused
 from app.domain.identity.key_crypto import KeyRing
-from app.domain.identity.scopes import ADMIN
+from app.domain.identity.principals import Principal
 from app.domain.jobs.notifications import JobNotifications
 from app.domain.jobs.worker_wakeup import WorkerWakeup
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
+from app.http.json_response import JsonResponse, replayed
+from app.openapi.parameters import IdempotencyKey
 from db.postgres.pool import Connection
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy.ext.asyncio import AsyncSession
-
-READ = {"scope": ADMIN}
-POST = {"scope": ADMIN, "limit": "post"}
-_NO_STORE = {"Cache-Control": "no-store"}
-T = TypeVar("T")
 
 
 class OperationResult(Protocol):
@@ -73,21 +71,30 @@ class AdminContext(NamedTuple):
 class Reason(Struct, frozen=True, kw_only=True):
     """The body of an operation that needs only a reason."""
 
-    reason: str
+    reason: ReasonText
 
 
-def operation_of(request: AnyRequest, reason: str) -> AdminOperation:
-    """The caller's operation; an Idempotency-Key belongs to the caller's account. Raises Invalid."""
-    return operation_by(request.scope["user"], reason=reason, key=request.headers.get("idempotency-key"))
+class Operator(Struct, frozen=True):
+    """The administrator who calls, with the Idempotency-Key, which belongs to the caller's account."""
+
+    who: Principal
+    key: str | None
+
+    def operation(self, reason: str) -> AdminOperation:
+        """The operation for this reason. Raises Invalid."""
+        return operation_by(self.who, reason=reason, key=self.key)
 
 
-def operation_response(answer: A, status: int = 200) -> Response[A]:
+async def operator(request: ApiRequest, idempotency_key: IdempotencyKey = None) -> Operator:
+    """The dependency `operator` of each route that changes something."""
+    return Operator(request.user, idempotency_key)
+
+
+def changes(*errors: type[DomainError]) -> dict[str, Any]:
+    """The `opt` of a route that changes something."""
+    return {"limit": "post", "errors": (KeyReused, Invalid, *errors)}
+
+
+def operation_response(answer: A) -> JsonResponse[A]:
     """The response to an operation."""
-    replayed = {"Idempotent-Replayed": "true"} if answer.code == "replayed" else {}
-    return Response(answer, status_code=status, headers={**_NO_STORE, **replayed})
-
-
-def json_response(found: T) -> Response[T]:
-    """The response to a query."""
-    headers: dict[str, Any] = _NO_STORE
-    return Response(found, headers=headers)
+    return JsonResponse(answer, headers=replayed(answer.code == "replayed"))

@@ -4,27 +4,24 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
-from litestar import Response, delete, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery
+from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.domain import errors as e
 from app.domain.accounts.api_keys import ApiKeys, Key, NewKey
 from app.domain.identity.scopes import KEYS
-from app.http.bodies import AnyRequest, decode_json, read_body, read_json
-from app.openapi.bodies import request_body
-
-_NO_STORE = {"Cache-Control": "no-store"}
-_SCOPE = {"scope": KEYS}
-_POST = {"scope": KEYS, "limit": "post"}
+from app.http.api_request import ApiRequest
+from app.http.json_response import NO_STORE
+from app.openapi.operations import OptionalBody
 
 
 class KeyBody(Struct, frozen=True, kw_only=True):
     """POST /api/keys. Without scopes the key may do everything the account may."""
 
-    name: str
-    scopes: list[str]
+    name: Annotated[str, Meta(examples=["my server"])]
+    scopes: Annotated[list[str], Meta(examples=[["speech"]])]
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -55,71 +52,64 @@ class KeyList(Struct, frozen=True, kw_only=True):
     keys: list[KeyView]
 
 
-_CREATE = msgspec.json.Decoder(KeyBody)
-_ROTATE = msgspec.json.Decoder(RotateBody)
+_OPT = {"scope": KEYS}
 
 
-def key_routes(keys: ApiKeys, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
-    """The routes that list, show, create, rotate and revoke keys."""
-    return [
-        _list_route(keys),
-        _show_route(keys),
-        _create_route(keys, body_bytes_max),
-        _rotate_route(keys, body_bytes_max),
-        _revoke_route(keys),
-    ]
+class KeysController(Controller):
+    """The account's own API keys."""
 
+    path = "/api/keys"
+    opt = _OPT
+    response_headers = NO_STORE
 
-def _list_route(keys: ApiKeys) -> HTTPRouteHandler:
-    @get("/api/keys", opt=_SCOPE)
-    async def list_keys(request: AnyRequest) -> Response[KeyList]:
-        found = await keys.all_of(request.scope["user"])
-        return Response(KeyList(keys=[_view(key) for key in found]), headers=_NO_STORE)
+    @get()
+    async def list_keys(self, request: ApiRequest, keys: NamedDependency[ApiKeys]) -> KeyList:
+        """List the account's keys."""
+        return KeyList(keys=[_view(key) for key in await keys.all_of(request.user)])
 
-    return list_keys
-
-
-def _show_route(keys: ApiKeys) -> HTTPRouteHandler:
-    @get("/api/keys/{key_id:str}", opt=_SCOPE)
+    @get("/{key_id:str}", opt={"errors": (e.ScopeTooWide,)})
     async def show_key(
-        request: AnyRequest, key_id: FromPath[str], reveal: FromQuery[bool] = False
-    ) -> Response[KeyView]:
-        found = await keys.one(request.scope["user"], key_id, reveal=reveal)
-        return Response(_view(found, key_text=found.text if reveal else UNSET), headers=_NO_STORE)
+        self,
+        request: ApiRequest,
+        key_id: FromPath[str],
+        keys: NamedDependency[ApiKeys],
+        reveal: FromQuery[bool] = False,
+    ) -> KeyView:
+        """Show a key; with `reveal` also its text, where the operator allows that."""
+        found = await keys.one(request.user, key_id, reveal=reveal)
+        return _view(found, key_text=found.text if reveal else UNSET)
 
-    return show_key
+    @post(opt={"limit": "post", "errors": (e.TooManyKeys, e.ScopeTooWide)})
+    async def create_key(
+        self, data: JSONBody[KeyBody], request: ApiRequest, keys: NamedDependency[ApiKeys]
+    ) -> KeyView:
+        """Create a key."""
+        wanted = NewKey(name=data.name, scopes=data.scopes, expires_at=data.expires_at)
+        made = await keys.create(request.user, wanted)
+        return _view(made, key_text=made.text)
 
-
-def _create_route(keys: ApiKeys, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/keys", opt=_POST, operation_class=request_body(KeyBody))
-    async def create_key(request: AnyRequest) -> Response[KeyView]:
-        body = await read_json(request, _CREATE, bytes_max=bytes_max)
-        wanted = NewKey(name=body.name, scopes=body.scopes, expires_at=body.expires_at)
-        made = await keys.create(request.scope["user"], wanted)
-        return Response(_view(made, key_text=made.text), headers=_NO_STORE)
-
-    return create_key
-
-
-def _rotate_route(keys: ApiKeys, bytes_max: int) -> HTTPRouteHandler:
     @post(
-        "/api/keys/{key_id:str}/rotate", opt=_POST, operation_class=request_body(RotateBody, required=False)
+        "/{key_id:str}/rotate",
+        opt={"limit": "post", "errors": (e.TooManyKeys, e.ScopeTooWide, e.TooLate)},
+        operation_class=OptionalBody,
     )
-    async def rotate_key(request: AnyRequest, key_id: FromPath[str]) -> Response[KeyView]:
-        sent = await read_body(request, bytes_max=bytes_max)
-        body = decode_json(sent, _ROTATE) if sent else RotateBody()
-        made = await keys.rotate(request.scope["user"], key_id, grace_s=body.grace_s)
-        return Response(_view(made, key_text=made.text), headers=_NO_STORE)
+    async def rotate_key(
+        self,
+        request: ApiRequest,
+        key_id: FromPath[str],
+        keys: NamedDependency[ApiKeys],
+        data: JSONBody[RotateBody | None] = None,
+    ) -> KeyView:
+        """Replace a key by a new one with the same name and scopes."""
+        made = await keys.rotate(request.user, key_id, grace_s=data.grace_s if data else 0)
+        return _view(made, key_text=made.text)
 
-    return rotate_key
-
-
-def _revoke_route(keys: ApiKeys) -> HTTPRouteHandler:
-    @delete("/api/keys/{key_id:str}", opt=_SCOPE)
-    async def revoke_key(request: AnyRequest, key_id: FromPath[str]) -> None:
-        await keys.revoke(request.scope["user"], key_id)
-
-    return revoke_key
+    @delete("/{key_id:str}", opt={"errors": (e.ScopeTooWide,)})
+    async def revoke_key(
+        self, request: ApiRequest, key_id: FromPath[str], keys: NamedDependency[ApiKeys]
+    ) -> None:
+        """Revoke a key."""
+        await keys.revoke(request.user, key_id)
 
 
 def _view(key: Key, *, key_text: str | UnsetType | None = UNSET) -> KeyView:

@@ -3,8 +3,8 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
+from litestar import get
+from litestar.di import NamedDependency
 from msgspec import UNSET, Struct, UnsetType
 
 from app.api.codevoice.account_schemas import credits_view, storage_view, user_view
@@ -15,7 +15,8 @@ from app.domain.billing.usage_summary import RecentJob, Usage, UsageSummaries
 from app.domain.identity.scopes import ACCOUNT
 from app.domain.speech.audio_urls import AudioUrls
 from app.domain.storage_quotas import StorageQuotas
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
+from app.http.json_response import NO_STORE
 from db.types import State
 
 
@@ -70,25 +71,24 @@ class DashboardView(Struct, frozen=True, kw_only=True):
     recent: list[JobView]
 
 
-def dashboard_route(
-    accounts: Accounts, reports: UsageSummaries, storage: StorageQuotas, addresses: AudioUrls
-) -> HTTPRouteHandler:
-    """`GET /api/user/dashboard`."""
-
-    @get("/api/user/dashboard", opt={"scope": ACCOUNT})
-    async def dashboard(request: AnyRequest) -> Response[DashboardView]:
-        who = request.scope["user"]
-        user, balance = await accounts.me(who)
-        view = DashboardView(
-            user=user_view(user),
-            credits=credits_view(balance),
-            storage=storage_view(await storage.stored(who)),
-            usage=_usage(await reports.last_days(who)),
-            recent=[_job(job, addresses) for job in await reports.recent(who)],
-        )
-        return Response(view, headers={"Cache-Control": "no-store"})
-
-    return dashboard
+@get("/api/user/dashboard", opt={"scope": ACCOUNT}, response_headers=NO_STORE)
+async def dashboard(
+    request: ApiRequest,
+    accounts: NamedDependency[Accounts],
+    usage_summaries: NamedDependency[UsageSummaries],
+    storage: NamedDependency[StorageQuotas],
+    audio_urls: NamedDependency[AudioUrls],
+) -> DashboardView:
+    """Show the account, its credits, its usage of the last thirty days and its recent jobs."""
+    who = request.user
+    user, balance = await accounts.me(who)
+    return DashboardView(
+        user=user_view(user),
+        credits=credits_view(balance),
+        storage=storage_view(await storage.stored(who)),
+        usage=_usage(await usage_summaries.last_days(who)),
+        recent=[_job(job, audio_urls) for job in await usage_summaries.recent(who)],
+    )
 
 
 def _usage(usage: Usage) -> UsageView:

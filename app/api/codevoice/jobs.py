@@ -5,28 +5,27 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from litestar import Response, delete, get
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, Response, delete, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from msgspec import UNSET, Struct, UnsetType
 
 from app.api.codevoice.schemas import Cancelled
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.settlement import settled_in_words
-from app.domain.errors import MissingScope, Suspended, Unauthenticated
-from app.domain.identity.principals import Principal
+from app.domain.errors import MissingScope, Suspended, TooLate, TooManyStreams, Unauthenticated
 from app.domain.identity.scopes import SPEECH
 from app.domain.jobs.service import Jobs
 from app.domain.jobs.status_polling import FollowedJob
 from app.domain.speech.audio_urls import AudioUrls
 from app.domain.speech.service import SpeechService
 from app.domain.stream_limits import ConcurrentStreams
+from app.http.api_request import ApiRequest
 from app.http.authentication import Authenticator
-from app.http.bodies import AnyRequest
 from app.http.disconnects import LiveResponse
+from app.http.json_response import NO_STORE
+from app.openapi.operations import EVENTS, sends
 from db.types import State
-
-_NO_STORE = {"Cache-Control": "no-store"}
 
 
 class OwnJobView(Struct, frozen=True, kw_only=True):
@@ -67,80 +66,80 @@ class OwnJobList(Struct, frozen=True, kw_only=True):
     next_cursor: UUID | None
 
 
-def job_routes(
-    jobs: Jobs,
-    speech: SpeechService,
-    addresses: AudioUrls,
-    authenticator: Authenticator,
-    streams: ConcurrentStreams,
-) -> list[HTTPRouteHandler]:
-    """The routes that list, show, follow and cancel jobs."""
-    return [
-        _list_route(jobs, addresses),
-        _one_route(jobs, addresses),
-        _events_route(jobs, addresses, authenticator, streams),
-        _cancel_route(jobs, speech),
-    ]
+_OPT = {"scope": SPEECH}
 
 
-def _list_route(jobs: Jobs, addresses: AudioUrls) -> HTTPRouteHandler:
-    @get("/v1/jobs", opt={"scope": SPEECH})
+class JobsController(Controller):
+    """The account's own jobs."""
+
+    path = "/v1/jobs"
+    opt = _OPT
+    response_headers = NO_STORE
+
+    @get()
     async def list_jobs(
-        request: AnyRequest,
+        self,
+        request: ApiRequest,
+        jobs: NamedDependency[Jobs],
+        audio_urls: NamedDependency[AudioUrls],
         status: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
         cursor: FromQuery[str | None] = None,
-    ) -> Response[OwnJobList]:
-        page = await jobs.page(request.scope["user"], state=status, limit=limit, cursor=cursor)
-        view = OwnJobList(
-            jobs=[_view(job, addresses) for job in page.jobs],
+    ) -> OwnJobList:
+        """List the account's jobs, the newest first."""
+        page = await jobs.page(request.user, state=status, limit=limit, cursor=cursor)
+        return OwnJobList(
+            jobs=[_view(job, audio_urls) for job in page.jobs],
             has_more=page.next_cursor is not None,
             next_cursor=page.next_cursor,
         )
-        return Response(view, headers=_NO_STORE)
 
-    return list_jobs
+    @get("/{job_id:str}")
+    async def show_job(
+        self,
+        request: ApiRequest,
+        job_id: FromPath[str],
+        jobs: NamedDependency[Jobs],
+        audio_urls: NamedDependency[AudioUrls],
+    ) -> OwnJobView:
+        """Show a job: its state, its price and its results."""
+        return _view(await jobs.one(request.user, job_id), audio_urls)
 
-
-def _one_route(jobs: Jobs, addresses: AudioUrls) -> HTTPRouteHandler:
-    @get("/v1/jobs/{job_id:str}", opt={"scope": SPEECH})
-    async def show_job(request: AnyRequest, job_id: FromPath[str]) -> Response[OwnJobView]:
-        job = await jobs.one(request.scope["user"], job_id)
-        return Response(_view(job, addresses), headers=_NO_STORE)
-
-    return show_job
-
-
-def _events_route(
-    jobs: Jobs, addresses: AudioUrls, authenticator: Authenticator, streams: ConcurrentStreams
-) -> HTTPRouteHandler:
-    @get("/v1/jobs/{job_id:str}/events", opt={"scope": SPEECH})
-    async def job_events(request: AnyRequest, job_id: FromPath[str]) -> Response[bytes]:
-        who: Principal = request.scope["user"]
+    @get("/{job_id:str}/events", opt={"errors": (TooManyStreams,)}, operation_class=sends(EVENTS))
+    async def job_events(
+        self,
+        request: ApiRequest,
+        job_id: FromPath[str],
+        jobs: NamedDependency[Jobs],
+        audio_urls: NamedDependency[AudioUrls],
+        authenticator: NamedDependency[Authenticator],
+        streams: NamedDependency[ConcurrentStreams],
+    ) -> Response[bytes]:
+        """Follow a job's states as server-sent events until it has ended."""
+        who = request.user
         job = await jobs.one(who, job_id)
         place = await streams.take(who)
-        events = _events(jobs.follow(who, job, authenticator.recheck(request.scope)), addresses)
-        headers = {**_NO_STORE, "X-Accel-Buffering": "no"}
-        media_type = "text/event-stream"
-        return LiveResponse(events, headers=headers, media_type=media_type, ended=lambda _: place.close())
+        events = _events(jobs.follow(who, job, authenticator.recheck(request.scope)), audio_urls)
+        headers = {**NO_STORE, "X-Accel-Buffering": "no"}
+        return LiveResponse(events, headers=headers, media_type=EVENTS, ended=lambda _: place.close())
 
-    return job_events
-
-
-def _cancel_route(jobs: Jobs, speech: SpeechService) -> HTTPRouteHandler:
-    @delete("/v1/jobs/{job_id:str}", status_code=200, opt={"scope": SPEECH})
-    async def cancel_job(request: AnyRequest, job_id: FromPath[str]) -> Cancelled:
-        who: Principal = request.scope["user"]
-        await speech.cancel(who, job_id)
-        job = await jobs.one(who, job_id)
+    @delete("/{job_id:str}", status_code=200, opt={"errors": (TooLate,)})
+    async def cancel_job(
+        self,
+        request: ApiRequest,
+        job_id: FromPath[str],
+        jobs: NamedDependency[Jobs],
+        speech: NamedDependency[SpeechService],
+    ) -> Cancelled:
+        """Cancel a job; the answer says what it cost."""
+        await speech.cancel(request.user, job_id)
+        job = await jobs.one(request.user, job_id)
         return Cancelled(
             job_id=job_id.lower(),
             charged=job.spent > 0,
             credits=in_credits(job.spent),
             settlement=settled_in_words(job),
         )
-
-    return cancel_job
 
 
 async def _events(updates: AsyncIterator[FollowedJob | None], addresses: AudioUrls) -> AsyncIterator[bytes]:

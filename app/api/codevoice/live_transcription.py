@@ -2,20 +2,22 @@
 
 from typing import Literal
 
-import msgspec
-from litestar import Response, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import Struct
 
+from app.domain import errors as e
 from app.domain.billing.credits import credits
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.live_sessions import LiveSessions, Transcript
-from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import request_body
+from app.http.api_request import ApiRequest
+from app.http.json_response import NO_STORE, JsonResponse, replayed
+from app.openapi.errors import SPENDING
+from app.openapi.parameters import IdempotencyKey
 
 _ROUTE = "POST /api/stt/live/complete"
-_SCOPE = {"scope": TRANSCRIPTION, "limit": "post"}
-_NO_STORE = {"Cache-Control": "no-store"}
+_COMPLETE_ERRORS = (e.MissingText, e.TextTooLong, e.NotFound, *SPENDING)
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
@@ -39,33 +41,35 @@ class CompletedView(Struct, frozen=True, kw_only=True):
     message: str
 
 
-_BODY = msgspec.json.Decoder(Transcript)
+_OPT = {"scope": TRANSCRIPTION, "limit": "post"}
 
 
-def live_routes(live: LiveSessions, *, body_bytes_max: int) -> list[HTTPRouteHandler]:
-    """The routes that start and complete a live session."""
-    return [_start_route(live), _complete_route(live, body_bytes_max)]
+class LiveTranscriptionController(Controller):
+    """Live transcription in the browser: counted here, recognised there."""
 
+    path = "/api/stt/live"
+    opt = _OPT
+    response_headers = NO_STORE
 
-def _start_route(live: LiveSessions) -> HTTPRouteHandler:
-    @post("/api/stt/live/start", status_code=200, opt=_SCOPE)
-    async def start_live_session(request: AnyRequest) -> Response[SessionView]:
-        return Response(SessionView(session_id=live.start(request.scope["user"])), headers=_NO_STORE)
+    @post("/start", status_code=200)
+    async def start_live_session(
+        self, request: ApiRequest, live: NamedDependency[LiveSessions]
+    ) -> SessionView:
+        """Begin a session."""
+        return SessionView(session_id=live.start(request.user))
 
-    return start_live_session
-
-
-def _complete_route(live: LiveSessions, bytes_max: int) -> HTTPRouteHandler:
-    @post("/api/stt/live/complete", status_code=200, opt=_SCOPE, operation_class=request_body(Transcript))
-    async def complete_live_session(request: AnyRequest) -> Response[CompletedView]:
-        transcript = await read_json(request, _BODY, bytes_max=bytes_max)
-        key = request.headers.get("idempotency-key")
-        receipt = await live.complete(request.scope["user"], transcript, key, route=_ROUTE)
+    @post("/complete", status_code=200, opt={"errors": _COMPLETE_ERRORS})
+    async def complete_live_session(
+        self,
+        data: JSONBody[Transcript],
+        request: ApiRequest,
+        live: NamedDependency[LiveSessions],
+        idempotency_key: IdempotencyKey = None,
+    ) -> JsonResponse[CompletedView]:
+        """Charge for the transcript of a session."""
+        receipt = await live.complete(request.user, data, idempotency_key, route=_ROUTE)
         remaining = None if receipt.remaining is None else credits(receipt.remaining)
         view = CompletedView(
             credits=UsedCredits(used=credits(receipt.used), remaining=remaining), message=receipt.message
         )
-        headers = {"Idempotent-Replayed": "true"} if receipt.replayed else {}
-        return Response(view, headers=_NO_STORE | headers)
-
-    return complete_live_session
+        return JsonResponse(view, headers=replayed(receipt.replayed))

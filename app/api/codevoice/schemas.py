@@ -1,11 +1,12 @@
 """Request and response bodies of CodeVoice's own dialect."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
+from app.api.fields import Absent, Email, Password
 from app.domain.speech.validation import SpeechRequest
 from db.types import UserType
 
@@ -95,16 +96,16 @@ class VoiceList(Struct, frozen=True, kw_only=True):
 class RegisterBody(Struct, frozen=True, kw_only=True):
     """POST /api/auth/register."""
 
-    email: str
-    password: str
+    email: Email
+    password: Password
     name: str | None = None
-    invite: str | None = None
+    invite: Annotated[str | None, Absent] = None
 
 
 class LoginBody(Struct, frozen=True, kw_only=True):
     """POST /api/auth/login."""
 
-    email: str
+    email: Email
     password: str
 
 

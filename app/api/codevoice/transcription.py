@@ -3,8 +3,8 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import get, post
+from litestar.di import NamedDependency
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.api.codevoice.live_transcription import UsedCredits
@@ -12,18 +12,20 @@ from app.domain.billing.credits import credits
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.engine_choice import TranscriptionRequest
 from app.domain.transcription.service import Transcribed, TranscriptionService
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.disconnects import cancel_on_disconnect
-from app.http.multipart import FRAMING_BYTES_MAX, read_multipart
-from app.openapi.bodies import request_body
+from app.http.json_response import NO_STORE, JsonResponse, replayed
+from app.http.multipart import UploadLimits, read_multipart
+from app.openapi import errors
+from app.openapi.operations import uploads
+from app.openapi.parameters import IdempotencyKey
 from db.storage.transcripts import Segment, Word
 
 _ROUTE = "POST /transcribe"
-_NO_STORE = {"Cache-Control": "no-store"}
 ENGINE_HEADER = "X-Voice-Engine"  # the engine that transcribed
 
 
-class LanguageView(Struct, frozen=True, kw_only=True):
+class TranscriptionLanguage(Struct, frozen=True, kw_only=True):
     """A language that the running engine can transcribe."""
 
     code: str
@@ -33,7 +35,7 @@ class LanguageView(Struct, frozen=True, kw_only=True):
 class LanguageList(Struct, frozen=True, kw_only=True):
     """GET /api/stt/languages. `engine` and `description` name the engine that transcribes."""
 
-    languages: list[LanguageView]
+    languages: list[TranscriptionLanguage]
     engine: str
     description: str
     detects_language: bool
@@ -75,55 +77,38 @@ class RecordingBody(Struct, frozen=True, kw_only=True):
     language: str | None = None
 
 
-class UploadLimits(Struct, frozen=True, kw_only=True):
-    """The operator's limits for uploads."""
-
-    bytes_max: int
-    wait_s: float
-
-
-def transcription_routes(
-    transcriptions: TranscriptionService, limits: UploadLimits
-) -> list[HTTPRouteHandler]:
-    """`GET /api/stt/languages` and `POST /transcribe`."""
-    return [_languages_route(transcriptions), _transcribe_route(transcriptions, limits)]
-
-
-def _languages_route(transcriptions: TranscriptionService) -> HTTPRouteHandler:
-    @get("/api/stt/languages", opt={"public": True})
-    async def transcription_languages() -> LanguageList:
-        engine = await transcriptions.engine(TranscriptionRequest())
-        names = zip(engine.languages, engine.language_names, strict=True)
-        return LanguageList(
-            languages=[LanguageView(code=code, name=name) for code, name in names],
-            engine=engine.engine,
-            description=engine.description,
-            detects_language=engine.detects_language,
-        )
-
-    return transcription_languages
-
-
-def _transcribe_route(transcriptions: TranscriptionService, limits: UploadLimits) -> HTTPRouteHandler:
-    @post(
-        "/transcribe",
-        status_code=200,
-        opt={"scope": TRANSCRIPTION, "limit": "post"},
-        operation_class=request_body(RecordingBody, media_type="multipart/form-data"),
-        request_max_body_size=limits.bytes_max + FRAMING_BYTES_MAX,
+@get("/api/stt/languages", opt={"public": True})
+async def transcription_languages(transcriptions: NamedDependency[TranscriptionService]) -> LanguageList:
+    """List the languages that can be transcribed now."""
+    engine = await transcriptions.engine(TranscriptionRequest())
+    names = zip(engine.languages, engine.language_names, strict=True)
+    return LanguageList(
+        languages=[TranscriptionLanguage(code=code, name=name) for code, name in names],
+        engine=engine.engine,
+        description=engine.description,
+        detects_language=engine.detects_language,
     )
-    async def transcribe(request: AnyRequest) -> Response[TranscriptView]:
-        key = request.headers.get("idempotency-key")
-        async with read_multipart(
-            request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
-        ) as form:
-            wanted = TranscriptionRequest(language=form.fields.get("language"))
-            work = transcriptions.transcribe(request.scope["user"], form.upload, wanted, key, route=_ROUTE)
-            done = await cancel_on_disconnect(request.receive, work)
-        headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
-        return Response(_view(done), headers=_NO_STORE | {ENGINE_HEADER: done.engine} | headers)
 
-    return transcribe
+
+@post(
+    "/transcribe",
+    status_code=200,
+    opt={"scope": TRANSCRIPTION, "limit": "post", "errors": errors.TRANSCRIPTION},
+    response_headers=NO_STORE,
+    operation_class=uploads(RecordingBody),
+)
+async def transcribe(
+    request: ApiRequest,
+    transcriptions: NamedDependency[TranscriptionService],
+    upload_limits: NamedDependency[UploadLimits],
+    idempotency_key: IdempotencyKey = None,
+) -> JsonResponse[TranscriptView]:
+    """Transcribe a recording."""
+    async with read_multipart(request, file_field="file", limits=upload_limits) as form:
+        wanted = TranscriptionRequest(language=form.fields.get("language"))
+        work = transcriptions.transcribe(request.user, form.upload, wanted, idempotency_key, route=_ROUTE)
+        done = await cancel_on_disconnect(request.receive, work)
+    return JsonResponse(_view(done), headers={ENGINE_HEADER: done.engine} | replayed(done.replayed))
 
 
 def _view(done: Transcribed) -> TranscriptView:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from msgspec import UNSET, Struct, UnsetType
 
@@ -14,10 +14,11 @@ from app.domain.errors import Invalid
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.stored_transcripts import StoredTranscript, StoredTranscripts
 from app.domain.transcription.subtitles import TEXTS
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
+from app.http.json_response import NO_STORE
+from app.openapi.operations import sends
 
 FORMATS = ("json", *TEXTS)
-_NO_STORE = {"Cache-Control": "no-store"}
 
 
 class KeptView(Struct, frozen=True, kw_only=True):
@@ -33,17 +34,20 @@ class KeptView(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] | UnsetType = UNSET
 
 
-def transcript_route(transcripts: StoredTranscripts) -> HTTPRouteHandler:
-    """`GET /v1/transcriptions/{job_id}`."""
-
-    @get("/v1/transcriptions/{job_id:str}", opt={"scope": TRANSCRIPTION})
-    async def show_transcript(
-        request: AnyRequest, job_id: FromPath[str], format: FromQuery[str] = "json"
-    ) -> Response[Any]:
-        wanted = checked_format(format)
-        return transcript_response(await transcripts.one(request.scope["user"], job_id), wanted)
-
-    return show_transcript
+@get(
+    "/v1/transcriptions/{job_id:str}",
+    opt={"scope": TRANSCRIPTION},
+    operation_class=sends(*(media_type for _, media_type in TEXTS.values()), only=False),
+)
+async def show_transcript(
+    request: ApiRequest,
+    job_id: FromPath[str],
+    transcripts: NamedDependency[StoredTranscripts],
+    format: FromQuery[str] = "json",
+) -> Response[KeptView]:
+    """Send a stored transcript, as JSON, as text or as subtitles."""
+    wanted = checked_format(format)
+    return transcript_response(await transcripts.one(request.user, job_id), wanted)
 
 
 def checked_format(name: str) -> str:
@@ -55,7 +59,7 @@ def checked_format(name: str) -> str:
 
 def transcript_response(kept: StoredTranscript, form: str) -> Response[Any]:
     """The response with the transcript in one of FORMATS."""
-    headers = _NO_STORE | ({ENGINE_HEADER: kept.transcript.engine} if kept.transcript.engine else {})
+    headers = NO_STORE | ({ENGINE_HEADER: kept.transcript.engine} if kept.transcript.engine else {})
     if form == "json":
         return Response(_view(kept), headers=headers)
     write, media_type = TEXTS[form]

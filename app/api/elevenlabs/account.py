@@ -1,12 +1,12 @@
 """ElevenLabs' `GET /v2/voices`, and `GET /v1/user/subscription`, counted in credits."""
 
 from math import ceil
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromQuery
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
 from app.api.codevoice.schemas import VoiceView
@@ -15,14 +15,13 @@ from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.credits import spendable
 from app.domain.billing.usage_summary import UsageSummaries
-from app.domain.errors import Invalid
 from app.domain.identity.scopes import ACCOUNT
 from app.domain.speech.samples import Samples
 from app.domain.voices.catalog import Catalogs
 from app.domain.voices.listing import VoiceFilter, list_voices
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
+from app.http.json_response import NO_STORE
 
-_PAGE_MAX = 100
 _UNLIMITED = 2**31 - 1  # the SDK reads an integer
 
 
@@ -62,43 +61,38 @@ class Subscription(Struct, frozen=True, kw_only=True):
     has_open_invoices: bool = False
 
 
-def voice_search_route(catalogs: Catalogs, samples: Samples) -> HTTPRouteHandler:
-    """`GET /v2/voices`."""
-
-    @get("/v2/voices", opt={"public": True})
-    async def search_voices(
-        page_size: FromQuery[int] = 10,
-        next_page_token: FromQuery[str | None] = None,
-        search: FromQuery[str] = "",
-    ) -> VoicePage:
-        if not 1 <= page_size <= _PAGE_MAX:
-            raise Invalid(f"The page_size must be from 1 to {_PAGE_MAX}.", field="page_size")
-        wanted = VoiceFilter(words=search, limit=page_size, cursor=next_page_token)
-        page = list_voices(await catalogs.current(), wanted, "elevenlabs")
-        return VoicePage(
-            voices=[voice_view(offer, samples.address(offer.voice)) for offer in page.offers],
-            has_more=page.has_more,
-            total_count=page.total,
-            next_page_token=page.offers[-1].voice.id if page.has_more else None,
-        )
-
-    return search_voices
+@get("/v2/voices", opt={"public": True})
+async def search_voices(
+    catalogs: NamedDependency[Catalogs],
+    samples: NamedDependency[Samples],
+    page_size: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
+    next_page_token: FromQuery[str | None] = None,
+    search: FromQuery[str] = "",
+) -> VoicePage:
+    """Search the voices."""
+    wanted = VoiceFilter(words=search, limit=page_size, cursor=next_page_token)
+    page = list_voices(await catalogs.current(), wanted, "elevenlabs")
+    return VoicePage(
+        voices=[voice_view(offer, samples.address(offer.voice)) for offer in page.offers],
+        has_more=page.has_more,
+        total_count=page.total,
+        next_page_token=page.offers[-1].voice.id if page.has_more else None,
+    )
 
 
-def subscription_route(accounts: Accounts, reports: UsageSummaries) -> HTTPRouteHandler:
-    """`GET /v1/user/subscription`."""
-
-    @get("/v1/user/subscription", opt={"scope": ACCOUNT})
-    async def subscription(request: AnyRequest) -> Response[Subscription]:
-        who = request.scope["user"]
-        _, balance = await accounts.me(who)
-        left, used = spendable(balance), ceil(in_credits(await reports.spent_this_month(who)))
-        view = Subscription(
-            tier=balance.plan,
-            character_count=used,
-            character_limit=_UNLIMITED if left is None else used + int(in_credits(left)),
-            next_character_count_reset_unix=int(balance.resets_at.timestamp()),
-        )
-        return Response(view, headers={"Cache-Control": "no-store"})
-
-    return subscription
+@get("/v1/user/subscription", opt={"scope": ACCOUNT}, response_headers=NO_STORE)
+async def subscription(
+    request: ApiRequest,
+    accounts: NamedDependency[Accounts],
+    usage_summaries: NamedDependency[UsageSummaries],
+) -> Subscription:
+    """Show the account's credits as a subscription."""
+    _, balance = await accounts.me(request.user)
+    used = ceil(in_credits(await usage_summaries.spent_this_month(request.user)))
+    left = spendable(balance)
+    return Subscription(
+        tier=balance.plan,
+        character_count=used,
+        character_limit=_UNLIMITED if left is None else used + int(in_credits(left)),
+        next_character_count_reset_unix=int(balance.resets_at.timestamp()),
+    )

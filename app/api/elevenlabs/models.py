@@ -6,14 +6,14 @@ from app.domain.voices.catalog import Catalog, Offer
 from db.types import Capabilities
 
 
-class LanguageView(Struct, frozen=True):
+class ElevenLabsLanguage(Struct, frozen=True):
     """A language of a model."""
 
     language_id: str
     name: str
 
 
-class ModelView(Struct, frozen=True, kw_only=True):
+class ElevenLabsModel(Struct, frozen=True, kw_only=True):
     """A speech engine, as a model."""
 
     model_id: str
@@ -24,23 +24,23 @@ class ModelView(Struct, frozen=True, kw_only=True):
     can_use_style: bool = False
     can_use_speaker_boost: bool = False
     maximum_text_length_per_request: int
-    languages: list[LanguageView]
+    languages: list[ElevenLabsLanguage]
 
 
-def elevenlabs_models(catalog: Catalog) -> list[ModelView]:
+def elevenlabs_models(catalog: Catalog) -> list[ElevenLabsModel]:
     """Every speech engine, as a model."""
     engines = {offer.engine.engine: offer.engine for offer in catalog.offers}
     return [_view(engine, catalog.offers) for _, engine in sorted(engines.items())]
 
 
-def _view(engine: Capabilities, offers: tuple[Offer, ...]) -> ModelView:
+def _view(engine: Capabilities, offers: tuple[Offer, ...]) -> ElevenLabsModel:
     names: dict[str, str] = {}
     for offer in offers:
         if offer.engine.engine == engine.engine:
             names |= dict(zip(offer.voice.languages, offer.voice.language_names, strict=False))
-    return ModelView(
+    return ElevenLabsModel(
         model_id=engine.engine,
         name=engine.engine,
         maximum_text_length_per_request=engine.characters_max,
-        languages=[LanguageView(tag, name) for tag, name in sorted(names.items())],
+        languages=[ElevenLabsLanguage(tag, name) for tag, name in sorted(names.items())],
     )

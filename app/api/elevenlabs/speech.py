@@ -1,23 +1,25 @@
 """ElevenLabs' speech: `POST /v1/text-to-speech/{voice_id}`, and `/stream` for live audio."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-import msgspec
-from litestar import Response, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery
+from litestar import Controller, Response, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
-from app.api.audio_response import AudioResponder
-from app.domain.errors import UnknownFormat
+from app.api.audio_response import AudioResponder, SpeechCall
+from app.api.fields import Absent, Text
+from app.api.respond_async import ACCEPTED
+from app.domain.errors import UnknownFormat, UnknownModel
 from app.domain.identity.scopes import SPEECH
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.aliases import Aliases
-from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import request_body
+from app.http.api_request import ApiRequest
+from app.openapi import errors
+from app.openapi.operations import AUDIO, sends
+from app.openapi.parameters import IdempotencyKey, Prefer
 
-_OPT = {"scope": SPEECH, "limit": "post"}
 _ROUTE = "POST /v1/text-to-speech"
 _DEFAULT_FORMAT = "mp3_44100_128"
 _FORMAT = re.compile(r"(mp3|opus)_(\d{1,6})_(\d{1,4})|(pcm|wav)_(\d{1,6})", re.ASCII)
@@ -32,50 +34,56 @@ class VoiceSettings(Struct, frozen=True, kw_only=True):
 class ConvertBody(Struct, frozen=True, kw_only=True):
     """POST /v1/text-to-speech/{voice_id}. Other fields are ignored."""
 
-    text: str | None = None
-    model_id: str | None = None
-    language_code: str | None = None
+    text: Text | None = None
+    model_id: Annotated[str | None, Absent] = None
+    language_code: Annotated[str | None, Absent] = None
     voice_settings: VoiceSettings | None = None
 
 
-_BODY = msgspec.json.Decoder(ConvertBody)
+_OPT = {"scope": SPEECH, "limit": "post", "errors": (*errors.SYNCHRONOUS, UnknownModel)}
 
 
-def convert_routes(
-    responder: AudioResponder, aliases: Aliases, *, body_bytes_max: int
-) -> list[HTTPRouteHandler]:
-    """The routes for complete and for live speech."""
+class TextToSpeechController(Controller):
+    """Text spoken by the voice in the path."""
 
-    async def read_request(request: AnyRequest, voice: str, output_format: str) -> SpeechRequest:
-        body = await read_json(request, _BODY, bytes_max=body_bytes_max)
-        await aliases.engine(body.model_id, "speech")
-        return _wanted(body, voice, output_format)
+    path = "/v1/text-to-speech/{voice_id:str}"
+    opt = _OPT
 
-    @post(
-        "/v1/text-to-speech/{voice_id:str}",
-        status_code=200,
-        opt=_OPT,
-        operation_class=request_body(ConvertBody),
-    )
+    @post(status_code=200, operation_class=sends(*AUDIO), responses=ACCEPTED)
     async def convert(
-        request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT
+        self,
+        data: JSONBody[ConvertBody],
+        request: ApiRequest,
+        voice_id: FromPath[str],
+        aliases: NamedDependency[Aliases],
+        responder: NamedDependency[AudioResponder],
+        output_format: FromQuery[str] = _DEFAULT_FORMAT,
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
     ) -> Response[Any]:
-        wanted = await read_request(request, voice_id, output_format)
-        return await responder.complete(request, wanted, route=_ROUTE)
+        """Speak a text, and send the complete audio."""
+        await aliases.engine(data.model_id, "speech")
+        wanted = _wanted(data, voice_id, output_format)
+        call = SpeechCall(wanted=wanted, route=_ROUTE, idempotency_key=idempotency_key, prefer=prefer)
+        return await responder.complete(request, call)
 
-    @post(
-        "/v1/text-to-speech/{voice_id:str}/stream",
-        status_code=200,
-        opt=_OPT,
-        operation_class=request_body(ConvertBody),
-    )
+    @post("/stream", status_code=200, operation_class=sends(*AUDIO), responses=ACCEPTED)
     async def convert_stream(
-        request: AnyRequest, voice_id: FromPath[str], output_format: FromQuery[str] = _DEFAULT_FORMAT
+        self,
+        data: JSONBody[ConvertBody],
+        request: ApiRequest,
+        voice_id: FromPath[str],
+        aliases: NamedDependency[Aliases],
+        responder: NamedDependency[AudioResponder],
+        output_format: FromQuery[str] = _DEFAULT_FORMAT,
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
     ) -> Response[Any]:
-        wanted = await read_request(request, voice_id, output_format)
-        return await responder.stream(request, wanted, route=f"{_ROUTE}/stream")
-
-    return [convert, convert_stream]
+        """Speak a text, and send the audio while it is made."""
+        await aliases.engine(data.model_id, "speech")
+        wanted, route = _wanted(data, voice_id, output_format), f"{_ROUTE}/stream"
+        call = SpeechCall(wanted=wanted, route=route, idempotency_key=idempotency_key, prefer=prefer)
+        return await responder.stream(request, call)
 
 
 def _wanted(body: ConvertBody, voice: str, output_format: str) -> SpeechRequest:

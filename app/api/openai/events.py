@@ -6,8 +6,6 @@ from msgspec import Struct
 from app.domain.errors import DomainError
 from app.http.error_shapes import openai_error
 
-EVENT_STREAM = "text/event-stream"
-
 
 def event(content: Struct) -> bytes:
     """Encode one event."""

@@ -2,21 +2,25 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import msgspec
 from litestar import Response, post
-from litestar.handlers import HTTPRouteHandler
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import Struct
 
-from app.api.audio_response import AudioEncoding, AudioResponder
-from app.api.openai.events import EVENT_STREAM, error_event, event
-from app.domain.errors import DomainError, SpeechFailed
+from app.api.audio_response import AudioEncoding, AudioResponder, SpeechCall
+from app.api.fields import Absent, Text, Voice
+from app.api.openai.events import error_event, event
+from app.api.respond_async import ACCEPTED
+from app.domain.errors import DomainError, SpeechFailed, UnknownModel
 from app.domain.identity.scopes import SPEECH
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.aliases import Aliases
-from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import request_body
+from app.http.api_request import ApiRequest
+from app.openapi import errors
+from app.openapi.operations import AUDIO, EVENTS, sends
+from app.openapi.parameters import IdempotencyKey, Prefer
 from db.storage.objects import StoreError
 
 _ROUTE = "POST /v1/audio/speech"
@@ -29,12 +33,12 @@ class VoiceById(Struct, frozen=True):
     id: str
 
 
-class SpeechBody(Struct, frozen=True, kw_only=True):
+class OpenAISpeechBody(Struct, frozen=True, kw_only=True):
     """POST /v1/audio/speech. `instructions` are accepted and have no effect."""
 
-    input: str | None = None
-    voice: str | VoiceById | None = None
-    model: str | None = None
+    input: Text | None = None
+    voice: Voice | VoiceById | None = None
+    model: Annotated[str | None, Absent] = None
     response_format: str | None = None
     speed: float | None = None
     stream_format: Literal["audio", "sse"] | None = None
@@ -61,29 +65,30 @@ class Done(Struct, frozen=True, tag_field="type", tag="speech.audio.done"):
     usage: Usage
 
 
-_BODY = msgspec.json.Decoder(SpeechBody)
-
-
-def speech_route(responder: AudioResponder, aliases: Aliases, *, body_bytes_max: int) -> HTTPRouteHandler:
-    """`POST /v1/audio/speech`."""
-
-    @post(
-        "/v1/audio/speech",
-        status_code=200,
-        opt={"scope": SPEECH, "limit": "post"},
-        operation_class=request_body(SpeechBody),
+@post(
+    "/v1/audio/speech",
+    status_code=200,
+    opt={"scope": SPEECH, "limit": "post", "errors": (*errors.SYNCHRONOUS, UnknownModel)},
+    operation_class=sends(*AUDIO, EVENTS),
+    responses=ACCEPTED,
+)
+async def openai_speech(
+    data: JSONBody[OpenAISpeechBody],
+    request: ApiRequest,
+    aliases: NamedDependency[Aliases],
+    responder: NamedDependency[AudioResponder],
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response[Any]:
+    """Speak a text: the audio is sent while it is made, as bytes or as server-sent events."""
+    await aliases.engine(data.model, "speech")  # checks the name only: a voice has one engine
+    call = SpeechCall(wanted=_wanted(data), route=_ROUTE, idempotency_key=idempotency_key, prefer=prefer)
+    return await responder.stream(
+        request, call, audio_headers=_EVENTS if data.stream_format == "sse" else None
     )
-    async def openai_speech(request: AnyRequest) -> Response[Any]:
-        body = await read_json(request, _BODY, bytes_max=body_bytes_max)
-        await aliases.engine(body.model, "speech")  # checks the name only: a voice has one engine
-        wanted = _wanted(body)
-        audio_headers = _EVENTS if body.stream_format == "sse" else None
-        return await responder.stream(request, wanted, route=_ROUTE, audio_headers=audio_headers)
-
-    return openai_speech
 
 
-def _wanted(body: SpeechBody) -> SpeechRequest:
+def _wanted(body: OpenAISpeechBody) -> SpeechRequest:
     voice = body.voice.id if isinstance(body.voice, VoiceById) else body.voice
     return SpeechRequest(
         text=body.input or "",
@@ -104,4 +109,4 @@ async def _as_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield event(Done(Usage()))
 
 
-_EVENTS = AudioEncoding(EVENT_STREAM, _as_events)
+_EVENTS = AudioEncoding(EVENTS, _as_events)

@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from litestar import Response, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, Response, post
+from litestar.di import NamedDependency
 from msgspec import Meta, Struct, field
 
-from app.api.codevoice.transcription import ENGINE_HEADER, UploadLimits
-from app.api.openai.transcripts import FORMS, as_events, render
-from app.domain.errors import Invalid
+from app.api.codevoice.transcription import ENGINE_HEADER
+from app.api.openai.transcripts import FORMS, JsonView, VerboseView, as_events, render
+from app.domain.errors import Invalid, UnknownModel
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.engine_choice import PROMPT_MAX, TEMPERATURE_MAX, TranscriptionRequest
 from app.domain.transcription.service import Transcribed, TranscriptionService
 from app.domain.voices.aliases import Aliases
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.disconnects import cancel_on_disconnect
-from app.http.multipart import FRAMING_BYTES_MAX, Form, read_multipart
-from app.openapi.bodies import request_body
+from app.http.json_response import NO_STORE, replayed
+from app.http.multipart import Form, UploadLimits, read_multipart
+from app.openapi import errors
+from app.openapi.operations import EVENTS, uploads
+from app.openapi.parameters import IdempotencyKey
 
-_OPT = {"scope": TRANSCRIPTION, "limit": "post"}
 _GRANULARITIES = ("segment", "word")
 
 
@@ -45,55 +47,70 @@ class _Wanted(Struct, frozen=True, kw_only=True):
     request: TranscriptionRequest
 
 
-def openai_transcription_routes(
-    transcriptions: TranscriptionService, aliases: Aliases, limits: UploadLimits
-) -> list[HTTPRouteHandler]:
-    """The routes for transcriptions and translations."""
-    size = limits.bytes_max + FRAMING_BYTES_MAX
-
-    async def transcribe(request: AnyRequest, route: str, *, translate: bool) -> Response[Any]:
-        key = request.headers.get("idempotency-key")
-        async with read_multipart(
-            request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
-        ) as form:
-            engine = await aliases.engine(form.fields.get("model"), "transcription")
-            wanted = _wanted(form, engine, translate=translate)
-            who = request.scope["user"]
-            work = transcriptions.transcribe(who, form.upload, wanted.request, key, route=route)
-            done = await cancel_on_disconnect(request.receive, work)
-        answer = _answer(wanted, done)
-        answer.headers |= {"Cache-Control": "no-store", ENGINE_HEADER: done.engine}
-        if done.replayed:
-            answer.headers["Idempotent-Replayed"] = "true"
-        return answer
-
-    form_body = request_body(RecordingBody, media_type="multipart/form-data")
-
-    @post(
-        "/v1/audio/transcriptions",
-        status_code=200,
-        opt=_OPT,
-        operation_class=form_body,
-        request_max_body_size=size,
-    )
-    async def openai_transcription(request: AnyRequest) -> Response[Any]:
-        return await transcribe(request, "POST /v1/audio/transcriptions", translate=False)
-
-    @post(
-        "/v1/audio/translations",
-        status_code=200,
-        opt=_OPT,
-        operation_class=form_body,
-        request_max_body_size=size,
-    )
-    async def openai_translation(request: AnyRequest) -> Response[Any]:
-        return await transcribe(request, "POST /v1/audio/translations", translate=True)
-
-    return [openai_transcription, openai_translation]
+_OPERATION = uploads(RecordingBody, "text/plain", "text/vtt", EVENTS)
 
 
-def _wanted(form: Form, engine: str | None, *, translate: bool) -> _Wanted:
-    """Parse the form's fields. Raises Invalid."""
+_OPT = {
+    "scope": TRANSCRIPTION,
+    "limit": "post",
+    "errors": (*errors.TRANSCRIPTION, UnknownModel),
+}
+
+
+class OpenAITranscriptionController(Controller):
+    """Recordings, transcribed in their language or translated to English."""
+
+    path = "/v1/audio"
+    opt = _OPT
+    response_headers = NO_STORE
+
+    @post("/transcriptions", status_code=200, operation_class=_OPERATION)
+    async def openai_transcription(
+        self,
+        request: ApiRequest,
+        transcriptions: NamedDependency[TranscriptionService],
+        aliases: NamedDependency[Aliases],
+        upload_limits: NamedDependency[UploadLimits],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[JsonView | VerboseView]:
+        """Transcribe a recording in its language."""
+        async with read_multipart(request, file_field="file", limits=upload_limits) as form:
+            wanted = await _wanted(form, aliases, translate=False)
+            return await _transcribe(request, transcriptions, form, wanted, idempotency_key)
+
+    @post("/translations", status_code=200, operation_class=_OPERATION)
+    async def openai_translation(
+        self,
+        request: ApiRequest,
+        transcriptions: NamedDependency[TranscriptionService],
+        aliases: NamedDependency[Aliases],
+        upload_limits: NamedDependency[UploadLimits],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[JsonView | VerboseView]:
+        """Transcribe a recording in English, whatever its language."""
+        async with read_multipart(request, file_field="file", limits=upload_limits) as form:
+            wanted = await _wanted(form, aliases, translate=True)
+            return await _transcribe(request, transcriptions, form, wanted, idempotency_key)
+
+
+async def _transcribe(
+    request: ApiRequest,
+    transcriptions: TranscriptionService,
+    form: Form,
+    wanted: _Wanted,
+    idempotency_key: str | None,
+) -> Response[Any]:
+    route = f"POST {request.scope['path_template']}"
+    work = transcriptions.transcribe(request.user, form.upload, wanted.request, idempotency_key, route=route)
+    done = await cancel_on_disconnect(request.receive, work)
+    answer = _answer(wanted, done)
+    answer.headers |= {ENGINE_HEADER: done.engine} | replayed(done.replayed)
+    return answer
+
+
+async def _wanted(form: Form, aliases: Aliases, *, translate: bool) -> _Wanted:
+    """Parse the form's fields. Raises Invalid and UnknownModel."""
+    engine = await aliases.engine(form.fields.get("model"), "transcription")
     kind = form.fields.get("response_format", "json")
     stream = _choice("stream", form.fields.get("stream", "false").lower(), ("true", "false")) == "true"
     _choice("response_format", kind, ("json",) if stream else FORMS)

@@ -9,11 +9,12 @@ from litestar import Response
 from msgspec import UNSET, Struct, UnsetType
 
 from app.api.codevoice.transcription import or_unset
-from app.api.openai.events import EVENT_STREAM, event
+from app.api.openai.events import event
 from app.domain.transcription.service import Transcribed
 from app.domain.transcription.subtitles import TEXTS
 from app.domain.voices.languages import word
 from app.http.disconnects import LiveResponse
+from app.openapi.operations import EVENTS
 from db.storage.transcripts import Segment, Transcript
 
 
@@ -31,7 +32,7 @@ class JsonView(Struct, frozen=True, kw_only=True):
     usage: Usage
 
 
-class SegmentView(Struct, frozen=True, kw_only=True):
+class OpenAISegment(Struct, frozen=True, kw_only=True):
     """A segment. `avg_logprob` and `no_speech_prob` are present if the engine measures them."""
 
     id: int
@@ -61,7 +62,7 @@ class VerboseView(Struct, frozen=True, kw_only=True):
     language: str
     duration: float
     text: str
-    segments: list[SegmentView] | UnsetType
+    segments: list[OpenAISegment] | UnsetType
     words: list[WordView] | UnsetType
     usage: Usage
 
@@ -98,7 +99,7 @@ def as_events(transcript: Transcript) -> Response[Any]:
             yield event(Delta(f" {text}" if number else text))
         yield event(Done(text=transcript.text))
 
-    return LiveResponse(events(), headers={}, media_type=EVENT_STREAM)
+    return LiveResponse(events(), headers={}, media_type=EVENTS)
 
 
 def _usage(transcript: Transcript) -> Usage:
@@ -120,8 +121,8 @@ def _verbose(done: Transcribed, granularities: Container[str], *, translated: bo
     )
 
 
-def _segment(segment: Segment) -> SegmentView:
-    return SegmentView(
+def _segment(segment: Segment) -> OpenAISegment:
+    return OpenAISegment(
         id=segment.id,
         start=segment.start,
         end=segment.end,

@@ -3,13 +3,13 @@
 import csv
 import io
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromQuery
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
 from app.api.codevoice.account_schemas import storage_view
@@ -19,10 +19,11 @@ from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.credits import spendable
 from app.domain.billing.usage_summary import DAYS, KeyUse, UsageSummaries
-from app.domain.errors import Invalid
 from app.domain.identity.scopes import ACCOUNT, USAGE
 from app.domain.storage_quotas import StorageQuotas
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
+from app.http.json_response import NO_STORE, JsonResponse
+from app.openapi.operations import sends
 
 
 class CreditsView(Struct, frozen=True, kw_only=True):
@@ -74,57 +75,57 @@ class UsageAnswer(Struct, frozen=True, kw_only=True):
     storage: StorageView
 
 
-_NO_STORE = {"Cache-Control": "no-store"}
 _DAYS_MAX = 366
 
 
-def credits_route(accounts: Accounts, reports: UsageSummaries) -> HTTPRouteHandler:
-    """`GET /api/v1/credits`, also as `/api/v1/user/credits`."""
-
-    @get(["/api/v1/credits", "/api/v1/user/credits"], opt={"scope": ACCOUNT})
-    async def credits_left(request: AnyRequest) -> Response[CreditsAnswer]:
-        who = request.scope["user"]
-        _, balance = await accounts.me(who)
-        left = spendable(balance)
-        view = CreditsView(
-            balance=None if left is None else in_credits(left),
-            used_this_month=in_credits(await reports.spent_this_month(who)),
-            plan=balance.plan,
-            renewal_date=balance.resets_at.date(),
-        )
-        return Response(CreditsAnswer(credits=view), headers=_NO_STORE)
-
-    return credits_left
+async def _credits_left(
+    request: ApiRequest,
+    accounts: NamedDependency[Accounts],
+    usage_summaries: NamedDependency[UsageSummaries],
+) -> CreditsAnswer:
+    """Show the credits that can be spent, and those used this month."""
+    _, balance = await accounts.me(request.user)
+    left = spendable(balance)
+    view = CreditsView(
+        balance=None if left is None else in_credits(left),
+        used_this_month=in_credits(await usage_summaries.spent_this_month(request.user)),
+        plan=balance.plan,
+        renewal_date=balance.resets_at.date(),
+    )
+    return CreditsAnswer(credits=view)
 
 
-def usage_route(reports: UsageSummaries, storage: StorageQuotas) -> HTTPRouteHandler:
-    """`GET /api/v1/usage`."""
+credits_left = get("/api/v1/credits", opt={"scope": ACCOUNT}, response_headers=NO_STORE)(_credits_left)
+user_credits = get("/api/v1/user/credits", opt={"scope": ACCOUNT}, response_headers=NO_STORE)(_credits_left)
 
-    @get("/api/v1/usage", opt={"scope": USAGE})
-    async def usage(
-        request: AnyRequest,
-        days: FromQuery[int] = DAYS,
-        format: FromQuery[str] = "json",
-    ) -> Response[Any]:
-        if not 1 <= days <= _DAYS_MAX:
-            raise Invalid(f"The days must be from 1 to {_DAYS_MAX}.", field="days", limit=[1, _DAYS_MAX])
-        if format not in ("json", "csv"):
-            raise Invalid("The format is json or csv.", field="format", limit=["json", "csv"])
-        who = request.scope["user"]
-        found = await reports.by_key(who, days=days)
-        rows = [_use(row) for row in found]
-        if format == "csv":
-            headers = {**_NO_STORE, "Content-Disposition": 'attachment; filename="usage.csv"'}
-            return Response(_csv(rows), headers=headers, media_type="text/csv")
-        totals = UseTotals(
-            requests=sum(row.requests for row in found),
-            characters=sum(row.characters for row in found),
-            credits=in_credits(sum(row.spent for row in found)),
-        )
-        kept = storage_view(await storage.stored(who))
-        return Response(UsageAnswer(days=days, usage=rows, totals=totals, storage=kept), headers=_NO_STORE)
 
-    return usage
+@get(
+    "/api/v1/usage",
+    opt={"scope": USAGE},
+    response_headers=NO_STORE,
+    operation_class=sends("text/csv", only=False),
+)
+async def usage(
+    request: ApiRequest,
+    usage_summaries: NamedDependency[UsageSummaries],
+    storage: NamedDependency[StorageQuotas],
+    days: Annotated[int, QueryParameter(ge=1, le=_DAYS_MAX)] = DAYS,
+    format: FromQuery[Literal["json", "csv"]] = "json",
+) -> Response[UsageAnswer]:
+    """Show the usage by day, key and kind of job, as JSON or CSV."""
+    found = await usage_summaries.by_key(request.user, days=days)
+    rows = [_use(row) for row in found]
+    if format == "csv":
+        headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
+        text: Any = _csv(rows)
+        return Response(text, headers=headers, media_type="text/csv")
+    totals = UseTotals(
+        requests=sum(row.requests for row in found),
+        characters=sum(row.characters for row in found),
+        credits=in_credits(sum(row.spent for row in found)),
+    )
+    kept = storage_view(await storage.stored(request.user))
+    return JsonResponse(UsageAnswer(days=days, usage=rows, totals=totals, storage=kept))
 
 
 def _use(row: KeyUse) -> UseView:

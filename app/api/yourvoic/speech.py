@@ -1,35 +1,36 @@
 """YourVoic's speech under /api/v1/tts: complete or live, or as a job with `Prefer: respond-async`."""
 
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import msgspec
-from litestar import Response, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, Response, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 from msgspec import Struct
 
-from app.api.audio_response import AudioResponder
+from app.api.audio_response import AudioResponder, SpeechCall
+from app.api.fields import Absent, Text, Voice
 from app.api.respond_async import Accepted
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import SPEECH
-from app.domain.speech.synchronous import SynchronousSpeech
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalogs
-from app.http.bodies import AnyRequest, read_json
-from app.openapi.bodies import request_body
-from db.storage.objects import Objects
+from app.http.api_request import ApiRequest
+from app.openapi import errors
+from app.openapi.operations import AUDIO, sends
+from app.openapi.parameters import IdempotencyKey, Prefer
 
-_OPT = {"scope": SPEECH, "limit": "post"}
 _WHOLE, _STREAM = "POST /api/v1/tts/generate", "POST /api/v1/tts/stream"
 
 
 class GenerateBody(Struct, frozen=True, kw_only=True):
     """POST /api/v1/tts/generate and its streaming forms."""
 
-    text: str | None = None
-    voice: str | None = None
-    language: str | None = None
-    model: str | None = None
+    text: Text | None = None
+    voice: Voice | None = None
+    language: Annotated[str | None, Absent] = None
+    model: Annotated[str | None, Absent] = None
     speed: float | None = None
     pitch: float | None = None
     format: str | None = None
@@ -42,42 +43,74 @@ class YourVoicAccepted(Accepted, frozen=True, kw_only=True):
     success: Literal[True] = True
 
 
-_BODY = msgspec.json.Decoder(GenerateBody)
+_ACCEPTED = {
+    202: ResponseSpec(
+        YourVoicAccepted, description="With `Prefer: respond-async`: the job", generate_examples=False
+    )
+}
 
 
-def generate_routes(
-    answers: SynchronousSpeech, store: Objects, catalogs: Catalogs, *, body_bytes_max: int
-) -> list[HTTPRouteHandler]:
-    """The routes for complete and for live speech."""
-    responder = AudioResponder(answers, store, shape=YourVoicAccepted)
+_OPT = {"scope": SPEECH, "limit": "post", "errors": errors.SYNCHRONOUS}
 
-    async def read_request(request: AnyRequest, default_format: str) -> SpeechRequest:
-        body = await read_json(request, _BODY, bytes_max=body_bytes_max)
-        if body.model is not None:
-            await _check_model(body.model, catalogs)
-        return _wanted(body, default_format)
 
-    @post("/api/v1/tts/generate", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody))
-    async def generate(request: AnyRequest) -> Response[Any]:
+class GenerateController(Controller):
+    """Text spoken, whole or live."""
+
+    path = "/api/v1/tts"
+    opt = _OPT
+
+    @post("/generate", status_code=200, operation_class=sends(*AUDIO), responses=_ACCEPTED)
+    async def generate(
+        self,
+        data: JSONBody[GenerateBody],
+        request: ApiRequest,
+        catalogs: NamedDependency[Catalogs],
+        responder: NamedDependency[AudioResponder],
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
+    ) -> Response[Any]:
+        """Speak a text, and send the complete audio."""
         began = time.perf_counter()
-        answer = await responder.complete(request, await read_request(request, "mp3"), route=_WHOLE)
+        wanted = await _wanted(data, catalogs, "mp3")
+        call = SpeechCall(wanted=wanted, route=_WHOLE, idempotency_key=idempotency_key, prefer=prefer)
+        answer = await responder.complete(request, call, YourVoicAccepted)
         answer.headers["X-Processing-Time-Ms"] = str(round((time.perf_counter() - began) * 1000))
         return answer
 
-    @post(
-        "/api/v1/tts/generate/stream", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody)
-    )
-    async def generate_stream(request: AnyRequest) -> Response[Any]:
-        return await responder.stream(request, await read_request(request, "mp3"), route=_STREAM)
+    @post("/generate/stream", status_code=200, operation_class=sends(*AUDIO), responses=_ACCEPTED)
+    async def generate_stream(
+        self,
+        data: JSONBody[GenerateBody],
+        request: ApiRequest,
+        catalogs: NamedDependency[Catalogs],
+        responder: NamedDependency[AudioResponder],
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
+    ) -> Response[Any]:
+        """Speak a text, and send the audio while it is made; MP3 unless another format is given."""
+        wanted = await _wanted(data, catalogs, "mp3")
+        call = SpeechCall(wanted=wanted, route=_STREAM, idempotency_key=idempotency_key, prefer=prefer)
+        return await responder.stream(request, call, YourVoicAccepted)
 
-    @post("/api/v1/tts/stream", status_code=200, opt=_OPT, operation_class=request_body(GenerateBody))
-    async def stream(request: AnyRequest) -> Response[Any]:
-        return await responder.stream(request, await read_request(request, "pcm"), route=_STREAM)
+    @post("/stream", status_code=200, operation_class=sends(*AUDIO), responses=_ACCEPTED)
+    async def stream(
+        self,
+        data: JSONBody[GenerateBody],
+        request: ApiRequest,
+        catalogs: NamedDependency[Catalogs],
+        responder: NamedDependency[AudioResponder],
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
+    ) -> Response[Any]:
+        """Speak a text, and send the audio while it is made; raw samples unless another format is given."""
+        wanted = await _wanted(data, catalogs, "pcm")
+        call = SpeechCall(wanted=wanted, route=_STREAM, idempotency_key=idempotency_key, prefer=prefer)
+        return await responder.stream(request, call, YourVoicAccepted)
 
-    return [generate, generate_stream, stream]
 
-
-def _wanted(body: GenerateBody, default_format: str) -> SpeechRequest:
+async def _wanted(body: GenerateBody, catalogs: Catalogs, default_format: str) -> SpeechRequest:
+    if body.model is not None:
+        await _check_model(body.model, catalogs)
     return SpeechRequest(
         text=body.text or "",
         voice=body.voice or "",

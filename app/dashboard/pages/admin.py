@@ -22,7 +22,7 @@ from app.domain.admin.reset_links import ResetLink, make_reset_link
 from app.domain.admin.users import Changed
 from app.domain.errors import DomainError, Invalid
 from app.domain.jobs.history import STATES
-from app.http.bodies import AnyRequest, invalid
+from app.http.api_request import ApiRequest, invalid
 
 _POST = ADMIN | {"limit": "post"}
 _TYPES = ("registered", "api_only", "system")
@@ -37,7 +37,7 @@ class AdminPages(Struct, frozen=True):
     context: AdminContext
 
     async def user(
-        self, request: AnyRequest, account: str, notice: DomainError | None = None
+        self, request: ApiRequest, account: str, notice: DomainError | None = None
     ) -> Response[str]:
         """The page of one account, with a form for each operation on it."""
         async with self.context.moment() as connection:
@@ -47,7 +47,7 @@ class AdminPages(Struct, frozen=True):
         facts = {"found": found, "plans": plans, "moved": moved.items, "key": secrets.token_hex(16)}
         return await self.pages.show(request, "admin_user.html", notice=notice, **facts)
 
-    async def form(self, request: AnyRequest) -> tuple[OperationForm, AdminOperation]:
+    async def form(self, request: ApiRequest) -> tuple[OperationForm, AdminOperation]:
         """The form that the administrator sent, and its operation. Raises Invalid."""
         form = await read_form(request, OperationForm, self.pages.sessions)
         return form, operation_by(request.scope["user"], reason=form.reason, key=form.key)
@@ -70,7 +70,7 @@ def admin_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
 
 def _users_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin", opt=ADMIN, include_in_schema=False)
-    async def users_page(request: AnyRequest) -> Response[str] | Response[None]:
+    async def users_page(request: ApiRequest) -> Response[str] | Response[None]:
         query = request.query_params
         kind, cursor, account = (query.get(name) or None for name in ("type", "cursor", "account"))
         async with admin.context.moment() as connection:
@@ -85,7 +85,7 @@ def _users_route(admin: AdminPages) -> HTTPRouteHandler:
 
 def _user_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/users/{account:str}", opt=ADMIN, include_in_schema=False)
-    async def user_page(request: AnyRequest, account: FromPath[str]) -> Response[str]:
+    async def user_page(request: ApiRequest, account: FromPath[str]) -> Response[str]:
         return await admin.user(request, account)
 
     return user_page
@@ -95,7 +95,7 @@ def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     path = f"/admin/users/{{account:str}}/{name}"
 
     @get(path, opt=ADMIN, include_in_schema=False, name=f"page:ask:{name}")
-    async def ask(request: AnyRequest, account: FromPath[str]) -> Page:
+    async def ask(request: ApiRequest, account: FromPath[str]) -> Page:
         async with admin.context.moment() as connection:
             found = await users.show_user(connection, account)
         if not request.query_params:  # from the address bar, after the operation
@@ -116,7 +116,7 @@ def _operation_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     opt = _POST | {"back": "/admin/users/{account}"}
 
     @post(path, opt=opt, include_in_schema=False, name=f"page:{name}")
-    async def act_on_user(request: AnyRequest, account: FromPath[str]) -> Page:
+    async def act_on_user(request: ApiRequest, account: FromPath[str]) -> Page:
         try:
             form, wanted = await admin.form(request)
             done = await _operate(admin.context, name, wanted, account, form)
@@ -137,7 +137,7 @@ def _reset_link_route(admin: AdminPages) -> HTTPRouteHandler:
     opt = _POST | {"back": "/admin/users/{account}"}
 
     @post(path, opt=opt, include_in_schema=False, name="page:reset-link")
-    async def make_link(request: AnyRequest, account: FromPath[str]) -> Page:
+    async def make_link(request: ApiRequest, account: FromPath[str]) -> Page:
         try:
             _, wanted = await admin.form(request)
             async with admin.context.connection() as connection:
@@ -183,14 +183,14 @@ async def _operate(
 
 def _jobs_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/jobs", opt=ADMIN, include_in_schema=False)
-    async def jobs_page(request: AnyRequest) -> Response[str]:
+    async def jobs_page(request: ApiRequest) -> Response[str]:
         return await _show_jobs(admin, request)
 
     return jobs_page
 
 
 async def _show_jobs(
-    admin: AdminPages, request: AnyRequest, notice: DomainError | None = None
+    admin: AdminPages, request: ApiRequest, notice: DomainError | None = None
 ) -> Response[str]:
     query = request.query_params
     state, account, cursor = (query.get(name) or None for name in ("state", "account", "cursor"))
@@ -206,7 +206,7 @@ def _job_operation_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
     opt = _POST | {"back": "/admin/jobs"}
 
     @post(path, opt=opt, include_in_schema=False, name=f"page:job:{name}")
-    async def act_on_job(request: AnyRequest, job: FromPath[str]) -> Page:
+    async def act_on_job(request: ApiRequest, job: FromPath[str]) -> Page:
         try:
             _, wanted = await admin.form(request)
             done = await _operate_on_job(admin.context, name, wanted, job)
@@ -247,7 +247,7 @@ async def _retry(context: AdminContext, wanted: AdminOperation, job: str) -> str
 
 def _workers_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/workers", opt=ADMIN, include_in_schema=False)
-    async def workers_page(request: AnyRequest) -> Response[str]:
+    async def workers_page(request: ApiRequest) -> Response[str]:
         async with admin.context.moment() as connection:
             workers, queues = (
                 await worker_overview.list_workers(connection),
@@ -260,7 +260,7 @@ def _workers_route(admin: AdminPages) -> HTTPRouteHandler:
 
 def _operations_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/acts", opt=ADMIN, include_in_schema=False)
-    async def acts_page(request: AnyRequest) -> Response[str]:
+    async def acts_page(request: ApiRequest) -> Response[str]:
         cursor = request.query_params.get("cursor") or None
         async with admin.context.moment() as connection:
             found = await list_operations(connection, limit=50, cursor=cursor)

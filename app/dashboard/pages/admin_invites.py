@@ -18,7 +18,7 @@ from app.domain.admin.invites import FREE_PLAN, NewInvitation
 from app.domain.admin.operations import AdminOperation, operation_by
 from app.domain.errors import DomainError
 from app.domain.identity.principals import Principal
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 _PAGE = 25
 _PATH = "/admin/invites"
@@ -48,7 +48,7 @@ def invite_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
     """GET /admin/invites, and the routes of its two forms."""
 
     @get(_PATH, opt=ADMIN, include_in_schema=False)
-    async def invites_page(request: AnyRequest) -> Page:
+    async def invites_page(request: ApiRequest) -> Page:
         return await _show(admin, request)
 
     return [invites_page, _create_route(admin), _revoke_route(admin)]
@@ -56,7 +56,7 @@ def invite_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
 
 def _create_route(admin: AdminPages) -> HTTPRouteHandler:
     @post(_PATH, opt=ADMIN | {"limit": "post"}, include_in_schema=False, name="page:invite")
-    async def create_invite(request: AnyRequest) -> Page:
+    async def create_invite(request: ApiRequest) -> Page:
         try:
             form = await read_form(request, InviteForm, admin.pages.sessions)
             wanted = form.act(request.scope["user"])
@@ -77,7 +77,7 @@ def _create_route(admin: AdminPages) -> HTTPRouteHandler:
 
 def _revoke_route(admin: AdminPages) -> HTTPRouteHandler:
     @post(f"{_PATH}/{{invite:str}}/revoke", opt=_POST, include_in_schema=False, name="page:invite:revoke")
-    async def revoke_invite(request: AnyRequest, invite: FromPath[str]) -> Page:
+    async def revoke_invite(request: ApiRequest, invite: FromPath[str]) -> Page:
         form = await read_form(request, InviteForm, admin.pages.sessions)
         try:
             wanted = form.act(request.scope["user"])
@@ -92,7 +92,7 @@ def _revoke_route(admin: AdminPages) -> HTTPRouteHandler:
     return revoke_invite
 
 
-async def _show(admin: AdminPages, request: AnyRequest, notice: DomainError | None = None) -> Page:
+async def _show(admin: AdminPages, request: ApiRequest, notice: DomainError | None = None) -> Page:
     cursor = request.query_params.get("cursor") or None
     async with admin.context.moment() as connection:
         found = await invites.list_invites(connection, limit=_PAGE, cursor=cursor)

@@ -8,7 +8,7 @@ from app.dashboard import code_snippets
 from app.dashboard.pages.reference import Reference
 from app.dashboard.rendering import ANYBODY, Pages
 from app.domain.accounts.api_keys import ApiKeys
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 _BODY: dict[str, object] = {"text": "Hello world from CodeVoice", "voice": "Emma"}
 
@@ -30,7 +30,7 @@ def guide_routes(pages: Pages, keys: ApiKeys, reference: Reference, facts: Facts
     """GET /docs and /docs/api."""
 
     @get("/docs", opt=ANYBODY, include_in_schema=False)
-    async def guide_page(request: AnyRequest) -> Response[str]:
+    async def guide_page(request: ApiRequest) -> Response[str]:
         who = request.scope["user"]
         url = code_snippets.address(facts.public_url, str(request.base_url))
         key = await keys.personal(who) if who else None
@@ -44,7 +44,7 @@ def guide_routes(pages: Pages, keys: ApiKeys, reference: Reference, facts: Facts
         )
 
     @get("/docs/api", opt=ANYBODY, include_in_schema=False)
-    async def reference_page(request: AnyRequest) -> Response[str]:
+    async def reference_page(request: ApiRequest) -> Response[str]:
         url = code_snippets.address(facts.public_url, str(request.base_url))
         return await pages.show(request, "reference.html", groups=reference.groups(url))
 

@@ -21,7 +21,7 @@ from app.domain.speech.audio_urls import AudioUrls
 from app.domain.speech.service import SpeechService
 from app.domain.speech.waveform_cache import WaveformCache
 from app.domain.transcription.stored_transcripts import StoredTranscript, StoredTranscripts
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 _PAGE = 25
 _CANCEL = PERSON | {"limit": "post", "back": "/history/{job_id}"}
@@ -44,7 +44,7 @@ class HistoryPages(Struct, frozen=True):
     waveforms: WaveformCache
     transcripts: StoredTranscripts
 
-    async def job(self, request: AnyRequest, job_id: str) -> Response[str]:
+    async def job(self, request: ApiRequest, job_id: str) -> Response[str]:
         """The page of one job, with its audio or its transcript while they are kept."""
         job = await self.history.one(request.scope["user"], _identifier(job_id))
         kept, missing = await self._transcript(request.scope["user"], job)
@@ -82,7 +82,7 @@ def history_routes(page: HistoryPages) -> list[HTTPRouteHandler]:
 
 def _list_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history", opt=PERSON, include_in_schema=False)
-    async def history_page(request: AnyRequest) -> Response[str]:
+    async def history_page(request: ApiRequest) -> Response[str]:
         query, who = request.query_params, request.scope["user"]
         state, kind, cursor = (query.get(name) or None for name in ("state", "kind", "cursor"))
         found = await page.history.list(who, state=state, kind=kind, limit=_PAGE, cursor=cursor)
@@ -103,7 +103,7 @@ def _list_route(page: HistoryPages) -> HTTPRouteHandler:
 
 def _job_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history/{job_id:str}", opt=PERSON, include_in_schema=False)
-    async def job_page(request: AnyRequest, job_id: FromPath[str]) -> Response[str]:
+    async def job_page(request: ApiRequest, job_id: FromPath[str]) -> Response[str]:
         return await page.job(request, job_id)
 
     return job_page
@@ -111,7 +111,7 @@ def _job_route(page: HistoryPages) -> HTTPRouteHandler:
 
 def _peaks_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history/{job_id:str}/peaks", opt=PERSON, include_in_schema=False)
-    async def job_peaks(request: AnyRequest, job_id: FromPath[str]) -> Response[PeaksView]:
+    async def job_peaks(request: ApiRequest, job_id: FromPath[str]) -> Response[PeaksView]:
         job = await page.history.one(request.scope["user"], _identifier(job_id))
         if not _has_audio(job):
             raise Gone("This job has no audio.")
@@ -124,7 +124,7 @@ def _peaks_route(page: HistoryPages) -> HTTPRouteHandler:
 def _transcript_route(page: HistoryPages) -> HTTPRouteHandler:
     @get("/history/{job_id:str}/transcript", opt=PERSON, include_in_schema=False)
     async def job_transcript(
-        request: AnyRequest, job_id: FromPath[str], format: FromQuery[str] = "text"
+        request: ApiRequest, job_id: FromPath[str], format: FromQuery[str] = "text"
     ) -> Response[Any]:
         suffix = _SUFFIXES[checked_format(format)]
         kept = await page.transcripts.one(request.scope["user"], job_id)
@@ -137,7 +137,7 @@ def _transcript_route(page: HistoryPages) -> HTTPRouteHandler:
 
 def _cancel_route(page: HistoryPages) -> HTTPRouteHandler:
     @post("/history/{job_id:str}/cancel", opt=_CANCEL, include_in_schema=False)
-    async def cancel(request: AnyRequest, job_id: FromPath[str]) -> Response[None]:
+    async def cancel(request: ApiRequest, job_id: FromPath[str]) -> Response[None]:
         await read_form(request, NoForm, page.pages.sessions)
         with suppress(TooLate):  # the job's page says how it ended
             await page.speech.cancel(request.scope["user"], job_id)

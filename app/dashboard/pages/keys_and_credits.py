@@ -19,7 +19,7 @@ from app.domain.billing.statement import Statement
 from app.domain.errors import DomainError, NotFound
 from app.domain.identity.principals import Principal
 from app.domain.identity.scopes import ADMIN, SCOPES
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.disconnects import LiveResponse
 
 _PAGE = 25
@@ -48,7 +48,7 @@ class CreditsPage(Struct, frozen=True):
     keys: ApiKeys
     ledger: Statement
 
-    async def show(self, request: AnyRequest, notice: DomainError | None = None) -> Response[str]:
+    async def show(self, request: ApiRequest, notice: DomainError | None = None) -> Response[str]:
         who: Principal = request.scope["user"]
         cursor = request.query_params.get("cursor") or None
         return await self.pages.show(
@@ -64,7 +64,7 @@ class CreditsPage(Struct, frozen=True):
             cursor=cursor,
         )
 
-    def go(self, request: AnyRequest, made: Key) -> Response[None]:
+    def go(self, request: ApiRequest, made: Key) -> Response[None]:
         """Redirect to the page, which shows the new key once."""
         shown = ShownKey(name=made.name, text=made.text or "", personal=made.personal)
         return self.pages.go(request, "/credits", key=shown)
@@ -74,11 +74,11 @@ def credits_routes(page: CreditsPage) -> list[HTTPRouteHandler]:
     """GET /credits, its CSV file, and the routes that change keys."""
 
     @get("/credits", opt=PERSON, include_in_schema=False)
-    async def credits_page(request: AnyRequest) -> Response[str]:
+    async def credits_page(request: ApiRequest) -> Response[str]:
         return await page.show(request)
 
     @get("/credits.csv", opt=PERSON, include_in_schema=False)
-    async def ledger_sheet(request: AnyRequest) -> LiveResponse:
+    async def ledger_sheet(request: ApiRequest) -> LiveResponse:
         return csv_response("codevoice-ledger.csv", _HEAD, _cells(page.ledger, request.scope["user"]))
 
     questions = [_question_route(page, name) for name in _QUESTIONS]
@@ -94,7 +94,7 @@ def credits_routes(page: CreditsPage) -> list[HTTPRouteHandler]:
 
 def _create_route(page: CreditsPage) -> HTTPRouteHandler:
     @post("/credits/keys", opt=_POST, include_in_schema=False)
-    async def create_key(request: AnyRequest) -> Page:
+    async def create_key(request: ApiRequest) -> Page:
         form = await read_form(request, KeyForm, page.pages.sessions)
         end = datetime.now(UTC) + timedelta(days=min(form.days, 100_000)) if form.days else None
         try:
@@ -109,7 +109,7 @@ def _create_route(page: CreditsPage) -> HTTPRouteHandler:
 
 def _question_route(page: CreditsPage, name: str) -> HTTPRouteHandler:
     @get(f"/credits/keys/{{key_id:str}}/{name}", opt=PERSON, include_in_schema=False, name=f"page:key:{name}")
-    async def ask(request: AnyRequest, key_id: FromPath[str]) -> Response[str]:
+    async def ask(request: ApiRequest, key_id: FromPath[str]) -> Response[str]:
         key = await page.keys.one(request.scope["user"], key_id, reveal=False)
         title, text = _QUESTIONS[name]
         question = Question(
@@ -122,7 +122,7 @@ def _question_route(page: CreditsPage, name: str) -> HTTPRouteHandler:
 
 def _rotate_route(page: CreditsPage) -> HTTPRouteHandler:
     @post("/credits/keys/{key_id:str}/rotate", opt=_POST, include_in_schema=False)
-    async def rotate_key(request: AnyRequest, key_id: FromPath[str]) -> Page:
+    async def rotate_key(request: ApiRequest, key_id: FromPath[str]) -> Page:
         form = await read_form(request, RotateForm, page.pages.sessions)
         try:
             made = await page.keys.rotate(request.scope["user"], key_id, grace_s=form.grace_s)
@@ -137,7 +137,7 @@ def _rotate_route(page: CreditsPage) -> HTTPRouteHandler:
 
 def _revoke_route(page: CreditsPage) -> HTTPRouteHandler:
     @post("/credits/keys/{key_id:str}/revoke", opt=_POST, include_in_schema=False)
-    async def revoke_key(request: AnyRequest, key_id: FromPath[str]) -> Response[None]:
+    async def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> Response[None]:
         await read_form(request, NoForm, page.pages.sessions)
         await page.keys.revoke(request.scope["user"], key_id)
         return page.pages.go(request, "/credits", "The key is revoked: it has stopped working.")

@@ -11,7 +11,7 @@ from app.dashboard.forms import read_form
 from app.dashboard.rendering import ANYBODY, PERSON, Pages, redirect
 from app.domain.accounts.service import Accounts
 from app.domain.errors import DomainError
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.rate_limit import RateLimitGuard
 
 Page = Response[str] | Response[None]
@@ -51,17 +51,17 @@ def entry_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard) -
 
 
 def _sign_up_routes(pages: Pages, accounts: Accounts) -> list[HTTPRouteHandler]:
-    async def show(request: AnyRequest, form: SignUpForm, notice: DomainError | None = None) -> Page:
+    async def show(request: ApiRequest, form: SignUpForm, notice: DomainError | None = None) -> Page:
         return await pages.show(
             request, "signup.html", notice=notice, form=form, registration=accounts.registration
         )
 
     @get("/signup", opt=ANYBODY, include_in_schema=False)
-    async def sign_up_page(request: AnyRequest, invite: FromQuery[str | None] = None) -> Page:
+    async def sign_up_page(request: ApiRequest, invite: FromQuery[str | None] = None) -> Page:
         return await show(request, SignUpForm(invite=invite))
 
     @post("/signup", opt=ANYBODY | {"limit": "register"}, include_in_schema=False)
-    async def sign_up(request: AnyRequest) -> Page:
+    async def sign_up(request: ApiRequest) -> Page:
         form = await read_form(request, SignUpForm, pages.sessions)
         try:
             found = await accounts.register(form.email, form.password, form.name, form.invite)
@@ -74,15 +74,15 @@ def _sign_up_routes(pages: Pages, accounts: Accounts) -> list[HTTPRouteHandler]:
 
 
 def _log_in_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
-    async def show(request: AnyRequest, form: LoginForm, notice: DomainError | None = None) -> Page:
+    async def show(request: ApiRequest, form: LoginForm, notice: DomainError | None = None) -> Page:
         return await pages.show(request, "login.html", notice=notice, form=form)
 
     @get("/login", opt=ANYBODY, include_in_schema=False)
-    async def log_in_page(request: AnyRequest) -> Page:
+    async def log_in_page(request: ApiRequest) -> Page:
         return await show(request, LoginForm(next=request.query_params.get("next", "/")))
 
     @post("/login", opt=_LOGIN, include_in_schema=False)
-    async def log_in(request: AnyRequest) -> Page:
+    async def log_in(request: ApiRequest) -> Page:
         form = await read_form(request, LoginForm, pages.sessions)
         try:
             async with rate_limit.count_wrong_attempt(request.scope, form.email):
@@ -96,7 +96,7 @@ def _log_in_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard)
 
 def _log_out_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
     @post("/logout", opt=PERSON | {"limit": "post", "back": "/"}, include_in_schema=False)
-    async def log_out(request: AnyRequest) -> Page:
+    async def log_out(request: ApiRequest) -> Page:
         await read_form(request, NoForm, pages.sessions)
         await accounts.logout(request.scope["user"])
         request.scope["user"] = None
@@ -107,7 +107,7 @@ def _log_out_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
 
 def _log_out_everywhere_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
     @post("/logout/everywhere", opt=PERSON | {"limit": "post", "back": "/password"}, include_in_schema=False)
-    async def log_out_everywhere(request: AnyRequest) -> Page:
+    async def log_out_everywhere(request: ApiRequest) -> Page:
         await read_form(request, NoForm, pages.sessions)
         await accounts.logout_everywhere(request.scope["user"])
         request.scope["user"] = None

@@ -8,7 +8,7 @@ from app.dashboard.rendering import ANYBODY, Pages
 from app.domain.billing.usage_summary import UsageSummaries
 from app.domain.errors import Unavailable
 from app.domain.voices.catalog import Catalogs
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 _SHOWN = 8
 
@@ -17,7 +17,7 @@ def overview_route(pages: Pages, reports: UsageSummaries, catalogs: Catalogs) ->
     """GET /."""
 
     @get("/", opt=ANYBODY, include_in_schema=False)
-    async def overview(request: AnyRequest) -> Response[str]:
+    async def overview(request: ApiRequest) -> Response[str]:
         who = request.scope["user"]
         if who is None:
             voices, languages = await _sizes(catalogs)

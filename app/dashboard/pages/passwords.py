@@ -11,7 +11,7 @@ from app.dashboard.rendering import ANYBODY, PERSON, Pages
 from app.domain.accounts.email_verification import EmailVerification
 from app.domain.accounts.password_reset import PasswordReset
 from app.domain.errors import DomainError
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.rate_limit import RateLimitGuard
 
 _LOGIN = ANYBODY | {"limit": "login"}
@@ -59,11 +59,11 @@ def verification_page_routes(
     """The routes of e-mail verification. Only the page's button verifies: mail programs follow links."""
 
     @get("/verify", opt=ANYBODY, include_in_schema=False)
-    async def verify_page(request: AnyRequest, token: FromQuery[str] = "") -> Page:
+    async def verify_page(request: ApiRequest, token: FromQuery[str] = "") -> Page:
         return await pages.show(request, "verify.html", form=VerifyForm(token=token))
 
     @post("/verify", opt=_LOGIN, include_in_schema=False)
-    async def verify(request: AnyRequest) -> Page:
+    async def verify(request: ApiRequest) -> Page:
         form = await read_form(request, VerifyForm, pages.sessions)
         try:
             async with rate_limit.count_wrong_attempt(request.scope):
@@ -81,7 +81,7 @@ def _resend_route(
     opt = PERSON | {"limit": "reset", "back": "/"}
 
     @post("/verify/resend", opt=opt, include_in_schema=False)
-    async def resend(request: AnyRequest) -> Page:
+    async def resend(request: ApiRequest) -> Page:
         await read_form(request, NoForm, pages.sessions)
         who = request.scope["user"]
         await rate_limit.mail(request.scope, str(who.account))
@@ -92,15 +92,15 @@ def _resend_route(
 
 
 def _reset_routes(pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
-    async def show(request: AnyRequest, form: ResetForm, notice: DomainError | None = None) -> Page:
+    async def show(request: ApiRequest, form: ResetForm, notice: DomainError | None = None) -> Page:
         return await pages.show(request, "reset.html", notice=notice, form=form, can_send=resets.can_send)
 
     @get("/reset", opt=ANYBODY, include_in_schema=False)
-    async def reset_page(request: AnyRequest) -> Page:
+    async def reset_page(request: ApiRequest) -> Page:
         return await show(request, ResetForm())
 
     @post("/reset", opt=ANYBODY | {"limit": "reset"}, include_in_schema=False)
-    async def reset(request: AnyRequest) -> Page:
+    async def reset(request: ApiRequest) -> Page:
         form = await read_form(request, ResetForm, pages.sessions)
         try:
             await rate_limit.mail(request.scope, form.email)
@@ -116,11 +116,11 @@ def _confirm_routes(
     pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
 ) -> list[HTTPRouteHandler]:
     @get("/reset/confirm", opt=ANYBODY, include_in_schema=False)
-    async def confirm_page(request: AnyRequest, token: FromQuery[str] = "") -> Page:
+    async def confirm_page(request: ApiRequest, token: FromQuery[str] = "") -> Page:
         return await pages.show(request, "confirm.html", form=ConfirmForm(token=token))
 
     @post("/reset/confirm", opt=_LOGIN, include_in_schema=False)
-    async def confirm(request: AnyRequest) -> Page:
+    async def confirm(request: ApiRequest) -> Page:
         form = await read_form(request, ConfirmForm, pages.sessions)
         try:
             async with rate_limit.count_wrong_attempt(request.scope):
@@ -138,11 +138,11 @@ def _password_routes(
     pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
 ) -> list[HTTPRouteHandler]:
     @get("/password", opt=PERSON, include_in_schema=False)
-    async def password_page(request: AnyRequest) -> Page:
+    async def password_page(request: ApiRequest) -> Page:
         return await pages.show(request, "password.html")
 
     @post("/password", opt=PERSON | {"limit": "login"}, include_in_schema=False)
-    async def change_password(request: AnyRequest) -> Page:
+    async def change_password(request: ApiRequest) -> Page:
         form = await read_form(request, PasswordForm, pages.sessions)
         who = request.scope["user"]
         try:

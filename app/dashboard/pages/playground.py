@@ -18,7 +18,7 @@ from app.domain.speech.service import SpeechService
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalog, Catalogs, Offer
 from app.domain.voices.listing import VoiceFilter, list_voices
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 _ROUTE = "POST /v1/tts"
 _FIRST = "Hello! This is the first sentence I say for you."
@@ -68,7 +68,7 @@ class Playground(Struct, frozen=True):
     facts: Facts
 
     async def show(
-        self, request: AnyRequest, form: SpeakForm, notice: DomainError | None = None
+        self, request: ApiRequest, form: SpeakForm, notice: DomainError | None = None
     ) -> Response[str]:
         catalog = await _catalog(self.catalogs)
         choices = _choices(catalog)
@@ -107,12 +107,12 @@ def playground_routes(playground: Playground) -> list[HTTPRouteHandler]:
     """GET and POST /playground; the latter is for browsers without scripts."""
 
     @get("/playground", opt=PERSON, include_in_schema=False)
-    async def playground_page(request: AnyRequest) -> Response[str]:
+    async def playground_page(request: ApiRequest) -> Response[str]:
         form = SpeakForm(text=_FIRST, voice=request.query_params.get("voice", ""))
         return await playground.show(request, form)
 
     @post("/playground", opt=PERSON | {"limit": "post"}, include_in_schema=False)
-    async def speak(request: AnyRequest) -> Response[str] | Response[None]:
+    async def speak(request: ApiRequest) -> Response[str] | Response[None]:
         form = await read_form(request, SpeakForm, playground.pages.sessions)
         who: Principal = request.scope["user"]
         language, _, voice = form.voice.partition(" ")

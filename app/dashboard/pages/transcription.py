@@ -8,14 +8,14 @@ from app.dashboard.rendering import PERSON, Pages
 from app.domain.billing.price_book import ANY, PriceBook, price_in_words
 from app.domain.errors import Unavailable
 from app.domain.voices.catalog import Catalogs
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 
 def transcribe_route(pages: Pages, catalogs: Catalogs, prices: PriceBook, facts: Facts) -> HTTPRouteHandler:
     """GET /transcribe."""
 
     @get("/transcribe", opt=PERSON, include_in_schema=False)
-    async def transcribe_page(request: AnyRequest) -> Response[str]:
+    async def transcribe_page(request: ApiRequest) -> Response[str]:
         engine = await _engine(catalogs)
         return await pages.show(
             request,

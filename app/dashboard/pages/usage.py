@@ -9,7 +9,7 @@ from app.dashboard.csv_tables import csv_response, each
 from app.dashboard.rendering import PERSON, Pages
 from app.domain.billing.credits import credits
 from app.domain.billing.usage_report import UsageReport, UsageRow, by_day, sums
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 from app.http.disconnects import LiveResponse
 
 _HEAD = ("day", "kind", "key", "key_prefix", "requests", "succeeded", "failed", "credits")
@@ -20,7 +20,7 @@ def usage_routes(pages: Pages, usage: UsageReport) -> list[HTTPRouteHandler]:
     """GET /usage and /usage.csv."""
 
     @get("/usage", opt=PERSON, include_in_schema=False)
-    async def usage_page(request: AnyRequest, days: FromQuery[int] = 30) -> Response[str]:
+    async def usage_page(request: ApiRequest, days: FromQuery[int] = 30) -> Response[str]:
         rows = await usage.last(request.scope["user"], days)
         daily = by_day(rows, days)
         return await pages.show(
@@ -35,7 +35,7 @@ def usage_routes(pages: Pages, usage: UsageReport) -> list[HTTPRouteHandler]:
         )
 
     @get("/usage.csv", opt=PERSON, include_in_schema=False)
-    async def usage_sheet(request: AnyRequest, days: FromQuery[int] = 30) -> LiveResponse:
+    async def usage_sheet(request: ApiRequest, days: FromQuery[int] = 30) -> LiveResponse:
         rows = await usage.last(request.scope["user"], days)
         return csv_response("codevoice-usage.csv", _HEAD, each([_cells(row) for row in rows]))
 

@@ -8,14 +8,14 @@ from app.domain.errors import Unavailable
 from app.domain.voices.catalog import Catalog, Catalogs
 from app.domain.voices.listing import VoiceFilter, list_voices
 from app.domain.voices.model_downloads import ModelStates
-from app.http.bodies import AnyRequest
+from app.http.api_request import ApiRequest
 
 
 def voices_route(pages: Pages, catalogs: Catalogs, models: ModelStates) -> HTTPRouteHandler:
     """GET /voices."""
 
     @get("/voices", opt=PERSON, include_in_schema=False)
-    async def voices_page(request: AnyRequest) -> Response[str]:
+    async def voices_page(request: ApiRequest) -> Response[str]:
         query = request.query_params
         language, gender, quality = (query.get(name) or None for name in ("language", "gender", "quality"))
         try:

@@ -21,7 +21,7 @@ _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NEW_EMAIL = re.compile(rf"(?!-)[^%@]+@(?:{_LABEL}\.)*(?![0-9]+$){_LABEL}")
 _EMAIL_CHARACTERS_MAX = 254
-_PASSWORD_CHARACTERS = (8, 1024)
+PASSWORD_CHARACTERS = (8, 1024)
 _NAME_CHARACTERS_MAX = 200
 
 
@@ -109,7 +109,7 @@ def is_email(text: str) -> bool:
 
 def check_password(password: str, *, field: str = "password") -> None:
     """Raise Invalid unless the password's length is within the limits."""
-    least, most = _PASSWORD_CHARACTERS
+    least, most = PASSWORD_CHARACTERS
     if not least <= len(password) <= most or not is_unicode(password):
         message = f"A password has {least} to {most} characters."
         raise Invalid(message, field=field, limit=[least, most])

@@ -20,7 +20,7 @@ from db.postgres.queries import query
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-_REASON_CHARACTERS = (1, 200)
+REASON_CHARACTERS = (1, 200)
 _ACCOUNT_CHARACTERS_MAX = 254
 
 
@@ -48,7 +48,7 @@ class OperationRow(Struct, frozen=True, kw_only=True):
 def new_operation(*, actor: str, reason: str, scope: str, key: str | None) -> AdminOperation:
     """A new operation. `key`, an Idempotency-Key, is unique within `scope`. Raises Invalid."""
     check_idempotency_key(key)
-    least, most = _REASON_CHARACTERS
+    least, most = REASON_CHARACTERS
     reason = reason.strip()
     if not least <= len(reason) <= most or "\0" in reason or not is_unicode(reason):
         raise Invalid(f"A reason has {least} to {most} characters.", field="reason", limit=[least, most])

@@ -37,7 +37,7 @@ from db.postgres import jobs_api
 from db.types import JobStatus, NewJob, Progress, Submitted
 
 _KIND = "speech"
-_KEY_CHARACTERS_MAX = 255
+IDEMPOTENCY_KEY_MAX = 255
 _WAITING_RETRY_S = 5
 _POLLS_WAITING_MAX = 10_000
 _UUID_CHARACTERS = 36
@@ -257,12 +257,12 @@ def _match(catalog: Catalog, request: SpeechRequest) -> Match | None:
 
 def check_idempotency_key(key: str | None) -> None:
     """Raise Invalid unless the key is absent or 1 to 255 printable ASCII characters."""
-    if key is None or (0 < len(key) <= _KEY_CHARACTERS_MAX and all(" " <= letter <= "~" for letter in key)):
+    if key is None or (0 < len(key) <= IDEMPOTENCY_KEY_MAX and all(" " <= letter <= "~" for letter in key)):
         return
     raise Invalid(
-        f"An Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} printable ASCII characters.",
+        f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} printable ASCII characters.",
         field="Idempotency-Key",
-        limit=[1, _KEY_CHARACTERS_MAX],
+        limit=[1, IDEMPOTENCY_KEY_MAX],
     )
 
 

@@ -1,9 +1,10 @@
 """Validates a speech request: every field is checked against the limits of the voice's engine."""
 
 from difflib import get_close_matches
+from typing import Annotated
 from unicodedata import category
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Meta, Struct
 
 from app.domain.errors import (
     Invalid,
@@ -31,9 +32,9 @@ _SURELY = 0.7  # of an estimate: a margin, so that no text that would fit is ref
 class SpeechRequest(Struct, frozen=True, kw_only=True):
     """A speech request of any dialect. None: the voice's or engine's default."""
 
-    text: str
-    voice: str
-    language: str | None = None
+    text: Annotated[str, Meta(examples=["Hello world"], extra_json_schema={"extra": {"min_length": 1}})]
+    voice: Annotated[str, Meta(examples=["Emma"])]
+    language: Annotated[str | None, Meta(examples=[None])] = None
     format: str | None = None
     speed: float | None = None
     pitch: float | None = None

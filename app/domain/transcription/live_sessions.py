@@ -4,10 +4,11 @@ import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from app.domain.billing.credits import refusal, used
 from app.domain.billing.price_book import PriceBook, Quote
@@ -31,9 +32,11 @@ _LANGUAGE_CHARACTERS_MAX = 35
 class Transcript(Struct, frozen=True, kw_only=True):
     """What the browser transcribed."""
 
-    transcript: str
-    session_id: str | None = None
-    language: str | None = None
+    transcript: Annotated[
+        str, Meta(examples=["What the browser heard"], extra_json_schema={"extra": {"min_length": 1}})
+    ]
+    session_id: Annotated[str | None, Meta(examples=[None])] = None
+    language: Annotated[str | None, Meta(examples=[None])] = None
     duration_ms: int | None = None
 
 

@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 import uvicorn
 from litestar import Litestar
+from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.api.codevoice.speech import submit_route
+from app.api.codevoice.speech import queue_speech
 from app.components import Components, build
 from app.domain.identity.principals import Principal
+from app.http.api_request import ApiRequest
 from app.http.authentication import Credential
+from app.http.json_response import JsonResponse
 from app.settings import read_settings
 from db.logging import configure
 from db.settings import DbSettings, read
@@ -25,16 +28,17 @@ def main() -> None:
     settings = read_settings(os.environ)
     configure(settings.log_level)
     parts = build(settings, read(DbSettings, os.environ))
-    route = submit_route(
-        parts.speech, parts.authenticator, parts.rate_limit, body_bytes_max=settings.body_bytes_max
-    )
 
     async def start() -> None:
         await parts.database.open(within_s=10)
 
     app = Litestar(
-        route_handlers=[route],
+        route_handlers=[queue_speech],
         middleware=[_knowing(parts)],
+        dependencies={"speech": Provide(lambda: parts.speech, sync_to_thread=False)},
+        request_class=ApiRequest,
+        response_class=JsonResponse,
+        request_max_body_size=settings.body_bytes_max,
         on_startup=[start],
         openapi_config=None,
         logging_config=None,

@@ -8,24 +8,21 @@ import httpx
 import psycopg
 import pytest
 
-from app.application import handlers
 from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, token_in
 from tests.app.conftest import PASSWORD, End, LogIn, NewBrowser, Person, Say, SignUp
+from tests.routes import every_route
 
 ANYBODY, PERSON, ADMIN = "anybody", "person", "admin"
 PAGES = {
-    (str(method), re.sub(r":\w+}", "}", path)): str(handler.opt["page"])
-    for handler in handlers()
-    if "page" in handler.opt
-    for path in handler.paths
-    for method in handler.http_methods
+    (route.method, re.sub(r":\w+}", "}", route.path)): str(route.opt["page"])
+    for route in every_route()
+    if "page" in route.opt
 }
 WAYS_BACK = {  # for a user who presses Enter in the address bar after a form
-    re.sub(r":\w+}", "}", path): str(handler.opt["back"])
-    for handler in handlers()
-    if "back" in handler.opt and "GET" in handler.http_methods
-    for path in handler.paths
+    re.sub(r":\w+}", "}", route.path): str(route.opt["back"])
+    for route in every_route()
+    if "back" in route.opt and route.method == "GET"
 }
 GETS = {path: who for (method, path), who in PAGES.items() if method == "GET" and path not in WAYS_BACK}
 POSTS = {path: who for (method, path), who in PAGES.items() if method == "POST"}

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.application import handlers
 from tests.app.api_process import ApiProcess
 from tests.app.conftest import OpenAccount
+from tests.routes import every_route
 
 REFUSALS = {400, 413, 415, 422}
 EXAMPLES = 60
@@ -111,12 +111,7 @@ def test_any_form_is_refused_in_shape(api: ApiProcess, key: str, path: str) -> N
     tried()
 
 
-ROUTES = sorted(
-    (str(method), re.sub(r"{\w+:\w+}", "0", path))
-    for handler in handlers()
-    for path in handler.paths
-    for method in handler.http_methods
-)
+ROUTES = sorted((route.method, re.sub(r"{\w+:\w+}", "0", route.path)) for route in every_route())
 HEADERS = (
     *("Authorization", "X-API-Key", "xi-api-key", "Cookie", "X-CSRF-Token", "Idempotency-Key", "Prefer"),
     *("Range", "If-Range", "If-None-Match", "Accept", "Accept-Encoding", "Content-Type", "X-Request-ID"),

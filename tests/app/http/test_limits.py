@@ -11,12 +11,12 @@ import pytest
 from litestar.types import Scope
 from redis import Redis
 
-from app.application import handlers
 from app.http.client_address import ClientAddresses, networks
 from db.settings import SettingsError
 from tests.app.api_process import ApiProcess
 from tests.app.conftest import PASSWORD, AddKey, OpenAccount, Person, Run
 from tests.app.proxy import Wire
+from tests.routes import every_route
 
 HELLO = {"text": "hello", "voice": "ryan"}
 FEW_POSTS = {"CODEVOICE_POSTS_PER_MINUTE": "1", "CODEVOICE_POSTS_BURST": "3"}
@@ -114,7 +114,7 @@ def test_unauthenticated_requests_are_not_counted(api_with: Run) -> None:
 
 
 def test_every_post_has_a_limit() -> None:
-    posts = {path: route for route in handlers() if "POST" in route.http_methods for path in route.paths}
+    posts = {route.path: route for route in every_route() if route.method == "POST"}
     guessed_at = ("/api/auth/", "/login", "/reset", "/password", "/verify")  # passwords and tokens
     wanted = {path: "login" if path.startswith(guessed_at) else "post" for path in posts}
     wanted |= {"/api/auth/register": "register", "/signup": "register"}

@@ -91,16 +91,17 @@ class Hibari:
         )
 
     def pieces(self, utterance: Utterance) -> Iterator[Piece]:
-        """Sentences. Raises Refused: `unsupported_script`."""
+        """Sentences, at most `PIECE_CHARACTERS_MAX` at full speed. Raises Refused: `unsupported_script`."""
         if not is_english_script(utterance.text):
             raise Refused("unsupported_script")
+        slow = min(1.0, utterance.speed)  # slow speech takes longer to make: pieces have fewer characters
         parts = in_pieces(
             unwrapped(readable_english(utterance.text)),
             utterance.language,
-            characters_max=PIECE_CHARACTERS_MAX,
-            first_max=PIECE_CHARACTERS_MAX,
-            joined_max=JOINED_CHARACTERS_MAX,
-            first_joined_max=FIRST_CHARACTERS_MAX,  # its first sentence plays before the second is made
+            characters_max=int(PIECE_CHARACTERS_MAX * slow),
+            first_max=int(PIECE_CHARACTERS_MAX * slow),
+            joined_max=int(JOINED_CHARACTERS_MAX * slow),
+            first_joined_max=int(FIRST_CHARACTERS_MAX * slow),  # plays before the second is made
         )
         for text in parts:
             yield Piece(
