@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from app import choices
 from app.domain.accounts.email_verification import EmailVerification
+from app.domain.accounts.mail import open_mailer
 from app.domain.accounts.mail_queue import MailQueue
 from app.domain.accounts.password_hashing import PasswordHasher
 from app.domain.accounts.password_reset import PasswordReset
@@ -33,7 +33,7 @@ def open_account_services(
     settings: AppSettings,
 ) -> AccountServices:
     """Build each service once. Raises SettingsError if e-mail must be verified but no mail can be sent."""
-    url, outbox = settings.public_url, MailQueue(choices.mailer(settings))
+    url, outbox = settings.public_url, MailQueue(open_mailer(settings.mail))
     verification = EmailVerification(
         database, tokens, outbox, mode=settings.email_verification, public_url=url
     )
@@ -45,10 +45,10 @@ def open_account_services(
         principals,
         verification,
         registration=settings.registration,
-        reveal=settings.reveal,
+        reveal=settings.keys.reveal,
     )
-    keep_sealed = settings.reveal == "always"
+    sealed = settings.keys.keep_sealed
     resets = PasswordReset(
-        database, keys, passwords, principals, accounts, outbox, public_url=url, keep_sealed=keep_sealed
+        database, keys, passwords, principals, accounts, outbox, public_url=url, keep_sealed=sealed
     )
     return AccountServices(accounts, resets, verification, outbox)

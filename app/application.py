@@ -8,9 +8,8 @@ from typing import cast
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from app import choices
 from app.api.admin import admin_routes
-from app.api.audio_response import AudioResponder
+from app.api.audio_response import EXPOSED, AudioResponder
 from app.api.codevoice.accounts import auth_routes
 from app.api.codevoice.api_keys import key_routes
 from app.api.codevoice.audio import audio_route, stream_route
@@ -21,7 +20,7 @@ from app.api.codevoice.live_transcription import live_routes
 from app.api.codevoice.passwords import password_routes
 from app.api.codevoice.samples import sample_route
 from app.api.codevoice.speech import status_route, submit_route, voices_route
-from app.api.codevoice.transcription import UploadLimits, transcription_routes
+from app.api.codevoice.transcription import transcription_routes
 from app.api.codevoice.transcripts import transcript_route
 from app.api.elevenlabs.account import subscription_route, voice_search_route
 from app.api.elevenlabs.speech import convert_routes
@@ -32,7 +31,7 @@ from app.api.openai.transcriptions import openai_transcription_routes
 from app.api.yourvoic.account import credits_route, usage_route
 from app.api.yourvoic.lists import list_routes
 from app.api.yourvoic.speech import generate_routes
-from app.components import Components, build, is_secure
+from app.components import Components, build
 from app.dashboard.flash import Flashes
 from app.dashboard.pages.documentation import Facts
 from app.dashboard.pages.reference import Reference
@@ -43,8 +42,10 @@ from app.domain.billing.statement import Statement
 from app.domain.billing.usage_report import UsageReport
 from app.domain.jobs.history import History
 from app.domain.speech.waveform_cache import WaveformCache
+from app.domain.transcription.service import UploadLimits
 from app.domain.voices.model_downloads import ModelStates
 from app.http.authentication import middleware
+from app.http.cors import Cors
 from app.http.middleware import RequestMiddleware
 from app.openapi.document import Document, document_route
 from app.settings import AppSettings
@@ -56,7 +57,7 @@ _OPEN_S = 2.0  # to connect to Postgres at start; then the server starts without
 def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     """Build the ASGI application. Raises StoreError if the object store's URL is not valid."""
     parts = build(settings, db)
-    routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=choices.upload_limits(settings))
+    routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=settings.uploads)
     document = Document(routes)
     dashboard = _dashboard(parts, document, settings)
     app = Litestar(
@@ -70,22 +71,23 @@ def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     )
     return RequestMiddleware(
         app,
-        cors=choices.cors(settings),
-        is_secure=is_secure(settings),
+        cors=_cors(settings.cors_origins),
+        is_secure=settings.is_secure,
         drain=parts.notifications.end_waits,
     )
 
 
-def _flashes(settings: AppSettings) -> Flashes:
-    return Flashes(bytes.fromhex(settings.jwt_secret), is_secure=is_secure(settings))
+def _cors(listed: str) -> Cors | None:
+    """The rules for scripts of these origins; None if there are none."""
+    origins = [origin.strip() for origin in listed.split(",") if origin.strip()]
+    return Cors(origins, exposed=EXPOSED) if origins else None
 
 
 def _dashboard(parts: Components, document: Document, settings: AppSettings) -> DashboardParts:
     statics = Statics()
+    flashes = Flashes(bytes.fromhex(settings.jwt_secret), is_secure=settings.is_secure)
     return DashboardParts(
-        pages=Pages(
-            parts.sessions, _flashes(settings), parts.accounts, statics, low_credits=settings.low_credits
-        ),
+        pages=Pages(parts.sessions, flashes, parts.accounts, statics, low_credits=settings.low_credits),
         statics=statics,
         accounts=parts.accounts,
         resets=parts.resets,
@@ -107,13 +109,10 @@ def _dashboard(parts: Components, document: Document, settings: AppSettings) -> 
         reference=Reference(document.text),
         facts=Facts(
             public_url=settings.public_url,
-            text_characters_max=settings.text_characters_max,
-            posts_per_minute=settings.posts_per_minute,
-            account_posts_per_minute=settings.account_posts_per_minute,
-            posts_burst=settings.posts_burst,
-            jobs_waiting_max=settings.jobs_waiting_max,
-            upload_bytes_max=settings.upload_bytes_max,
-            upload_audio_s_max=settings.upload_audio_s_max,
+            speech=settings.speech,
+            rates=settings.rate_limits,
+            submission=settings.submission,
+            uploads=settings.uploads,
         ),
     )
 
@@ -122,8 +121,7 @@ def handlers() -> list[HTTPRouteHandler]:
     """Every route, for listing only: the handlers have no components and must not be called."""
     no_parts = cast("Components", Components(*[None] * len(Components._fields)))  # type: ignore[arg-type]
     dashboard = DashboardParts(**dict.fromkeys(DashboardParts.__struct_fields__))  # type: ignore[arg-type]
-    uploads = UploadLimits(bytes_max=0, wait_s=0)
-    return [*_routes(no_parts, body_bytes_max=0, uploads=uploads), *page_routes(dashboard)]
+    return [*_routes(no_parts, body_bytes_max=0, uploads=UploadLimits()), *page_routes(dashboard)]
 
 
 def _routes(parts: Components, *, body_bytes_max: int, uploads: UploadLimits) -> list[HTTPRouteHandler]:

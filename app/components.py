@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from app import choices
 from app.account_services import open_account_services
 from app.api.admin.context import AdminContext
 from app.domain.accounts.api_keys import ApiKeys
@@ -16,7 +15,7 @@ from app.domain.billing.usage_summary import UsageSummaries
 from app.domain.database import Database
 from app.domain.health import Health
 from app.domain.identity.cache_invalidation import CacheInvalidation
-from app.domain.identity.key_crypto import KeyRing
+from app.domain.identity.key_crypto import KeyRing, KeySettings
 from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from app.domain.identity.principals import Principal, Principals
 from app.domain.identity.tokens import Tokens
@@ -30,7 +29,7 @@ from app.domain.speech.service import SpeechService
 from app.domain.speech.synchronous import SynchronousSpeech
 from app.domain.storage_quotas import StorageQuotas
 from app.domain.store_health import StoreHealth
-from app.domain.stream_limits import ConcurrentStreams
+from app.domain.stream_limits import LEASE_S, ConcurrentStreams
 from app.domain.transcription.live_sessions import LiveSessions
 from app.domain.transcription.service import TranscriptionService
 from app.domain.transcription.stored_transcripts import StoredTranscripts
@@ -41,9 +40,13 @@ from app.http.client_address import ClientAddresses, networks
 from app.http.rate_limit import RateLimitGuard
 from app.http.sessions import Sessions
 from app.settings import AppSettings
+from db.redis.open_streams import StreamCounts
 from db.redis.token_buckets import Buckets
 from db.settings import DbSettings
+from db.storage.disk import StoreDisk
 from db.storage.objects import Objects, open_store
+
+_RESERVED = 3  # connections for readiness checks and cache invalidation, which must not wait for requests
 
 
 class Components(NamedTuple):
@@ -107,8 +110,10 @@ def build(settings: AppSettings, db: DbSettings) -> Components:
     base = _base(settings, db)
     cache, uses = PrincipalCache[Principal](settings.principal_cache_s), KeyUsageLog()
     principals = Principals(base.database, base.keys, base.tokens, principal_cache=cache, uses=uses)
-    sessions = _sessions(base.tokens, principals, settings)
-    submitter = JobSubmitter(base.database, choices.submission_limits(settings), base.wakeup)
+    cookie_secret = bytes.fromhex(settings.jwt_secret)
+    sessions = Sessions(base.tokens, principals, cookie_secret, is_secure=settings.is_secure)
+    submitter = JobSubmitter(base.database, settings.submission, base.wakeup)
+    clients = ClientAddresses(networks(settings.trusted_proxies))
     speech = _speech(base, submitter, settings)
     services = open_account_services(
         base.database, base.keys, base.passwords, base.tokens, principals, settings
@@ -123,13 +128,13 @@ def build(settings: AppSettings, db: DbSettings) -> Components:
         store=base.store,
         passwords=base.passwords,
         buckets=base.buckets,
-        rate_limit=_rate_limit_guard(settings, base.buckets, base.keys),
+        rate_limit=RateLimitGuard(settings.rate_limits, base.buckets, clients, base.keys.digest),
         authenticator=Authenticator(principals, sessions),
         accounts=services.accounts,
         resets=services.resets,
         verification=services.verification,
         mail_queue=services.outbox,
-        keys=_api_keys(base, principals, settings),
+        keys=_api_keys(base, principals, settings.keys),
         cache_invalidation=CacheInvalidation(base.reserve, cache, uses),
         notifications=base.signals,
         prices=base.prices,
@@ -142,7 +147,7 @@ def build(settings: AppSettings, db: DbSettings) -> Components:
         transcriptions=_transcriptions(base, submitter, settings),
         transcripts=StoredTranscripts(base.database, base.store),
         usage_summaries=UsageSummaries(base.database),
-        audio_urls=AudioUrls(bytes.fromhex(settings.url_secret), choices.audio_rules(settings)),
+        audio_urls=AudioUrls(bytes.fromhex(settings.url_secret), settings.audio_urls),
         health=Health(base.reserve, base.store_state, base.storage, base.signals),
         admin_context=_admin_context(base, settings),
         sessions=sessions,
@@ -150,16 +155,26 @@ def build(settings: AppSettings, db: DbSettings) -> Components:
 
 
 def _base(settings: AppSettings, db: DbSettings) -> _Base:
-    database, store = choices.database(settings, db), open_store(db.objects)
+    def open_database(connections: int) -> Database:
+        return Database(
+            db.database_url,
+            settings.database,
+            connections_max=connections,
+            statement_timeout_ms=db.statement_timeout_ms,
+        )
+
+    database, store = open_database(db.pool_connections), open_store(db.objects)
     return _Base(
         database=database,
-        reserve=choices.reserve(settings, db),
-        keys=_key_ring(settings),
+        reserve=open_database(_RESERVED),
+        keys=settings.keys.ring,
         tokens=_tokens(settings),
         passwords=_passwords(settings),
         buckets=Buckets(db.redis_url),
-        streams=choices.streams(settings, db),
-        storage=choices.storage(settings, db, database),
+        streams=ConcurrentStreams(
+            StreamCounts(db.redis_url, lease_s=LEASE_S), settings.streams, wait_s=settings.rate_limits.wait_s
+        ),
+        storage=StorageQuotas(database, StoreDisk(db), settings.storage),
         store=store,
         store_state=StoreHealth(store),
         catalogs=Catalogs(database, read_choices(settings.voice_aliases)),
@@ -171,13 +186,7 @@ def _base(settings: AppSettings, db: DbSettings) -> _Base:
 
 def _speech(base: _Base, submitter: JobSubmitter, settings: AppSettings) -> SpeechService:
     return SpeechService(
-        base.database,
-        base.catalogs,
-        base.prices,
-        submitter,
-        base.signals,
-        base.storage,
-        choices.speech_limits(settings),
+        base.database, base.catalogs, base.prices, submitter, base.signals, base.storage, settings.speech
     )
 
 
@@ -189,19 +198,14 @@ def _synchronous_speech(base: _Base, speech: SpeechService, settings: AppSetting
         base.store,
         base.streams,
         base.store_state,
-        choices.synchronous_limits(settings),
+        settings.synchronous,
     )
 
 
 def _samples(base: _Base, speech: SpeechService, settings: AppSettings) -> Samples:
+    url = settings.public_url
     return Samples(
-        base.database,
-        base.catalogs,
-        speech,
-        base.signals,
-        base.store,
-        base.store_state,
-        public_url=settings.public_url,
+        base.database, base.catalogs, speech, base.signals, base.store, base.store_state, public_url=url
     )
 
 
@@ -215,12 +219,12 @@ def _transcriptions(base: _Base, submitter: JobSubmitter, settings: AppSettings)
         base.store,
         base.storage,
         base.store_state,
-        choices.transcription_limits(settings),
+        settings.uploads,
     )
 
 
-def _api_keys(base: _Base, principals: Principals, settings: AppSettings) -> ApiKeys:
-    return ApiKeys(base.database, base.keys, principals, keys_max=settings.keys_max, reveal=settings.reveal)
+def _api_keys(base: _Base, principals: Principals, by: KeySettings) -> ApiKeys:
+    return ApiKeys(base.database, base.keys, principals, keys_max=by.keys_max, reveal=by.reveal)
 
 
 def _live_sessions(base: _Base, settings: AppSettings) -> LiveSessions:
@@ -228,21 +232,10 @@ def _live_sessions(base: _Base, settings: AppSettings) -> LiveSessions:
     return LiveSessions(base.database, base.prices, secret, characters_max=settings.transcript_characters_max)
 
 
-def _key_ring(settings: AppSettings) -> KeyRing:
-    return KeyRing(
-        pepper=bytes.fromhex(settings.key_pepper), encryption_key=bytes.fromhex(settings.key_encryption_key)
-    )
-
-
 def _passwords(settings: AppSettings) -> PasswordHasher:
     return PasswordHasher(
         argon2id(), threads=settings.password_threads, waiting_max=settings.password_waiting_max
     )
-
-
-def _rate_limit_guard(settings: AppSettings, buckets: Buckets, keys: KeyRing) -> RateLimitGuard:
-    clients = ClientAddresses(networks(settings.trusted_proxies))
-    return RateLimitGuard(choices.rate_limits(settings), buckets, clients, keys.digest)
 
 
 def _tokens(settings: AppSettings) -> Tokens:
@@ -254,10 +247,6 @@ def _tokens(settings: AppSettings) -> Tokens:
     )
 
 
-def _sessions(tokens: Tokens, principals: Principals, settings: AppSettings) -> Sessions:
-    return Sessions(tokens, principals, bytes.fromhex(settings.jwt_secret), is_secure=is_secure(settings))
-
-
 def _admin_context(base: _Base, settings: AppSettings) -> AdminContext:
     return AdminContext(
         base.database,
@@ -265,14 +254,9 @@ def _admin_context(base: _Base, settings: AppSettings) -> AdminContext:
         base.passwords,
         base.wakeup,
         base.signals,
-        keep_sealed=settings.reveal == "always",
-        keys_max=settings.keys_max,
-        queue_wait_s=settings.queue_wait_s,
-        jobs_waiting_max=settings.jobs_waiting_max,
+        keep_sealed=settings.keys.keep_sealed,
+        keys_max=settings.keys.keys_max,
+        queue_wait_s=settings.submission.queue_wait_s,
+        jobs_waiting_max=settings.submission.jobs_waiting_max,
         public_url=settings.public_url.rstrip("/"),
     )
-
-
-def is_secure(settings: AppSettings) -> bool:
-    """Whether browsers reach the server over HTTPS: cookies are then sent over it alone."""
-    return settings.public_url.startswith("https:")

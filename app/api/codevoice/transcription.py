@@ -11,7 +11,7 @@ from app.api.codevoice.live_transcription import UsedCredits
 from app.domain.billing.credits import credits
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.engine_choice import TranscriptionRequest
-from app.domain.transcription.service import Transcribed, TranscriptionService
+from app.domain.transcription.service import Transcribed, TranscriptionService, UploadLimits
 from app.http.bodies import AnyRequest
 from app.http.disconnects import cancel_on_disconnect
 from app.http.multipart import FRAMING_BYTES_MAX, read_multipart
@@ -75,13 +75,6 @@ class RecordingBody(Struct, frozen=True, kw_only=True):
     language: str | None = None
 
 
-class UploadLimits(Struct, frozen=True, kw_only=True):
-    """The operator's limits for uploads."""
-
-    bytes_max: int
-    wait_s: float
-
-
 def transcription_routes(
     transcriptions: TranscriptionService, limits: UploadLimits
 ) -> list[HTTPRouteHandler]:
@@ -110,12 +103,12 @@ def _transcribe_route(transcriptions: TranscriptionService, limits: UploadLimits
         status_code=200,
         opt={"scope": TRANSCRIPTION, "limit": "post"},
         operation_class=request_body(RecordingBody, media_type="multipart/form-data"),
-        request_max_body_size=limits.bytes_max + FRAMING_BYTES_MAX,
+        request_max_body_size=limits.upload_bytes_max + FRAMING_BYTES_MAX,
     )
     async def transcribe(request: AnyRequest) -> Response[TranscriptView]:
         key = request.headers.get("idempotency-key")
         async with read_multipart(
-            request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
+            request, file_field="file", file_bytes_max=limits.upload_bytes_max, wait_s=limits.upload_wait_s
         ) as form:
             wanted = TranscriptionRequest(language=form.fields.get("language"))
             work = transcriptions.transcribe(request.scope["user"], form.upload, wanted, key, route=_ROUTE)

@@ -7,12 +7,12 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta, Struct, field
 
-from app.api.codevoice.transcription import ENGINE_HEADER, UploadLimits
+from app.api.codevoice.transcription import ENGINE_HEADER
 from app.api.openai.transcripts import FORMS, as_events, render
 from app.domain.errors import Invalid
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.engine_choice import PROMPT_MAX, TEMPERATURE_MAX, TranscriptionRequest
-from app.domain.transcription.service import Transcribed, TranscriptionService
+from app.domain.transcription.service import Transcribed, TranscriptionService, UploadLimits
 from app.domain.voices.aliases import Aliases
 from app.http.bodies import AnyRequest
 from app.http.disconnects import cancel_on_disconnect
@@ -49,12 +49,12 @@ def openai_transcription_routes(
     transcriptions: TranscriptionService, aliases: Aliases, limits: UploadLimits
 ) -> list[HTTPRouteHandler]:
     """The routes for transcriptions and translations."""
-    size = limits.bytes_max + FRAMING_BYTES_MAX
+    size = limits.upload_bytes_max + FRAMING_BYTES_MAX
 
     async def transcribe(request: AnyRequest, route: str, *, translate: bool) -> Response[Any]:
         key = request.headers.get("idempotency-key")
         async with read_multipart(
-            request, file_field="file", file_bytes_max=limits.bytes_max, wait_s=limits.wait_s
+            request, file_field="file", file_bytes_max=limits.upload_bytes_max, wait_s=limits.upload_wait_s
         ) as form:
             engine = await aliases.engine(form.fields.get("model"), "transcription")
             wanted = _wanted(form, engine, translate=translate)
