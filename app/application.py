@@ -31,7 +31,7 @@ from app.api.openai.transcriptions import openai_transcription_routes
 from app.api.yourvoic.account import credits_route, usage_route
 from app.api.yourvoic.lists import list_routes
 from app.api.yourvoic.speech import generate_routes
-from app.components import Components, build
+from app.components import Components
 from app.dashboard.flash import Flashes
 from app.dashboard.pages.documentation import Facts
 from app.dashboard.pages.reference import Reference
@@ -56,7 +56,7 @@ _OPEN_S = 2.0  # to connect to Postgres at start; then the server starts without
 
 def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     """Build the ASGI application. Raises StoreError if the object store's URL is not valid."""
-    parts = build(settings, db)
+    parts = Components(settings, db)
     routes = _routes(parts, body_bytes_max=settings.body_bytes_max, uploads=settings.uploads)
     document = Document(routes)
     dashboard = _dashboard(parts, document, settings)
@@ -117,9 +117,13 @@ def _dashboard(parts: Components, document: Document, settings: AppSettings) -> 
     )
 
 
+class _NoParts:
+    def __getattr__(self, _name: str) -> None: ...
+
+
 def handlers() -> list[HTTPRouteHandler]:
     """Every route, for listing only: the handlers have no components and must not be called."""
-    no_parts = cast("Components", Components(*[None] * len(Components._fields)))  # type: ignore[arg-type]
+    no_parts = cast("Components", _NoParts())
     dashboard = DashboardParts(**dict.fromkeys(DashboardParts.__struct_fields__))  # type: ignore[arg-type]
     return [*_routes(no_parts, body_bytes_max=0, uploads=UploadLimits()), *page_routes(dashboard)]
 

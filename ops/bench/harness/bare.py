@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codevoice.speech import submit_route
-from app.components import Components, build
+from app.components import Components
 from app.domain.identity.principals import Principal
 from app.http.authentication import Credential
 from app.settings import read_settings
@@ -24,7 +24,7 @@ def main() -> None:
     """Serve until terminated."""
     settings = read_settings(os.environ)
     configure(settings.log_level)
-    parts = build(settings, read(DbSettings, os.environ))
+    parts = Components(settings, read(DbSettings, os.environ))
     route = submit_route(
         parts.speech, parts.authenticator, parts.rate_limit, body_bytes_max=settings.body_bytes_max
     )
