@@ -10,12 +10,11 @@ from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.compression import CompressionMiddleware
 
-from app import choices
-from app.api.audio_response import AudioResponder
+from app.api.audio_response import EXPOSED, AudioResponder
 from app.api.codevoice.audio import AudioAccess
 from app.api.codevoice.speech import SpeechStatuses
 from app.api.routers import routers
-from app.components import Components, build, is_secure
+from app.components import Components
 from app.dashboard.flash import Flashes
 from app.dashboard.pages.documentation import Facts
 from app.dashboard.pages.reference import Reference
@@ -29,6 +28,7 @@ from app.domain.speech.waveform_cache import WaveformCache
 from app.domain.voices.model_downloads import ModelStates
 from app.http.api_request import ApiRequest
 from app.http.authentication import access_guard, authentication
+from app.http.cors import Cors
 from app.http.json_response import JsonResponse
 from app.http.middleware import RequestMiddleware
 from app.openapi.document import Document, openapi_config, openapi_document
@@ -41,13 +41,13 @@ _OPEN_S = 2.0  # to connect to Postgres at start; then the server starts without
 
 def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     """Build the ASGI application. Raises StoreError if the object store's URL is not valid."""
-    parts = build(settings, db)
+    parts = Components(settings, db)
     document = Document(lambda: app.openapi_schema.to_schema())
     dashboard = _dashboard(parts, document, settings)
     guard = access_guard(parts.authenticator, parts.rate_limit)
     compressed = DefineMiddleware(CompressionMiddleware, config=CompressionConfig("gzip"))
     routes = [
-        *routers(guard, upload_bytes_max=settings.upload_bytes_max),
+        *routers(guard, upload_bytes_max=settings.uploads.upload_bytes_max),
         Router("/", route_handlers=[openapi_document], middleware=[compressed]),
         Router("/", route_handlers=page_routes(dashboard), guards=[guard]),
     ]
@@ -66,21 +66,21 @@ def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     )
     return RequestMiddleware(
         app,
-        cors=choices.cors(settings),
-        is_secure=is_secure(settings),
+        cors=_cors(settings.cors_origins),
+        is_secure=settings.is_secure,
         drain=parts.notifications.end_waits,
     )
 
 
 def _dependencies(parts: Components, document: Document, settings: AppSettings) -> dict[str, Provide]:
     """What handlers take by name: the components, and what the API builds of them."""
-    values = parts._asdict() | {
+    values = vars(parts) | {
         "audio_access": AudioAccess(parts.audio_urls, parts.authenticator, parts.store),
         "context": parts.admin_context,
         "document": document,
         "responder": AudioResponder(parts.synchronous, parts.store),
         "speech_statuses": SpeechStatuses(parts.speech, parts.audio_urls),
-        "upload_limits": choices.upload_limits(settings),
+        "upload_limits": settings.uploads,
     }
     return {name: Provide(_given(value)) for name, value in values.items()}
 
@@ -92,16 +92,17 @@ def _given(value: object) -> Callable[[], Awaitable[object]]:
     return give
 
 
-def _flashes(settings: AppSettings) -> Flashes:
-    return Flashes(bytes.fromhex(settings.jwt_secret), is_secure=is_secure(settings))
+def _cors(listed: str) -> Cors | None:
+    """The rules for scripts of these origins; None if there are none."""
+    origins = [origin.strip() for origin in listed.split(",") if origin.strip()]
+    return Cors(origins, exposed=EXPOSED) if origins else None
 
 
 def _dashboard(parts: Components, document: Document, settings: AppSettings) -> DashboardParts:
     statics = Statics()
+    flashes = Flashes(bytes.fromhex(settings.jwt_secret), is_secure=settings.is_secure)
     return DashboardParts(
-        pages=Pages(
-            parts.sessions, _flashes(settings), parts.accounts, statics, low_credits=settings.low_credits
-        ),
+        pages=Pages(parts.sessions, flashes, parts.accounts, statics, low_credits=settings.low_credits),
         statics=statics,
         accounts=parts.accounts,
         resets=parts.resets,
@@ -123,13 +124,10 @@ def _dashboard(parts: Components, document: Document, settings: AppSettings) -> 
         reference=Reference(document.text),
         facts=Facts(
             public_url=settings.public_url,
-            text_characters_max=settings.text_characters_max,
-            posts_per_minute=settings.posts_per_minute,
-            account_posts_per_minute=settings.account_posts_per_minute,
-            posts_burst=settings.posts_burst,
-            jobs_waiting_max=settings.jobs_waiting_max,
-            upload_bytes_max=settings.upload_bytes_max,
-            upload_audio_s_max=settings.upload_audio_s_max,
+            speech=settings.speech,
+            rates=settings.rate_limits,
+            submission=settings.submission,
+            uploads=settings.uploads,
         ),
     )
 

@@ -1,14 +1,20 @@
-"""Reads settings from the environment into frozen Structs: each field is a variable, named with its unit."""
+"""Reads settings from the environment into frozen Structs: each field is a variable, named with its unit.
+
+A field that is a Struct is a group: what one component takes. Its fields are variables in the same way.
+"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 S = TypeVar("S", bound=Struct)
+Secret = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="32 random bytes in hexadecimal")]
+PositiveInt = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class SettingsError(Exception):
@@ -39,15 +45,33 @@ def variable(field: str) -> str:
 
 def read(kind: type[S], environ: Mapping[str, str]) -> S:
     """`kind` filled from `environ`. Raises SettingsError, naming the variable at fault."""
-    given = {f: environ[variable(f)] for f in kind.__struct_fields__ if environ.get(variable(f), "") != ""}
-    for info in msgspec.structs.fields(kind):
-        if info.required and info.name not in given:
-            raise SettingsError(f"{variable(info.name)} is not set")
     try:
-        return msgspec.convert(given, kind, strict=False)
+        return msgspec.convert(_given(kind, environ), kind, strict=False)
     except msgspec.ValidationError as error:
-        field = str(error).rpartition("`$.")[2].rstrip("`")
+        field = str(error).rpartition(".")[2].rstrip("`")
         raise SettingsError(f"{variable(field)}: {str(error).partition(' - at')[0]}") from None
+
+
+def variables(kind: type[Struct]) -> Iterator[str]:
+    """Every variable that `read` looks up for `kind`."""
+    for info in msgspec.structs.fields(kind):
+        yield from variables(info.type) if _is_group(info.type) else [variable(info.name)]
+
+
+def _given(kind: type[Struct], environ: Mapping[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for info in msgspec.structs.fields(kind):
+        if _is_group(info.type):
+            given[info.name] = _given(info.type, environ)
+        elif value := environ.get(variable(info.name), ""):
+            given[info.name] = value
+        elif info.required:
+            raise SettingsError(f"{variable(info.name)} is not set")
+    return given
+
+
+def _is_group(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:

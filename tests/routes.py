@@ -9,7 +9,7 @@ from litestar.routes import HTTPRoute
 from msgspec import Struct
 
 from app.application import create_app
-from app.settings import AppSettings
+from app.settings import read_settings
 from db.settings import DbSettings
 
 _SECRET = "0" * 64
@@ -45,6 +45,7 @@ def every_route() -> list[RegisteredRoute]:
 
 def application() -> Litestar:
     """The application inside the request middleware."""
-    secrets = dict.fromkeys(("key_pepper", "key_encryption_key", "jwt_secret", "url_secret"), _SECRET)
+    names = ("KEY_PEPPER", "KEY_ENCRYPTION_KEY", "JWT_SECRET", "URL_SECRET")
+    settings = read_settings({f"CODEVOICE_{name}": _SECRET for name in names})
     nowhere = DbSettings(database_url="postgresql://", redis_url="redis://", objects="file:///nowhere")
-    return cast("Litestar", create_app(AppSettings(**secrets), nowhere)._app)  # type: ignore[arg-type]
+    return cast("Litestar", create_app(settings, nowhere)._app)

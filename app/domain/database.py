@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import structlog
+from msgspec import Struct
 
 from app.domain.database_heartbeat import Heartbeat
 from app.domain.errors import ConnectionLost, Contended, DomainError, Unavailable
 from db.postgres.pool import Connection, Pool, connect, open_engine, open_pool, session
+from db.settings import PositiveInt, Seconds
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -33,34 +35,35 @@ _RELEASE_S = 0.5  # for a cancelled statement to end; then its connection is clo
 _CLOSE_S = 1.0
 
 
+class DatabaseLimits(Struct, frozen=True, kw_only=True):
+    """How long requests wait for Postgres."""
+
+    database_wait_s: Seconds = 5.0  # for a free connection
+    database_waiting_max: PositiveInt = 2000  # requests waiting for one, before 503
+    database_silent_s: Seconds = 3.0  # without any response, before requests that need it get 503 at once
+
+
 class Database:
     """Connections for requests. Connection failures are raised as `Unavailable`; reconnects by itself.
 
-    Once Postgres has not responded for `silent_s`, all waiting and new callers get Unavailable at once, until
-    it responds again.
+    Once Postgres has not responded for `database_silent_s`, all waiting and new callers get Unavailable at
+    once, until it responds again.
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        connections_max: int,
-        statement_timeout_ms: int,
-        wait_s: float,
-        waiting_max: int,
-        silent_s: float = 3.0,
+        self, url: str, limits: DatabaseLimits, *, connections_max: int, statement_timeout_ms: int
     ) -> None:
         self._url = url
         self._connections_max = connections_max
         self._statement_timeout_ms = statement_timeout_ms
-        self._wait_s = wait_s
-        self._waiting_max = waiting_max
+        self._wait_s = limits.database_wait_s
+        self._waiting_max = limits.database_waiting_max
         self._acquiring: set[asyncio.Timeout] = set()
         self._used: set[Connection] = set()  # in use by requests
         self._heartbeat = Heartbeat(
             partial(connect, url, statement_timeout_ms=statement_timeout_ms),
             self._cut,
-            silent_s=silent_s,
+            silent_s=limits.database_silent_s,
         )
         self._pool: Pool | None = None
         self._opening: asyncio.Task[None] | None = None

@@ -14,6 +14,7 @@ from app.domain.database import Database
 from app.domain.errors import StorageQuotaExceeded, StoreFull, Unavailable
 from app.domain.identity.principals import Principal
 from db.postgres.queries import query
+from db.settings import PositiveInt
 from db.storage.disk import StoreDisk
 from db.storage.disk_floor import Disk
 from db.storage.objects import StoreError
@@ -32,8 +33,8 @@ _RETRY_S = 60
 class StorageLimits(Struct, frozen=True, kw_only=True):
     """The operator's limits: bytes an account may keep."""
 
-    free_bytes_max: int  # on the free plan
-    bytes_max: int
+    free_stored_bytes_max: PositiveInt = 1 << 30  # on the free plan
+    stored_bytes_max: PositiveInt = 50 << 30  # on any other
 
 
 class Stored(Struct, frozen=True):
@@ -125,7 +126,7 @@ class StorageQuotas:
         if who.user_type == "system":
             return _UNBOUNDED
         is_free = who.user_type == "registered" and who.tier == _FREE_TIER
-        return self._limits.free_bytes_max if is_free else self._limits.bytes_max
+        return self._limits.free_stored_bytes_max if is_free else self._limits.stored_bytes_max
 
     async def _check_sum(self, who: Principal, expected_bytes: int, key: str | None) -> None:
         most = self._limit_bytes(who)

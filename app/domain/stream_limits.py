@@ -17,6 +17,7 @@ from app.domain.identity.principals import Principal
 from app.domain.rate_limiting import Breaker
 from db import supervised
 from db.redis.open_streams import OpenStreams, StreamsAway
+from db.settings import PositiveInt
 
 LEASE_S = 30.0
 _RENEW_S = 10.0
@@ -26,10 +27,9 @@ _AT_ONCE = 100  # callers in one call of the store
 class StreamLimits(Struct, frozen=True, kw_only=True):
     """The operator's limits on concurrent streams."""
 
-    key_max: int  # a key; an account's tokens and sessions together count as one
-    account_max: int  # with all of its keys
-    address_max: int  # for listeners without the owner's credential
-    wait_s: float  # for Redis, before it counts as away
+    streams_max: PositiveInt = 64  # at once, for one key (for the account, if a token is used)
+    account_streams_max: PositiveInt = 128  # at once, for one account with all of its keys
+    address_streams_max: PositiveInt = 64  # at once, for one address without the owner's credential
 
 
 class CountStore(Protocol):
@@ -64,14 +64,14 @@ class StreamSlot:
 class ConcurrentStreams:
     """Gives out slots for streams; raises TooManyStreams at a limit."""
 
-    def __init__(self, store: CountStore, limits: StreamLimits) -> None:
+    def __init__(self, store: CountStore, limits: StreamLimits, *, wait_s: float) -> None:
         self._store = store
         self._limits = limits
         self._open: Counter[str] = Counter()
         self._stale: set[str] = set()  # callers whose ended streams were not reported to the store yet
         self._reporting: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
-        self._breaker = Breaker(time.monotonic, wait_s=limits.wait_s)
+        self._breaker = Breaker(time.monotonic, wait_s=wait_s)
 
     async def open(self) -> None:
         """Connect to the store, if it can be reached, and start renewing the counts."""
@@ -86,19 +86,20 @@ class ConcurrentStreams:
         callers = list(self._open)
         self._open.clear()
         with suppress(StreamsAway, TimeoutError):
-            await asyncio.wait_for(self._report(callers), self._limits.wait_s)
+            await asyncio.wait_for(self._report(callers), self._breaker.wait_s)
         await self._store.close()
 
     async def take(self, who: Principal) -> StreamSlot:
         """A slot under the limits of the caller's key and account. Raises TooManyStreams."""
         mine = f"key:{(who.key or who.account).hex}"
+        limits = self._limits
         return await self._take(
-            {mine: self._limits.key_max, f"account:{who.account.hex}": self._limits.account_max}
+            {mine: limits.streams_max, f"account:{who.account.hex}": limits.account_streams_max}
         )
 
     async def take_for_address(self, address: str) -> StreamSlot:
         """A slot under an address's limit, for a listener of another account's job. Raises TooManyStreams."""
-        return await self._take({f"address:{address}": self._limits.address_max})
+        return await self._take({f"address:{address}": self._limits.address_streams_max})
 
     def give_back(self, callers: Iterable[str]) -> None:
         """Record that a stream of these callers has ended."""
@@ -134,7 +135,7 @@ class ConcurrentStreams:
             return None
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._limits.wait_s):
+            async with asyncio.timeout(self._breaker.wait_s):
                 full = await note()
         except (StreamsAway, TimeoutError) as error:
             self._breaker.trip(str(error) or "slow")

@@ -13,7 +13,7 @@ from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from app.domain.errors import BadRequest, BodyTooLarge, DomainError, Invalid, UnsupportedMediaType
-from app.domain.transcription.service import Upload
+from app.domain.transcription.service import Upload, UploadLimits
 from app.http.api_request import ApiRequest
 from app.http.disconnects import ClientDisconnected
 
@@ -39,13 +39,6 @@ class Form(Struct, frozen=True):
         return [value for other, value in self.pairs if other == name]
 
 
-class UploadLimits(Struct, frozen=True, kw_only=True):
-    """The operator's limits for uploads."""
-
-    bytes_max: int
-    wait_s: float
-
-
 @asynccontextmanager
 async def read_multipart(
     request: ApiRequest, *, file_field: str, limits: UploadLimits
@@ -56,12 +49,12 @@ async def read_multipart(
     if kind != "multipart/form-data" or not boundary:
         raise UnsupportedMediaType("Send multipart/form-data, as `curl -F file=@sample.wav` does.")
     with SpooledTemporaryFile[bytes](max_size=_MEMORY_BYTES) as file:
-        parts = _Parts(cast("BinaryIO", file), file_field, limits.bytes_max)
+        parts = _Parts(cast("BinaryIO", file), file_field, limits.upload_bytes_max)
         try:
-            async with asyncio.timeout(limits.wait_s):
+            async with asyncio.timeout(limits.upload_wait_s):
                 await _read(request, boundary, parts)
         except TimeoutError:
-            raise BadRequest(f"The body did not arrive within {limits.wait_s:g} s.") from None
+            raise BadRequest(f"The body did not arrive within {limits.upload_wait_s:g} s.") from None
         yield parts.form()
 
 

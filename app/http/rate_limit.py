@@ -8,49 +8,54 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from litestar.types import Scope
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from app.domain.errors import InvalidReset, InvalidVerification, RateLimited, Unauthenticated
 from app.domain.identity.principals import Principal
 from app.domain.rate_limiting import Breaker, BucketStore, Limit, Limiter, Standing
 from app.http.client_address import ClientAddresses
+from db.settings import PositiveInt
 
 STATE = "rate_limit"  # in scope["state"]: the headers that the request middleware adds
 _QUARTER_S = 15 * 60
 _HOUR_S = 3600
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class RateLimits(Struct, frozen=True, kw_only=True):
     """The operator's limits."""
 
-    posts_per_minute: int
-    posts_burst: int
-    account_posts_per_minute: int
-    account_posts_burst: int
-    status_polls_per_s: int
-    account_logins_per_15min: int
-    address_logins_per_15min: int
-    email_logins_per_15min: int
-    login_slow_s: float
-    resets_per_15min: int
-    address_registrations_per_hour: int
-    without_store: Literal["open", "closed"]
-    wait_s: float
+    posts_per_minute: PositiveInt = 600  # for one key
+    posts_burst: PositiveInt = 300  # of these at once
+    account_posts_per_minute: PositiveInt = 1200  # for one account with all of its keys
+    account_posts_burst: PositiveInt = 600
+    status_polls_per_s: PositiveInt = 1000  # for one address
+    account_logins_per_15min: PositiveInt = 10  # wrong ones, for an e-mail (known or not) and network
+    address_logins_per_15min: PositiveInt = 100  # wrong log-ins, refreshes and the like; also reset requests
+    email_logins_per_15min: PositiveInt = 100  # wrong ones, for an e-mail: beyond, each is delayed
+    login_slow_s: Annotated[float, Meta(ge=0)] = 1.0  # the delay
+    resets_per_15min: PositiveInt = 10  # mails to one e-mail address
+    address_registrations_per_hour: PositiveInt = 60
+    limits_without_redis: Literal["open", "closed"] = "open"  # open: each process counts alone; closed: 503
+    limits_wait_ms: PositiveInt = 50  # for Redis, before it counts as unavailable
+
+    @property
+    def wait_s(self) -> float:
+        return self.limits_wait_ms / 1000
 
 
 class RateLimitGuard:
     """Applies the limits. Raises RateLimited for a request over a limit, before any other work is done."""
 
     def __init__(
-        self, limits: Limits, store: BucketStore, clients: ClientAddresses, digest: Callable[[str], bytes]
+        self, limits: RateLimits, store: BucketStore, clients: ClientAddresses, digest: Callable[[str], bytes]
     ) -> None:
         breaker = Breaker(time.monotonic, wait_s=limits.wait_s)
 
         def limiter(limit: Limit) -> Limiter:
-            without = limits.without_store
+            without = limits.limits_without_redis
             return Limiter(limit, store, breaker, without_store=without, clock=time.monotonic)
 
         self._clients = clients

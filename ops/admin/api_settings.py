@@ -1,46 +1,13 @@
-"""The API server's settings that commands need: its secrets, for making keys, and its limits."""
+"""The API server's settings that commands need: its secrets, for making keys, and its address."""
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
 
-import msgspec
-from msgspec import Struct
-
-from app.domain.identity.key_crypto import KeyRing
-from app.settings import AppSettings, Secret
+from app.domain.identity.key_crypto import KeySettings
 from db.settings import read
 from ops.command_errors import failing_on
 from ops.stack.home import home_of, secrets_of
 from ops.stack.running import NoStack, running_stack
-
-_FRONT: dict[str, Any] = {info.name: info.default for info in msgspec.structs.fields(AppSettings)}
-
-
-class KeySettings(Struct, frozen=True, kw_only=True):
-    """How keys are made."""
-
-    key_pepper: Secret
-    key_encryption_key: Secret
-    reveal: Literal["always", "once"] = _FRONT["reveal"]
-    keys_max: int = _FRONT["keys_max"]
-
-    @property
-    def ring(self) -> KeyRing:
-        return KeyRing(
-            pepper=bytes.fromhex(self.key_pepper), encryption_key=bytes.fromhex(self.key_encryption_key)
-        )
-
-    @property
-    def keep_sealed(self) -> bool:
-        return self.reveal == "always"
-
-
-class JobLimits(Struct, frozen=True, kw_only=True):
-    """How long and how many jobs may wait."""
-
-    queue_wait_s: int = _FRONT["queue_wait_s"]
-    jobs_waiting_max: int = _FRONT["jobs_waiting_max"]
 
 
 def key_settings(environ: Mapping[str, str] = os.environ) -> KeySettings:
@@ -60,11 +27,6 @@ def public_url(environ: Mapping[str, str] = os.environ) -> str:
     except NoStack:
         return ""
     return stack.url if environ.get("DATABASE_URL", stack.database_url) == stack.database_url else ""
-
-
-def job_limits(environ: Mapping[str, str] = os.environ) -> JobLimits:
-    """From the environment, else the API server's defaults."""
-    return read(JobLimits, environ)
 
 
 def _secrets(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """`codevoice jobs …`: list, show, retry, cancel on the owner's behalf."""
 
+import os
 from typing import get_args
 
 import msgspec
 import rich_click as click
 
 from app.domain.admin import jobs
+from app.domain.jobs.submission import SubmissionLimits
+from db.settings import read
 from db.types import State
 from ops.admin import output
-from ops.admin.api_settings import job_limits
 from ops.admin.execution import ask, do, query, settings
 from ops.admin.options import CommandContext, Paging, acts, json_option, pages
 
@@ -47,7 +49,7 @@ def show(job: str, as_json: bool) -> None:
 def retry(context: CommandContext, job: str) -> None:
     """Queue the failed or expired JOB (its id) again, as a new job with a new hold of its price."""
     ask(context, f"Put job {job} back? Its price is held anew.")
-    limits = job_limits()
+    limits = read(SubmissionLimits, os.environ)
     answer = do(
         context,
         lambda connection, act: jobs.retry_job(

@@ -3,17 +3,17 @@
 -- `p_jobs` completed jobs of an account, over the last 60 days, each with five transfers: a grant, a hold, its post,
 -- its refund, and the grant taken back.
 CREATE FUNCTION public.fill(p_account int, p_jobs int) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE w cv.wallet := cv.take(public.owner_of(p_account)); job uuid; price bigint := 1000000;
+DECLARE w cv.wallet := cv.lock_wallet(public.owner_of(p_account)); job uuid; price bigint := 1000000;
 BEGIN
   FOR n IN 1..p_jobs LOOP
     job := public.job_of(p_account, n);
-    w := cv.enter(w, md5(job || 'g')::uuid, 0, 'issued', 'paid', price, 'paid', 'bench', 'history');
-    w := cv.enter(w, job, 10, 'free', 'held', price, 'free', 'api', 'hold');
-    w := cv.enter(w, job, 20, 'held', 'spent', price, 'free', 'bench', 'post');
-    w := cv.enter(w, job, 40, 'spent', 'free', price, 'free', 'bench', 'history');
-    w := cv.enter(w, md5(job || 'g')::uuid, 2, 'paid', 'expired', price, 'paid', 'bench', 'history');
+    w := cv.append_transfer(w, md5(job || 'g')::uuid, 0, 'issued', 'paid', price, 'paid', 'bench', 'history');
+    w := cv.append_transfer(w, job, 10, 'free', 'held', price, 'free', 'api', 'hold');
+    w := cv.append_transfer(w, job, 20, 'held', 'spent', price, 'free', 'bench', 'post');
+    w := cv.append_transfer(w, job, 40, 'spent', 'free', price, 'free', 'bench', 'history');
+    w := cv.append_transfer(w, md5(job || 'g')::uuid, 2, 'paid', 'expired', price, 'paid', 'bench', 'history');
   END LOOP;
-  w := cv.save(w);
+  w := cv.store_wallet(w);
   INSERT INTO cv.job (id, owner, kind, engine, lane, params, characters, hold, tariff, price, refunded, bucket, remaining, state,
       attempt, tries, fair_at, deadline, created_at, started_at, finished_at, object, content_type, audio_bytes,
       duration_ms, sha256, audio_until)

@@ -117,6 +117,8 @@ def test_a_terminating_process_answers_a_connected_client_once_more(
         ("CODEVOICE_REGISTRATION", "perhaps"),
         ("CODEVOICE_BODY_BYTES_MAX", "0"),
         ("CODEVOICE_PORT", "x"),
+        ("CODEVOICE_QUEUE_WAIT_S", "0"),
+        ("CODEVOICE_LIMITS_WITHOUT_REDIS", "perhaps"),
     ],
 )
 def test_an_invalid_setting_is_named(variable: str, value: str) -> None:

@@ -11,11 +11,11 @@ from app.api.codevoice.live_transcription import UsedCredits
 from app.domain.billing.credits import credits
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.engine_choice import TranscriptionRequest
-from app.domain.transcription.service import Transcribed, TranscriptionService
+from app.domain.transcription.service import Transcribed, TranscriptionService, UploadLimits
 from app.http.api_request import ApiRequest
 from app.http.disconnects import cancel_on_disconnect
 from app.http.json_response import NO_STORE, JsonResponse, replayed
-from app.http.multipart import UploadLimits, read_multipart
+from app.http.multipart import read_multipart
 from app.openapi import errors
 from app.openapi.operations import uploads
 from app.openapi.parameters import IdempotencyKey

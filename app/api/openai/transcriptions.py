@@ -12,12 +12,12 @@ from app.api.openai.transcripts import FORMS, JsonView, VerboseView, as_events, 
 from app.domain.errors import Invalid, UnknownModel
 from app.domain.identity.scopes import TRANSCRIPTION
 from app.domain.transcription.engine_choice import PROMPT_MAX, TEMPERATURE_MAX, TranscriptionRequest
-from app.domain.transcription.service import Transcribed, TranscriptionService
+from app.domain.transcription.service import Transcribed, TranscriptionService, UploadLimits
 from app.domain.voices.aliases import Aliases
 from app.http.api_request import ApiRequest
 from app.http.disconnects import cancel_on_disconnect
 from app.http.json_response import NO_STORE, replayed
-from app.http.multipart import Form, UploadLimits, read_multipart
+from app.http.multipart import Form, read_multipart
 from app.openapi import errors
 from app.openapi.operations import EVENTS, uploads
 from app.openapi.parameters import IdempotencyKey

@@ -8,7 +8,11 @@ from app.dashboard import code_snippets
 from app.dashboard.pages.reference import Reference
 from app.dashboard.rendering import ANYBODY, Pages
 from app.domain.accounts.api_keys import ApiKeys
+from app.domain.jobs.submission import SubmissionLimits
+from app.domain.speech.service import SpeechLimits
+from app.domain.transcription.service import UploadLimits
 from app.http.api_request import ApiRequest
+from app.http.rate_limit import RateLimits
 
 _BODY: dict[str, object] = {"text": "Hello world from CodeVoice", "voice": "Emma"}
 
@@ -17,13 +21,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     """The operator's settings that the guide and other pages show."""
 
     public_url: str
-    text_characters_max: int
-    posts_per_minute: int
-    account_posts_per_minute: int
-    posts_burst: int
-    jobs_waiting_max: int
-    upload_bytes_max: int
-    upload_audio_s_max: int
+    speech: SpeechLimits
+    rates: RateLimits
+    submission: SubmissionLimits
+    uploads: UploadLimits
 
 
 def guide_routes(pages: Pages, keys: ApiKeys, reference: Reference, facts: Facts) -> list[HTTPRouteHandler]:

@@ -94,7 +94,7 @@ class Playground(Struct, frozen=True):
         return {
             name: EngineFacts(
                 formats=engine.formats,
-                characters_max=min(self.facts.text_characters_max, engine.characters_max),
+                characters_max=min(self.facts.speech.text_characters_max, engine.characters_max),
                 speed_min=engine.speed_min,
                 speed_max=engine.speed_max,
                 price=price_in_words(await self.prices.price("speech", name), of="A request"),

@@ -36,6 +36,15 @@ class Mail(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class MailSettings(Struct, frozen=True, kw_only=True):
+    """How mail is sent."""
+
+    smtp_url: str = ""  # smtp://[user:password@]host[:port], smtps://…; empty: no mail is sent
+    mail_from: str = "CodeVoice <codevoice@localhost>"
+    mail_folder: str = ""  # writes mails as files if there is no SMTP URL
+    mail_text_logged: bool = False  # for developers: mails are logged, with their tokens
+
+
 class Mailer(Protocol):
     """Sends mail. Raises MailError. `can_send` is false if no mail would ever be delivered."""
 
@@ -49,11 +58,13 @@ class Mailer(Protocol):
         ...
 
 
-def open_mailer(*, smtp_url: str, folder: str, sender: str, is_text_logged: bool) -> Mailer:
-    """A mailer by SMTP if `smtp_url` is set, else into `folder`, else the log. Raises SettingsError."""
-    if smtp_url:
-        return SmtpMailer(smtp_url, sender)
-    return FolderMailer(Path(folder), sender) if folder else LogMailer(is_text_logged=is_text_logged)
+def open_mailer(by: MailSettings) -> Mailer:
+    """A mailer by SMTP if `smtp_url` is set, else into `mail_folder`, else the log. Raises SettingsError."""
+    if by.smtp_url:
+        return SmtpMailer(by.smtp_url, by.mail_from)
+    if by.mail_folder:
+        return FolderMailer(Path(by.mail_folder), by.mail_from)
+    return LogMailer(is_text_logged=by.mail_text_logged)
 
 
 class LogMailer:

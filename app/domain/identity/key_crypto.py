@@ -3,11 +3,14 @@
 import secrets
 from binascii import crc32
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+from db.settings import PositiveInt, Secret
 
 PREFIX = "cv_live_"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -29,6 +32,27 @@ class NewKey(NamedTuple):
     prefix: str
     digest: bytes
     sealed: bytes
+
+
+class KeySettings(Struct, frozen=True, kw_only=True):
+    """The operator's settings for API keys."""
+
+    key_pepper: Secret  # keys are looked up by a digest keyed with it
+    key_encryption_key: Secret  # keys are shown again from a copy encrypted with it
+    reveal: Literal["always", "once"] = "always"  # the personal key: shown at each log-in, or only at sign-up
+    keys_max: PositiveInt = 50  # active keys an account may have
+
+    @property
+    def ring(self) -> "KeyRing":
+        """The two secrets."""
+        return KeyRing(
+            pepper=bytes.fromhex(self.key_pepper), encryption_key=bytes.fromhex(self.key_encryption_key)
+        )
+
+    @property
+    def keep_sealed(self) -> bool:
+        """Whether a copy is kept that can be shown again."""
+        return self.reveal == "always"
 
 
 class KeyRing:

@@ -4,23 +4,25 @@ import hmac
 import time
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from app.domain.errors import MissingKey, NotFound, SignatureRequired
 from app.domain.identity.principals import Principal
 from app.domain.speech.outcomes import gone
+from db.settings import PositiveInt
 from db.types import JobStatus
 
 
 class AudioRules(Struct, frozen=True, kw_only=True):
     """The operator's rules for audio URLs."""
 
-    url_s: int  # lifetime of a signed URL
-    bare_hours: int  # the bare path works so long after completion; 0: never
-    require_owner: bool
+    require_owner: bool = False  # audio only with its owner's credential
+    bare_audio_hours: Annotated[int, Meta(ge=0)] = 24  # unsigned audio URLs, after completion; 0: never
+    audio_url_s: PositiveInt = 3600
 
 
 class AudioUrls:
@@ -31,8 +33,8 @@ class AudioUrls:
         self._rules = rules
 
     def address(self, job: UUID) -> str:
-        """A signed path, valid for `url_s` without authentication."""
-        expires = str(int(time.time()) + self._rules.url_s)
+        """A signed path, valid for `audio_url_s` without authentication."""
+        expires = str(int(time.time()) + self._rules.audio_url_s)
         query = urlencode({"expires": expires, "signature": self._sign(job, expires)})
         return f"/tts/audio/{job}?{query}"
 
@@ -55,14 +57,14 @@ class AudioUrls:
             raise MissingKey if who is None else NotFound("There is no such job.")
         if self._is_authentic(job.id, expires, signature) and _passed(expires):
             raise gone("This address has expired. Ask /tts/status for a new one.")
-        if self._rules.bare_hours and not signature:
+        if self._rules.bare_audio_hours and not signature:
             raise gone("This address has expired. Ask /tts/status for a signed one.")
         raise SignatureRequired("Ask /tts/status for the signed address of this audio.")
 
     def _is_bare_allowed(self, job: JobStatus) -> bool:
         if job.finished_at is None:  # not finished: its live stream may be read
-            return self._rules.bare_hours > 0
-        return datetime.now(UTC) < job.finished_at + timedelta(hours=self._rules.bare_hours)
+            return self._rules.bare_audio_hours > 0
+        return datetime.now(UTC) < job.finished_at + timedelta(hours=self._rules.bare_audio_hours)
 
     def _is_signed(self, job: UUID, expires: str, signature: str) -> bool:
         return self._is_authentic(job, expires, signature) and not _passed(expires)

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from math import ceil
-from typing import NoReturn
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Struct
 
-from app.domain.billing.credits import refusal, used
+from app.domain.billing.credits import used
 from app.domain.billing.price_book import PriceBook, Quote
 from app.domain.coalescing import Coalescer
 from app.domain.database import Database
@@ -21,7 +20,6 @@ from app.domain.errors import (
     NotFound,
     TooLate,
     TooManyRefunds,
-    TooManyWaiting,
     Unavailable,
 )
 from app.domain.identity.principals import Principal
@@ -34,11 +32,11 @@ from app.domain.voices.catalog import Catalog, Catalogs
 from app.domain.voices.mixes import mixed, unknown
 from app.domain.voices.resolution import Match, resolve
 from db.postgres import jobs_api
-from db.types import JobStatus, NewJob, Progress, Submitted
+from db.settings import PositiveInt
+from db.types import JobStatus, NewJob, Progress
 
 _KIND = "speech"
 IDEMPOTENCY_KEY_MAX = 255
-_WAITING_RETRY_S = 5
 _POLLS_WAITING_MAX = 10_000
 _UUID_CHARACTERS = 36
 _REFUNDS_FRESH_S = 5.0
@@ -48,9 +46,8 @@ _REFUNDS_CHECKED_MAX = 10_000
 class SpeechLimits(Struct, frozen=True, kw_only=True):
     """The operator's limits on speech."""
 
-    text_characters_max: int
-    jobs_waiting_max: int
-    audio_ms_per_character_max: int  # where audio is priced by its length, this is held
+    text_characters_max: PositiveInt = 100_000  # POST /v1/tts
+    audio_ms_per_character_max: PositiveInt = 1000  # at speed 1; held if audio is priced by the second
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
@@ -114,7 +111,7 @@ class SpeechService:
             ):
                 answer = await self._submitter.submit(job)
             if answer.id is None or answer.code not in ("queued", "replayed"):
-                self._refuse(who, job, answer)
+                raise self._submitter.refusal(who, job, answer)
         message = used(who.user_type, answer.bucket, answer.remaining)
         replayed = answer.code == "replayed"
         engine = (await self.status(str(answer.id))).engine if replayed else job.engine
@@ -239,13 +236,6 @@ class SpeechService:
             api_key=who.key,
             expected_ms=planned.least_ms if quote.unit == "1000_characters" else 0,
         )
-
-    def _refuse(self, who: Principal, job: NewJob, answer: Submitted) -> NoReturn:
-        if answer.code == "too_many_waiting":
-            most = self._limits.jobs_waiting_max
-            message = f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
-            raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
-        raise refusal(answer.code, kind=who.user_type, price=job.hold, remaining=answer.remaining)
 
 
 def _match(catalog: Catalog, request: SpeechRequest) -> Match | None:

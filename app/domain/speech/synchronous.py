@@ -34,6 +34,7 @@ from app.domain.store_health import StoreHealth
 from app.domain.stream_limits import ConcurrentStreams, StreamSlot
 from db.formats import FORMATS, Format
 from db.postgres.queries import query
+from db.settings import PositiveInt, Seconds
 from db.storage.objects import Objects
 from db.types import JobStatus
 
@@ -47,10 +48,10 @@ Ending = Literal["whole", "left", "broken"]  # of a stream: complete, client dis
 class SynchronousLimits(Struct, frozen=True, kw_only=True):
     """The operator's limits on synchronous speech."""
 
-    characters_max: int
-    first_audio_wait_s: float
-    waiting_max: int  # requests that may wait in one process
-    refunds_max: int  # interrupted and refunded streams of an account a day, outside incidents
+    answer_characters_max: PositiveInt = 5000  # speech returned in the response, whole or streamed
+    first_audio_wait_s: Seconds = 60.0  # then 503
+    answers_waiting_max: PositiveInt = 2000  # requests waiting for speech in one process, before 503
+    stream_refunds_max: PositiveInt = 20  # an account's streams cut off and refunded a day, before 429
 
 
 class CompleteAudio(Struct, frozen=True, kw_only=True):
@@ -132,7 +133,7 @@ class SynchronousSpeech:
 
     async def enqueue(self, who: Principal, request: SpeechRequest, key: str | None, *, route: str) -> Ticket:
         """Queue the job without waiting for it."""
-        most = self._limits.characters_max
+        most = self._limits.answer_characters_max
         return await self._speech.submit(who, request, key, route=route, characters_max=most)
 
     async def complete(
@@ -157,7 +158,7 @@ class SynchronousSpeech:
         async with self._stream(self._streams.take(who)) as (stream, place):
             await self._store_state.require()
             if key is None:  # streams with a key are not refunded
-                await self._speech.check_refunds(who, refunds_max=self._limits.refunds_max)
+                await self._speech.check_refunds(who, refunds_max=self._limits.stream_refunds_max)
             submission, call = await self._submitted(who, request, key, route=route, live=True)
             if call.replayed:
                 return await self._replayed(call.job_id)
@@ -236,8 +237,8 @@ class SynchronousSpeech:
 
     @contextmanager
     def _place(self) -> Generator[None]:
-        """Count a waiting request. Raises Unavailable at `waiting_max`."""
-        if self._waiting >= self._limits.waiting_max:
+        """Count a waiting request. Raises Unavailable at `answers_waiting_max`."""
+        if self._waiting >= self._limits.answers_waiting_max:
             raise Unavailable("Too many requests are waiting for speech.", retry_after_s=_RETRY_S)
         self._waiting += 1
         try:
@@ -258,7 +259,7 @@ class SynchronousSpeech:
         self, who: Principal, request: SpeechRequest, key: str | None, *, route: str, live: bool
     ) -> tuple[JobCall, _Call]:
         submission = JobCall(self._signals, partial(self._cancel, who), is_keyed=key is not None)
-        most = self._limits.characters_max
+        most = self._limits.answer_characters_max
         ticket = await submission.submit(
             self._speech.submit(who, request, key, route=route, characters_max=most, live=live), _new_job
         )

@@ -6,20 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Struct
 
-from app.domain.billing.credits import refusal, spendable
+from app.domain.billing.credits import spendable
 from app.domain.billing.price_book import PriceBook
 from app.domain.coalescing import Coalescer
 from app.domain.database import Database
 from app.domain.errors import (
     InFlight,
     Invalid,
-    TooManyWaiting,
     Unavailable,
 )
 from app.domain.identity.principals import Principal
@@ -40,6 +39,7 @@ from app.domain.transcription.outcomes import of_transcription, unsupported
 from app.domain.transcription.stored_transcripts import read_transcript
 from app.domain.voices.catalog import Catalogs
 from db.postgres import jobs_api, ledger
+from db.settings import PositiveInt, Seconds
 from db.storage.objects import Objects, StoreError
 from db.storage.transcripts import Transcript
 from db.storage.uploads import container_of, upload_key
@@ -56,12 +56,13 @@ _BYTES_A_SECOND_ELSE = 12_000
 _LEAST_S = 5  # of audio: what a short recording costs an engine
 
 
-class TranscriptionLimits(Struct, frozen=True, kw_only=True):
-    """The operator's limits on transcription."""
+class UploadLimits(Struct, frozen=True, kw_only=True):
+    """The operator's limits on uploads and their transcription."""
 
-    seconds_max: int  # of audio
-    wait_s: float  # for the transcript, queue included
-    jobs_waiting_max: int
+    upload_bytes_max: PositiveInt = 25_000_000  # POST /transcribe
+    upload_audio_s_max: PositiveInt = 600
+    upload_wait_s: Seconds = 300.0  # for an upload to arrive
+    transcription_wait_s: Seconds = 600.0  # for the transcript, queueing included, before 503
 
 
 class Upload(Struct, frozen=True, kw_only=True):
@@ -97,7 +98,7 @@ class TranscriptionService:
         store: Objects,
         storage: StorageQuotas,
         store_state: StoreHealth,
-        limits: TranscriptionLimits,
+        limits: UploadLimits,
     ) -> None:
         self._storage = storage
         self._polls = Coalescer(database, jobs_api.transcriptions, waiting_max=_POLLS_WAITING_MAX)
@@ -163,7 +164,7 @@ class TranscriptionService:
     async def _job(
         self, who: Principal, upload: Upload, request: TranscriptionRequest, engine: Capabilities
     ) -> NewJob:
-        identifier, seconds_max = uuid4(), min(self._limits.seconds_max, engine.seconds_max)
+        identifier, seconds_max = uuid4(), min(self._limits.upload_audio_s_max, engine.seconds_max)
         quote = await self._prices.quote(_KIND, engine.engine, audio_ms_max=1000 * seconds_max)
         params = TranscriptionParams(
             object=upload_key(identifier),
@@ -200,15 +201,8 @@ class TranscriptionService:
             if not is_wanted:
                 self._signals.run_in_background(self._drop(job.id))
         if answer.code not in ("queued", "replayed"):
-            self._refuse(who, job, answer)
+            raise self._submitter.refusal(who, job, answer)
         return answer
-
-    def _refuse(self, who: Principal, job: NewJob, answer: Submitted) -> NoReturn:
-        if answer.code == "too_many_waiting":
-            most = self._limits.jobs_waiting_max
-            message = f"You have {most} jobs waiting, as many as an account may have. Wait for some to end."
-            raise TooManyWaiting(message, retry_after_s=_WAITING_RETRY_S, limit=most)
-        raise refusal(answer.code, kind=who.user_type, price=job.hold, remaining=answer.remaining)
 
     async def _ended(self, who: Principal, job: UUID) -> TranscriptionJob | None:
         """The job if it has ended."""
@@ -220,18 +214,19 @@ class TranscriptionService:
         self, call: JobCall, poll: Callable[[], Awaitable[TranscriptionJob | None]]
     ) -> TranscriptionJob:
         """The job when it has ended. Without a key, a disconnect or a timeout cancels it."""
-        ended = await call.wait(poll, within_s=self._limits.wait_s)
+        ended = await call.wait(poll, within_s=self._limits.transcription_wait_s)
         if ended is None and not call.is_keyed:
             await call.cancel()
             ended = await poll()
         if ended is not None and (call.is_keyed or ended.state != "cancelled"):
             return ended
-        message = f"The transcript was not ready within {self._limits.wait_s:g} s. Please try again later."
+        waited_s = self._limits.transcription_wait_s
+        message = f"The transcript was not ready within {waited_s:g} s. Please try again later."
         raise Unavailable(message, retry_after_s=_WAITING_RETRY_S)
 
     async def _transcribed(self, who: Principal, ended: TranscriptionJob, *, replayed: bool) -> Transcribed:
         if ended.state != "completed":
-            raise of_transcription(ended, seconds_max=self._limits.seconds_max)
+            raise of_transcription(ended, seconds_max=self._limits.upload_audio_s_max)
         transcript = await read_transcript(self._store, ended)
         async with self._database.connection() as connection:
             balance = await ledger.balance(connection, who.account)

@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codevoice.speech import queue_speech
-from app.components import Components, build
+from app.components import Components
 from app.domain.identity.principals import Principal
 from app.http.api_request import ApiRequest
 from app.http.authentication import Credential
@@ -27,7 +27,7 @@ def main() -> None:
     """Serve until terminated."""
     settings = read_settings(os.environ)
     configure(settings.log_level)
-    parts = build(settings, read(DbSettings, os.environ))
+    parts = Components(settings, read(DbSettings, os.environ))
 
     async def start() -> None:
         await parts.database.open(within_s=10)

@@ -215,14 +215,14 @@ def test_a_limit_an_operator_set_is_not_lifted_by_a_reset(
 
 
 def test_verification_without_a_mailer_is_refused_at_start() -> None:
-    from app.components import build
+    from app.components import Components
     from app.settings import read_settings
     from db.settings import DbSettings
     from tests.app.api_process import SECRETS
 
     settings = read_settings({**SECRETS, "CODEVOICE_EMAIL_VERIFICATION": "required"})
     with pytest.raises(SettingsError, match=r"CODEVOICE_EMAIL_VERIFICATION: required needs mail"):
-        build(
+        Components(
             settings, DbSettings(database_url="postgresql://x", redis_url="redis://x", objects="file:///tmp")
         )
 

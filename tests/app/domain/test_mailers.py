@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.accounts.mail import FolderMailer, LogMailer, Mail, Mailer, MailError, SmtpMailer, open_mailer
+from app.domain.accounts.mail import (
+    FolderMailer,
+    LogMailer,
+    Mail,
+    Mailer,
+    MailError,
+    MailSettings,
+    SmtpMailer,
+    open_mailer,
+)
 from db.settings import SettingsError
 from tests.app.mailbox import SmtpServer, in_folder
 
@@ -52,6 +61,6 @@ async def test_a_mail_that_cannot_be_delivered_raises_mail_error(mailer: Mailer)
 @pytest.mark.parametrize("url", ["http://u:secret@mail", "smtp://u:secret@", "smtp://u:secret@m:99999"])
 def test_an_invalid_mail_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(SettingsError, match="CODEVOICE_SMTP_URL") as refused:
-        open_mailer(smtp_url=url, folder="", sender="a@b", is_text_logged=False)
+        open_mailer(MailSettings(smtp_url=url))
 
     assert "secret" not in str(refused.value)

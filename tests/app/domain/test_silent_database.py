@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from app.domain.billing.price_book import PriceBook
 from app.domain.coalescing import Coalescer
-from app.domain.database import Database
+from app.domain.database import Database, DatabaseLimits
 from app.domain.errors import Contended, Unavailable
 from app.domain.speech.live_capacity import LiveCapacity
 from db.postgres.pool import Connection
@@ -35,11 +35,9 @@ async def wire(database_url: str) -> AsyncGenerator[Wire]:
 async def app_database(wire: Wire) -> AsyncGenerator[Database]:
     app_database = Database(
         wire.url,
+        DatabaseLimits(database_wait_s=30, database_silent_s=SILENT_S),
         connections_max=4,
         statement_timeout_ms=30_000,
-        wait_s=30,
-        waiting_max=100,
-        silent_s=SILENT_S,
     )
     await app_database.open(within_s=10)
     yield app_database
@@ -111,11 +109,9 @@ async def test_a_cancelled_caller_does_not_wait_for_a_silent_database(
 ) -> None:
     app_database = Database(
         wire.url,
+        DatabaseLimits(database_wait_s=30, database_silent_s=60),
         connections_max=1,
         statement_timeout_ms=30_000,
-        wait_s=30,
-        waiting_max=100,
-        silent_s=60,
     )
     await app_database.open(within_s=10)
     await way(app_database)

@@ -13,7 +13,7 @@ from app.domain.identity.principals import Principal
 from app.domain.stream_limits import ConcurrentStreams, StreamLimits, StreamSlot
 from db.redis.open_streams import OpenStreams, StreamCounts
 
-LIMITS = StreamLimits(key_max=3, account_max=4, address_max=2, wait_s=5)
+LIMITS = StreamLimits(streams_max=3, account_streams_max=4, address_streams_max=2)
 Open = Callable[..., ConcurrentStreams]
 
 
@@ -23,7 +23,7 @@ async def process(redis_url: str) -> AsyncGenerator[Open]:
     opened: list[ConcurrentStreams] = []
 
     def one(*, lease_s: float = 60, url: str = redis_url) -> ConcurrentStreams:
-        opened.append(ConcurrentStreams(StreamCounts(url, lease_s=lease_s), LIMITS))
+        opened.append(ConcurrentStreams(StreamCounts(url, lease_s=lease_s), LIMITS, wait_s=5))
         return opened[-1]
 
     yield one
@@ -56,7 +56,7 @@ async def test_processes_together_give_a_key_no_more_than_it_may_have(process: O
 
     found = await asyncio.gather(taken(here, who, 5), taken(there, who, 5))
 
-    assert sum(map(len, found)) == LIMITS.key_max
+    assert sum(map(len, found)) == LIMITS.streams_max
 
 
 async def test_the_limit_of_an_account_holds_across_its_keys(process: Open) -> None:
@@ -65,12 +65,12 @@ async def test_the_limit_of_an_account_holds_across_its_keys(process: Open) -> N
 
     found = await asyncio.gather(taken(here, first, 3), taken(there, second, 3))
 
-    assert sum(map(len, found)) == LIMITS.account_max
+    assert sum(map(len, found)) == LIMITS.account_streams_max
 
 
 async def test_a_released_place_is_available_to_another_process(process: Open) -> None:
     here, there, who = process(), process(), caller()
-    places = await taken(here, who, LIMITS.key_max)
+    places = await taken(here, who, LIMITS.streams_max)
     assert await taken(there, who, 1) == []
 
     places[0].close()
@@ -85,7 +85,7 @@ async def test_a_released_place_is_available_to_another_process(process: Open) -
 
 async def test_a_process_that_died_holds_no_place(process: Open) -> None:
     dead, there, who = process(lease_s=0.2), process(), caller()
-    await taken(dead, who, LIMITS.key_max)
+    await taken(dead, who, LIMITS.streams_max)
 
     async with asyncio.timeout(10):
         while not await taken(there, who, 1):
@@ -98,13 +98,13 @@ async def test_without_redis_each_process_counts_by_itself(process: Open) -> Non
     places = await taken(here, who, 5)
     places[0].close()
 
-    assert len(places) == LIMITS.key_max
+    assert len(places) == LIMITS.streams_max
     assert len(await taken(here, who, 5)) == 1
 
 
 async def test_an_address_is_counted_separately(process: Open) -> None:
     here, address = process(), secrets.token_hex(8)
-    places = [await here.take_for_address(address) for _ in range(LIMITS.address_max)]
+    places = [await here.take_for_address(address) for _ in range(LIMITS.address_streams_max)]
 
     with pytest.raises(TooManyStreams, match="address"):
         await here.take_for_address(address)
@@ -138,7 +138,7 @@ async def test_an_unexpected_error_does_not_end_the_renewal_of_open_streams(
 ) -> None:
     monkeypatch.setattr(streams_module, "_RENEW_S", 0.01)
     store = Faulty()
-    streams = ConcurrentStreams(store, LIMITS)
+    streams = ConcurrentStreams(store, LIMITS, wait_s=5)
     await streams.open()
     await streams.take(caller())
 

@@ -8,10 +8,10 @@ from litestar.types import Scope
 
 from app.domain.errors import RateLimited, Unauthenticated
 from app.http.client_address import ClientAddresses
-from app.http.rate_limit import Limits, RateLimitGuard
+from app.http.rate_limit import RateLimitGuard, RateLimits
 from tests.app.domain.test_rate_limiting import Clock, Shelf
 
-LIMITS = Limits(
+LIMITS = RateLimits(
     posts_per_minute=1,
     posts_burst=1,
     account_posts_per_minute=1,
@@ -23,8 +23,7 @@ LIMITS = Limits(
     login_slow_s=0,
     resets_per_15min=1,
     address_registrations_per_hour=1,
-    without_store="open",
-    wait_s=60,
+    limits_wait_ms=60_000,
 )
 
 

@@ -235,7 +235,7 @@ async def test_an_entry_rewritten_with_a_fitting_hash_breaks_the_next_link(
     await submit(new_job(await wallet()))
     await owner_of_all.execute("ALTER TABLE cv.transfer DISABLE TRIGGER ALL")
     await owner_of_all.execute("UPDATE cv.transfer SET reason = 'gift' WHERE seq = 1")
-    await owner_of_all.execute("UPDATE cv.transfer t SET hash = cv.link('\\x00', t) WHERE seq = 1")
+    await owner_of_all.execute("UPDATE cv.transfer t SET hash = cv.chain_hash('\\x00', t) WHERE seq = 1")
     assert "hash chain broken" in await findings(pool)
 
 
@@ -307,4 +307,6 @@ async def test_no_more_is_charged_than_was_held(
     owner = await wallet()
     [sent] = await submit(new_job(owner))
     with pytest.raises(asyncpg.CheckViolationError, match="above the hold"):
-        await owner_of_all.execute("SELECT cv.settle(cv.take($1), $2, $3, 'x')", owner, sent.id, 2 * MICRO)
+        await owner_of_all.execute(
+            "SELECT cv.settle(cv.lock_wallet($1), $2, $3, 'x')", owner, sent.id, 2 * MICRO
+        )

@@ -204,7 +204,7 @@ async def test_the_application_cannot_shift_the_ledgers_clock(pool: Pool) -> Non
         "UPDATE cv.wallet SET paid = paid + 1, issued = issued + 1",
         "UPDATE cv.job SET state = 'completed'",
         "INSERT INTO cv.plan VALUES (9, 'gift', 1)",
-        "SELECT cv.save(cv.take('00000000-0000-0000-0000-000000000000'))",
+        "SELECT cv.store_wallet(cv.lock_wallet('00000000-0000-0000-0000-000000000000'))",
         "SELECT cv.settle(NULL, '00000000-0000-0000-0000-000000000000', 0, 'me')",
         "DELETE FROM cv.idempotency",
         "UPDATE cv.account SET admin = true",

@@ -25,6 +25,13 @@ SQL = Path(migrate.__file__).with_name("migrations") / "sql"
 FROZEN = {  # a revision that was released never changes: extended at each release
     "0001_tables": "d46d00",
 }
+RENAMED = {
+    "take": "lock_wallet",
+    "enter": "append_transfer",
+    "save": "store_wallet",
+    "put_terms": "apply_terms",
+    "link": "chain_hash",
+}
 OWNER = uuid.uuid5(uuid.NAMESPACE_DNS, "0.example.org")
 _COUNTS = "SELECT state, count(*) AS n FROM cv.job GROUP BY state ORDER BY state"
 
@@ -136,6 +143,17 @@ def _json(params: SpeechParams) -> str:
 def test_released_revisions_never_change() -> None:
     found = {name: sha256((SQL / f"{name}.sql").read_bytes()).hexdigest()[:6] for name in FROZEN}
     assert found == FROZEN
+
+
+@pytest.mark.parametrize("was", RENAMED)
+async def test_a_renamed_function_does_the_same(database: tuple[str, str], was: str) -> None:
+    """The old one still serves the last release's functions."""
+    connection = await asyncpg.connect(database[0])
+    body = "SELECT prosrc FROM pg_proc WHERE oid = $1::text::regproc"
+    old, new = [await connection.fetchval(body, f"cv.{name}") for name in (was, RENAMED[was])]
+    await connection.close()
+
+    assert re.sub(rf"\bcv\.({'|'.join(RENAMED)})\(", lambda found: f"cv.{RENAMED[found[1]]}(", old) == new
 
 
 def test_data_of_a_newer_version_is_refused_in_one_sentence(database: tuple[str, str]) -> None:

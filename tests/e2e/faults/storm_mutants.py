@@ -37,7 +37,7 @@ MUTANTS = {
     "commits do not wait for the disk": Mutant(
         [
             (
-                "0002_jobs",
+                "0010_jobs",
                 "BEGIN\n  -- In the order of owners",
                 "BEGIN\n  PERFORM set_config('synchronous_commit', 'off', true);-- In the order of owners",
             ),
@@ -47,16 +47,20 @@ MUTANTS = {
     ),
     "no wallet lock": Mutant(
         [
-            ("0002_ledger", "WHERE owner = p_owner FOR NO KEY UPDATE;", "WHERE owner = p_owner;"),
-            ("0002_jobs", "ORDER BY x.owner FOR NO KEY UPDATE;", "ORDER BY x.owner;"),
+            ("0010_ledger", "WHERE owner = p_owner FOR NO KEY UPDATE;", "WHERE owner = p_owner;"),
+            (
+                "0010_jobs",
+                "ANY(p_owners) ORDER BY x.owner FOR NO KEY UPDATE;",
+                "ANY(p_owners) ORDER BY x.owner;",
+            ),
         ],
         "kill_api",
     ),
     "no fence, and a step may be taken twice": Mutant(
         [
-            ("0003_money_of_what_was_given", _FENCE, "WHERE x.id = p_ids[n]"),
+            ("0010_jobs", _FENCE, "WHERE x.id = p_ids[n]"),
             (
-                "0003_money_of_what_was_given",
+                "0010_jobs",
                 " AND x.amount > 0 AND x.attempt = p_attempts[n] AND x.worker = p_worker\n",
                 " AND x.amount > 0\n",
             ),
@@ -68,7 +72,7 @@ MUTANTS = {
     "no look at the key": Mutant(
         [
             (
-                "0002_jobs",
+                "0010_jobs",
                 "      ELSIF FOUND THEN\n        code := CASE WHEN k.id",
                 "      ELSIF false THEN\n        code := CASE WHEN k.id",
             )
@@ -78,12 +82,12 @@ MUTANTS = {
     "the answer tells what was there before": Mutant(
         [
             (
-                "0002_jobs",
+                "0010_jobs",
                 "CASE bucket WHEN 'free' THEN w.free - p_holds[n]",
                 "CASE bucket WHEN 'free' THEN w.free",
             ),
             (
-                "0002_jobs",
+                "0010_jobs",
                 "'queued', y.ref, y.src, y.remaining",
                 "'queued', y.ref, y.src, y.remaining + y.amount",
             ),
@@ -93,7 +97,7 @@ MUTANTS = {
     "a failed job is charged": Mutant(
         [
             (
-                "0003_money_of_what_was_given",
+                "0010_jobs",
                 "coalesce(p_codes[n], 'failed'), 0, p_worker)",
                 "coalesce(p_codes[n], 'failed'), 1000000, p_worker)",
             )
@@ -103,33 +107,33 @@ MUTANTS = {
     "paid credits before free ones": Mutant(
         [
             (
-                "0002_ledger",
+                "0010_ledger",
                 "ELSE least(w.free, p_amount) END;",
                 "ELSE least(w.free, greatest(p_amount - w.paid, 0)) END;",
             ),
-            ("0002_jobs", "WHEN x.free >= p_holds[n] THEN 'free'", "WHEN x.paid = 0 THEN 'free'"),
-            ("0002_jobs", "WHEN x.free = 0 AND x.paid >=", "WHEN x.paid >="),
+            ("0010_jobs", "WHEN x.free >= p_holds[n] THEN 'free'", "WHEN x.paid = 0 THEN 'free'"),
+            ("0010_jobs", "WHEN x.free = 0 AND x.paid >=", "WHEN x.paid >="),
         ],
         "kill_api",
     ),
     "old free credits stay at month end": Mutant(
         [
             (
-                "0002_ledger",
-                "    IF w.free > 0 THEN\n      w := cv.enter(w, month_ref",
-                "    IF false THEN\n      w := cv.enter(w, month_ref",
+                "0010_ledger",
+                "    IF w.free > 0 THEN\n      w := cv.append_transfer(w, month_ref",
+                "    IF false THEN\n      w := cv.append_transfer(w, month_ref",
             )
         ],
         "month_end",
     ),
     "a free hold comes back after its month": Mutant(
-        [("0002_ledger", "WHEN w.closed OR (h.bucket = 'free' AND h.period < w.period)", "WHEN w.closed")],
+        [("0010_ledger", "WHEN w.closed OR (h.bucket = 'free' AND h.period < w.period)", "WHEN w.closed")],
         "month_end",
     ),
     "a refund may come twice": Mutant(
         [
             (
-                "0003_money_of_what_was_given",
+                "0010_ledger",
                 "slot BETWEEN 40 AND 42) THEN",
                 "slot BETWEEN 40 AND 42 AND false) THEN",
             )
@@ -139,7 +143,7 @@ MUTANTS = {
     "what is over can be cancelled": Mutant(
         [
             (
-                "0003_money_of_what_was_given",
+                "0010_jobs",
                 "IF j.state NOT IN ('queued', 'processing') THEN RETURN 'too_late'; END IF;",
                 "",
             )
@@ -160,7 +164,7 @@ MUTANTS = {
     "credits may run below nothing": Mutant(
         [
             (
-                "0002_jobs",
+                "0010_jobs",
                 "w.free + w.paid < p_holds[n] THEN 'insufficient_credits'",
                 "false THEN 'insufficient_credits'",
             )
@@ -170,11 +174,11 @@ MUTANTS = {
     "some jobs are made without a hold": Mutant(
         [
             (
-                "0002_jobs",
+                "0010_jobs",
                 "    w := cv.hold(w, p_ids[n], p_holds[n]);",
                 "    IF random() > 0.1 THEN w := cv.hold(w, p_ids[n], p_holds[n]); END IF;",
             ),
-            ("0002_jobs", "'hold', y.at, y.hash FROM y", "'hold', y.at, y.hash FROM y WHERE random() > 0.1"),
+            ("0010_jobs", "'hold', y.at, y.hash FROM y", "'hold', y.at, y.hash FROM y WHERE random() > 0.1"),
         ],
         "kill_redis",
     ),

@@ -18,7 +18,7 @@ from app.domain.accounts.password_hashing import PasswordHasher
 from app.domain.accounts.password_reset import PasswordReset
 from app.domain.accounts.service import Accounts
 from app.domain.admin.operations import find_replay, operation_by
-from app.domain.database import Database
+from app.domain.database import Database, DatabaseLimits
 from app.domain.errors import InvalidKey, InvalidToken, Suspended, WrongLogin
 from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from app.domain.identity.principals import Principal, Principals
@@ -61,11 +61,9 @@ class StaleProcess:
     def __init__(self, database_url: str) -> None:
         self.app_database = Database(
             database_url,
+            DatabaseLimits(database_wait_s=30, database_silent_s=30),
             connections_max=4,
             statement_timeout_ms=30_000,
-            wait_s=30,
-            waiting_max=100,
-            silent_s=30,
         )
         self.hasher, ring = Hasher(), key_ring()
         passwords = PasswordHasher(self.hasher, threads=2, waiting_max=100)

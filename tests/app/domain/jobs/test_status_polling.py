@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.database import Database
+from app.domain.database import Database, DatabaseLimits
 from app.domain.errors import Unavailable
 from app.domain.jobs.notifications import JobNotifications
 from app.domain.jobs.status_polling import FollowedJob, Follower, StatusPolling
@@ -33,7 +33,7 @@ class Counting(Database):
 @pytest.fixture
 async def app_database(database: tuple[str, str]) -> AsyncGenerator[Counting]:
     app_database = Counting(
-        database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=9
+        database[1], DatabaseLimits(database_waiting_max=9), connections_max=2, statement_timeout_ms=5000
     )
     await app_database.open(within_s=5)
     yield app_database

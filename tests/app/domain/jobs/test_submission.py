@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from app.domain.coalescing import Coalescer
-from app.domain.database import Database
+from app.domain.database import Database, DatabaseLimits
 from app.domain.errors import Unavailable
 from app.domain.jobs.submission import JobSubmitter, SubmissionLimits
 from db.postgres import ledger
@@ -27,7 +27,7 @@ _COMMITS = "SELECT count(DISTINCT xmin::text) FROM cv.job WHERE id = ANY($1::uui
 @pytest.fixture
 async def app_database(database: tuple[str, str]) -> AsyncGenerator[Database]:
     app_database = Database(
-        database[1], connections_max=8, statement_timeout_ms=5000, wait_s=5, waiting_max=100
+        database[1], DatabaseLimits(database_waiting_max=100), connections_max=8, statement_timeout_ms=5000
     )
     await app_database.open(within_s=5)
     yield app_database
@@ -47,9 +47,7 @@ class RecordedWakeups:
 def submitter_of(
     app_database: Database, *, requests_waiting_max: int = 1000, wakes: RecordedWakeups | None = None
 ) -> JobSubmitter:
-    limits = SubmissionLimits(
-        queue_wait_s=60, jobs_waiting_max=1000, requests_waiting_max=requests_waiting_max
-    )
+    limits = SubmissionLimits(queue_wait_s=60, submits_waiting_max=requests_waiting_max)
     return JobSubmitter(app_database, limits, wakes or RecordedWakeups())
 
 
@@ -201,7 +199,7 @@ async def test_a_cancelled_caller_cancels_no_other(
 async def test_others_get_a_connection_under_a_continuous_load(database: tuple[str, str]) -> None:
     """A connection is kept while requests keep coming, but not for ever."""
     app_database = Database(
-        database[1], connections_max=2, statement_timeout_ms=5000, wait_s=5, waiting_max=100
+        database[1], DatabaseLimits(database_waiting_max=100), connections_max=2, statement_timeout_ms=5000
     )
     await app_database.open(within_s=5)
     is_over, answers = False, list[asyncio.Future[int]]()
