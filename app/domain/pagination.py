@@ -9,7 +9,7 @@ from msgspec import Struct
 from app.domain.errors import Invalid
 from db.postgres.pool import Connection
 
-T = TypeVar("T", bound=Struct)
+T = TypeVar("T")
 PAGE_MAX = 500
 
 

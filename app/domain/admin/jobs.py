@@ -18,7 +18,7 @@ from app.domain.admin.operations import (
 )
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
-from app.domain.billing.settlement import Settlement, settled_in_words
+from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import (
     Closed,
     DomainError,
@@ -29,6 +29,7 @@ from app.domain.errors import (
     TooLate,
     TooManyWaiting,
 )
+from app.domain.jobs.history import own_jobs
 from app.domain.pagination import Page, page
 from db.postgres import jobs_api
 from db.postgres.pool import Connection
@@ -142,10 +143,8 @@ async def retry_job(
 
 
 async def _cancelled(connection: Connection, found: JobRow, code: str) -> JobOperationResult:
-    row = await connection.fetchrow(query("job_of_account"), found.account, found.job)
-    assert row is not None
-    settlement = Settlement(state=row["state"], spent=row["spent"], refunded=row["refunded"])
-    return replace(_acted(found, code), settlement=settled_in_words(settlement))
+    [ended] = await own_jobs(connection, [found.job])
+    return replace(_acted(found, code), settlement=settled_in_words(ended) if ended else "")
 
 
 async def _find(connection: Connection, job: str) -> JobRow:

@@ -355,44 +355,18 @@ WHERE w.owner IS NULL OR w.seq < h.seq OR coalesce(t.hash, '\x00') <> h.hash
 SELECT (created_at AT TIME ZONE 'UTC')::date AS day, kind, state, count(*) AS requests, coalesce(sum(price - refunded), 0)::bigint AS spent
 FROM cv.job WHERE owner = $1 AND created_at >= $2 GROUP BY 1, 2, 3
 
--- name: recent_jobs
-SELECT id, kind, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, state, characters, duration_ms,
-  coalesce(price - refunded, hold) AS micro, created_at,
-  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio
-FROM cv.job WHERE owner = $1 ORDER BY created_at DESC LIMIT $2
-
 -- name: price_and_rest
 -- What a job cost, and its owner's spendable balance; null: unlimited.
 SELECT j.price - j.refunded AS price, CASE WHEN NOT w.unlimited THEN w.free + w.paid END AS spendable
 FROM cv.job j JOIN cv.wallet w USING (owner) WHERE j.id = $1
 
--- name: jobs_of_account
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  characters, duration_ms, audio_bytes, coalesce(price - refunded, hold) AS micro, coalesce(price - refunded, 0) AS spent, refunded, created_at,
-  started_at, finished_at,
-  coalesce(kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript
-FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::uuid IS NULL
-  OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3 AND owner = $1))
-ORDER BY created_at DESC, id DESC LIMIT $4
-
--- name: job_of_account
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  characters, duration_ms, audio_bytes, coalesce(price - refunded, hold) AS micro, coalesce(price - refunded, 0) AS spent, refunded, created_at,
-  started_at, finished_at,
-  coalesce(kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript
-FROM cv.job WHERE owner = $1 AND id = $2
-
--- name: followed_jobs
--- As job_of_account, for several jobs.
-SELECT j.id, j.kind, j.engine, coalesce(j.params ->> 'asked_voice', j.params ->> 'voice') AS voice,
+-- name: own_jobs
+-- By id, for their owners; the array is hidden from the planner as in job_progress.
+SELECT j.id, j.owner, j.kind, j.engine, coalesce(j.params ->> 'asked_voice', j.params ->> 'voice') AS voice,
   j.params ->> 'voice' AS voice_used, j.params ->> 'voice_reason' AS voice_reason, j.params ->> 'language' AS language,
-  j.params ->> 'format' AS format, j.state, j.code, j.characters, j.duration_ms, j.audio_bytes,
+  j.params ->> 'format' AS format, left(j.params ->> 'text', 2000) AS text, j.state, j.code, j.characters, j.duration_ms,
   coalesce(j.price - j.refunded, j.hold) AS micro, coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.created_at,
-  j.started_at, j.finished_at,
+  j.started_at, j.finished_at, j.object, j.content_type, j.audio_bytes,
   coalesce(j.kind = 'speech' AND j.object IS NOT NULL AND j.audio_until > clock_timestamp(), false) AS has_audio,
   coalesce(j.kind = 'transcription' AND j.object IS NOT NULL AND j.audio_until > clock_timestamp(), false) AS has_transcript
 FROM unnest((SELECT $1::uuid[])) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
@@ -475,27 +449,10 @@ WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > cloc
 SELECT EXISTS (SELECT FROM cv.invite
   WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()))
 
--- name: own_jobs
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  left(params ->> 'text', 200) AS text, characters, duration_ms, coalesce(price - refunded, hold) AS micro,
-  coalesce(price - refunded, 0) AS spent, refunded, created_at, finished_at,
-  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript,
-  object, content_type, audio_bytes
-FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+-- name: own_job_ids
+SELECT id FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
   AND ($4::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $4 AND owner = $1))
 ORDER BY created_at DESC, id DESC LIMIT $5
-
--- name: own_job
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  left(params ->> 'text', 2000) AS text, characters, duration_ms, coalesce(price - refunded, hold) AS micro,
-  coalesce(price - refunded, 0) AS spent, refunded, created_at, finished_at,
-  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript,
-  object, content_type, audio_bytes
-FROM cv.job WHERE owner = $1 AND id = $2
 
 -- name: own_ledger
 -- Transfers, newest first; `left_after` is the spendable balance after each: the current one, less later changes.
