@@ -5,11 +5,8 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from app.domain.accounts.password_hashing import argon2id
-from app.domain.accounts.registration import add_personal_key, clean_email, create_account
 from app.domain.errors import EmailTaken
 from app.domain.identity.key_crypto import KeyRing
-from db.postgres import pool
 from db.postgres.queries import script
 
 
@@ -23,13 +20,18 @@ def demo_account(*, database_url: str, secrets: Mapping[str, str], email: str, p
         pepper=bytes.fromhex(secrets["key_pepper"]),
         encryption_key=bytes.fromhex(secrets["key_encryption_key"]),
     )
-    return asyncio.run(_key_of(database_url, keys, clean_email(email), password))
+    return asyncio.run(_key_of(database_url, keys, email, password))
 
 
 async def _key_of(database_url: str, keys: KeyRing, email: str, password: str) -> str:
     found = await _find(database_url, email)
     if found is not None and found["sealed"] is not None:
         return keys.unseal(found["sealed"], found["key"])
+    # SQLAlchemy takes half a second and 50 MB, which the stack's supervisor would keep.
+    from app.domain.accounts.password_hashing import argon2id
+    from app.domain.accounts.registration import add_personal_key, create_account
+    from db.postgres import pool
+
     opened = pool.open_engine(database_url)
     try:
         async with pool.session(opened) as session:

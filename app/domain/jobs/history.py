@@ -65,19 +65,14 @@ class History:
         """Jobs, newest first; in one state or of one kind where given. Raises Invalid."""
         if state is not None and state not in STATES:
             raise Invalid(f"States are {', '.join(STATES)}.", field="state", states=list(STATES))
-        wanted = (who.account, state, kind)
-        async with self._database.connection() as connection:
-            ids = await page(
-                connection,
-                query("own_job_ids"),
-                *wanted,
-                limit=limit,
-                cursor=cursor,
-                make=lambda row: row["id"],
-                mark="id",
-            )
-            found = await own_jobs(connection, ids.items)
-        return Page(items=[job for job in found if job is not None], next_cursor=ids.next_cursor)
+
+        async def fetch(after: UUID | None, count: int) -> list[OwnJob]:
+            wanted = (who.account, state, kind, after, count)
+            async with self._database.connection() as connection:
+                ids = [row["id"] for row in await connection.fetch(query("own_job_ids"), *wanted)]
+                return [job for job in await own_jobs(connection, ids) if job is not None]
+
+        return await page(fetch, mark="id", limit=limit, cursor=cursor)
 
     async def one(self, who: Principal, job: UUID | None) -> OwnJob:
         """One job. Raises NotFound."""
