@@ -51,11 +51,12 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 class KeyUse(Struct, frozen=True, kw_only=True):
-    """The jobs of one key (None: a token), kind and day; `spent` in micro-credits."""
+    """The jobs of one key (None: a token or browser), kind and day; `spent` in micro-credits."""
 
     day: date
     key: UUID | None
     key_name: str | None
+    prefix: str | None
     kind: str
     requests: int
     succeeded: int

@@ -316,12 +316,13 @@ SELECT EXISTS (SELECT FROM cv.idempotency i JOIN cv.job j ON j.id = i.job WHERE 
   AND j.state NOT IN ('failed', 'cancelled', 'expired') AND i.at >= clock_timestamp() - interval '24 hours')
 
 -- name: usage_by_key
-SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.api_key AS key, k.name AS key_name, j.kind, count(*) AS requests,
+SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.api_key AS key, k.name AS key_name, k.prefix, j.kind,
+  count(*) AS requests,
   count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
   count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, sum(j.characters)::bigint AS characters,
   coalesce(sum(j.duration_ms), 0)::bigint AS duration_ms, coalesce(sum(j.price - j.refunded), 0)::bigint AS spent
 FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key
-WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 3, 2, 4
+WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1 DESC, 3, 2, 5
 
 -- name: open_system_account
 -- The account for the installation's own jobs; its credits are issued as they are used.
@@ -392,13 +393,6 @@ FROM cv.engine ORDER BY seen_at DESC LIMIT 200
 SELECT engine, count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'processing') AS processing,
   min(created_at) FILTER (WHERE state = 'queued') AS oldest
 FROM cv.job WHERE state IN ('queued', 'processing') GROUP BY engine ORDER BY engine
-
--- name: usage_rows
-SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.kind, k.name AS key, k.prefix, count(*) AS requests,
-  count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
-  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, coalesce(sum(j.price - j.refunded), 0)::bigint AS spent
-FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key AND k.account = j.owner
-WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, k.id, k.name, k.prefix ORDER BY 1 DESC, 2, 3 NULLS FIRST
 
 -- name: refuse_account
 -- Its keys and tokens are refused from now on, and no password is accepted.
