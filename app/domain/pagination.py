@@ -51,11 +51,9 @@ async def select_page(
 
     async def fetch(after: Any, count: int) -> Sequence[T]:
         found = wanted.order_by(*(column.desc() for column in newest)).limit(count)
-        if after is not None and len(newest) == 1:
-            found = found.where(newest[0] < after)
-        elif after is not None:
+        if after is not None:
             last = select(*newest).where(newest[-1] == after).correlate(None).scalar_subquery()
-            found = found.where(tuple_(*newest) < last)
+            found = found.where(newest[0] < after if len(newest) == 1 else tuple_(*newest) < last)
         return [make(**row) for row in (await session.execute(found)).mappings()]
 
     return await page(fetch, mark=mark, limit=limit, cursor=cursor)

@@ -138,14 +138,9 @@ class ApiKeys:
             scopes.check_within(old.scopes, own=who.scopes, is_admin=who.admin)
             if old.revoked_at is not None or _is_past(old.expires_at):
                 raise TooLate("This key is revoked or expired already. Create a new one.")
-            made = await replace_key(
-                session,
-                self._ring,
-                old,
-                grace_s=grace_s,
-                keep_sealed=self._keep_sealed,
-                keys_max=self._keys_max,
-            )
+            await ApiKeyRepository(session=session).revoke(old, grace_s=grace_s)
+            await check_key_limit(session, who.account, self._keys_max)
+            made = await add_key(session, self._ring, who.account, like(old), keep_sealed=self._keep_sealed)
         self._principals.forget(who.account)
         return _key(*made)
 
@@ -189,14 +184,9 @@ async def add_key(
     return await ApiKeyRepository(session=session).add(row), made.text
 
 
-async def replace_key(
-    session: AsyncSession, ring: KeyRing, old: ApiKey, *, grace_s: int, keep_sealed: bool, keys_max: int
-) -> tuple[ApiKey, str]:
-    """Add a key like the old one, which keeps working, and counting, for `grace_s`. Raises TooManyKeys."""
-    await ApiKeyRepository(session=session).revoke(old, grace_s=grace_s)
-    await check_key_limit(session, old.account, keys_max)
-    wanted = msgspec.convert(old, NewKey, from_attributes=True)
-    return await add_key(session, ring, old.account, wanted, keep_sealed=keep_sealed)
+def like(old: ApiKey) -> NewKey:
+    """A key to take the place of an old one."""
+    return msgspec.convert(old, NewKey, from_attributes=True)
 
 
 def check_grace(grace_s: int) -> None:

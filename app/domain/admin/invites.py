@@ -84,13 +84,9 @@ async def create(
         return Invited(code="replayed", invite=UUID(before.details["invite"]))
     if wanted.expires_at is not None and wanted.expires_at.tzinfo is None:
         raise Invalid("A time needs its zone, as in 2030-01-01T00:00:00Z.", field="expires_at")
+    tier = await tier_of(session, wanted.plan)
     made = await invites.create_invite(
-        session,
-        keys,
-        created_by=act.actor,
-        tier=await tier_of(session, wanted.plan),
-        uses=wanted.uses,
-        expires_at=wanted.expires_at,
+        session, keys, created_by=act.actor, tier=tier, uses=wanted.uses, expires_at=wanted.expires_at
     )
     await record_operation(session, act, "create_invite", None, {**details, "invite": str(made.id)})
     url = f"{public_url}/signup?invite={made.code}" if public_url else None

@@ -13,7 +13,7 @@ from app.domain.accounts.api_keys import (
     check_grace,
     check_key_limit,
     clean_key_name,
-    replace_key,
+    like,
 )
 from app.domain.admin.operations import (
     AdminOperation,
@@ -94,9 +94,9 @@ async def rotate_key(
     locked = await session.get(ApiKey, old.id, with_for_update=True, populate_existing=True)
     if locked is None or locked.revoked_at is not None:
         raise TooLate("This key is revoked already. Create a new one.")
-    made, text = await replace_key(
-        session, keys, old, grace_s=grace_s, keep_sealed=keep_sealed, keys_max=keys_max
-    )
+    await ApiKeyRepository(session=session).revoke(old, grace_s=grace_s)
+    await check_key_limit(session, old.account, keys_max)
+    made, text = await add_key(session, keys, old.account, like(old), keep_sealed=keep_sealed)
     await record_operation(session, act, "rotate_key", old.account, {**details, "key": str(made.id)})
     return _acted(made, "rotated", key=text)
 

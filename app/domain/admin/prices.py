@@ -85,17 +85,9 @@ async def set_price(session: AsyncSession, act: AdminOperation, wanted: NewPrice
     before = await find_replay(session, act, "price", None, details)
     if before is not None:
         return Priced(code="replayed", version=before.details["version"])
-    row = await (await raw(session)).fetchrow(
-        query("set_price"),
-        act.ref,
-        wanted.kind,
-        wanted.engine,
-        wanted.unit,
-        wanted.amount,
-        wanted.valid_from,
-        act.actor,
-        act.reason,
-    )
+    price = (wanted.kind, wanted.engine, wanted.unit, wanted.amount, wanted.valid_from)
+    connection = await raw(session)
+    row = await connection.fetchrow(query("set_price"), act.ref, *price, act.actor, act.reason)
     if row is None or row["code"] == "past":
         raise Invalid("A price holds from now or later, never from the past.", field="valid_from")
     return Priced(code=row["code"], version=row["version"])
