@@ -8,11 +8,12 @@ A backup is a folder of plain parts: `database.dump` (pg_dump's custom format, t
 import asyncio
 import os
 import shutil
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
@@ -20,11 +21,14 @@ import msgspec
 import psycopg
 import rich_click as click
 from msgspec import Struct
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Audit, Head
 from db.postgres.migrate import upgrade
 from db.postgres.migrations.errors import SchemaError
+from db.postgres.pool import open_engine, session
 from db.settings import DbSettings, SettingsError
 from ops.command_errors import failing_on
 from ops.postgres_clients import ClientError, run
@@ -42,6 +46,7 @@ _DUMP, _HEADS, _SECRETS, _OBJECTS, _WHOLE = (
     "objects",
     "backup.json",
 )
+T = TypeVar("T")
 _CONNECT_S = 10
 _WHICH_STORE = "CODEVOICE_OBJECTS is not set: set it, or leave the audio out by --no-audio"
 _BROKEN_OFF = "#"  # in the name of a partial object, left in the store by a write that was killed
@@ -75,7 +80,7 @@ def backup(environ: Mapping[str, str], folder: Path, *, audio: bool) -> None:
         if audio and not places.objects:
             raise BackupError(_WHICH_STORE)
         with step("heads"):
-            heads = asyncio.run(_heads(places.database_url))
+            heads = asyncio.run(_at_once(places.database_url, ledger.heads))
             (folder / _HEADS).write_bytes(b"".join(msgspec.json.encode(head) + b"\n" for head in heads))
         with step("database"):
             run("pg_dump", places.database_owner_url, "-Fc", "-n", "cv", "-f", str(folder / _DUMP))
@@ -120,7 +125,7 @@ def restore(environ: Mapping[str, str], folder: Path, *, audio: bool) -> Audit:
                     msgspec.json.decode(line, type=Head)
                     for line in (folder / _HEADS).read_bytes().splitlines()
                 ]
-                return asyncio.run(_audited(places.database_url, kept))
+                return asyncio.run(_at_once(places.database_url, lambda opened: ledger.audit(opened, kept)))
 
 
 def _check_store(environ: Mapping[str, str], folder: Path) -> None:
@@ -246,26 +251,19 @@ def _copy(source: Path, target: Path) -> None:
                     shutil.copy2(Path(folder, name), there / name)
 
 
-async def _heads(url: str) -> Sequence[Head]:
-    connection = await asyncpg.connect(url, timeout=_CONNECT_S)
+async def _at_once(url: str, read: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """What `read` finds in one snapshot of the database."""
+    engine = open_engine(url)
     try:
-        return await ledger.heads(connection)
+        async with session(engine, snapshot=True) as opened:
+            return await read(opened)
     finally:
-        await connection.close()
-
-
-async def _audited(url: str, kept: Sequence[Head]) -> Audit:
-    connection = await asyncpg.connect(url, timeout=_CONNECT_S)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await ledger.audit(connection, kept)
-    finally:
-        await connection.close()
+        await engine.dispose()
 
 
 _FAILURES = (
     BackupError, ClientError, EmbeddedError, SchemaError, SettingsError, OSError, psycopg.Error,
-    asyncpg.PostgresError,
+    asyncpg.PostgresError, SQLAlchemyError,
 )  # fmt: skip
 
 

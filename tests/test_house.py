@@ -175,7 +175,6 @@ def test_nothing_but_the_engines_server_loads_the_gpl_library() -> None:
 def test_the_apis_default_threads_run_only_short_calls() -> None:
     """Looking up host names needs them. What waits for a network or a disk has threads of its own."""
     allowed = {
-        "app/domain/database.py",  # imports modules
         "app/domain/voices/model_downloads.py",  # reads a small file
         "app/domain/admin/erasure.py",  # the command line's, like the next
         "app/domain/admin/export.py",

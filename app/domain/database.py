@@ -4,20 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import structlog
 from msgspec import Struct
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.domain.database_heartbeat import Heartbeat
 from app.domain.errors import ConnectionLost, Contended, DomainError, Unavailable
 from db.postgres.pool import Connection, Pool, connect, open_engine, open_pool, session
 from db.settings import PositiveInt, Seconds
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 LOST = (
     asyncpg.PostgresConnectionError,
@@ -67,7 +66,7 @@ class Database:
         )
         self._pool: Pool | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._engine: AsyncEngine | None = None
+        self._engine = self._new_engine()
 
     async def open(self, *, within_s: float) -> None:
         """Open the pool. If Postgres cannot be reached within `within_s`, retry in the background."""
@@ -80,8 +79,7 @@ class Database:
         await self._heartbeat.close()
         if self._opening is not None:
             self._opening.cancel()
-        if self._engine is not None:
-            await self._engine.dispose()
+        await self._engine.dispose()
         if self._pool is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._pool.close(), _CLOSE_S)
@@ -112,14 +110,13 @@ class Database:
                 await pool.release(connection, timeout=_RELEASE_S)
 
     @asynccontextmanager
-    async def session(self) -> AsyncGenerator["AsyncSession"]:
+    async def session(self, *, snapshot: bool = False) -> AsyncGenerator[AsyncSession]:
         """A SQLAlchemy session in a transaction, for cold paths; committed at the end of the block.
 
-        SQLAlchemy and the repositories are imported on first use, in a thread: the import takes a second.
+        With `snapshot` it only reads, and reads one snapshot of all tables.
         """
-        engine = await self._cold_engine()
         try:
-            async with session(engine) as opened:
+            async with session(self._engine, snapshot=snapshot) as opened:
                 async with self._bounded_wait():
                     await opened.connection()
                 yield opened
@@ -174,17 +171,8 @@ class Database:
         finally:
             self._acquiring.discard(timeout)
 
-    async def _cold_engine(self) -> "AsyncEngine":
-        if self._engine is None:
-            # The import takes a second, which must not block the event loop.
-            await asyncio.to_thread(import_module, "db.postgres.repositories")
-            self._engine = self._engine or self._new_engine()
-        return self._engine
-
-    def _new_engine(self) -> "AsyncEngine":
+    def _new_engine(self) -> AsyncEngine:
         """An engine whose pool replaces connections that Postgres has closed, without a ping at checkout."""
-        from sqlalchemy import event
-        from sqlalchemy.exc import DisconnectionError
 
         def check_out(connection: Any, *_: object) -> None:
             if connection.driver_connection.is_closed():

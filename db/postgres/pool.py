@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-
     Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
 else:
@@ -49,16 +49,14 @@ async def connect(url: str, *, statement_timeout_ms: int) -> Connection:
     return connection
 
 
-def _bounds(statement_timeout_ms: int) -> dict[str, Any]:
+def _bounds(statement_timeout_ms: int | None) -> dict[str, Any]:
     """Timeouts: the server ends a statement that takes too long; the client, one the server cannot end."""
-    return {
-        "timeout": _CONNECT_S,
-        "command_timeout": statement_timeout_ms / 1000 + _LATE_S,
-        "server_settings": {
-            "statement_timeout": str(statement_timeout_ms),
-            "application_name": "codevoice-api",
-        },
-    }
+    settings = {"application_name": "codevoice-api"}
+    bounds: dict[str, Any] = {"timeout": _CONNECT_S, "server_settings": settings}
+    if statement_timeout_ms is not None:
+        settings["statement_timeout"] = str(statement_timeout_ms)
+        bounds["command_timeout"] = statement_timeout_ms / 1000 + _LATE_S
+    return bounds
 
 
 async def _no_reset(_connection: Connection) -> None:
@@ -82,11 +80,8 @@ async def transaction(pool: Pool) -> AsyncGenerator[Connection]:
         yield connection
 
 
-def open_engine(url: str, *, statement_timeout_ms: int = 30_000, wait_s: float = 5.0) -> "AsyncEngine":
+def open_engine(url: str, *, statement_timeout_ms: int | None = None, wait_s: float = 5.0) -> AsyncEngine:
     """The SQLAlchemy engine for cold paths. `wait_s`: for a free connection."""
-    from sqlalchemy import make_url
-    from sqlalchemy.ext.asyncio import create_async_engine
-
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=4,
@@ -96,16 +91,21 @@ def open_engine(url: str, *, statement_timeout_ms: int = 30_000, wait_s: float =
     )
 
 
-@asynccontextmanager
-async def session(engine: "AsyncEngine") -> AsyncGenerator["AsyncSession"]:
-    """A session in a transaction: committed at the end of the block, rolled back on an exception."""
-    from sqlalchemy.ext.asyncio import AsyncSession
+def open_session(engine: AsyncEngine, *, snapshot: bool = False) -> AsyncSession:
+    """A session that has not begun. With `snapshot` it only reads: each transaction, all tables at once."""
+    if snapshot:
+        engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return AsyncSession(engine, expire_on_commit=False)
 
-    async with AsyncSession(engine, expire_on_commit=False) as opened, opened.begin():
+
+@asynccontextmanager
+async def session(engine: AsyncEngine, *, snapshot: bool = False) -> AsyncGenerator[AsyncSession]:
+    """A session in a transaction: committed at the end of the block, rolled back on an exception."""
+    async with open_session(engine, snapshot=snapshot) as opened, opened.begin():
         yield opened
 
 
-async def raw(opened: "AsyncSession") -> Connection:
+async def raw(opened: AsyncSession) -> Connection:
     """The session's own asyncpg connection, for ledger functions in the same transaction."""
     proxy = await opened.connection()
     await proxy.exec_driver_sql("SELECT 1")  # SQLAlchemy begins the transaction with its own first statement

@@ -6,7 +6,7 @@ from app.domain.admin import plans, users
 from app.domain.admin.users import Changed
 from app.domain.billing.credits import in_words
 from ops.admin.api_settings import key_settings
-from ops.admin.execution import ask, do, do_in_session
+from ops.admin.execution import ask, do
 from ops.admin.options import CommandContext, Credits, acts
 from ops.admin.users import opened_in_words
 
@@ -24,7 +24,7 @@ def create_api_only(
     """Open an account for a program called NAME: a key, no log-in."""
     ask(context, f"Open an API-only account for {name}?")
     keys = key_settings()
-    do_in_session(
+    do(
         context,
         lambda session, act: users.create_api_only(
             session,
@@ -51,7 +51,7 @@ def limit(context: CommandContext, account: str, monthly: int) -> None:
     `plans set` gives it its plan's again.
     """
     ask(context, f"Give {account} {in_words(monthly)} credits a month?")
-    do(context, lambda connection, act: plans.set_limit(connection, act, account, monthly), in_short)
+    do(context, lambda session, act: plans.set_limit(session, act, account, monthly), in_short)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def limit(context: CommandContext, account: str, monthly: int) -> None:
 def unlimited(context: CommandContext, account: str, undo: bool) -> None:
     """Let ACCOUNT (e-mail or id) use the service without a credit limit."""
     ask(context, f"Let {account} use {'its credits only' if undo else 'all without limit'}?")
-    do(context, lambda connection, act: plans.set_unlimited(connection, act, account, undo=undo), in_short)
+    do(context, lambda session, act: plans.set_unlimited(session, act, account, undo=undo), in_short)
 
 
 @click.command()
@@ -70,7 +70,7 @@ def unlimited(context: CommandContext, account: str, undo: bool) -> None:
 def close(context: CommandContext, account: str) -> None:
     """Close ACCOUNT (e-mail or id) permanently: its credits expire, its open jobs still run."""
     ask(context, f"Close {account} for good? Its credits expire.")
-    do(context, lambda connection, act: plans.close(connection, act, account), in_short)
+    do(context, lambda session, act: plans.close(session, act, account), in_short)
 
 
 def in_short(found: Changed) -> str:

@@ -17,7 +17,7 @@ from ops.admin.options import CommandContext, Credits, Paging, acts, pages
 def grant(context: CommandContext, account: str, amount: int) -> None:
     """Give ACCOUNT (e-mail or id) AMOUNT paid credits."""
     ask(context, f"Give {account} {in_words(amount)} credits?")
-    do(context, lambda connection, act: credits.grant(connection, act, account, amount), _in_short)
+    do(context, lambda session, act: credits.grant(session, act, account, amount), _in_short)
 
 
 @click.command()
@@ -26,7 +26,7 @@ def grant(context: CommandContext, account: str, amount: int) -> None:
 def refund(context: CommandContext, job: str) -> None:
     """Refund the price of JOB (its id): once, whatever the key."""
     ask(context, f"Give back what job {job} cost?")
-    do(context, lambda connection, act: credits.refund(connection, act, job), _in_short)
+    do(context, lambda session, act: credits.refund(session, act, job), _in_short)
 
 
 @click.command()
@@ -36,7 +36,7 @@ def refund(context: CommandContext, job: str) -> None:
 def expire(context: CommandContext, account: str, amount: int) -> None:
     """Take AMOUNT paid credits away from ACCOUNT (e-mail or id), which must have them."""
     ask(context, f"Take {in_words(amount)} credits from {account}?")
-    do(context, lambda connection, act: credits.expire(connection, act, account, amount), _in_short)
+    do(context, lambda session, act: credits.expire(session, act, account, amount), _in_short)
 
 
 @click.command()
@@ -44,9 +44,7 @@ def expire(context: CommandContext, account: str, amount: int) -> None:
 @pages
 def history(paging: Paging, account: str) -> None:
     """The transfers of ACCOUNT (e-mail or id), the latest first."""
-    found = query(
-        lambda connection: credits.history(connection, account, limit=paging.limit, cursor=paging.cursor)
-    )
+    found = query(lambda session: credits.history(session, account, limit=paging.limit, cursor=paging.cursor))
     output.page(found, "seq", "at", "src", "dst", "amount", "actor", "reason", in_json=paging.as_json)
 
 

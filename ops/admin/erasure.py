@@ -28,7 +28,7 @@ def erase(context: CommandContext, account: str) -> None:
     The ledger keeps what was paid, under an id alone. After an interruption, run the same command again.
     """
     place = _whole(settings())
-    found = query(lambda connection: show_user(connection, account))
+    found = query(lambda session: show_user(session, account))
     if context.dry_run:
         click.echo(f"would erase account {found.account}; nothing was done", err=True)
         return
@@ -38,9 +38,7 @@ def erase(context: CommandContext, account: str) -> None:
     )
     with failing_on(StoreError, redis.RedisError, OSError):
         places = _places(place)
-        done = write(
-            lambda connection: erasure.erase(connection, places, wanted, str(found.account), _report)
-        )
+        done = write(lambda session: erasure.erase(session, places, wanted, str(found.account), _report))
         places.volatile.close()
     if context.as_json:
         output.as_json(done)
@@ -70,7 +68,7 @@ def export_(account: str, file: Path, as_json: bool) -> None:
         store = open_store(place.objects)
         part = file.with_name(f"{file.name}.part")
         with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as opened:
-            found = query(lambda connection: export.export(connection, store, account, opened))
+            found = query(lambda session: export.export(session, store, account, opened))
         part.replace(file)
     if as_json:
         output.as_json(found)

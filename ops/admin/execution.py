@@ -5,17 +5,18 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
 import rich_click as click
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin import operations
 from app.domain.admin.credits import Leg, legs_so_far
 from app.domain.errors import DomainError, Invalid, Unavailable
 from db.postgres import pool
-from db.postgres.pool import Connection
 from db.settings import DbSettings, SettingsError
 from ops.admin import output
 from ops.admin.options import CommandContext
@@ -23,11 +24,7 @@ from ops.cli import NOT_FOUND, REFUSED
 from ops.command_errors import failing_on
 from ops.stack.running import settings_for_cli
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-
 T = TypeVar("T")
-_CONNECT_S = 10
 
 
 class RecordAway(Exception):
@@ -44,7 +41,6 @@ class Answer(Protocol):
 
 
 A = TypeVar("A", bound=Answer)
-Check = Callable[[Connection, Answer], Awaitable[None]]
 
 
 class _Undone(Exception):
@@ -67,54 +63,51 @@ def ask(context: CommandContext, question: str) -> None:
 
 def do(
     context: CommandContext,
-    work: Callable[[Connection, operations.AdminOperation], Awaitable[A]],
+    work: Callable[[AsyncSession, operations.AdminOperation], Awaitable[A]],
     say: Callable[[A], str],
 ) -> A | None:
     """Run an operation in a transaction and print its result; returns None after a dry run."""
 
-    async def run(act: operations.AdminOperation, check: Check) -> A:
-        async with _connection() as connection, connection.transaction():
-            answer = await work(connection, act)
-            await check(connection, answer)
-            return answer
-
-    return _do(context, run, say)
-
-
-def do_in_session(
-    context: CommandContext,
-    work: Callable[["AsyncSession", operations.AdminOperation], Awaitable[A]],
-    say: Callable[[A], str],
-) -> A | None:
-    """As `do`, for operations that need a session."""
-
-    async def run(act: operations.AdminOperation, check: Check) -> A:
-        async with _session() as session:
+    async def run() -> A:
+        key, actor = context.idempotency_key, f"cli:{os.getuid()}"
+        act = operations.new_operation(actor=actor, reason=context.reason, scope="cli", key=key)
+        async with _session() as session, session.begin():
             answer = await work(session, act)
-            await check(await pool.raw(session), answer)
+            if context.dry_run:
+                entries = await legs_so_far(session, answer.account) if answer.account else []
+                raise _Undone(answer, entries)
             return answer
 
-    return _do(context, run, say)
+    try:
+        with failing():
+            answer = asyncio.run(run())
+    except _Undone as undone:
+        output.dry_run(undone.answer.code, undone.answer.account, undone.entries, in_json=context.as_json)
+        return None
+    if context.as_json:
+        output.as_json(answer)
+    else:
+        click.echo(say(answer))
+    return answer
 
 
-def query(work: Callable[[Connection], Awaitable[T]]) -> T:
+def query(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
     """The result of `work`, which reads all tables in one snapshot."""
 
     async def run() -> T:
-        async with _connection() as connection:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return await work(connection)
+        async with _session(snapshot=True) as session, session.begin():
+            return await work(session)
 
     with failing():
         return asyncio.run(run())
 
 
-def write(work: Callable[[Connection], Awaitable[T]]) -> T:
+def write(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
     """The result of `work`, which begins and commits its own transactions."""
 
     async def run() -> T:
-        async with _connection() as connection:
-            return await work(connection)
+        async with _session() as session:
+            return await work(session)
 
     with failing():
         return asyncio.run(run())
@@ -126,67 +119,28 @@ def settings() -> DbSettings:
         return settings_for_cli(os.environ)
 
 
-def _do(
-    context: CommandContext,
-    run: Callable[[operations.AdminOperation, Check], Awaitable[A]],
-    say: Callable[[A], str],
-) -> A | None:
-    async def check(connection: Connection, answer: Answer) -> None:
-        if context.dry_run:
-            entries = await legs_so_far(connection, answer.account) if answer.account else []
-            raise _Undone(answer, entries)
-
-    async def act() -> A:
-        key = context.idempotency_key
-        made = operations.new_operation(
-            actor=f"cli:{os.getuid()}", reason=context.reason, scope="cli", key=key
-        )
-        return await run(made, check)
-
-    try:
-        with failing():
-            answer = asyncio.run(act())
-    except _Undone as undone:
-        output.dry_run(undone.answer.code, undone.answer.account, undone.entries, in_json=context.as_json)
-        return None
-    if context.as_json:
-        output.as_json(answer)
-    else:
-        click.echo(say(answer))
-    return answer
-
-
 @asynccontextmanager
-async def _connection() -> AsyncGenerator[Connection]:
-    url = settings_for_cli(os.environ).database_url
+async def _session(*, snapshot: bool = False) -> AsyncGenerator[AsyncSession]:
+    """A session that has not begun."""
+    engine = pool.open_engine(settings_for_cli(os.environ).database_url)
     try:
-        connection = await asyncpg.connect(url, timeout=_CONNECT_S)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        async with engine.connect():
+            pass
+    except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise RecordAway(f"the database does not answer: {error}") from error
     try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
-async def _session() -> AsyncGenerator["AsyncSession"]:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    opened = pool.open_engine(settings_for_cli(os.environ).database_url)
-    try:
-        async with pool.session(opened) as session:
+        async with pool.open_session(engine, snapshot=snapshot) as session:
             yield session
-    except (OSError, SQLAlchemyError) as error:
-        raise RecordAway(f"the database does not answer: {error}") from error
     finally:
-        await opened.dispose()
+        await engine.dispose()
 
 
 @contextmanager
 def failing() -> Generator[None]:
     """Refusals become a message and an exit status: 2 wrong input, 4 not found, 5 refused, else 1."""
-    with failing_on(RecordAway, asyncpg.PostgresError, asyncpg.InterfaceError, SettingsError):
+    with failing_on(
+        RecordAway, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, SettingsError
+    ):
         try:
             yield
         except Invalid as error:

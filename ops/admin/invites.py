@@ -25,7 +25,7 @@ def create(context: CommandContext, plan: str, uses: int, expires_at: datetime |
     wanted = NewInvitation(plan=plan, uses=uses, expires_at=until)
     do(
         context,
-        lambda connection, act: invites.create(connection, act, keys.ring, wanted, public_url=url),
+        lambda session, act: invites.create(session, act, keys.ring, wanted, public_url=url),
         _in_words,
     )
 
@@ -34,9 +34,7 @@ def create(context: CommandContext, plan: str, uses: int, expires_at: datetime |
 @pages
 def list_(paging: Paging) -> None:
     """List invitations, the newest first; their codes are not stored."""
-    found = query(
-        lambda connection: invites.list_invites(connection, limit=paging.limit, cursor=paging.cursor)
-    )
+    found = query(lambda session: invites.list_invites(session, limit=paging.limit, cursor=paging.cursor))
     columns = (
         "id",
         "created_at",
@@ -57,7 +55,7 @@ def list_(paging: Paging) -> None:
 def revoke(context: CommandContext, invite: str) -> None:
     """Revoke INVITE (its id): nobody can sign up with it any more; existing accounts stay."""
     ask(context, f"Revoke invitation {invite}?")
-    do(context, lambda connection, act: invites.revoke(connection, act, invite), _in_words)
+    do(context, lambda session, act: invites.revoke(session, act, invite), _in_words)
 
 
 def _in_words(done: Invited) -> str:

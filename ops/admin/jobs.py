@@ -22,8 +22,8 @@ from ops.admin.options import CommandContext, Paging, acts, json_option, pages
 def list_(paging: Paging, account: str | None, state: str | None) -> None:
     """List jobs, the newest first."""
     found = query(
-        lambda connection: jobs.list_jobs(
-            connection, account=account, state=state, limit=paging.limit, cursor=paging.cursor
+        lambda session: jobs.list_jobs(
+            session, account=account, state=state, limit=paging.limit, cursor=paging.cursor
         )
     )
     columns = ("job", "account", "kind", "engine", "voice", "state", "code", "price", "created_at")
@@ -35,7 +35,7 @@ def list_(paging: Paging, account: str | None, state: str | None) -> None:
 @json_option
 def show(job: str, as_json: bool) -> None:
     """Show JOB (its id) and all its transfers. Never its text."""
-    found = query(lambda connection: jobs.show_job(connection, job))
+    found = query(lambda session: jobs.show_job(session, job))
     if as_json:
         output.as_json(found)
         return
@@ -52,8 +52,8 @@ def retry(context: CommandContext, job: str) -> None:
     limits = read(SubmissionLimits, os.environ)
     answer = do(
         context,
-        lambda connection, act: jobs.retry_job(
-            connection,
+        lambda session, act: jobs.retry_job(
+            session,
             act,
             job,
             queue_wait_s=limits.queue_wait_s,
@@ -73,7 +73,7 @@ def cancel(context: CommandContext, job: str) -> None:
     ask(context, f"Cancel job {job}?")
     do(
         context,
-        lambda connection, act: jobs.cancel_job(connection, act, job),
+        lambda session, act: jobs.cancel_job(session, act, job),
         lambda answer: f"{answer.code}: job {answer.job}. {answer.settlement}",
     )
 

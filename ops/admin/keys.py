@@ -7,7 +7,7 @@ from app.domain.admin.keys import KeyOperationResult
 from app.domain.identity.scopes import SCOPES
 from ops.admin import output
 from ops.admin.api_settings import key_settings
-from ops.admin.execution import ask, do_in_session, query
+from ops.admin.execution import ask, do, query
 from ops.admin.options import CommandContext, Paging, acts, pages
 
 
@@ -20,7 +20,7 @@ def create(context: CommandContext, account: str, name: str, scopes: tuple[str, 
     """Create a key for ACCOUNT (e-mail or id), called NAME; without scopes it has its account's rights."""
     ask(context, f"Make a key for {account}?")
     made = key_settings()
-    do_in_session(
+    do(
         context,
         lambda session, act: keys.create_key(
             session,
@@ -41,9 +41,7 @@ def create(context: CommandContext, account: str, name: str, scopes: tuple[str, 
 @pages
 def list_(paging: Paging, account: str) -> None:
     """List the keys of ACCOUNT (e-mail or id), the newest first."""
-    found = query(
-        lambda connection: keys.list_keys(connection, account, limit=paging.limit, cursor=paging.cursor)
-    )
+    found = query(lambda session: keys.list_keys(session, account, limit=paging.limit, cursor=paging.cursor))
     columns = ("id", "name", "prefix", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")
     output.page(found, *columns, in_json=paging.as_json)
 
@@ -56,7 +54,7 @@ def rotate(context: CommandContext, key: str, grace_s: int) -> None:
     """Replace KEY (its id) by a new key."""
     ask(context, f"Replace key {key}?")
     made = key_settings()
-    do_in_session(
+    do(
         context,
         lambda session, act: keys.rotate_key(
             session,
@@ -77,7 +75,7 @@ def rotate(context: CommandContext, key: str, grace_s: int) -> None:
 def revoke(context: CommandContext, key: str) -> None:
     """Revoke KEY (its id) now."""
     ask(context, f"Revoke key {key}?")
-    do_in_session(context, lambda session, act: keys.revoke_key(session, act, key), _in_words)
+    do(context, lambda session, act: keys.revoke_key(session, act, key), _in_words)
 
 
 def _in_words(acted: KeyOperationResult) -> str:

@@ -7,11 +7,11 @@ from typing import Any, Literal, TextIO
 
 import msgspec
 import rich_click as click
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.csv_cells import escape_formula
 from app.domain.admin import ledger
 from app.domain.admin.ledger import Exported, Head
-from db.postgres.pool import Connection
 from ops.admin import output
 from ops.admin.execution import query, write
 from ops.admin.options import json_option
@@ -33,7 +33,7 @@ def audit(kept: TextIO | None, since_checkpoint: bool, as_json: bool) -> None:
     The exit status is 0 only if nothing is wrong.
     """
     before = _heads(kept) if kept else []
-    found = query(lambda connection: ledger.audit(connection, before, since_checkpoint=since_checkpoint))
+    found = query(lambda session: ledger.audit(session, before, since_checkpoint=since_checkpoint))
     if as_json:
         output.as_json(found)
     else:
@@ -51,7 +51,7 @@ def checkpoint(as_json: bool) -> None:
 
     The exit status is 0 only if nothing is wrong.
     """
-    found = query(lambda connection: ledger.audit(connection, since_checkpoint=True))
+    found = query(lambda session: ledger.audit(session, since_checkpoint=True))
     if not found.clean:
         raise click.ClickException("the audit since the last checkpoint finds defects: see `ledger audit`")
     written = write(ledger.checkpoint)
@@ -77,8 +77,8 @@ def export(account: str | None, form: Literal["jsonl", "csv"], as_json: bool) ->
     """Export every transfer, of ACCOUNT (e-mail or id) or of all, in micro-credits, by owner and sequence."""
     put = output.as_json if as_json or form == "jsonl" else _csv()
 
-    async def each(connection: Connection) -> None:
-        rows: AsyncGenerator[Exported] = ledger.export(connection, account)
+    async def each(session: AsyncSession) -> None:
+        rows: AsyncGenerator[Exported] = ledger.export(session, account)
         async for row in rows:
             put(row)
 

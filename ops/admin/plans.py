@@ -27,4 +27,4 @@ def list_(as_json: bool) -> None:
 def set_(context: CommandContext, account: str, plan: str) -> None:
     """Put ACCOUNT (e-mail or id) on PLAN (name or tier): more credits at once, fewer from next month."""
     ask(context, f"Put {account} on plan {plan}?")
-    do(context, lambda connection, act: plans.set_plan(connection, act, account, plan), in_short)
+    do(context, lambda session, act: plans.set_plan(session, act, account, plan), in_short)

@@ -16,7 +16,7 @@ from ops.admin.options import CommandContext, Credits, Paging, acts, pages
 @pages
 def list_(paging: Paging) -> None:
     """List every version of every price, the newest first."""
-    found = query(lambda connection: prices.list_prices(connection, limit=paging.limit, cursor=paging.cursor))
+    found = query(lambda session: prices.list_prices(session, limit=paging.limit, cursor=paging.cursor))
     output.page(
         found, "version", "kind", "engine", "unit", "price", "valid_from", "in_force", in_json=paging.as_json
     )
@@ -39,7 +39,7 @@ def set_(
     ask(context, f"Set {kind} ({engine}) to {in_words(price)} credits a {unit}?")
     at = valid_from.replace(tzinfo=UTC) if valid_from else None
     wanted = NewPrice(kind=kind, engine=engine, unit=unit, amount=price, valid_from=at)
-    do(context, lambda connection, act: prices.set_price(connection, act, wanted), _in_short)
+    do(context, lambda session, act: prices.set_price(session, act, wanted), _in_short)
 
 
 def _in_short(priced: Priced) -> str:

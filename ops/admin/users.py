@@ -2,10 +2,10 @@
 
 import secrets
 import sys
-from typing import TYPE_CHECKING
 
 import msgspec
 import rich_click as click
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.registration import check_password
 from app.domain.admin import users
@@ -13,11 +13,8 @@ from app.domain.admin.operations import AdminOperation
 from app.domain.admin.reset_links import ResetLink, make_reset_link
 from ops.admin import output
 from ops.admin.api_settings import key_settings, public_url
-from ops.admin.execution import ask, do, do_in_session, failing, query
+from ops.admin.execution import ask, do, failing, query
 from ops.admin.options import CommandContext, Paging, acts, json_option, pages
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
 
 _PASSWORD_BYTES = 12
 
@@ -30,8 +27,8 @@ _PASSWORD_BYTES = 12
 def list_(paging: Paging, user_type: str | None) -> None:
     """List accounts, the newest first."""
     found = query(
-        lambda connection: users.list_users(
-            connection, user_type=user_type, limit=paging.limit, cursor=paging.cursor
+        lambda session: users.list_users(
+            session, user_type=user_type, limit=paging.limit, cursor=paging.cursor
         )
     )
     columns = (
@@ -53,7 +50,7 @@ def list_(paging: Paging, user_type: str | None) -> None:
 @json_option
 def show(account: str, as_json: bool) -> None:
     """Show ACCOUNT (e-mail or id): its rights and credits."""
-    found = query(lambda connection: users.show_user(connection, account))
+    found = query(lambda session: users.show_user(session, account))
     if as_json:
         output.as_json(found)
     else:
@@ -81,7 +78,7 @@ def create(context: CommandContext, email: str, admin: bool, name: str | None, p
 
     hashed = argon2id().hash(password)
 
-    async def work(session: "AsyncSession", act: AdminOperation) -> users.Opened:
+    async def work(session: AsyncSession, act: AdminOperation) -> users.Opened:
         opened = await users.create_user(
             session,
             act,
@@ -95,7 +92,7 @@ def create(context: CommandContext, email: str, admin: bool, name: str | None, p
         is_to_show = opened.code == "created" and not password_stdin
         return msgspec.structs.replace(opened, password=password) if is_to_show else opened
 
-    do_in_session(context, work, opened_in_words)
+    do(context, work, opened_in_words)
 
 
 @click.command()
@@ -105,7 +102,7 @@ def create(context: CommandContext, email: str, admin: bool, name: str | None, p
 def suspend(context: CommandContext, account: str, undo: bool) -> None:
     """Reject every request of ACCOUNT; its credits and jobs stay."""
     ask(context, f"{'Restore' if undo else 'Suspend'} {account}?")
-    do_in_session(
+    do(
         context,
         lambda session, act: users.suspend(session, act, account, undo=undo),
         lambda answer: f"{answer.code}: {account}",
@@ -121,7 +118,7 @@ def reset_link(context: CommandContext, account: str) -> None:
     keys, url = key_settings(), public_url()
     do(
         context,
-        lambda connection, act: make_reset_link(connection, act, keys.ring, account, public_url=url),
+        lambda session, act: make_reset_link(session, act, keys.ring, account, public_url=url),
         _link_in_words,
     )
 

@@ -28,9 +28,9 @@ def migrate(stack: Stack) -> None:
 
 def demo_account(database_url: str, secrets: Secrets) -> str:
     """The demo account's API key; created if it is missing."""
-    from app.domain.accounts import service as accounts
+    from app.domain.accounts import demo
 
-    return accounts.demo_account(
+    return demo.demo_account(
         database_url=database_url,
         secrets={"key_pepper": secrets.key_pepper, "key_encryption_key": secrets.key_encryption_key},
         email=DEMO_EMAIL,

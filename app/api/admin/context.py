@@ -1,7 +1,5 @@
 """What the admin routes share: transactions, the operation's actor and reason, responses."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
@@ -18,7 +16,6 @@ from app.domain.jobs.worker_wakeup import WorkerWakeup
 from app.http.api_request import ApiRequest
 from app.http.json_response import JsonResponse, replayed
 from app.openapi.parameters import IdempotencyKey
-from db.postgres.pool import Connection
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -50,22 +47,13 @@ class AdminContext(NamedTuple):
     jobs_waiting_max: int
     public_url: str  # the base URL of the pages; empty if not known
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
-        """A connection in a transaction; committed at the end of the block."""
-        async with self.database.connection() as connection, connection.transaction():
-            yield connection
-
-    @asynccontextmanager
-    async def moment(self) -> AsyncGenerator[Connection]:
-        """A connection in a read-only transaction that reads one snapshot of all tables."""
-        async with self.database.connection() as connection:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield connection
-
     def session(self) -> "AbstractAsyncContextManager[AsyncSession]":
         """A session in a transaction; committed at the end of the block."""
         return self.database.session()
+
+    def moment(self) -> "AbstractAsyncContextManager[AsyncSession]":
+        """A session that only reads, in a transaction with one snapshot of all tables."""
+        return self.database.session(snapshot=True)
 
 
 class Reason(Struct, frozen=True, kw_only=True):

@@ -43,8 +43,8 @@ class CreditsController(Controller):
     ) -> JsonResponse[Moved]:
         """Grant paid credits to an account."""
         operation, amount = operator.operation(data.reason), micro(data.amount)
-        async with context.connection() as connection:
-            return operation_response(await credits.grant(connection, operation, data.account, amount))
+        async with context.session() as session:
+            return operation_response(await credits.grant(session, operation, data.account, amount))
 
     @post("/expiries", status_code=200, opt=changes(NotFound, NotEnough))
     async def expire(
@@ -55,8 +55,8 @@ class CreditsController(Controller):
     ) -> JsonResponse[Moved]:
         """Take back paid credits that an account has not spent."""
         operation, amount = operator.operation(data.reason), micro(data.amount)
-        async with context.connection() as connection:
-            return operation_response(await credits.expire(connection, operation, data.account, amount))
+        async with context.session() as session:
+            return operation_response(await credits.expire(session, operation, data.account, amount))
 
     @post("/refunds", status_code=200, opt=changes(NotFound, NotCharged))
     async def refund(
@@ -66,9 +66,9 @@ class CreditsController(Controller):
         context: NamedDependency[AdminContext],
     ) -> JsonResponse[Moved]:
         """Refund what a job cost."""
-        async with context.connection() as connection:
+        async with context.session() as session:
             return operation_response(
-                await credits.refund(connection, operator.operation(data.reason), data.job)
+                await credits.refund(session, operator.operation(data.reason), data.job)
             )
 
     @get("/accounts/{account:str}/transfers")
@@ -80,5 +80,5 @@ class CreditsController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[Transfer]:
         """List the transfers of an account, the newest first."""
-        async with context.moment() as connection:
-            return await credits.history(connection, account, limit=limit, cursor=cursor)
+        async with context.moment() as session:
+            return await credits.history(session, account, limit=limit, cursor=cursor)

@@ -39,8 +39,8 @@ class InvitesController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[InviteRow]:
         """List the invitations, the newest first."""
-        async with context.moment() as connection:
-            return await invites.list_invites(connection, limit=limit, cursor=cursor)
+        async with context.moment() as session:
+            return await invites.list_invites(session, limit=limit, cursor=cursor)
 
     @post(opt=changes(NotFound))
     async def create_invite(
@@ -52,9 +52,9 @@ class InvitesController(Controller):
         """Create an invitation."""
         wanted = NewInvitation(plan=data.plan, uses=data.uses, expires_at=data.expires_at)
         operation = operator.operation(data.reason)
-        async with context.connection() as connection:
+        async with context.session() as session:
             made = await invites.create(
-                connection, operation, context.keys, wanted, public_url=context.public_url
+                session, operation, context.keys, wanted, public_url=context.public_url
             )
         return operation_response(made)
 
@@ -67,7 +67,5 @@ class InvitesController(Controller):
         context: NamedDependency[AdminContext],
     ) -> JsonResponse[Invited]:
         """Revoke an invitation."""
-        async with context.connection() as connection:
-            return operation_response(
-                await invites.revoke(connection, operator.operation(data.reason), invite)
-            )
+        async with context.session() as session:
+            return operation_response(await invites.revoke(session, operator.operation(data.reason), invite))

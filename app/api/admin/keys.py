@@ -43,8 +43,8 @@ class AccountKeysController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[KeyRow]:
         """List the keys of an account."""
-        async with context.moment() as connection:
-            return await keys.list_keys(connection, account, limit=limit, cursor=cursor)
+        async with context.moment() as session:
+            return await keys.list_keys(session, account, limit=limit, cursor=cursor)
 
     @post("/accounts/{account:str}/keys", opt=changes(TooManyKeys, ScopeTooWide))
     async def make_key(

@@ -32,8 +32,8 @@ class OperationsController(Controller):
     @get("/plans")
     async def plans(self, context: NamedDependency[AdminContext]) -> Plans:
         """List the plans."""
-        async with context.moment() as connection:
-            return Plans(items=await terms.list_plans(connection))
+        async with context.moment() as session:
+            return Plans(items=await terms.list_plans(session))
 
     @get("/jobs", opt={"errors": (NotFound,)})
     async def list_jobs(
@@ -45,16 +45,14 @@ class OperationsController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[JobRow]:
         """List jobs of all accounts, or of one, the newest first."""
-        async with context.moment() as connection:
-            return await jobs.list_jobs(
-                connection, account=account, state=in_state, limit=limit, cursor=cursor
-            )
+        async with context.moment() as session:
+            return await jobs.list_jobs(session, account=account, state=in_state, limit=limit, cursor=cursor)
 
     @get("/jobs/{job:str}")
     async def show_job(self, job: FromPath[str], context: NamedDependency[AdminContext]) -> JobShown:
         """Show a job with its attempts and its transfers."""
-        async with context.moment() as connection:
-            return await jobs.show_job(connection, job)
+        async with context.moment() as session:
+            return await jobs.show_job(session, job)
 
     @post("/jobs/{job:str}/retry", status_code=200, opt=changes(NotFailed, *SPENDING))
     async def retry_job(
@@ -65,9 +63,9 @@ class OperationsController(Controller):
         context: NamedDependency[AdminContext],
     ) -> JsonResponse[JobOperationResult]:
         """Queue a failed job again; its price is held anew."""
-        async with context.connection() as connection:
+        async with context.session() as session:
             done = await jobs.retry_job(
-                connection,
+                session,
                 operator.operation(data.reason),
                 job,
                 queue_wait_s=context.queue_wait_s,
@@ -86,16 +84,16 @@ class OperationsController(Controller):
         context: NamedDependency[AdminContext],
     ) -> JsonResponse[JobOperationResult]:
         """Cancel a job."""
-        async with context.connection() as connection:
-            done = await jobs.cancel_job(connection, operator.operation(data.reason), job)
+        async with context.session() as session:
+            done = await jobs.cancel_job(session, operator.operation(data.reason), job)
         context.signals.notify_cancelled(done.job)
         return operation_response(done)
 
     @get("/audit")
     async def audit(self, context: NamedDependency[AdminContext]) -> Audit:
         """Check the ledger: every account, every job, the chain of hashes."""
-        async with context.moment() as connection:
-            return await ledger.audit(connection)
+        async with context.moment() as session:
+            return await ledger.audit(session)
 
     @get("/acts", opt={"errors": (NotFound,)})
     async def acts(
@@ -106,5 +104,5 @@ class OperationsController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[OperationRow]:
         """List the operations of administrators, the newest first."""
-        async with context.moment() as connection:
-            return await list_operations(connection, account=account, limit=limit, cursor=cursor)
+        async with context.moment() as session:
+            return await list_operations(session, account=account, limit=limit, cursor=cursor)

@@ -41,8 +41,8 @@ class PricesController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[PriceRow]:
         """List the prices, past and future ones too."""
-        async with context.moment() as connection:
-            return await prices.list_prices(connection, limit=limit, cursor=cursor)
+        async with context.moment() as session:
+            return await prices.list_prices(session, limit=limit, cursor=cursor)
 
     @post(status_code=200, opt=changes())
     async def set_price(
@@ -59,7 +59,7 @@ class PricesController(Controller):
             amount=micro(data.price, field="price", zero=True),
             valid_from=data.valid_from,
         )
-        async with context.connection() as connection:
+        async with context.session() as session:
             return operation_response(
-                await prices.set_price(connection, operator.operation(data.reason), wanted)
+                await prices.set_price(session, operator.operation(data.reason), wanted)
             )

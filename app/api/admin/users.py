@@ -78,14 +78,14 @@ class UsersController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[User]:
         """List the accounts."""
-        async with context.moment() as connection:
-            return await users.list_users(connection, user_type=type, limit=limit, cursor=cursor)
+        async with context.moment() as session:
+            return await users.list_users(session, user_type=type, limit=limit, cursor=cursor)
 
     @get("/users/{account:str}")
     async def show_user(self, account: FromPath[str], context: NamedDependency[AdminContext]) -> User:
         """Show an account, by e-mail or id."""
-        async with context.moment() as connection:
-            return await users.show_user(connection, account)
+        async with context.moment() as session:
+            return await users.show_user(session, account)
 
     @post("/users", opt=changes(EmailTaken))
     async def create_user(
@@ -159,9 +159,9 @@ class UsersController(Controller):
         context: NamedDependency[AdminContext],
     ) -> JsonResponse[Changed]:
         """Move an account to another plan."""
-        async with context.connection() as connection:
+        async with context.session() as session:
             operation = operator.operation(data.reason)
-            return operation_response(await plans.set_plan(connection, operation, account, data.plan))
+            return operation_response(await plans.set_plan(session, operation, account, data.plan))
 
     @post("/accounts/{account:str}/limit", status_code=200, opt=changes(Closed))
     async def set_limit(
@@ -173,9 +173,9 @@ class UsersController(Controller):
     ) -> JsonResponse[Changed]:
         """Set an account's monthly credits."""
         monthly = None if data.monthly is None else micro(data.monthly, field="monthly", zero=True)
-        async with context.connection() as connection:
+        async with context.session() as session:
             operation = operator.operation(data.reason)
-            return operation_response(await plans.set_limit(connection, operation, account, monthly))
+            return operation_response(await plans.set_limit(session, operation, account, monthly))
 
     @post("/accounts/{account:str}/unlimited", status_code=200, opt=changes(Closed))
     async def set_unlimited(
@@ -186,11 +186,9 @@ class UsersController(Controller):
         context: NamedDependency[AdminContext],
     ) -> JsonResponse[Changed]:
         """Let an account spend without limit, or end that."""
-        async with context.connection() as connection:
+        async with context.session() as session:
             operation = operator.operation(data.reason)
-            return operation_response(
-                await plans.set_unlimited(connection, operation, account, undo=data.undo)
-            )
+            return operation_response(await plans.set_unlimited(session, operation, account, undo=data.undo))
 
     @post("/accounts/{account:str}/close", status_code=200, opt=changes(Closed))
     async def close(
@@ -201,8 +199,8 @@ class UsersController(Controller):
         context: NamedDependency[AdminContext],
     ) -> JsonResponse[Changed]:
         """Close an account."""
-        async with context.connection() as connection:
-            return operation_response(await plans.close(connection, operator.operation(data.reason), account))
+        async with context.session() as session:
+            return operation_response(await plans.close(session, operator.operation(data.reason), account))
 
     @post("/users/{account:str}/reset-link", opt=changes())
     async def create_reset_link(
@@ -214,8 +212,8 @@ class UsersController(Controller):
     ) -> JsonResponse[ResetLink]:
         """Make a link that sets a new password."""
         operation = operator.operation(data.reason)
-        async with context.connection() as connection:
+        async with context.session() as session:
             made = await make_reset_link(
-                connection, operation, context.keys, account, public_url=context.public_url
+                session, operation, context.keys, account, public_url=context.public_url
             )
         return operation_response(made)

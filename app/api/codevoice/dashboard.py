@@ -11,8 +11,9 @@ from app.api.codevoice.account_schemas import credits_view, storage_view, user_v
 from app.api.codevoice.schemas import Credits, StorageView, UserView
 from app.domain.accounts.service import Accounts
 from app.domain.billing.credits import credits as in_credits
-from app.domain.billing.usage_summary import RecentJob, Usage, UsageSummaries
+from app.domain.billing.usage_summary import Usage, UsageSummaries
 from app.domain.identity.scopes import ACCOUNT
+from app.domain.jobs.history import OwnJob
 from app.domain.speech.audio_urls import AudioUrls
 from app.domain.storage_quotas import StorageQuotas
 from app.http.api_request import ApiRequest
@@ -108,7 +109,7 @@ def _usage(usage: Usage) -> UsageView:
     )
 
 
-def _job(job: RecentJob, addresses: AudioUrls) -> JobView:
+def _job(job: OwnJob, addresses: AudioUrls) -> JobView:
     is_kept = job.state == "completed" and job.has_audio
     return JobView(
         job_id=job.id,

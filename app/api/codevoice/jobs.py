@@ -15,8 +15,8 @@ from app.domain.billing.credits import credits as in_credits
 from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import MissingScope, Suspended, TooLate, TooManyStreams, Unauthenticated
 from app.domain.identity.scopes import SPEECH
+from app.domain.jobs.history import OwnJob
 from app.domain.jobs.service import Jobs
-from app.domain.jobs.status_polling import FollowedJob
 from app.domain.speech.audio_urls import AudioUrls
 from app.domain.speech.service import SpeechService
 from app.domain.stream_limits import ConcurrentStreams
@@ -142,7 +142,7 @@ class JobsController(Controller):
         )
 
 
-async def _events(updates: AsyncIterator[FollowedJob | None], addresses: AudioUrls) -> AsyncIterator[bytes]:
+async def _events(updates: AsyncIterator[OwnJob | None], addresses: AudioUrls) -> AsyncIterator[bytes]:
     """The job's states as server-sent events. If the caller loses access, the last event says why."""
     try:
         async for job in updates:
@@ -155,7 +155,7 @@ async def _events(updates: AsyncIterator[FollowedJob | None], addresses: AudioUr
         yield b"event: refused\ndata: %s\n\n" % msgspec.json.encode(refusal)
 
 
-def _view(job: FollowedJob, addresses: AudioUrls) -> OwnJobView:
+def _view(job: OwnJob, addresses: AudioUrls) -> OwnJobView:
     return OwnJobView(
         job_id=job.id,
         kind=job.kind,

@@ -40,10 +40,10 @@ class AdminPages(Struct, frozen=True):
         self, request: ApiRequest, account: str, notice: DomainError | None = None
     ) -> Response[str]:
         """The page of one account, with a form for each operation on it."""
-        async with self.context.moment() as connection:
-            found = await users.show_user(connection, account)
-            plans = await terms.list_plans(connection)
-            moved = await credits.history(connection, str(found.account), limit=15)
+        async with self.context.moment() as session:
+            found = await users.show_user(session, account)
+            plans = await terms.list_plans(session)
+            moved = await credits.history(session, str(found.account), limit=15)
         facts = {"found": found, "plans": plans, "moved": moved.items, "key": secrets.token_hex(16)}
         return await self.pages.show(request, "admin_user.html", notice=notice, **facts)
 
@@ -73,10 +73,10 @@ def _users_route(admin: AdminPages) -> HTTPRouteHandler:
     async def users_page(request: ApiRequest) -> Response[str] | Response[None]:
         query = request.query_params
         kind, cursor, account = (query.get(name) or None for name in ("type", "cursor", "account"))
-        async with admin.context.moment() as connection:
+        async with admin.context.moment() as session:
             if account:
-                return redirect(f"/admin/users/{(await users.show_user(connection, account)).account}")
-            found = await users.list_users(connection, user_type=kind, limit=25, cursor=cursor)
+                return redirect(f"/admin/users/{(await users.show_user(session, account)).account}")
+            found = await users.list_users(session, user_type=kind, limit=25, cursor=cursor)
         facts: dict[str, Any] = {"found": found, "kind": kind, "types": _TYPES, "cursor": cursor}
         return await admin.pages.show(request, "admin_users.html", **facts)
 
@@ -96,8 +96,8 @@ def _question_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
 
     @get(path, opt=ADMIN, include_in_schema=False, name=f"page:ask:{name}")
     async def ask(request: ApiRequest, account: FromPath[str]) -> Page:
-        async with admin.context.moment() as connection:
-            found = await users.show_user(connection, account)
+        async with admin.context.moment() as session:
+            found = await users.show_user(session, account)
         if not request.query_params:  # from the address bar, after the operation
             return redirect(f"/admin/users/{found.account}")
         try:
@@ -120,8 +120,8 @@ def _operation_route(admin: AdminPages, name: str) -> HTTPRouteHandler:
         try:
             form, wanted = await admin.form(request)
             done = await _operate(admin.context, name, wanted, account, form)
-            async with admin.context.moment() as connection:
-                now = await users.show_user(connection, account)
+            async with admin.context.moment() as session:
+                now = await users.show_user(session, account)
         except DomainError as refused:
             if refused.status in (403, 404):
                 raise
@@ -140,9 +140,9 @@ def _reset_link_route(admin: AdminPages) -> HTTPRouteHandler:
     async def make_link(request: ApiRequest, account: FromPath[str]) -> Page:
         try:
             _, wanted = await admin.form(request)
-            async with admin.context.connection() as connection:
+            async with admin.context.session() as session:
                 url = admin.context.public_url
-                made = await make_reset_link(connection, wanted, admin.context.keys, account, public_url=url)
+                made = await make_reset_link(session, wanted, admin.context.keys, account, public_url=url)
         except DomainError as refused:
             if refused.status in (403, 404):
                 raise
@@ -166,19 +166,19 @@ async def _operate(
     if name == "suspend":
         async with context.session() as session:
             return await users.suspend(session, wanted, account, undo=form.undo)
-    async with context.connection() as connection:
+    async with context.session() as session:
         match name:
             case "grant":
-                return await credits.grant(connection, wanted, account, credits.micro(form.amount))
+                return await credits.grant(session, wanted, account, credits.micro(form.amount))
             case "expire":
-                return await credits.expire(connection, wanted, account, credits.micro(form.amount))
+                return await credits.expire(session, wanted, account, credits.micro(form.amount))
             case "limit":
                 monthly = credits.micro(form.monthly, field="monthly", zero=True) if form.monthly else None
-                return await terms.set_limit(connection, wanted, account, monthly)
+                return await terms.set_limit(session, wanted, account, monthly)
             case "unlimited":
-                return await terms.set_unlimited(connection, wanted, account, undo=form.undo)
+                return await terms.set_unlimited(session, wanted, account, undo=form.undo)
             case _:
-                return await terms.set_plan(connection, wanted, account, form.plan)
+                return await terms.set_plan(session, wanted, account, form.plan)
 
 
 def _jobs_route(admin: AdminPages) -> HTTPRouteHandler:
@@ -194,8 +194,8 @@ async def _show_jobs(
 ) -> Response[str]:
     query = request.query_params
     state, account, cursor = (query.get(name) or None for name in ("state", "account", "cursor"))
-    async with admin.context.moment() as connection:
-        found = await jobs.list_jobs(connection, account=account, state=state, limit=25, cursor=cursor)
+    async with admin.context.moment() as session:
+        found = await jobs.list_jobs(session, account=account, state=state, limit=25, cursor=cursor)
     facts: dict[str, Any] = {"found": found, "state": state, "states": STATES, "account": account}
     key = secrets.token_hex(16)
     return await admin.pages.show(request, "admin_jobs.html", notice=notice, cursor=cursor, key=key, **facts)
@@ -225,16 +225,16 @@ async def _operate_on_job(context: AdminContext, name: str, wanted: AdminOperati
 
 
 async def _cancel(context: AdminContext, wanted: AdminOperation, job: str) -> str:
-    async with context.connection() as connection:
-        done = await jobs.cancel_job(connection, wanted, job)
+    async with context.session() as session:
+        done = await jobs.cancel_job(session, wanted, job)
     context.signals.notify_cancelled(done.job)
     return f"The job is cancelled. {done.settlement}"
 
 
 async def _retry(context: AdminContext, wanted: AdminOperation, job: str) -> str:
-    async with context.connection() as connection:
+    async with context.session() as session:
         done = await jobs.retry_job(
-            connection,
+            session,
             wanted,
             job,
             queue_wait_s=context.queue_wait_s,
@@ -248,10 +248,10 @@ async def _retry(context: AdminContext, wanted: AdminOperation, job: str) -> str
 def _workers_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/workers", opt=ADMIN, include_in_schema=False)
     async def workers_page(request: ApiRequest) -> Response[str]:
-        async with admin.context.moment() as connection:
+        async with admin.context.moment() as session:
             workers, queues = (
-                await worker_overview.list_workers(connection),
-                await worker_overview.list_queues(connection),
+                await worker_overview.list_workers(session),
+                await worker_overview.list_queues(session),
             )
         return await admin.pages.show(request, "admin_workers.html", workers=workers, queues=queues)
 
@@ -262,8 +262,8 @@ def _operations_route(admin: AdminPages) -> HTTPRouteHandler:
     @get("/admin/acts", opt=ADMIN, include_in_schema=False)
     async def acts_page(request: ApiRequest) -> Response[str]:
         cursor = request.query_params.get("cursor") or None
-        async with admin.context.moment() as connection:
-            found = await list_operations(connection, limit=50, cursor=cursor)
+        async with admin.context.moment() as session:
+            found = await list_operations(session, limit=50, cursor=cursor)
         return await admin.pages.show(request, "admin_acts.html", found=found, cursor=cursor)
 
     return acts_page

@@ -60,9 +60,9 @@ def _create_route(admin: AdminPages) -> HTTPRouteHandler:
         try:
             form = await read_form(request, InviteForm, admin.pages.sessions)
             wanted = form.act(request.scope["user"])
-            async with admin.context.connection() as connection:
+            async with admin.context.session() as session:
                 made = await invites.create(
-                    connection, wanted, admin.context.keys, form.wanted(), public_url=admin.context.public_url
+                    session, wanted, admin.context.keys, form.wanted(), public_url=admin.context.public_url
                 )
         except DomainError as refused:
             if refused.status == 403:
@@ -81,8 +81,8 @@ def _revoke_route(admin: AdminPages) -> HTTPRouteHandler:
         form = await read_form(request, InviteForm, admin.pages.sessions)
         try:
             wanted = form.act(request.scope["user"])
-            async with admin.context.connection() as connection:
-                await invites.revoke(connection, wanted, invite)
+            async with admin.context.session() as session:
+                await invites.revoke(session, wanted, invite)
         except DomainError as refused:
             if refused.status == 404:
                 raise
@@ -94,9 +94,9 @@ def _revoke_route(admin: AdminPages) -> HTTPRouteHandler:
 
 async def _show(admin: AdminPages, request: ApiRequest, notice: DomainError | None = None) -> Page:
     cursor = request.query_params.get("cursor") or None
-    async with admin.context.moment() as connection:
-        found = await invites.list_invites(connection, limit=_PAGE, cursor=cursor)
-        plans = await terms.list_plans(connection)
+    async with admin.context.moment() as session:
+        found = await invites.list_invites(session, limit=_PAGE, cursor=cursor)
+        plans = await terms.list_plans(session)
     key = secrets.token_hex(16)
     return await admin.pages.show(
         request, "admin_invites.html", notice=notice, found=found, plans=plans, key=key

@@ -8,7 +8,8 @@ from app.dashboard.charts import chart
 from app.dashboard.csv_tables import csv_response, each
 from app.dashboard.rendering import PERSON, Pages
 from app.domain.billing.credits import credits
-from app.domain.billing.usage_report import UsageReport, UsageRow, by_day, sums
+from app.domain.billing.usage_report import NO_KEY, UsageReport, by_day, sums
+from app.domain.billing.usage_summary import KeyUse
 from app.http.api_request import ApiRequest
 from app.http.disconnects import LiveResponse
 
@@ -42,10 +43,10 @@ def usage_routes(pages: Pages, usage: UsageReport) -> list[HTTPRouteHandler]:
     return [usage_page, usage_sheet]
 
 
-def _key(row: UsageRow) -> str:
-    return f"{row.key} ({row.prefix}…)" if row.prefix else row.key
+def _key(row: KeyUse) -> str:
+    return f"{row.key_name} ({row.prefix}…)" if row.prefix else NO_KEY
 
 
-def _cells(row: UsageRow) -> tuple[object, ...]:
+def _cells(row: KeyUse) -> tuple[object, ...]:
     counted = (row.requests, row.succeeded, row.failed, credits(row.spent))
-    return (row.day, row.kind, row.key, row.prefix or "", *counted)
+    return (row.day, row.kind, row.key_name or NO_KEY, row.prefix or "", *counted)

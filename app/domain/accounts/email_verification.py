@@ -3,6 +3,8 @@
 from typing import Literal
 from uuid import UUID
 
+from sqlalchemy import select
+
 from app.domain.accounts.mail import Mail
 from app.domain.accounts.mail_queue import MailQueue
 from app.domain.accounts.mail_texts import verification_mail
@@ -10,6 +12,7 @@ from app.domain.database import Database
 from app.domain.errors import ExpiredToken, InvalidToken, InvalidVerification, NothingToVerify
 from app.domain.identity.principals import Principal
 from app.domain.identity.tokens import Address, Tokens
+from db.postgres.models import Account
 from db.postgres.queries import query
 from db.settings import SettingsError
 
@@ -49,8 +52,9 @@ class EmailVerification:
 
     async def send_again(self, who: Principal) -> None:
         """Send the caller another token. Raises NothingToVerify if the address is verified already."""
-        async with self._database.connection() as connection:
-            email = await connection.fetchval(query("unverified_email"), who.account)
+        async with self._database.session() as session:
+            unverified = select(Account.email).where(Account.id == who.account, Account.verified_at.is_(None))
+            email = await session.scalar(unverified)
         if email is None:
             raise NothingToVerify
         self.send(who.account, email)

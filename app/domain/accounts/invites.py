@@ -2,16 +2,16 @@
 
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.errors import Invalid, InvalidInvite
 from app.domain.identity.key_crypto import KeyRing
-from db.postgres.pool import Connection
-from db.postgres.queries import query
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
+from db.postgres.models import Invite, Plan
+from db.postgres.repositories import is_ahead
 
 _PREFIX = "cvi_"
 _CODE_BYTES = 16
@@ -26,7 +26,7 @@ class NewInvite(NamedTuple):
 
 
 async def create_invite(
-    connection: Connection,
+    session: AsyncSession,
     keys: KeyRing,
     *,
     created_by: str,
@@ -42,30 +42,41 @@ async def create_invite(
         raise Invalid(f"An invitation has 1 to {_USES_MAX} uses.", field="uses", limit=[1, _USES_MAX])
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise Invalid("An invitation cannot end in the past.", field="expires_at")
-    if await connection.fetchval("SELECT true FROM cv.plan WHERE tier = $1", tier) is None:
+    if await session.get(Plan, tier) is None:
         raise Invalid(f"There is no plan of tier {tier}.", field="tier")
     code = _PREFIX + secrets.token_urlsafe(_CODE_BYTES)
-    made: Any = await connection.fetchval(
-        query("add_invite"), keys.digest(code), created_by, tier, uses, expires_at
+    made = Invite(
+        digest=keys.digest(code),
+        created_by=created_by,
+        tier=tier,
+        uses=uses,
+        uses_left=uses,
+        expires_at=expires_at,
     )
-    return NewInvite(made, code)
+    session.add(made)
+    await session.flush()
+    return NewInvite(made.id, code)
 
 
-async def check_invite(connection: Connection, keys: KeyRing, code: str) -> None:
+async def check_invite(session: AsyncSession, keys: KeyRing, code: str) -> None:
     """Raise InvalidInvite unless the code is valid now."""
-    if not _is_code(code) or not await connection.fetchval(query("is_invite_open"), keys.digest(code)):
+    found = select(Invite.id).where(Invite.digest == keys.digest(code), is_usable())
+    if not _is_code(code) or await session.scalar(found) is None:
         raise InvalidInvite
 
 
-async def use_invite(session: "AsyncSession", keys: KeyRing, code: str) -> int:
+async def use_invite(session: AsyncSession, keys: KeyRing, code: str) -> int:
     """Use a code once, in the session's transaction; return its tier. Raises InvalidInvite."""
-    # Through SQLAlchemy, since only its own first statement begins the transaction.
-    connection = await session.connection()
-    used = await connection.exec_driver_sql(query("use_invite"), (keys.digest(code),))
-    tier: int | None = used.scalar()
+    use = update(Invite).where(Invite.digest == keys.digest(code), is_usable())
+    tier = await session.scalar(use.values(uses_left=Invite.uses_left - 1).returning(Invite.tier))
     if tier is None:
         raise InvalidInvite
     return tier
+
+
+def is_usable() -> ColumnElement[bool]:
+    """Whether an invitation admits another account."""
+    return (Invite.uses_left > 0) & is_ahead(Invite.expires_at)
 
 
 def _is_code(text: str) -> bool:

@@ -1,9 +1,12 @@
 """Password changes, and resets by mail. A reset request does not reveal whether an account exists."""
 
 import secrets
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.mail import Mail
 from app.domain.accounts.mail_queue import MailQueue
@@ -16,13 +19,16 @@ from app.domain.errors import InvalidReset, Suspended, WrongLogin
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.identity.principals import Principal, Principals
 from db.postgres import pool
+from db.postgres.models import Account, ApiKey
+from db.postgres.models import PasswordReset as ResetToken
 from db.postgres.queries import query
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
+from db.postgres.repositories import AccountRepository, is_ahead, lock_account
 
 _PREFIX = "cvr_"
 _TOKEN_BYTES = 32
+_LIFE = timedelta(hours=1)
+_DELETED_MAX = 100  # expired tokens, at each request
+_UNSYNCED: Any = {"execution_options": {"synchronize_session": False}}
 
 
 class PasswordReset:
@@ -61,15 +67,16 @@ class PasswordReset:
         """
         check_password(new, field="new_password")
         async with self._database.session() as session:
-            from db.postgres.repositories import account_by_id
-
-            account = await account_by_id(session, who.account)
+            account = await session.get(Account, who.account)
         kept = account.password_hash if account else None
         if not await self._passwords.verify(kept, current):
             raise WrongLogin
         new_hash = await self._passwords.hash(new)
         async with self._database.session() as session:
-            await _set_password(session, who.account, new_hash, before=kept)
+            account = await lock_account(session, who.account)
+            if account is None or account.password_hash != kept:
+                raise WrongLogin
+            await _set_password(session, account, new_hash)
         self._principals.forget(who.account)
         return await self._accounts.fresh(who.account)
 
@@ -96,32 +103,50 @@ class PasswordReset:
             raise InvalidReset
         new_hash = await self._passwords.hash(password)
         async with self._database.session() as session:
-            found = await _use(session, digest)
-            key = None if keep_keys else await self._revoke_unproven(session, found.id, found.verified_at)
-            await _set_password(session, found.id, new_hash)
-        self._principals.forget(found.id)
-        return await self._accounts.fresh(found.id, api_key=key)
+            account, verified_at = await _use(session, digest)
+            key = None if keep_keys else await self._revoke_unproven(session, account.id, verified_at)
+            await _set_password(session, account, new_hash)
+        self._principals.forget(account.id)
+        return await self._accounts.fresh(account.id, api_key=key)
 
     async def _revoke_unproven(
-        self, session: "AsyncSession", account: UUID, verified_at: datetime | None
+        self, session: AsyncSession, account: UUID, verified_at: datetime | None
     ) -> str | None:
         """The text of a new personal key, if the old one was revoked."""
-        connection = await pool.raw(session)
-        revoked = await connection.fetch(query("revoke_unproven_keys"), account, verified_at)
-        if not any(row["personal"] for row in revoked):
+        is_unproven = ApiKey.created_at < (verified_at or func.clock_timestamp())
+        revoke = update(ApiKey).where(ApiKey.account == account, is_unproven, is_ahead(ApiKey.revoked_at))
+        revoke = revoke.values(revoked_at=func.clock_timestamp()).returning(ApiKey.personal)
+        if not any(await session.scalars(revoke, **_UNSYNCED)):
             return None
         return await add_personal_key(session, self._keys, account, keep_sealed=self._keep_sealed)
 
     async def _is_open(self, digest: bytes) -> bool:
         """Checked before the password is hashed, so that a guessed token costs only this query."""
-        async with self._database.connection() as connection:
-            return bool(await connection.fetchval(query("is_password_reset_open"), digest))
+        async with self._database.session() as session:
+            return await session.scalar(select(ResetToken.by_mail).where(*_is_token(digest))) is not None
 
     async def _write(self, address: str) -> Mail | None:
         token = new_reset_token()
-        async with self._database.connection() as connection:
-            found = await connection.fetchval(query("add_password_reset"), address, self._keys.digest(token))
-        return None if found is None else reset_mail(address, token, self._public_url)
+        async with self._database.session() as session:
+            digest = self._keys.digest(token)
+            made = await add_reset(session, digest, Account.email == address, life=_LIFE, by_mail=True)
+            expired = select(ResetToken.digest).where(ResetToken.expires_at < func.clock_timestamp())
+            some = expired.limit(_DELETED_MAX).with_for_update(skip_locked=True)
+            await session.execute(delete(ResetToken).where(ResetToken.digest.in_(some)), **_UNSYNCED)
+        return None if made is None else reset_mail(address, token, self._public_url)
+
+
+async def add_reset(
+    session: AsyncSession, digest: bytes, whose: ColumnElement[bool], *, life: timedelta, by_mail: bool
+) -> ResetToken | None:
+    """Add a token for the account `whose` password may be reset; None if there is none."""
+    may = (Account.kind == "registered", Account.password_hash.is_not(None), Account.suspended.is_(False))
+    account = await AccountRepository(session=session).get_one_or_none(whose, *may)
+    if account is None:
+        return None
+    made = ResetToken(digest=digest, account=account.id, expires_at=datetime.now(UTC) + life, by_mail=by_mail)
+    session.add(made)
+    return made
 
 
 def new_reset_token() -> str:
@@ -129,38 +154,34 @@ def new_reset_token() -> str:
     return _PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-async def _use(session: "AsyncSession", digest: bytes) -> Any:
-    """The token's account. Deletes the token; if it was mailed, marks the address as verified.
+async def _use(session: AsyncSession, digest: bytes) -> tuple[Account, datetime | None]:
+    """The token's account, and when its address was verified before. Deletes the token; if it was mailed,
+    marks the address as verified.
 
     Locks in the common order: wallet, account, then what belongs to the account.
     """
-    from db.postgres.repositories import lock_account
-
-    # Through SQLAlchemy, since only its own first statement begins the transaction.
-    connection = await session.connection()
-    found = (await connection.exec_driver_sql(query("password_reset"), (digest,))).first()
-    if found is None:
+    reset = await session.scalar(select(ResetToken).where(*_is_token(digest)))
+    account = reset and await session.get(Account, reset.account)
+    if reset is None or account is None:
         raise InvalidReset
-    if found.by_mail:
-        await connection.exec_driver_sql(query("verify_email"), (found.id, found.email))
-    account = await lock_account(session, found.id)
-    if (await connection.exec_driver_sql(query("use_password_reset"), (digest,))).first() is None:
+    verified_at = account.verified_at
+    if reset.by_mail:
+        await (await pool.raw(session)).execute(query("verify_email"), account.id, account.email)
+    account = await lock_account(session, reset.account)
+    use = delete(ResetToken).where(*_is_token(digest)).returning(ResetToken.account)
+    if await session.scalar(use, **_UNSYNCED) is None:
         raise InvalidReset
     if account is None or account.suspended:
         raise Suspended
-    return found
+    return account, verified_at
 
 
-async def _set_password(
-    session: "AsyncSession", account: UUID, password_hash: str, *, before: str | None = None
-) -> None:
-    """Store the new hash, and end all tokens: of log-ins and of other resets.
+def _is_token(digest: bytes) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ResetToken.digest == digest, ResetToken.expires_at > func.clock_timestamp()
 
-    Raises WrongLogin if `before` is given and is no longer the stored hash.
-    """
-    from db.postgres.repositories import raise_token_epoch, set_password_hash
 
-    if not await set_password_hash(session, account, password_hash, before=before) and before is not None:
-        raise WrongLogin
-    await raise_token_epoch(session, account)
-    await (await pool.raw(session)).execute(query("forget_password_resets"), account)
+async def _set_password(session: AsyncSession, account: Account, password_hash: str) -> None:
+    """Store the new hash, and end all tokens: of log-ins and of other resets."""
+    account.password_hash = password_hash
+    account.token_epoch += 1
+    await session.execute(delete(ResetToken).where(ResetToken.account == account.id))

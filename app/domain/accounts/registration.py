@@ -1,20 +1,21 @@
 """Creates accounts: validates their fields, and inserts their rows in one transaction."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import UUID, uuid4
 
+from advanced_alchemy.exceptions import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.accounts.api_keys import NewKey, add_key
 from app.domain.errors import EmailTaken, Invalid
 from app.domain.identity.key_crypto import KeyRing
 from app.domain.speech.validation import is_one_line, is_unicode
 from db.postgres import ledger, pool
+from db.postgres.models import Account
+from db.postgres.repositories import AccountRepository
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-
-    from db.postgres.models import Account
-
-_PERSONAL = "personal"
+_PERSONAL = NewKey(name="personal", scopes=[], personal=True)
 FREE_TIER = 1
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 # Of a new account. Some mail servers relay addresses with `%`. Internal host names may have one label.
@@ -26,7 +27,7 @@ _NAME_CHARACTERS_MAX = 200
 
 
 async def create_account(
-    session: "AsyncSession",
+    session: AsyncSession,
     keys: KeyRing,
     *,
     email: str,
@@ -36,16 +37,13 @@ async def create_account(
     tier: int = FREE_TIER,
     admin: bool = False,
     verification_due: bool = False,
-) -> tuple["Account", str]:
+) -> tuple[Account, str]:
     """Create account, wallet and personal key in the session's transaction; return account and key text.
 
     If a verification is due, there are no free credits before it. Raises EmailTaken.
     """
-    from db.postgres.models import Account
-    from db.postgres.repositories import EmailTakenError, add_account
-
-    row = Account(
-        id=uuid4(),
+    account = await add_account(
+        session,
         kind="registered",
         email=email,
         name=name,
@@ -54,10 +52,6 @@ async def create_account(
         admin=admin,
         verification_due=verification_due,
     )
-    try:
-        account = await add_account(session, row)
-    except EmailTakenError:
-        raise EmailTaken("This e-mail has an account already. Log in instead.", field="email") from None
     await ledger.open_wallet(
         await pool.raw(session),
         account.id,
@@ -68,26 +62,19 @@ async def create_account(
     return account, await add_personal_key(session, keys, account.id, keep_sealed=keep_sealed)
 
 
-async def add_personal_key(
-    session: "AsyncSession", keys: KeyRing, account: UUID, *, keep_sealed: bool
-) -> str:
-    """Add a key without scopes; return its text, which is stored only sealed, or not at all."""
-    from db.postgres.models import ApiKey
-    from db.postgres.repositories import add_key
+async def add_account(session: AsyncSession, **columns: Any) -> Account:
+    """Add an account. Raises EmailTaken, by the database's constraint, which also excludes races."""
+    try:
+        return await AccountRepository(session=session).add(Account(id=uuid4(), **columns))
+    except IntegrityError as error:
+        if "account_email_taken" not in str(error.__cause__):
+            raise
+        raise EmailTaken("This e-mail has an account already. Log in instead.", field="email") from None
 
-    key_id = uuid4()
-    key = keys.make(key_id)
-    row = ApiKey(
-        id=key_id,
-        account=account,
-        name=_PERSONAL,
-        prefix=key.prefix,
-        digest=key.digest,
-        sealed=key.sealed if keep_sealed else None,
-        personal=True,
-    )
-    await add_key(session, row)
-    return key.text
+
+async def add_personal_key(session: AsyncSession, keys: KeyRing, account: UUID, *, keep_sealed: bool) -> str:
+    """Add a key without scopes; return its text, which is stored only sealed, or not at all."""
+    return (await add_key(session, keys, account, _PERSONAL, keep_sealed=keep_sealed))[1]
 
 
 def clean_email(email: str) -> str:

@@ -1,13 +1,14 @@
 """People's accounts: sign up, log in, refresh tokens, log out, read one's account. One session each."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from uuid import UUID, uuid4
 
 import structlog
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.accounts.demo import demo_account as demo_account
+from app.domain.accounts.api_keys import personal_key
 from app.domain.accounts.email_verification import EmailVerification
 from app.domain.accounts.invites import check_invite, use_invite
 from app.domain.accounts.password_hashing import PasswordHasher
@@ -30,16 +31,13 @@ from app.domain.errors import (
     WrongLogin,
 )
 from app.domain.identity.key_crypto import KeyRing
-from app.domain.identity.principals import Principal, Principals, lock_caller
+from app.domain.identity.principals import Principal, Principals, is_log_in_ended, lock_caller
 from app.domain.identity.tokens import Claims, Tokens
 from db.postgres import ledger, pool
+from db.postgres.models import Account
 from db.postgres.queries import query
+from db.postgres.repositories import AccountRepository, lock_account
 from db.types import Balance, UserType
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-
-    from db.postgres.models import Account
 
 _ENDED_SESSIONS_MAX = 1000  # of an account; beyond that, ending one ends all
 
@@ -68,7 +66,7 @@ class LoggedIn(Struct, frozen=True, kw_only=True):
 
 
 class Accounts:
-    """Sign-up, log-in and log-out. Repositories are imported late: see Database.session."""
+    """Sign-up, log-in and log-out."""
 
     def __init__(
         self,
@@ -136,8 +134,8 @@ class Accounts:
     async def _check_invite(self, invite: str | None) -> None:
         """Checked before the password is hashed, so that a guessed code costs only this query."""
         if invite is not None:
-            async with self._database.connection() as connection:
-                await check_invite(connection, self._keys, invite)
+            async with self._database.session() as session:
+                await check_invite(session, self._keys, invite)
 
     async def login(self, email: str, password: str) -> LoggedIn:
         """Log in. An unknown e-mail and a wrong password raise the same error, in the same time.
@@ -145,10 +143,9 @@ class Accounts:
         So does an account whose tokens were ended during the verification. Raises WrongLogin and Suspended.
         """
         async with self._database.session() as session:
-            from db.postgres.repositories import account_by_email
-
             cleaned = email.strip().lower()
-            account = await account_by_email(session, cleaned if is_email(cleaned) else "")
+            wanted = cleaned if is_email(cleaned) else ""
+            account = await AccountRepository(session=session).get_one_or_none(email=wanted)
         kept = account.password_hash if account else None
         if not await self._passwords.verify(kept, password) or account is None:
             raise WrongLogin
@@ -157,13 +154,14 @@ class Accounts:
         new_hash = await self._passwords.hash(password) if self._passwords.is_outdated(kept or "") else None
         async with self._database.session() as session:
             if new_hash is not None:
-                from db.postgres.repositories import set_password_hash
-
-                # Unless it was changed in the meantime.
-                await set_password_hash(session, account.id, new_hash, before=kept)
-            key = await self._revealed_key(session, account.id)
+                now = await lock_account(session, account.id)
+                if now is not None and now.password_hash == kept:  # it was not changed in the meantime
+                    now.password_hash = new_hash
+            is_shown = self._reveal == "always"
+            key = await personal_key(session, self._keys, account.id) if is_shown else None
             balance = await _balance(session, account.id)
-            if await _epoch(session, account.id) != account.token_epoch:
+            now = await session.get(Account, account.id)
+            if now is None or now.token_epoch != account.token_epoch:
                 raise WrongLogin  # the password was changed meanwhile, and the key may be a new one
         return self._logged_in(account, balance, key, uuid4())
 
@@ -174,11 +172,10 @@ class Accounts:
         """
         claims = self._tokens.read_refresh(refresh_token)
         async with self._database.session() as session:
-            account = await _account(session, claims.account)
+            account = await session.get(Account, claims.account)
             if account is None or account.token_epoch != claims.epoch:
                 raise InvalidToken
-            ended = query("is_session_ended")
-            if await (await pool.raw(session)).fetchval(ended, account.id, claims.session):
+            if await is_log_in_ended(session, account.id, claims.session):
                 raise InvalidToken
             balance = await _balance(session, account.id)
         if account.suspended:
@@ -188,7 +185,7 @@ class Accounts:
     async def fresh(self, account: UUID, *, api_key: str | None = None) -> LoggedIn:
         """Tokens of a new log-in, of the account's current epoch. Raises InvalidToken without an account."""
         async with self._database.session() as session:
-            found = await _account(session, account)
+            found = await session.get(Account, account)
             if found is None:
                 raise InvalidToken
             balance = await _balance(session, account)
@@ -216,31 +213,21 @@ class Accounts:
     async def logout_everywhere(self, who: Principal) -> None:
         """End every token of the account."""
         async with self._database.session() as session:
-            from db.postgres.repositories import raise_token_epoch
-
-            await lock_caller(session, who)
-            await raise_token_epoch(session, who.account)
+            account = await lock_caller(session, who)
+            account.token_epoch += 1
         self._principals.forget(who.account)
 
     async def me(self, who: Principal) -> tuple[User, Balance]:
         """The account, and its current balance."""
         async with self._database.session() as session:
-            account = await _account(session, who.account)
+            account = await session.get(Account, who.account)
             balance = await _balance(session, who.account)
         if account is None:
             raise InvalidToken
         return _user(account, balance), balance
 
-    async def _revealed_key(self, session: "AsyncSession", account: UUID) -> str | None:
-        if self._reveal != "always":
-            return None
-        from db.postgres.repositories import personal_key
-
-        key = await personal_key(session, account)
-        return self._keys.unseal(key.sealed, key.id) if key and key.sealed else None
-
     def _logged_in(
-        self, account: "Account", balance: Balance, api_key: str | None, session: UUID | None
+        self, account: Account, balance: Balance, api_key: str | None, session: UUID | None
     ) -> LoggedIn:
         claims = Claims(account.id, account.token_epoch, session)
         return LoggedIn(
@@ -252,25 +239,14 @@ class Accounts:
         )
 
 
-async def _account(session: "AsyncSession", account: UUID) -> "Account | None":
-    from db.postgres.repositories import account_by_id
-
-    return await account_by_id(session, account)
-
-
-async def _epoch(session: "AsyncSession", account: UUID) -> int | None:
-    found = await _account(session, account)
-    return found.token_epoch if found else None
-
-
-async def _balance(session: "AsyncSession", account: UUID) -> Balance:
+async def _balance(session: AsyncSession, account: UUID) -> Balance:
     balance = await ledger.balance(await pool.raw(session), account)
     if balance is None:
         raise LookupError(f"account {account} has no wallet")
     return balance
 
 
-def _user(account: "Account", balance: Balance) -> User:
+def _user(account: Account, balance: Balance) -> User:
     return User(
         id=account.id,
         email=account.email,

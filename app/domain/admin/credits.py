@@ -7,14 +7,18 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin.operations import AdminOperation, find_replay, identifier, resolve_account
 from app.domain.admin.users import Amount, user_of
 from app.domain.billing.credits import credits
 from app.domain.errors import Closed, Invalid, NotCharged, NotEnough, NotFound
-from app.domain.pagination import Page, page
+from app.domain.pagination import Page, select_fields, select_page
 from db.postgres import ledger
-from db.postgres.pool import Connection
+from db.postgres.models import Job
+from db.postgres.models import Transfer as TransferModel
+from db.postgres.pool import raw
 from db.postgres.queries import query
 from db.types import MICRO
 
@@ -62,6 +66,9 @@ class Leg(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+_TRANSFERS = select_fields(TransferModel, Transfer, account="owner")
+
+
 def micro(amount: object, *, field: str = "amount", zero: bool = False) -> int:
     """Micro-credits of an amount written in credits, with up to six decimals. Raises Invalid."""
     if isinstance(amount, str) and not _WRITTEN.fullmatch(amount.strip()):
@@ -79,70 +86,70 @@ def micro(amount: object, *, field: str = "amount", zero: bool = False) -> int:
     return int(found)
 
 
-async def grant(connection: Connection, act: AdminOperation, account: str, amount: int) -> Moved:
+async def grant(session: AsyncSession, act: AdminOperation, account: str, amount: int) -> Moved:
     """Grant paid micro-credits. Raises NotFound, Closed."""
-    owner = await resolve_account(connection, account)
+    owner = await resolve_account(session, account)
     code = "replayed"
-    if not await find_replay(connection, act, "grant", owner, {"amount": amount}):
+    if not await find_replay(session, act, "grant", owner, {"amount": amount}):
         code = await ledger.grant(
-            connection, owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
+            await raw(session), owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
         )
     if code == "closed":
         raise Closed("This account is closed: it takes no more credits.")
-    return await _moved(connection, owner, code, amount)
+    return await _moved(session, owner, code, amount)
 
 
-async def expire(connection: Connection, act: AdminOperation, account: str, amount: int) -> Moved:
+async def expire(session: AsyncSession, act: AdminOperation, account: str, amount: int) -> Moved:
     """Expire paid micro-credits. Raises NotFound, NotEnough."""
-    owner = await resolve_account(connection, account)
+    owner = await resolve_account(session, account)
     code = "replayed"
-    if not await find_replay(connection, act, "expire", owner, {"amount": amount}):
+    if not await find_replay(session, act, "expire", owner, {"amount": amount}):
         code = await ledger.expire(
-            connection, owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
+            await raw(session), owner, ref=act.ref, amount=amount, actor=act.actor, reason=act.reason
         )
     if code == "not_enough":
         raise NotEnough("The account has fewer paid credits than that.", field="amount")
-    return await _moved(connection, owner, code, amount)
+    return await _moved(session, owner, code, amount)
 
 
-async def refund(connection: Connection, act: AdminOperation, job: str) -> Moved:
+async def refund(session: AsyncSession, act: AdminOperation, job: str) -> Moved:
     """Refund what a job cost, at most once a job, whatever the key. Raises NotFound, NotCharged."""
     found = identifier(job, "job")
-    code = await ledger.refund(connection, found, actor=act.actor, reason=act.reason)
+    code = await ledger.refund(await raw(session), found, actor=act.actor, reason=act.reason)
     if code == "no_job":
         raise NotFound("There is no such job.", field="job")
     if code == "not_charged":
         raise NotCharged("This job cost nothing, so there is nothing to give back.", field="job")
-    row = await connection.fetchrow(query("admin_job"), found)
-    owner = row["account"] if row else found
-    amount = int(await connection.fetchval(query("refunded"), owner, found) or 0)
-    return await _moved(connection, owner, code, amount, job=found)
+    owner = await session.scalar(select(Job.owner).where(Job.id == found)) or found
+    amount = await (await raw(session)).fetchval(query("refunded"), owner, found)
+    return await _moved(session, owner, code, int(amount or 0), job=found)
 
 
 async def history(
-    connection: Connection, account: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, account: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Transfer]:
     """An account's transfers, newest first."""
-    owner = await resolve_account(connection, account)
-    return await page(
-        connection, query("history"), owner, limit=limit, cursor=cursor, make=_transfer, mark="seq"
-    )
+    wanted = _TRANSFERS.where(TransferModel.owner == await resolve_account(session, account))
+    newest = TransferModel.seq
+    return await select_page(session, wanted, _transfer, newest, mark="seq", limit=limit, cursor=cursor)
 
 
-async def legs_of_ref(connection: Connection, owner: UUID, ref: UUID) -> list[Leg]:
+async def legs_of_ref(session: AsyncSession, owner: UUID, ref: UUID) -> list[Leg]:
     """All legs of a job's transfers, or of an operation's."""
-    return [_leg(row) for row in await connection.fetch(query("legs_of_ref"), owner, ref)]
+    rows = await (await raw(session)).fetch(query("legs_of_ref"), owner, ref)
+    return [_leg(**dict(row)) for row in rows]
 
 
-async def legs_so_far(connection: Connection, owner: UUID) -> list[Leg]:
+async def legs_so_far(session: AsyncSession, owner: UUID) -> list[Leg]:
     """An owner's legs written by the current transaction, before its commit."""
-    return [_leg(row) for row in await connection.fetch(query("legs_of_transaction"), owner)]
+    rows = await (await raw(session)).fetch(query("legs_of_transaction"), owner)
+    return [_leg(**dict(row)) for row in rows]
 
 
 async def _moved(
-    connection: Connection, owner: UUID, code: str, amount: int, *, job: UUID | UnsetType = UNSET
+    session: AsyncSession, owner: UUID, code: str, amount: int, *, job: UUID | UnsetType = UNSET
 ) -> Moved:
-    now = await user_of(connection, owner)
+    now = await user_of(session, owner)
     return Moved(
         code=code,
         account=owner,
@@ -155,13 +162,9 @@ async def _moved(
     )
 
 
-def _transfer(row: Any) -> Transfer:
-    found: dict[str, Any] = dict(row)
-    found["amount"] = credits(row["amount"])
-    return Transfer(**found)
+def _transfer(*, amount: int, **row: Any) -> Transfer:
+    return Transfer(amount=credits(amount), **row)
 
 
-def _leg(row: Any) -> Leg:
-    found: dict[str, Any] = dict(row)
-    found["amount"] = credits(row["amount"])
-    return Leg(**found)
+def _leg(*, amount: int, **row: Any) -> Leg:
+    return Leg(amount=credits(amount), **row)

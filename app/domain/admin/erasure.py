@@ -7,10 +7,11 @@ by address.
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import LiteralString
 from uuid import UUID, uuid5
 
 from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.mail import forget_mails
 from app.domain.admin.operations import (
@@ -22,7 +23,8 @@ from app.domain.admin.operations import (
 )
 from app.domain.errors import NotFound
 from db.postgres import ledger
-from db.postgres.pool import Connection
+from db.postgres.models import ApiKey, Job
+from db.postgres.pool import raw
 from db.postgres.queries import query
 from db.storage.objects import Objects
 from db.storage.personal_data import RedisTraces, delete_objects
@@ -57,24 +59,24 @@ class Places(Struct, frozen=True, kw_only=True):
 
 
 async def erase(
-    connection: Connection, places: Places, act: AdminOperation, account: str, report: Callable[[str], None]
+    session: AsyncSession, places: Places, act: AdminOperation, account: str, report: Callable[[str], None]
 ) -> Erased:
-    """Erase the account of that e-mail or id. The connection is in autocommit mode: each step is committed.
+    """Erase the account of that e-mail or id. The session has not begun: each step is committed.
 
     Raises NotFound, KeyReused, OwnAccount, LastAdministrator, StoreError and redis.RedisError.
     """
-    owner = await resolve_account(connection, account)
-    async with connection.transaction():
-        if await find_replay(connection, act, "erase", owner, {}):
+    async with session.begin():
+        owner = await resolve_account(session, account)
+        if await find_replay(session, act, "erase", owner, {}):
             return Erased(code="replayed", account=owner)
-        email = await _refuse(connection, act, owner)
+        email = await _refuse(session, act, owner)
     report("nothing is let in any more")
-    cancelled = await _cancel_open(connection, places, act, owner)
+    cancelled = await _cancel_open(session, places, act, owner)
     report(f"{cancelled} open jobs cancelled")
-    jobs = await _erase_jobs(connection, owner)
+    jobs = await _erase_jobs(session, owner)
     report(f"texts and results of {jobs} jobs forgotten")
     return await _erase_elsewhere(
-        connection,
+        session,
         places,
         act,
         Erased(code="erased", account=owner, jobs_cancelled=cancelled, jobs_erased=jobs),
@@ -82,9 +84,10 @@ async def erase(
     )
 
 
-async def _refuse(connection: Connection, act: AdminOperation, owner: UUID) -> str | None:
+async def _refuse(session: AsyncSession, act: AdminOperation, owner: UUID) -> str | None:
     """Close the account: credits expire; keys, tokens and requests are refused. Returns its address."""
-    await check_may_end(connection, act, owner)
+    await check_may_end(session, act, owner)
+    connection = await raw(session)
     balance = await ledger.balance(connection, owner)
     if balance is None or balance.kind == _SYSTEM:
         raise NotFound("There is no such account. Name it by e-mail or id.", field="account")
@@ -92,39 +95,51 @@ async def _refuse(connection: Connection, act: AdminOperation, owner: UUID) -> s
     return await connection.fetchval(query("refuse_account"), owner)
 
 
-async def _cancel_open(connection: Connection, places: Places, act: AdminOperation, owner: UUID) -> int:
+async def _cancel_open(session: AsyncSession, places: Places, act: AdminOperation, owner: UUID) -> int:
     """Cancel the open jobs, and return how many. Audio of theirs that was delivered is charged, as always."""
-    jobs = [row["id"] for row in await connection.fetch(query("open_jobs_of"), owner)]
-    ended = [
-        job
-        for job in jobs
-        if await connection.fetchval(query("cancel"), job, owner, act.actor) == "cancelled"
-    ]
+    is_open = Job.state.in_(("queued", "processing"))
+    async with session.begin():
+        jobs = (await session.scalars(select(Job.id).where(Job.owner == owner, is_open))).all()
+    ended = [job for job in jobs if await _cancel(session, job, owner, act.actor)]
     await asyncio.to_thread(places.volatile.publish_cancelled, ended)
     return len(ended)
 
 
-async def _erase_jobs(connection: Connection, owner: UUID) -> int:
-    erased = 0
-    while some := await connection.fetchval(query("erase_jobs"), owner, _JOBS_AT_ONCE):
+async def _cancel(session: AsyncSession, job: UUID, owner: UUID, actor: str) -> bool:
+    async with session.begin():
+        return await (await raw(session)).fetchval(query("cancel"), job, owner, actor) == "cancelled"
+
+
+async def _erase_jobs(session: AsyncSession, owner: UUID) -> int:
+    """Erase all jobs, in several commits; returns how many."""
+    erased, some = 0, _JOBS_AT_ONCE
+    while some:
+        async with session.begin():
+            some = await _erase_some(session, owner)
         erased += some
     return erased
 
 
+async def _erase_some(session: AsyncSession, owner: UUID) -> int:
+    return await (await raw(session)).fetchval(query("erase_jobs"), owner, _JOBS_AT_ONCE) or 0
+
+
 async def _erase_elsewhere(
-    connection: Connection, places: Places, act: AdminOperation, so_far: Erased, email: str | None
+    session: AsyncSession, places: Places, act: AdminOperation, so_far: Erased, email: str | None
 ) -> Erased:
     """Erase the store, Redis and mails; last the address, in one transaction with the operation's row."""
     owner = so_far.account
-    jobs = await _ids(connection, query("job_ids_of"), owner)
-    keys = await _ids(connection, query("key_ids_of"), owner)
+    async with session.begin():
+        jobs = set(await session.scalars(select(Job.id).where(Job.owner == owner)))
+        keys = set(await session.scalars(select(ApiKey.id).where(ApiKey.account == owner)))
     objects = await asyncio.to_thread(delete_objects, places.store, jobs)
     volatile = await asyncio.to_thread(places.volatile.delete, jobs | keys | {owner})
     mails = await _forget_mails(places, email)
     rewritten = await asyncio.to_thread(places.volatile.rewrite)
-    async with connection.transaction():
-        await _erase_jobs(connection, owner)
-        api_keys = int(await connection.fetchval(query("erase_account"), owner) or 0)
+    async with session.begin():
+        while await _erase_some(session, owner):
+            pass
+        api_keys = int(await (await raw(session)).fetchval(query("erase_account"), owner) or 0)
         done = Erased(
             code="erased",
             account=owner,
@@ -137,13 +152,9 @@ async def _erase_elsewhere(
             log_rewritten=rewritten,
         )
         await record_operation(
-            connection, act, "erase", owner, {"jobs": len(jobs), "objects": objects, "keys": api_keys}
+            session, act, "erase", owner, {"jobs": len(jobs), "objects": objects, "keys": api_keys}
         )
     return done
-
-
-async def _ids(connection: Connection, statement: LiteralString, owner: UUID) -> set[UUID]:
-    return {row["id"] for row in await connection.fetch(statement, owner)}
 
 
 async def _forget_mails(places: Places, email: str | None) -> int:

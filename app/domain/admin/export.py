@@ -12,11 +12,12 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import msgspec
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin.ledger import export as transfers_of
 from app.domain.admin.operations import resolve_account
 from db.postgres import ledger
-from db.postgres.pool import Connection
+from db.postgres.pool import Connection, raw
 from db.postgres.queries import query
 from db.storage.objects import Objects
 from db.storage.personal_data import objects_of
@@ -34,15 +35,15 @@ class Exported(Struct, frozen=True, kw_only=True):
     objects: int
 
 
-async def export(connection: Connection, store: Objects, account: str, to: BinaryIO) -> Exported:
+async def export(session: AsyncSession, store: Objects, account: str, to: BinaryIO) -> Exported:
     """Write the ZIP file. Needs a transaction with one snapshot. Raises NotFound, StoreError and OSError."""
-    owner = await resolve_account(connection, account)
+    owner, connection = await resolve_account(session, account), await raw(session)
     with ZipFile(to, "w", ZIP_DEFLATED) as archive:
         archive.writestr(
             "account.json", msgspec.json.format(msgspec.json.encode(await _account(connection, owner)))
         )
         jobs = await _write_jobs(connection, archive, owner)
-        transfers = await _write_ledger(connection, archive, owner)
+        transfers = await _write_ledger(session, archive, owner)
         objects = await asyncio.to_thread(_write_objects, archive, store, jobs)
     return Exported(account=owner, jobs=len(jobs), transfers=transfers, objects=objects)
 
@@ -68,10 +69,10 @@ async def _write_jobs(connection: Connection, archive: ZipFile, owner: UUID) -> 
     return jobs
 
 
-async def _write_ledger(connection: Connection, archive: ZipFile, owner: UUID) -> int:
+async def _write_ledger(session: AsyncSession, archive: ZipFile, owner: UUID) -> int:
     count = 0
     with archive.open("ledger.jsonl", "w", force_zip64=True) as file:
-        async for transfer in transfers_of(connection, str(owner)):
+        async for transfer in transfers_of(session, str(owner)):
             file.write(msgspec.json.encode(transfer) + b"\n")
             count += 1
     return count

@@ -1,19 +1,19 @@
 """Operators' operations on invitations: create, list, revoke."""
 
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 from uuid import UUID
 
 from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts import invites
 from app.domain.admin.operations import AdminOperation, find_replay, identifier, record_operation
 from app.domain.admin.plans import tier_of
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity.key_crypto import KeyRing
-from app.domain.pagination import Page, page
-from db.postgres.pool import Connection
-from db.postgres.queries import query
+from app.domain.pagination import Page, select_page
+from db.postgres.models import Invite, Plan
 
 FREE_PLAN = "free"
 
@@ -53,47 +53,56 @@ class NewInvitation(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+_ROWS = select(
+    Invite.id,
+    Invite.created_at,
+    Invite.created_by,
+    Plan.name.label("plan"),
+    Invite.uses,
+    Invite.uses_left,
+    Invite.expires_at,
+    Invite.revoked_at,
+    invites.is_usable().label("usable"),
+).join(Plan, Plan.tier == Invite.tier)
+
+
 async def list_invites(
-    connection: Connection, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, *, limit: int = 50, cursor: str | None = None
 ) -> Page[InviteRow]:
     """Every invitation, newest first."""
-    return await page(connection, query("invites"), limit=limit, cursor=cursor, make=_row, mark="id")
+    newest = (Invite.created_at, Invite.id)
+    return await select_page(session, _ROWS, InviteRow, *newest, mark="id", limit=limit, cursor=cursor)
 
 
 async def create(
-    connection: Connection, act: AdminOperation, keys: KeyRing, wanted: NewInvitation, *, public_url: str
+    session: AsyncSession, act: AdminOperation, keys: KeyRing, wanted: NewInvitation, *, public_url: str
 ) -> Invited:
     """Create an invitation; return it with its code. Raises Invalid, NotFound and KeyReused."""
     details = {"plan": wanted.plan, "uses": wanted.uses}
-    before = await find_replay(connection, act, "create_invite", None, details)
+    before = await find_replay(session, act, "create_invite", None, details)
     if before is not None:
         return Invited(code="replayed", invite=UUID(before.details["invite"]))
     if wanted.expires_at is not None and wanted.expires_at.tzinfo is None:
         raise Invalid("A time needs its zone, as in 2030-01-01T00:00:00Z.", field="expires_at")
+    tier = await tier_of(session, wanted.plan)
     made = await invites.create_invite(
-        connection,
-        keys,
-        created_by=act.actor,
-        tier=await tier_of(connection, wanted.plan),
-        uses=wanted.uses,
-        expires_at=wanted.expires_at,
+        session, keys, created_by=act.actor, tier=tier, uses=wanted.uses, expires_at=wanted.expires_at
     )
-    await record_operation(connection, act, "create_invite", None, {**details, "invite": str(made.id)})
+    await record_operation(session, act, "create_invite", None, {**details, "invite": str(made.id)})
     url = f"{public_url}/signup?invite={made.code}" if public_url else None
     return Invited(code="created", invite=made.id, invitation=made.code, url=url)
 
 
-async def revoke(connection: Connection, act: AdminOperation, invite: str) -> Invited:
+async def revoke(session: AsyncSession, act: AdminOperation, invite: str) -> Invited:
     """Refuse further sign-ups by an invitation; existing accounts stay. Raises NotFound and KeyReused."""
     wanted = identifier(invite, "invitation")
     details = {"invite": str(wanted)}
-    if await find_replay(connection, act, "revoke_invite", None, details):
+    if await find_replay(session, act, "revoke_invite", None, details):
         return Invited(code="replayed", invite=wanted)
-    if await connection.fetchval(query("revoke_invite"), wanted) is None:
+    found = await session.scalar(select(Invite).where(Invite.id == wanted).with_for_update())
+    if found is None:
         raise NotFound("There is no such invitation.", field="invitation")
-    await record_operation(connection, act, "revoke_invite", None, details)
+    found.revoked_at = found.revoked_at or datetime.now(UTC)
+    found.uses_left = 0  # earlier releases check only this
+    await record_operation(session, act, "revoke_invite", None, details)
     return Invited(code="revoked", invite=wanted)
-
-
-def _row(row: Any) -> InviteRow:
-    return InviteRow(**dict(row))

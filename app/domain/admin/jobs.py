@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin.credits import Leg, legs_of_ref
 from app.domain.admin.operations import (
@@ -18,7 +19,7 @@ from app.domain.admin.operations import (
 )
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
-from app.domain.billing.settlement import Settlement, settled_in_words
+from app.domain.billing.settlement import settled_in_words
 from app.domain.errors import (
     Closed,
     DomainError,
@@ -29,9 +30,11 @@ from app.domain.errors import (
     TooLate,
     TooManyWaiting,
 )
-from app.domain.pagination import Page, page
+from app.domain.jobs.history import own_jobs
+from app.domain.pagination import Page, select_fields, select_page
 from db.postgres import jobs_api
-from db.postgres.pool import Connection
+from db.postgres.models import Job
+from db.postgres.pool import raw
 from db.postgres.queries import query
 from db.types import NewJob, SpeechParams, State, Submitted
 
@@ -79,8 +82,11 @@ class JobOperationResult(Struct, frozen=True, kw_only=True):
     settlement: str = ""
 
 
+_ROWS = select_fields(Job, JobRow, job="id", account="owner", voice="lane")
+
+
 async def list_jobs(
-    connection: Connection,
+    session: AsyncSession,
     *,
     account: str | None = None,
     state: str | None = None,
@@ -90,73 +96,73 @@ async def list_jobs(
     """Jobs, newest first; of one account or in one state where given."""
     if state is not None and state not in _STATES:
         raise Invalid(f"States are {', '.join(_STATES)}.", field="state", states=list(_STATES))
-    owner = await resolve_account(connection, account) if account else None
-    statement = query("admin_jobs")
-    return await page(connection, statement, owner, state, limit=limit, cursor=cursor, make=_row, mark="job")
+    wanted = _ROWS
+    if account:
+        wanted = wanted.where(Job.owner == await resolve_account(session, account))
+    if state:
+        wanted = wanted.where(Job.state == state)
+    newest = (Job.created_at, Job.id)
+    return await select_page(session, wanted, _row, *newest, mark="job", limit=limit, cursor=cursor)
 
 
-async def show_job(connection: Connection, job: str) -> JobShown:
+async def show_job(session: AsyncSession, job: str) -> JobShown:
     """One job. Raises NotFound."""
-    found = await _find(connection, job)
-    entries = await legs_of_ref(connection, found.account, found.job)
+    found = await _find(session, job)
+    entries = await legs_of_ref(session, found.account, found.job)
     return JobShown(entries=entries, **msgspec.structs.asdict(found))
 
 
-async def cancel_job(connection: Connection, act: AdminOperation, job: str) -> JobOperationResult:
+async def cancel_job(session: AsyncSession, act: AdminOperation, job: str) -> JobOperationResult:
     """Cancel a job on its owner's behalf, as the owner would. Raises NotFound, TooLate."""
-    found = await _find(connection, job)
+    found = await _find(session, job)
     details = {"job": str(found.job)}
-    if await find_replay(connection, act, "cancel_job", found.account, details):
-        return await _cancelled(connection, found, "replayed")
-    code = await jobs_api.cancel(connection, found.job, owner=found.account, actor=act.actor)
+    if await find_replay(session, act, "cancel_job", found.account, details):
+        return await _cancelled(session, found, "replayed")
+    code = await jobs_api.cancel(await raw(session), found.job, owner=found.account, actor=act.actor)
     if code != "cancelled":
         raise TooLate("This job has already ended; it cannot be cancelled any more.")
-    await record_operation(connection, act, "cancel_job", found.account, details)
-    return await _cancelled(connection, found, code)
+    await record_operation(session, act, "cancel_job", found.account, details)
+    return await _cancelled(session, found, code)
 
 
 async def retry_job(
-    connection: Connection, act: AdminOperation, job: str, *, queue_wait_s: int, jobs_waiting_max: int
+    session: AsyncSession, act: AdminOperation, job: str, *, queue_wait_s: int, jobs_waiting_max: int
 ) -> JobOperationResult:
     """Queue a failed or expired job again, as a new job that holds the price again.
 
     The caller wakes the workers after the commit. Raises NotFound, NotFailed, and what a submission raises.
     """
-    found = await _find(connection, job)
+    found = await _find(session, job)
     details = {"job": str(found.job)}
-    before = await find_replay(connection, act, "retry_job", found.account, details)
+    before = await find_replay(session, act, "retry_job", found.account, details)
     if before:
         return _acted(found, "replayed", new_job=UUID(before.details["new_job"]), held=found.hold)
     if found.state not in _RETRYABLE:
         raise NotFailed(f"This job is {found.state}; only failed and expired ones are put back.", field="job")
-    new_job = await _new_job(connection, found)
+    new_job = await _new_job(session, found)
     (answer,) = await jobs_api.submit(
-        connection, [new_job], wait_s_max=queue_wait_s, open_max=jobs_waiting_max
+        await raw(session), [new_job], wait_s_max=queue_wait_s, open_max=jobs_waiting_max
     )
     if answer.code != "queued":
         raise _refusal(answer, new_job)
-    await record_operation(
-        connection, act, "retry_job", found.account, {**details, "new_job": str(new_job.id)}
-    )
+    await record_operation(session, act, "retry_job", found.account, {**details, "new_job": str(new_job.id)})
     return _acted(found, "queued", new_job=new_job.id, held=found.hold)
 
 
-async def _cancelled(connection: Connection, found: JobRow, code: str) -> JobOperationResult:
-    row = await connection.fetchrow(query("job_of_account"), found.account, found.job)
-    assert row is not None
-    settlement = Settlement(state=row["state"], spent=row["spent"], refunded=row["refunded"])
-    return replace(_acted(found, code), settlement=settled_in_words(settlement))
+async def _cancelled(session: AsyncSession, found: JobRow, code: str) -> JobOperationResult:
+    [ended] = await own_jobs(await raw(session), [found.job])
+    return replace(_acted(found, code), settlement=settled_in_words(ended) if ended else "")
 
 
-async def _find(connection: Connection, job: str) -> JobRow:
-    row = await connection.fetchrow(query("admin_job"), identifier(job, "job"))
+async def _find(session: AsyncSession, job: str) -> JobRow:
+    row = (await session.execute(_ROWS.where(Job.id == identifier(job, "job")))).mappings().one_or_none()
     if row is None:
         raise NotFound("There is no such job.", field="job")
-    return _row(row)
+    return _row(**row)
 
 
-async def _new_job(connection: Connection, found: JobRow) -> NewJob:
-    row = await connection.fetchrow(query("job_again"), found.job)
+async def _new_job(session: AsyncSession, found: JobRow) -> NewJob:
+    row = await (await raw(session)).fetchrow(query("job_again"), found.job)
     assert row is not None
     params = msgspec.json.decode(row["params"])  # unchanged, of any kind
     return NewJob(
@@ -189,8 +195,5 @@ def _acted(found: JobRow, code: str, *, new_job: UUID | None = None, held: Amoun
     )
 
 
-def _row(row: Any) -> JobRow:
-    found: dict[str, Any] = dict(row)
-    found["hold"] = credits(row["hold"])
-    found["price"] = None if row["price"] is None else credits(row["price"])
-    return JobRow(**found)
+def _row(*, hold: int, price: int | None, **row: Any) -> JobRow:
+    return JobRow(hold=credits(hold), price=None if price is None else credits(price), **row)

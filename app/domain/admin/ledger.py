@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin.operations import resolve_account
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
 from db.postgres import ledger
-from db.postgres.pool import Connection
+from db.postgres.pool import Connection, raw
 from db.postgres.queries import query
 from db.types import Finding
 
@@ -60,13 +61,12 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     wallets: int
 
 
-async def audit(
-    connection: Connection, kept: Sequence[Head] = (), *, since_checkpoint: bool = False
-) -> Audit:
+async def audit(session: AsyncSession, kept: Sequence[Head] = (), *, since_checkpoint: bool = False) -> Audit:
     """Audit the whole ledger, or only what follows its checkpoints; and check that it has the `kept` heads.
 
     Call it in a repeatable-read transaction, which gives one snapshot of all tables.
     """
+    connection = await raw(session)
     defects = await (_since_checkpoint(connection) if since_checkpoint else ledger.audit(connection))
     findings = defects + await _lost(connection, kept)
     counts = await ledger.totals(connection)
@@ -79,27 +79,26 @@ async def audit(
     )
 
 
-async def checkpoint(connection: Connection) -> Checkpoint:
+async def checkpoint(session: AsyncSession) -> Checkpoint:
     """Checkpoint every wallet, in batches, each in a transaction of its own."""
     written, after, more = 0, None, True
     while more:
-        async with connection.transaction():
-            count, after = await ledger.checkpoint(connection, after)
+        async with session.begin():
+            count, after = await ledger.checkpoint(await raw(session), after)
         written, more = written + count, after is not None
     return Checkpoint(wallets=written)
 
 
-async def heads(connection: Connection) -> list[Head]:
+async def heads(session: AsyncSession) -> list[Head]:
     """The head of every wallet."""
-    return [
-        Head(owner=owner, seq=seq, hash=head.hex()) for owner, seq, head in await ledger.heads(connection)
-    ]
+    found = await ledger.heads(await raw(session))
+    return [Head(owner=owner, seq=seq, hash=head.hex()) for owner, seq, head in found]
 
 
-async def export(connection: Connection, account: str | None) -> AsyncGenerator[Exported]:
+async def export(session: AsyncSession, account: str | None) -> AsyncGenerator[Exported]:
     """Every transfer, of one account or all, by owner and sequence; in a transaction, through a cursor."""
-    owner = await resolve_account(connection, account) if account else None
-    async for row in connection.cursor(query("export"), owner, prefetch=_AT_ONCE):
+    owner = await resolve_account(session, account) if account else None
+    async for row in (await raw(session)).cursor(query("export"), owner, prefetch=_AT_ONCE):
         yield Exported(**dict(row))
 
 

@@ -4,14 +4,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin.operations import AdminOperation, find_replay
 from app.domain.admin.users import Amount
 from app.domain.billing.credits import credits
 from app.domain.billing.price_book import ANY
 from app.domain.errors import Invalid
-from app.domain.pagination import Page, page
-from db.postgres.pool import Connection
+from app.domain.pagination import Page, select_page
+from db.postgres.models import PRICE_NOW, Price
+from db.postgres.pool import raw
 from db.postgres.queries import query
 
 Unit = Literal["request", "1000_characters", "audio_second"]
@@ -55,31 +58,36 @@ class Priced(Struct, frozen=True, kw_only=True):
         """None: the operation belongs to no account."""
 
 
-async def list_prices(
-    connection: Connection, *, limit: int = 50, cursor: str | None = None
-) -> Page[PriceRow]:
+_ROWS = select(
+    Price.version,
+    Price.kind,
+    Price.engine,
+    Price.unit,
+    Price.amount,
+    Price.valid_from,
+    Price.at,
+    Price.actor,
+    Price.reason,
+    Price.version.in_(select(PRICE_NOW.c.version)).label("in_force"),
+)
+
+
+async def list_prices(session: AsyncSession, *, limit: int = 50, cursor: str | None = None) -> Page[PriceRow]:
     """Every version, newest first, and whether it is in force."""
-    return await page(connection, query("price_book"), limit=limit, cursor=cursor, make=_row, mark="version")
+    newest = Price.version
+    return await select_page(session, _ROWS, _row, newest, mark="version", limit=limit, cursor=cursor)
 
 
-async def set_price(connection: Connection, act: AdminOperation, wanted: NewPrice) -> Priced:
+async def set_price(session: AsyncSession, act: AdminOperation, wanted: NewPrice) -> Priced:
     """Add a version, effective within a second, or from `valid_from`. Raises Invalid and KeyReused."""
     _check(wanted)
     details = {"kind": wanted.kind, "engine": wanted.engine, "unit": wanted.unit, "amount": wanted.amount}
-    before = await find_replay(connection, act, "price", None, details)
+    before = await find_replay(session, act, "price", None, details)
     if before is not None:
         return Priced(code="replayed", version=before.details["version"])
-    row = await connection.fetchrow(
-        query("set_price"),
-        act.ref,
-        wanted.kind,
-        wanted.engine,
-        wanted.unit,
-        wanted.amount,
-        wanted.valid_from,
-        act.actor,
-        act.reason,
-    )
+    price = (wanted.kind, wanted.engine, wanted.unit, wanted.amount, wanted.valid_from)
+    connection = await raw(session)
+    row = await connection.fetchrow(query("set_price"), act.ref, *price, act.actor, act.reason)
     if row is None or row["code"] == "past":
         raise Invalid("A price holds from now or later, never from the past.", field="valid_from")
     return Priced(code=row["code"], version=row["version"])
@@ -94,6 +102,5 @@ def _check(wanted: NewPrice) -> None:
         raise Invalid("A time needs its zone, as in 2030-01-01T00:00:00Z.", field="valid_from")
 
 
-def _row(row: Any) -> PriceRow:
-    found: dict[str, Any] = dict(row)
-    return PriceRow(price=credits(found.pop("amount")), **found)
+def _row(**row: Any) -> PriceRow:
+    return PriceRow(price=credits(row.pop("amount")), **row)

@@ -1,11 +1,13 @@
 """Operators' operations on accounts: list, show, create for people and for programs, suspend."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts import provisioning
 from app.domain.accounts.registration import check_name, clean_email, create_account
@@ -13,20 +15,15 @@ from app.domain.admin.operations import (
     AdminOperation,
     check_may_end,
     find_replay,
-    raw_connection,
     record_operation,
     resolve_account,
 )
 from app.domain.billing.credits import credits
 from app.domain.errors import Invalid, KeyReused
 from app.domain.identity.key_crypto import KeyRing
-from app.domain.pagination import Page, page
-from db.postgres.pool import Connection
-from db.postgres.queries import query
+from app.domain.pagination import Page, select_page
+from db.postgres.models import BALANCE, Account
 from db.types import UserType
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
 
 Amount = int | float  # credits
 
@@ -66,39 +63,50 @@ class Opened(Changed, frozen=True, kw_only=True):
     password: str | UnsetType | None = UNSET
 
 
+_USERS = select(
+    Account.id.label("account"),
+    Account.email,
+    Account.name,
+    Account.kind.label("user_type"),
+    Account.admin,
+    Account.suspended,
+    Account.created_at,
+    *(value for value in BALANCE.c if value.name != "owner"),
+).join(BALANCE, BALANCE.c.owner == Account.id)
+
+
 async def list_users(
-    connection: Connection, *, user_type: str | None = None, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, *, user_type: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[User]:
     """Accounts, newest first; of one type where given."""
     if user_type is not None and user_type not in get_args(UserType):
         kinds = list(get_args(UserType))
         raise Invalid(f"Accounts are {', '.join(kinds)}.", field="type", types=kinds)
-    statement = query("admin_users")
-    return await page(
-        connection, statement, user_type, limit=limit, cursor=cursor, make=_user, mark="account"
-    )
+    wanted = _USERS if user_type is None else _USERS.where(Account.kind == user_type)
+    newest = (Account.created_at, Account.id)
+    return await select_page(session, wanted, _user, *newest, mark="account", limit=limit, cursor=cursor)
 
 
-async def show_user(connection: Connection, account: str) -> User:
+async def show_user(session: AsyncSession, account: str) -> User:
     """One account, named by e-mail or id. Raises NotFound."""
-    return await user_of(connection, await resolve_account(connection, account))
+    return await user_of(session, await resolve_account(session, account))
 
 
-async def user_of(connection: Connection, account: UUID) -> User:
+async def user_of(session: AsyncSession, account: UUID) -> User:
     """The account of that id. Raises LookupError where there is none, or it has no wallet."""
-    row = await connection.fetchrow(query("admin_user"), account)
+    row = (await session.execute(_USERS.where(Account.id == account))).mappings().one_or_none()
     if row is None:
         raise LookupError(f"account {account} has no wallet")
-    return _user(row)
+    return _user(**row)
 
 
-async def changed(connection: Connection, account: UUID, code: str) -> Changed:
+async def changed(session: AsyncSession, account: UUID, code: str) -> Changed:
     """The account after an operation."""
-    return Changed(code=code, **msgspec.structs.asdict(await user_of(connection, account)))
+    return Changed(code=code, **msgspec.structs.asdict(await user_of(session, account)))
 
 
 async def create_user(
-    session: "AsyncSession",
+    session: AsyncSession,
     act: AdminOperation,
     keys: KeyRing,
     *,
@@ -109,12 +117,12 @@ async def create_user(
     keep_sealed: bool,
 ) -> Opened:
     """Create a person's account, with personal key and free credits. Raises EmailTaken."""
-    email, connection = clean_email(email), await raw_connection(session)
+    email = clean_email(email)
     check_name(name)
     details = {"admin": admin}
-    before = await find_replay(connection, act, "create_user", None, details)
+    before = await find_replay(session, act, "create_user", None, details)
     if before and before.account:
-        return await _reopened(connection, before.account, email)
+        return await _reopened(session, before.account, email)
     account, key = await create_account(
         session,
         keys,
@@ -124,12 +132,12 @@ async def create_user(
         keep_sealed=keep_sealed,
         admin=admin,
     )
-    await record_operation(connection, act, "create_user", account.id, details)
-    return await _opened(connection, account.id, "created", key)
+    await record_operation(session, act, "create_user", account.id, details)
+    return await _opened(session, account.id, "created", key)
 
 
 async def create_api_only(
-    session: "AsyncSession",
+    session: AsyncSession,
     act: AdminOperation,
     keys: KeyRing,
     *,
@@ -141,11 +149,10 @@ async def create_api_only(
     keep_sealed: bool,
 ) -> Opened:
     """Create a program's account: a key, no log-in; amounts in micro-credits. Raises Invalid, EmailTaken."""
-    connection = await raw_connection(session)
     details = {"monthly": monthly, "extra": extra, "unlimited": unlimited}
-    before = await find_replay(connection, act, "create_api_only", None, details)
+    before = await find_replay(session, act, "create_api_only", None, details)
     if before and before.account:
-        return await _opened(connection, before.account, "replayed", None)
+        return await _opened(session, before.account, "replayed", None)
     account, key = await provisioning.create_api_only(
         session,
         keys,
@@ -158,43 +165,38 @@ async def create_api_only(
         reason=act.reason,
         keep_sealed=keep_sealed,
     )
-    await record_operation(connection, act, "create_api_only", account.id, details)
-    return await _opened(connection, account.id, "created", key)
+    await record_operation(session, act, "create_api_only", account.id, details)
+    return await _opened(session, account.id, "created", key)
 
 
-async def suspend(
-    session: "AsyncSession", act: AdminOperation, account: str, *, undo: bool = False
-) -> Changed:
+async def suspend(session: AsyncSession, act: AdminOperation, account: str, *, undo: bool = False) -> Changed:
     """Suspend the account: all its requests are refused; or (`undo`) restore it. Credits and jobs stay.
 
     Raises NotFound, OwnAccount and LastAdministrator.
     """
-    connection = await raw_connection(session)
-    owner, name = await resolve_account(connection, account), "unsuspend" if undo else "suspend"
-    if await find_replay(connection, act, name, owner, {}):
-        return await changed(connection, owner, "replayed")
+    owner, name = await resolve_account(session, account), "unsuspend" if undo else "suspend"
+    if await find_replay(session, act, name, owner, {}):
+        return await changed(session, owner, "replayed")
     if not undo:
-        await check_may_end(connection, act, owner)
+        await check_may_end(session, act, owner)
     await provisioning.suspend(session, owner, not undo)
-    await record_operation(connection, act, name, owner)
-    return await changed(connection, owner, "restored" if undo else "suspended")
+    await record_operation(session, act, name, owner)
+    return await changed(session, owner, "restored" if undo else "suspended")
 
 
-async def _reopened(connection: Connection, account: UUID, email: str) -> Opened:
-    found = await _opened(connection, account, "replayed", None)
+async def _reopened(session: AsyncSession, account: UUID, email: str) -> Opened:
+    found = await _opened(session, account, "replayed", None)
     if found.email != email:
         raise KeyReused("This idempotency key opened an account for another e-mail. Use a new key.")
     return found
 
 
-async def _opened(connection: Connection, account: UUID, code: str, key: str | None) -> Opened:
-    user = await user_of(connection, account)
+async def _opened(session: AsyncSession, account: UUID, code: str, key: str | None) -> Opened:
+    user = await user_of(session, account)
     return Opened(code=code, api_key=key, **msgspec.structs.asdict(user))
 
 
-def _user(row: Any) -> User:
-    found = dict(row)
-    for name in ("monthly", "free", "paid", "held"):
-        found[name] = credits(found[name])
+def _user(**row: Any) -> User:
     total = None if row["unlimited"] else credits(row["free"] + row["paid"])
-    return User(total_remaining=total, **found)
+    amounts = {name: credits(row.pop(name)) for name in ("monthly", "free", "paid", "held")}
+    return User(total_remaining=total, **amounts, **row)

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.postgres.pool import Connection
+from db.postgres.pool import raw
 from db.postgres.queries import query
 
 
@@ -28,11 +29,11 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     oldest: datetime | None
 
 
-async def list_workers(connection: Connection) -> list[WorkerRow]:
+async def list_workers(session: AsyncSession) -> list[WorkerRow]:
     """Every known worker, the most recently seen first."""
-    return [WorkerRow(**dict(row)) for row in await connection.fetch(query("workers"))]
+    return [WorkerRow(**dict(row)) for row in await (await raw(session)).fetch(query("workers"))]
 
 
-async def list_queues(connection: Connection) -> list[QueueRow]:
+async def list_queues(session: AsyncSession) -> list[QueueRow]:
     """Every engine with unfinished jobs."""
-    return [QueueRow(**dict(row)) for row in await connection.fetch(query("room_queues"))]
+    return [QueueRow(**dict(row)) for row in await (await raw(session)).fetch(query("room_queues"))]

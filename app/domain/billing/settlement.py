@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-from msgspec import Struct
-
 from app.domain.billing.credits import in_words
 from db.types import MICRO, State
 
@@ -22,14 +20,6 @@ class Settled(Protocol):
 
     @property
     def refunded(self) -> int: ...
-
-
-class Settlement(Struct, frozen=True, kw_only=True):
-    """The settlement alone, of a job of which nothing else is known."""
-
-    state: State
-    spent: int
-    refunded: int
 
 
 def settled_in_words(job: Settled) -> str:

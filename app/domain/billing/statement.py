@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -61,16 +60,13 @@ class Statement:
 
     async def page(self, who: Principal, *, limit: int, cursor: str | None) -> Page[Movement]:
         """Transfers, newest first."""
-        async with self._database.connection() as connection:
-            return await page(
-                connection,
-                query("own_ledger"),
-                who.account,
-                limit=limit,
-                cursor=cursor,
-                make=_movement,
-                mark="seq",
-            )
+
+        async def fetch(after: int | None, count: int) -> list[Movement]:
+            async with self._database.connection() as connection:
+                rows = await connection.fetch(query("own_ledger"), who.account, after, count)
+            return [Movement(**dict(row)) for row in rows]
+
+        return await page(fetch, mark="seq", limit=limit, cursor=cursor)
 
     async def rows(self, who: Principal) -> AsyncGenerator[Movement]:
         """The last ROWS_MAX transfers, newest first."""
@@ -82,7 +78,3 @@ class Statement:
             cursor = found.next_cursor
             if cursor is None:
                 return
-
-
-def _movement(row: Any) -> Movement:
-    return Movement(**dict(row))

@@ -1,32 +1,17 @@
 """An account's usage by day, kind and key, and its sums by each of them."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
 
-from app.domain.billing.usage_summary import Day
+from app.domain.billing.usage_summary import Day, KeyUse, UsageSummaries
 from app.domain.database import Database
 from app.domain.errors import Invalid
 from app.domain.identity.principals import Principal
-from db.postgres.queries import query
 
 DAYS_MAX = 366
 NO_KEY = "browser or token"
-
-
-class UsageRow(Struct, frozen=True, kw_only=True):
-    """Jobs of one day, kind and key; `spent` in micro-credits. `prefix` None: submitted without a key."""
-
-    day: date
-    kind: str
-    key: str
-    prefix: str | None
-    requests: int
-    succeeded: int
-    failed: int
-    spent: int
 
 
 class Sum(Struct, frozen=True, kw_only=True):
@@ -45,17 +30,14 @@ class UsageReport:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def last(self, who: Principal, days: int) -> list[UsageRow]:
+    async def last(self, who: Principal, days: int) -> list[KeyUse]:
         """The last `days` days, today included, newest first. Raises Invalid."""
         if not 1 <= days <= DAYS_MAX:
             raise Invalid(f"Days are 1 to {DAYS_MAX}.", field="days", limit=[1, DAYS_MAX])
-        since = datetime.combine(_first(days), time(), UTC)
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(query("usage_rows"), who.account, since)
-        return [_row(row) for row in rows]
+        return await UsageSummaries(self._database).by_key(who, days=days)
 
 
-def by_day(rows: Iterable[UsageRow], days: int) -> list[Day]:
+def by_day(rows: Iterable[KeyUse], days: int) -> list[Day]:
     """One sum for each of the days, oldest first."""
     found = {
         day: Day(date=day, requests=0, spent=0) for day in (_first(days) + timedelta(n) for n in range(days))
@@ -68,9 +50,9 @@ def by_day(rows: Iterable[UsageRow], days: int) -> list[Day]:
     return list(found.values())
 
 
-def sums(rows: Iterable[UsageRow], name: Callable[[UsageRow], str]) -> list[Sum]:
+def sums(rows: Iterable[KeyUse], name: Callable[[KeyUse], str]) -> list[Sum]:
     """Rows summed by name, the busiest first."""
-    found: dict[str, list[UsageRow]] = {}
+    found: dict[str, list[KeyUse]] = {}
     for row in rows:
         found.setdefault(name(row), []).append(row)
     total = [
@@ -88,9 +70,3 @@ def sums(rows: Iterable[UsageRow], name: Callable[[UsageRow], str]) -> list[Sum]
 
 def _first(days: int) -> date:
     return datetime.now(UTC).date() - timedelta(days - 1)
-
-
-def _row(row: Any) -> UsageRow:
-    found: dict[str, Any] = dict(row)
-    found["key"] = row["key"] or NO_KEY
-    return UsageRow(**found)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from app.domain.database import Database
 from app.domain.identity.principals import Principal
+from app.domain.jobs.history import History, OwnJob
 from db.postgres.queries import query
 from db.types import State
 
@@ -49,26 +50,13 @@ class Usage(Struct, frozen=True, kw_only=True):
         return round(self.succeeded / ended, 4) if ended else None
 
 
-class RecentJob(Struct, frozen=True, kw_only=True):
-    """A recent job; `micro`: micro-credits it cost, or holds."""
-
-    id: UUID
-    kind: str
-    voice: str | None
-    state: State
-    characters: int
-    duration_ms: int | None
-    micro: int
-    created_at: datetime
-    has_audio: bool | None
-
-
 class KeyUse(Struct, frozen=True, kw_only=True):
-    """The jobs of one key (None: a token), kind and day; `spent` in micro-credits."""
+    """The jobs of one key (None: a token or browser), kind and day; `spent` in micro-credits."""
 
     day: date
     key: UUID | None
     key_name: str | None
+    prefix: str | None
     kind: str
     requests: int
     succeeded: int
@@ -108,11 +96,10 @@ class UsageSummaries:
             rows = await connection.fetch(query("usage_by_key"), who.account, since)
         return [KeyUse(**dict(row)) for row in rows]
 
-    async def recent(self, who: Principal) -> list[RecentJob]:
+    async def recent(self, who: Principal) -> list[OwnJob]:
         """The last twenty jobs, newest first."""
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(query("recent_jobs"), who.account, _RECENT)
-        return [RecentJob(**dict(row)) for row in rows]
+        found = await History(self._database).list(who, state=None, kind=None, limit=_RECENT, cursor=None)
+        return found.items
 
     async def spent_this_month(self, who: Principal) -> int:
         """Micro-credits of the jobs of this calendar month (UTC) that have ended."""

@@ -3,11 +3,12 @@
 import asyncio
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.database import Database
 from app.domain.errors import ExpiredKey, InvalidKey, InvalidToken, MissingScope, RevokedKey, Suspended
@@ -15,14 +16,10 @@ from app.domain.identity.key_crypto import PREFIX, KeyRing, is_well_formed
 from app.domain.identity.principal_cache import KeyUsageLog, PrincipalCache
 from app.domain.identity.scopes import ADMIN
 from app.domain.identity.tokens import Claims, Tokens
-from db.postgres import pool
+from db.postgres.models import Account, ApiKey, EndedSession
 from db.postgres.queries import query
+from db.postgres.repositories import ApiKeyRepository, lock_account, works
 from db.types import UserType
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-
-    from db.postgres.models import Account
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -133,39 +130,37 @@ class Principals:
         return row and _principal(row, ended=frozenset(row["ended"]))
 
 
-async def lock_caller(session: "AsyncSession", who: Principal) -> None:
-    """Lock the caller's account until the commit, and check that the cached credential is still valid.
+async def lock_caller(session: AsyncSession, who: Principal) -> Account:
+    """The caller's account, locked until the commit; checks that the cached credential is still valid.
 
     For changes that outlast the credential. Call it before any lock on the account's keys, so that a password
     reset comes wholly before or after. Raises InvalidToken, InvalidKey and Suspended.
     """
-    from db.postgres.repositories import lock_account
-
-    await _check(session, who, await lock_account(session, who.account))
+    return await _checked(session, who, await lock_account(session, who.account))
 
 
-async def check_caller(session: "AsyncSession", who: Principal) -> None:
+async def check_caller(session: AsyncSession, who: Principal) -> None:
     """Raise as lock_caller does, without a lock: before showing the caller data read from the account."""
-    from db.postgres.repositories import account_by_id
-
-    await _check(session, who, await account_by_id(session, who.account))
+    await _checked(session, who, await session.get(Account, who.account))
 
 
-async def _check(session: "AsyncSession", who: Principal, account: "Account | None") -> None:
-    from db.postgres.repositories import is_key_working
-
+async def _checked(session: AsyncSession, who: Principal, account: Account | None) -> Account:
     if account is None:
         raise InvalidToken
     if account.suspended:
         raise Suspended
     if who.key is not None:
-        if not await is_key_working(session, who.account, who.key):
+        keys = ApiKeyRepository(session=session)
+        if not await keys.exists(ApiKey.id == who.key, ApiKey.account == who.account, *works()):
             raise InvalidKey
-        return
-    connection = await pool.raw(session)
-    is_ended = await connection.fetchval(query("is_session_ended"), who.account, who.session)
-    if is_ended or account.token_epoch != who.epoch:
+    elif account.token_epoch != who.epoch or await is_log_in_ended(session, who.account, who.session):
         raise InvalidToken
+    return account
+
+
+async def is_log_in_ended(session: AsyncSession, account: UUID, log_in: UUID | None) -> bool:
+    """Whether that log-in was ended by itself; a token issued before 0.2 names none."""
+    return log_in is not None and await session.get(EndedSession, (account, log_in)) is not None
 
 
 def _principal(row: Any, **more: Any) -> Principal:

@@ -1,7 +1,8 @@
-"""An account's own jobs for the dashboard: listed and shown, to their owner only."""
+"""An account's own jobs: listed and shown, to their owner only."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, get_args
+from typing import get_args
 from uuid import UUID
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from app.domain.database import Database
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity.principals import Principal
 from app.domain.pagination import Page, page
+from db.postgres.pool import Connection
 from db.postgres.queries import query
 from db.types import State
 
@@ -21,6 +23,7 @@ class OwnJob(Struct, frozen=True, kw_only=True):
     """A job, for its owner; `micro`: micro-credits it cost or holds; `text`: the beginning of its text."""
 
     id: UUID
+    owner: UUID
     kind: str
     engine: str
     voice: str | None  # as requested
@@ -28,21 +31,26 @@ class OwnJob(Struct, frozen=True, kw_only=True):
     voice_reason: str | None  # why another voice speaks (voices/resolution.py)
     language: str | None
     format: str | None
+    text: str | None
     state: State
     code: str | None
-    text: str | None
     characters: int
     duration_ms: int | None
     micro: int
     spent: int  # micro-credits charged and not refunded; 0 until it has ended
     refunded: int
     created_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
-    has_audio: bool | None
-    has_transcript: bool
     object: str | None
     content_type: str | None
     audio_bytes: int | None
+    has_audio: bool
+    has_transcript: bool
+
+    @property
+    def is_over(self) -> bool:
+        return self.finished_at is not None
 
 
 class History:
@@ -57,27 +65,25 @@ class History:
         """Jobs, newest first; in one state or of one kind where given. Raises Invalid."""
         if state is not None and state not in STATES:
             raise Invalid(f"States are {', '.join(STATES)}.", field="state", states=list(STATES))
-        async with self._database.connection() as connection:
-            return await page(
-                connection,
-                query("own_jobs"),
-                who.account,
-                state,
-                kind,
-                limit=limit,
-                cursor=cursor,
-                make=_job,
-                mark="id",
-            )
 
-    async def one(self, who: Principal, job: UUID) -> OwnJob:
+        async def fetch(after: UUID | None, count: int) -> list[OwnJob]:
+            wanted = (who.account, state, kind, after, count)
+            async with self._database.connection() as connection:
+                ids = [row["id"] for row in await connection.fetch(query("own_job_ids"), *wanted)]
+                return [job for job in await own_jobs(connection, ids) if job is not None]
+
+        return await page(fetch, mark="id", limit=limit, cursor=cursor)
+
+    async def one(self, who: Principal, job: UUID | None) -> OwnJob:
         """One job. Raises NotFound."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(query("own_job"), who.account, job)
-        if row is None:
+            [found] = await own_jobs(connection, [job])
+        if found is None or found.owner != who.account:
             raise NotFound("There is no such job.")
-        return _job(row)
+        return found
 
 
-def _job(row: Any) -> OwnJob:
-    return OwnJob(**dict(row))
+async def own_jobs(connection: Connection, wanted: Sequence[UUID | None]) -> list[OwnJob | None]:
+    """The job of each id, in order, in one round trip. The caller checks whose they are."""
+    found = {row["id"]: OwnJob(**dict(row)) for row in await connection.fetch(query("own_jobs"), wanted)}
+    return [found.get(job) for job in wanted]

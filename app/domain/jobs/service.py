@@ -2,22 +2,20 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
 from app.domain.database import Database
-from app.domain.errors import Invalid, NotFound, Unavailable
+from app.domain.errors import Invalid, Unavailable
 from app.domain.identity.principals import Principal, Principals
+from app.domain.jobs.history import STATES, History, OwnJob
 from app.domain.jobs.notifications import JobNotifications
-from app.domain.jobs.status_polling import FollowedJob, StatusPolling
+from app.domain.jobs.status_polling import StatusPolling
 from app.domain.speech.service import read_job_id
-from db.postgres.queries import query
 
 PAGE_MAX = 100
 _PAGE = 20
-_STATES = ("queued", "processing", "completed", "failed", "cancelled", "expired")
 _QUIET_S = 15.0  # until a keep-alive
 _UNCHECKED_S = 1.0  # until the caller's access is checked again
 
@@ -25,7 +23,7 @@ _UNCHECKED_S = 1.0  # until the caller's access is checked again
 class JobPage(Struct, frozen=True):
     """Jobs, newest first. `next_cursor` None: this is the last page."""
 
-    jobs: list[FollowedJob]
+    jobs: list[OwnJob]
     next_cursor: UUID | None
 
 
@@ -33,7 +31,7 @@ class Jobs:
     """Reads jobs, by the index of an owner's jobs."""
 
     def __init__(self, database: Database, signals: JobNotifications, principals: Principals) -> None:
-        self._database = database
+        self._history = History(database)
         self._principals = principals
         self._polling = StatusPolling(database, signals)
 
@@ -41,31 +39,21 @@ class Jobs:
         self, who: Principal, *, state: str | None, limit: int | None, cursor: str | None
     ) -> JobPage:
         """One page, of one state where given. Raises Invalid."""
-        if state is not None and state not in _STATES:
-            raise Invalid(f"A status is one of {', '.join(_STATES)}.", field="status", limit=list(_STATES))
+        if state is not None and state not in STATES:
+            raise Invalid(f"A status is one of {', '.join(STATES)}.", field="status", limit=list(STATES))
         wanted = _PAGE if limit is None else limit
         if not 1 <= wanted <= PAGE_MAX:
             raise Invalid(f"The limit must be from 1 to {PAGE_MAX}.", field="limit", limit=[1, PAGE_MAX])
-        after = read_job_id(cursor) if cursor else None
-        if cursor and after is None:
-            raise Invalid("This cursor is not of this list.", field="cursor")
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(query("jobs_of_account"), who.account, state, after, wanted + 1)
-        found = [_job(row) for row in rows[:wanted]]
-        return JobPage(found, found[-1].id if len(rows) > wanted else None)
+        found = await self._history.list(who, state=state, kind=None, limit=wanted, cursor=cursor)
+        return JobPage(found.items, UUID(found.next_cursor) if found.next_cursor else None)
 
-    async def one(self, who: Principal, job_id: str) -> FollowedJob:
+    async def one(self, who: Principal, job_id: str) -> OwnJob:
         """One job. Raises NotFound for another account's."""
-        identifier = read_job_id(job_id)
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(query("job_of_account"), who.account, identifier)
-        if row is None:
-            raise NotFound("There is no such job.")
-        return _job(row)
+        return await self._history.one(who, read_job_id(job_id))
 
     async def follow(
-        self, who: Principal, job: FollowedJob, check: Callable[[], Awaitable[Principal]]
-    ) -> AsyncIterator[FollowedJob | None]:
+        self, who: Principal, job: OwnJob, check: Callable[[], Awaitable[Principal]]
+    ) -> AsyncIterator[OwnJob | None]:
         """Yield the job now and at each change, until it has ended; None is a keep-alive without a change.
 
         Raises what `check` raises, within a second after the caller has lost access.
@@ -91,7 +79,3 @@ def _until(who: Principal) -> float:
     if who.ends_at is None:
         return _QUIET_S
     return min(_QUIET_S, max(0.0, (who.ends_at - datetime.now(UTC)).total_seconds()))
-
-
-def _job(row: Any) -> FollowedJob:
-    return FollowedJob(**dict(row))

@@ -1,59 +1,24 @@
 """Polls the status of followed jobs, once for all followers of a job."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from uuid import UUID
-
-from msgspec import Struct
 
 from app.domain.coalescing import Coalescer
 from app.domain.database import Database
 from app.domain.errors import NotFound, Unavailable
+from app.domain.jobs.history import OwnJob, own_jobs
 from app.domain.jobs.notifications import JobNotifications
-from db.postgres.pool import Connection
-from db.postgres.queries import query
-from db.types import State
 
 _POLL_S_MIN, _POLL_S_MAX = 0.5, 4.0  # between polls; doubled each time nothing has changed
 _POLLS_WAITING_MAX = 10_000
 
 
-class FollowedJob(Struct, frozen=True, kw_only=True):
-    """A job as its owner sees it; `micro`: micro-credits it cost, or holds."""
-
-    id: UUID
-    kind: str
-    engine: str
-    voice: str | None  # as requested
-    voice_used: str | None
-    voice_reason: str | None  # why another voice speaks (voices/resolution.py)
-    language: str | None
-    format: str | None
-    state: State
-    code: str | None
-    characters: int
-    duration_ms: int | None
-    audio_bytes: int | None
-    micro: int
-    spent: int  # micro-credits charged and not refunded; 0 until it has ended
-    refunded: int
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    has_audio: bool
-    has_transcript: bool
-
-    @property
-    def is_over(self) -> bool:
-        return self.finished_at is not None
-
-
 class Follower:
     """One follower of a job. `woken` is set when the job has changed; other code may set it, too."""
 
-    def __init__(self, job: FollowedJob) -> None:
+    def __init__(self, job: OwnJob) -> None:
         self.job = job
         self.error: Exception | None = None  # why polling has stopped
         self.woken = asyncio.Event()
@@ -73,7 +38,7 @@ class Follower:
 class _Followed:
     """One job, its followers, and the task that polls it."""
 
-    def __init__(self, job: FollowedJob) -> None:
+    def __init__(self, job: OwnJob) -> None:
         self.job = job
         self.error: Exception | None = None
         self.followers: set[Follower] = set()
@@ -90,11 +55,11 @@ class StatusPolling:
 
     def __init__(self, database: Database, signals: JobNotifications) -> None:
         self._signals = signals
-        self._polls = Coalescer(database, _jobs, waiting_max=_POLLS_WAITING_MAX)
+        self._polls = Coalescer(database, own_jobs, waiting_max=_POLLS_WAITING_MAX)
         self._followed: dict[UUID, _Followed] = {}
 
     @contextmanager
-    def following(self, job: FollowedJob) -> Generator[Follower]:
+    def following(self, job: OwnJob) -> Generator[Follower]:
         """While in the block, follow the job from the given state on."""
         followed = self._followed.get(job.id)
         if followed is None or followed.error is not None:
@@ -141,9 +106,3 @@ class StatusPolling:
             raise NotFound("There is no such job.")
         before, followed.job = followed.job, found
         return found != before
-
-
-async def _jobs(connection: Connection, wanted: Sequence[UUID]) -> list[FollowedJob | None]:
-    rows = await connection.fetch(query("followed_jobs"), wanted)
-    found = {row["id"]: FollowedJob(**dict(row)) for row in rows}
-    return [found.get(job) for job in wanted]

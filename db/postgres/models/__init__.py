@@ -15,6 +15,8 @@ from db.postgres.models.jobs import Idempotency as Idempotency
 from db.postgres.models.jobs import Job as Job
 from db.postgres.models.jobs import LostWorker as LostWorker
 from db.postgres.models.jobs import Stored as Stored
+from db.postgres.models.ledger import BALANCE as BALANCE
+from db.postgres.models.ledger import PRICE_NOW as PRICE_NOW
 from db.postgres.models.ledger import AdminAct as AdminAct
 from db.postgres.models.ledger import Checkpoint as Checkpoint
 from db.postgres.models.ledger import Price as Price

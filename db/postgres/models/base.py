@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from advanced_alchemy.base import AdvancedDeclarativeBase, BasicAttributes, create_registry
 from sqlalchemy import BigInteger, Integer, Text
 from sqlalchemy.dialects.postgresql import DOMAIN, ENUM
+from sqlalchemy.sql.operators import OperatorClass
 from sqlalchemy.types import UserDefinedType
 
 SCHEMA = "cv"
@@ -35,12 +36,18 @@ class Xid8(UserDefinedType[int]):
         return "xid8"
 
 
-MICRO = DOMAIN("micro", BigInteger(), schema=SCHEMA, create_type=False)  # micro-credits, not negative
-MOVED = DOMAIN("moved", BigInteger(), schema=SCHEMA, create_type=False)  # micro-credits, positive
-COUNT = DOMAIN("count", Integer(), schema=SCHEMA, create_type=False)
-SAID = DOMAIN("said", Text(), schema=SCHEMA, create_type=False)  # who and why, never empty
-USER_TYPE = DOMAIN("user_type", Text(), schema=SCHEMA, create_type=False)
-JOB_STATE = DOMAIN("job_state", Text(), schema=SCHEMA, create_type=False)
+class Domain(DOMAIN):
+    """A domain, compared as its underlying type is."""
+
+    operator_classes = OperatorClass.ANY
+
+
+MICRO = Domain("micro", BigInteger(), schema=SCHEMA, create_type=False)  # micro-credits, not negative
+MOVED = Domain("moved", BigInteger(), schema=SCHEMA, create_type=False)  # micro-credits, positive
+COUNT = Domain("count", Integer(), schema=SCHEMA, create_type=False)
+SAID = Domain("said", Text(), schema=SCHEMA, create_type=False)  # who and why, never empty
+USER_TYPE = Domain("user_type", Text(), schema=SCHEMA, create_type=False)
+JOB_STATE = Domain("job_state", Text(), schema=SCHEMA, create_type=False)
 BUCKET = ENUM(
     "issued", "free", "paid", "held", "spent", "expired", name="bucket", schema=SCHEMA, create_type=False
 )

@@ -17,6 +17,8 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     UniqueConstraint,
+    column,
+    table,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -128,3 +130,13 @@ class AdminAct(Base):
     owner: Mapped[UUID | None] = mapped_column()
     reason: Mapped[str] = mapped_column(SAID)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+
+
+# Views: an account's balance as it is now, whatever the month; and the prices in force.
+BALANCE = table(
+    "balance",
+    *map(column, ("plan", "tier", "monthly", "free", "paid", "held", "unlimited", "closed", "resets_at")),
+    column("owner"),
+    schema=SCHEMA,
+)
+PRICE_NOW = table("price_now", column("version"), schema=SCHEMA)

@@ -208,17 +208,6 @@ SELECT id, kind, tier, admin, suspended, token_epoch, ARRAY(SELECT session FROM 
 -- name: end_session
 SELECT cv.end_session($1, $2, $3, $4)
 
--- name: is_session_ended
-SELECT EXISTS (SELECT FROM cv.ended_session WHERE account = $1 AND session = $2)
-
--- name: unverified_email
-SELECT email FROM cv.account WHERE id = $1 AND verified_at IS NULL
-
--- name: revoke_unproven_keys
--- Created before the address was verified ($2; null: never verified before now).
-UPDATE cv.api_key SET revoked_at = clock_timestamp() WHERE account = $1 AND created_at < coalesce($2, clock_timestamp())
-  AND (revoked_at IS NULL OR revoked_at > clock_timestamp()) RETURNING personal
-
 -- name: verify_email
 SELECT cv.verify_email($1, $2)
 
@@ -240,23 +229,6 @@ UPDATE cv.api_key SET last_used_at = clock_timestamp() WHERE id = ANY(ARRAY(
   SELECT id FROM cv.api_key WHERE id = ANY($1)
     AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED))
 
--- name: account_of_email
-SELECT id FROM cv.account WHERE email = lower($1)
-
--- name: act
-SELECT ref, at, actor, act, owner AS account, reason, details::text AS details FROM cv.admin_act WHERE ref = $1
-
--- name: acts
-SELECT ref, at, actor, act, owner AS account, reason, details::text AS details FROM cv.admin_act
-WHERE ($1::uuid IS NULL OR owner = $1)
-  AND ($2::uuid IS NULL OR (at, ref) < (SELECT at, ref FROM cv.admin_act WHERE ref = $2))
-ORDER BY at DESC, ref DESC LIMIT $3
-
--- name: admin_user
-SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
-  b.monthly, b.free, b.paid, b.held, b.unlimited, b.closed, b.resets_at
-FROM cv.account a JOIN cv.balance b ON b.owner = a.id WHERE a.id = $1
-
 -- name: lock_administrators
 -- Held to the end of the transaction: of concurrent operations each sees what the previous one did.
 SELECT pg_advisory_xact_lock(hashtextextended('codevoice administrators', 0))
@@ -274,49 +246,11 @@ SELECT coalesce((SELECT admin AND NOT suspended FROM cv.account WHERE id = $1), 
   AND NOT EXISTS (SELECT FROM cv.account a JOIN cv.wallet w ON w.owner = a.id
     WHERE a.admin AND NOT a.suspended AND NOT w.closed AND a.id <> $1)
 
--- name: admin_users
-SELECT a.id AS account, a.email, a.name, a.kind AS user_type, a.admin, a.suspended, a.created_at, b.plan, b.tier,
-  b.monthly, b.free, b.paid, b.held, b.unlimited, b.closed, b.resets_at
-FROM cv.account a JOIN cv.balance b ON b.owner = a.id
-WHERE ($1::text IS NULL OR a.kind = $1)
-  AND ($2::uuid IS NULL OR (a.created_at, a.id) < (SELECT created_at, id FROM cv.account WHERE id = $2))
-ORDER BY a.created_at DESC, a.id DESC LIMIT $3
-
--- name: admin_keys
-SELECT id, account, name, prefix, scopes, personal, created_at, last_used_at, expires_at, revoked_at
-FROM cv.api_key WHERE account = $1
-  AND ($2::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.api_key WHERE id = $2))
-ORDER BY created_at DESC, id DESC LIMIT $3
-
--- name: admin_key
-SELECT id, account, name, prefix, scopes, personal, created_at, last_used_at, expires_at, revoked_at
-FROM cv.api_key WHERE id = $1
-
--- name: plans
-SELECT tier, name, monthly FROM cv.plan ORDER BY tier
-
 -- name: prices
 SELECT version, kind, engine, unit, amount, valid_from FROM cv.price_now ORDER BY kind, engine
 
--- name: price_book
-SELECT p.version, p.kind, p.engine, p.unit, p.amount, p.valid_from, p.at, p.actor, p.reason,
-  n.version IS NOT NULL AS in_force
-FROM cv.price p LEFT JOIN cv.price_now n USING (version) WHERE $1::integer IS NULL OR p.version < $1
-ORDER BY p.version DESC LIMIT $2
-
 -- name: set_price
 SELECT code, version FROM cv.set_price($1, $2, $3, $4, $5, $6, $7, $8)
-
--- name: admin_job
-SELECT id AS job, owner AS account, kind, engine, lane AS voice, state, code, characters, attempt, hold, price,
-  duration_ms, created_at, started_at, finished_at FROM cv.job WHERE id = $1
-
--- name: admin_jobs
-SELECT id AS job, owner AS account, kind, engine, lane AS voice, state, code, characters, attempt, hold, price,
-  duration_ms, created_at, started_at, finished_at FROM cv.job
-WHERE ($1::uuid IS NULL OR owner = $1) AND ($2::text IS NULL OR state = $2)
-  AND ($3::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3))
-ORDER BY created_at DESC, id DESC LIMIT $4
 
 -- name: job_again
 SELECT j.params::text AS params, j.hold, j.tariff, j.lane, coalesce(j.characters *
@@ -325,10 +259,6 @@ FROM cv.job j WHERE j.id = $1
 
 -- name: refunded
 SELECT coalesce(sum(amount), 0)::bigint FROM cv.transfer WHERE owner = $1 AND ref = $2 AND slot BETWEEN 40 AND 42
-
--- name: history
-SELECT owner AS account, seq, at, ref, src, dst, amount, bucket, actor, reason FROM cv.transfer
-WHERE owner = $1 AND ($2::bigint IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $3
 
 -- name: legs_of_ref
 SELECT seq, at, ref, bucket, amount, actor, reason FROM cv.leg WHERE owner = $1 AND ref = $2 ORDER BY seq, amount
@@ -355,44 +285,18 @@ WHERE w.owner IS NULL OR w.seq < h.seq OR coalesce(t.hash, '\x00') <> h.hash
 SELECT (created_at AT TIME ZONE 'UTC')::date AS day, kind, state, count(*) AS requests, coalesce(sum(price - refunded), 0)::bigint AS spent
 FROM cv.job WHERE owner = $1 AND created_at >= $2 GROUP BY 1, 2, 3
 
--- name: recent_jobs
-SELECT id, kind, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, state, characters, duration_ms,
-  coalesce(price - refunded, hold) AS micro, created_at,
-  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio
-FROM cv.job WHERE owner = $1 ORDER BY created_at DESC LIMIT $2
-
 -- name: price_and_rest
 -- What a job cost, and its owner's spendable balance; null: unlimited.
 SELECT j.price - j.refunded AS price, CASE WHEN NOT w.unlimited THEN w.free + w.paid END AS spendable
 FROM cv.job j JOIN cv.wallet w USING (owner) WHERE j.id = $1
 
--- name: jobs_of_account
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  characters, duration_ms, audio_bytes, coalesce(price - refunded, hold) AS micro, coalesce(price - refunded, 0) AS spent, refunded, created_at,
-  started_at, finished_at,
-  coalesce(kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript
-FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::uuid IS NULL
-  OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $3 AND owner = $1))
-ORDER BY created_at DESC, id DESC LIMIT $4
-
--- name: job_of_account
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  characters, duration_ms, audio_bytes, coalesce(price - refunded, hold) AS micro, coalesce(price - refunded, 0) AS spent, refunded, created_at,
-  started_at, finished_at,
-  coalesce(kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript
-FROM cv.job WHERE owner = $1 AND id = $2
-
--- name: followed_jobs
--- As job_of_account, for several jobs.
-SELECT j.id, j.kind, j.engine, coalesce(j.params ->> 'asked_voice', j.params ->> 'voice') AS voice,
+-- name: own_jobs
+-- By id, for their owners; the array is hidden from the planner as in job_progress.
+SELECT j.id, j.owner, j.kind, j.engine, coalesce(j.params ->> 'asked_voice', j.params ->> 'voice') AS voice,
   j.params ->> 'voice' AS voice_used, j.params ->> 'voice_reason' AS voice_reason, j.params ->> 'language' AS language,
-  j.params ->> 'format' AS format, j.state, j.code, j.characters, j.duration_ms, j.audio_bytes,
+  j.params ->> 'format' AS format, left(j.params ->> 'text', 2000) AS text, j.state, j.code, j.characters, j.duration_ms,
   coalesce(j.price - j.refunded, j.hold) AS micro, coalesce(j.price - j.refunded, 0) AS spent, j.refunded, j.created_at,
-  j.started_at, j.finished_at,
+  j.started_at, j.finished_at, j.object, j.content_type, j.audio_bytes,
   coalesce(j.kind = 'speech' AND j.object IS NOT NULL AND j.audio_until > clock_timestamp(), false) AS has_audio,
   coalesce(j.kind = 'transcription' AND j.object IS NOT NULL AND j.audio_until > clock_timestamp(), false) AS has_transcript
 FROM unnest((SELECT $1::uuid[])) AS t(id) CROSS JOIN LATERAL (SELECT * FROM cv.job WHERE id = t.id OFFSET 0) j
@@ -412,12 +316,13 @@ SELECT EXISTS (SELECT FROM cv.idempotency i JOIN cv.job j ON j.id = i.job WHERE 
   AND j.state NOT IN ('failed', 'cancelled', 'expired') AND i.at >= clock_timestamp() - interval '24 hours')
 
 -- name: usage_by_key
-SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.api_key AS key, k.name AS key_name, j.kind, count(*) AS requests,
+SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.api_key AS key, k.name AS key_name, k.prefix, j.kind,
+  count(*) AS requests,
   count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
   count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, sum(j.characters)::bigint AS characters,
   coalesce(sum(j.duration_ms), 0)::bigint AS duration_ms, coalesce(sum(j.price - j.refunded), 0)::bigint AS spent
 FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key
-WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 3, 2, 4
+WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1 DESC, 3, 2, 5
 
 -- name: open_system_account
 -- The account for the installation's own jobs; its credits are issued as they are used.
@@ -428,74 +333,10 @@ SELECT cv.open_wallet(id, 'system', 1, NULL, true) FROM made
 SELECT coalesce(sum(price - refunded), 0)::bigint AS spent FROM cv.job
 WHERE owner = $1 AND created_at >= cv.month()::timestamp AT TIME ZONE 'UTC'
 
--- name: add_password_reset
--- For the account of that e-mail, if there is one; deletes some expired tokens.
-WITH found AS (SELECT id FROM cv.account WHERE email = $1 AND password_hash IS NOT NULL AND NOT suspended),
-over AS (DELETE FROM cv.password_reset WHERE digest IN (SELECT digest FROM cv.password_reset
-  WHERE expires_at < clock_timestamp() LIMIT 100 FOR UPDATE SKIP LOCKED))
-INSERT INTO cv.password_reset (digest, account, expires_at) SELECT $2, id, clock_timestamp() + interval '1 hour' FROM found
-RETURNING account
-
--- name: add_operators_reset
-INSERT INTO cv.password_reset (digest, account, expires_at, by_mail) SELECT $2, id, clock_timestamp() + $3::interval, false
-FROM cv.account WHERE id = $1 AND kind = 'registered' AND password_hash IS NOT NULL AND NOT suspended RETURNING expires_at
-
--- name: is_password_reset_open
-SELECT EXISTS (SELECT FROM cv.password_reset WHERE digest = $1 AND expires_at > clock_timestamp())
-
--- name: password_reset
-SELECT a.id, a.email, a.verified_at, r.by_mail FROM cv.password_reset r JOIN cv.account a ON a.id = r.account
-WHERE r.digest = $1 AND r.expires_at > clock_timestamp()
-
--- name: use_password_reset
-DELETE FROM cv.password_reset WHERE digest = $1 AND expires_at > clock_timestamp() RETURNING account
-
--- name: forget_password_resets
-DELETE FROM cv.password_reset WHERE account = $1
-
--- name: add_invite
-INSERT INTO cv.invite (digest, created_by, tier, uses, uses_left, expires_at) VALUES ($1, $2, $3, $4, $4, $5) RETURNING id
-
--- name: invites
-SELECT i.id, i.created_at, i.created_by, p.name AS plan, i.uses, i.uses_left, i.expires_at, i.revoked_at,
-  i.uses_left > 0 AND (i.expires_at IS NULL OR i.expires_at > clock_timestamp()) AS usable
-FROM cv.invite i JOIN cv.plan p USING (tier)
-WHERE $1::uuid IS NULL OR (i.created_at, i.id) < (SELECT created_at, id FROM cv.invite WHERE id = $1)
-ORDER BY i.created_at DESC, i.id DESC LIMIT $2
-
--- name: revoke_invite
--- Sets the uses left to zero, which is what earlier releases check.
-UPDATE cv.invite SET revoked_at = coalesce(revoked_at, clock_timestamp()), uses_left = 0 WHERE id = $1 RETURNING id
-
--- name: use_invite
-UPDATE cv.invite SET uses_left = uses_left - 1
-WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()) RETURNING tier
-
--- name: is_invite_open
-SELECT EXISTS (SELECT FROM cv.invite
-  WHERE digest = $1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > clock_timestamp()))
-
--- name: own_jobs
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  left(params ->> 'text', 200) AS text, characters, duration_ms, coalesce(price - refunded, hold) AS micro,
-  coalesce(price - refunded, 0) AS spent, refunded, created_at, finished_at,
-  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript,
-  object, content_type, audio_bytes
-FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+-- name: own_job_ids
+SELECT id FROM cv.job WHERE owner = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
   AND ($4::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM cv.job WHERE id = $4 AND owner = $1))
 ORDER BY created_at DESC, id DESC LIMIT $5
-
--- name: own_job
-SELECT id, kind, engine, coalesce(params ->> 'asked_voice', params ->> 'voice') AS voice, params ->> 'voice' AS voice_used,
-  params ->> 'voice_reason' AS voice_reason, params ->> 'language' AS language, params ->> 'format' AS format, state, code,
-  left(params ->> 'text', 2000) AS text, characters, duration_ms, coalesce(price - refunded, hold) AS micro,
-  coalesce(price - refunded, 0) AS spent, refunded, created_at, finished_at,
-  kind = 'speech' AND object IS NOT NULL AND audio_until > clock_timestamp() AS has_audio,
-  coalesce(kind = 'transcription' AND object IS NOT NULL AND audio_until > clock_timestamp(), false) AS has_transcript,
-  object, content_type, audio_bytes
-FROM cv.job WHERE owner = $1 AND id = $2
 
 -- name: own_ledger
 -- Transfers, newest first; `left_after` is the spendable balance after each: the current one, less later changes.
@@ -553,13 +394,6 @@ SELECT engine, count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILT
   min(created_at) FILTER (WHERE state = 'queued') AS oldest
 FROM cv.job WHERE state IN ('queued', 'processing') GROUP BY engine ORDER BY engine
 
--- name: usage_rows
-SELECT (j.created_at AT TIME ZONE 'UTC')::date AS day, j.kind, k.name AS key, k.prefix, count(*) AS requests,
-  count(*) FILTER (WHERE j.state = 'completed') AS succeeded,
-  count(*) FILTER (WHERE j.state IN ('failed', 'expired')) AS failed, coalesce(sum(j.price - j.refunded), 0)::bigint AS spent
-FROM cv.job j LEFT JOIN cv.api_key k ON k.id = j.api_key AND k.account = j.owner
-WHERE j.owner = $1 AND j.created_at >= $2 GROUP BY 1, 2, k.id, k.name, k.prefix ORDER BY 1 DESC, 2, 3 NULLS FIRST
-
 -- name: refuse_account
 -- Its keys and tokens are refused from now on, and no password is accepted.
 WITH ended AS (UPDATE cv.api_key SET revoked_at = least(revoked_at, clock_timestamp())
@@ -567,20 +401,11 @@ WITH ended AS (UPDATE cv.api_key SET revoked_at = least(revoked_at, clock_timest
 UPDATE cv.account SET suspended = true, password_hash = NULL, token_epoch = token_epoch + 1 WHERE id = $1
 RETURNING email
 
--- name: open_jobs_of
-SELECT id FROM cv.job WHERE owner = $1 AND state IN ('queued', 'processing')
-
 -- name: erase_jobs
 SELECT cv.erase_jobs($1, $2)
 
 -- name: erase_account
 SELECT cv.erase_account($1)
-
--- name: job_ids_of
-SELECT id FROM cv.job WHERE owner = $1
-
--- name: key_ids_of
-SELECT id FROM cv.api_key WHERE account = $1
 
 -- name: export_account
 SELECT id, kind, email, name, tier, admin, suspended, created_at, verified_at, verification_due,

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from app.domain.accounts.demo import demo_account
 from app.domain.accounts.password_hashing import PasswordHasher, argon2id
-from app.domain.accounts.service import demo_account
 from app.domain.billing.credits import credits, in_words, refusal, used
 from app.domain.errors import Internal, Unavailable
 from app.domain.identity.key_crypto import KeyRing, Unsealable, is_well_formed
@@ -144,7 +144,7 @@ def test_a_demo_account_without_a_key_gets_one(database_url: str, owner: psycopg
 
 def test_the_demo_account_is_found_without_the_heavy_libraries() -> None:
     heavy = ("sqlalchemy", "litestar", "advanced_alchemy", "psycopg")
-    code = f"import sys, app.domain.accounts.service; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, app.domain.accounts.demo; print([m for m in {heavy} if m in sys.modules])"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

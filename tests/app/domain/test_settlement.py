@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
-from app.domain.billing.settlement import Settlement, settled_in_words
+from app.domain.billing.settlement import settled_in_words
 from db.types import State
 from tests.app.api_process import ApiProcess
 from tests.app.browser import Browser, words
@@ -12,6 +13,14 @@ from tests.app.conftest import End, Person, Say, Take
 
 RETURNED = "Nothing was charged: the credits held for it were returned."
 GIVEN = "charged for the audio that was given to a listener."
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """The settlement alone, of a job of which nothing else is known."""
+
+    state: State
+    spent: int
+    refunded: int
 
 
 @pytest.mark.parametrize(

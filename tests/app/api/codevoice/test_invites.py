@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import httpx
 import psycopg
 import pytest
 
 from app.domain.accounts.invites import create_invite
 from app.domain.errors import Invalid
+from db.postgres import pool
 from tests.app.api_process import ApiProcess
 from tests.app.conftest import PASSWORD, Run, key_ring
 
@@ -22,12 +22,13 @@ def by_invitation(api_with: Run) -> ApiProcess:
 
 
 async def invite(database_url: str, **options: Any) -> str:
-    connection = await asyncpg.connect(database_url)
+    opened = pool.open_engine(database_url)
     try:
-        made = await create_invite(connection, key_ring(), **({"created_by": "test", "tier": 1} | options))
+        async with pool.session(opened) as session:
+            made = await create_invite(session, key_ring(), **({"created_by": "test", "tier": 1} | options))
         return made.code
     finally:
-        await connection.close()
+        await opened.dispose()
 
 
 def register(api: ApiProcess, invite: object = None, email: str | None = None) -> httpx.Response:

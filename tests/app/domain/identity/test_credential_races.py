@@ -317,8 +317,8 @@ async def test_an_administrator_who_is_one_no_more_acts_no_more(
     owner.execute("UPDATE cv.account SET admin = true WHERE id = %s", [operator.id])
     who = principal_cache(owner, operator)
     act = operation_by(who, reason="test", key=None)
-    async with stale_process.app_database.connection() as connection, connection.transaction():
-        assert await find_replay(connection, act, "reset_link", UUID(person.id), {}) is None
+    async with stale_process.app_database.session() as session:
+        assert await find_replay(session, act, "reset_link", UUID(person.id), {}) is None
     owner.execute(
         {
             "reset": "UPDATE cv.account SET token_epoch = token_epoch + 1 WHERE id = %(id)s",
@@ -329,6 +329,6 @@ async def test_an_administrator_who_is_one_no_more_acts_no_more(
         {"id": operator.id, "session": who.session},
     )
 
-    async with stale_process.app_database.connection() as connection, connection.transaction():
+    async with stale_process.app_database.session() as session:
         with pytest.raises(InvalidToken):
-            await find_replay(connection, act, "reset_link", UUID(person.id), {})
+            await find_replay(session, act, "reset_link", UUID(person.id), {})

@@ -9,8 +9,9 @@ import pytest
 
 from app.domain.database import Database, DatabaseLimits
 from app.domain.errors import Unavailable
+from app.domain.jobs.history import OwnJob, own_jobs
 from app.domain.jobs.notifications import JobNotifications
-from app.domain.jobs.status_polling import FollowedJob, Follower, StatusPolling
+from app.domain.jobs.status_polling import Follower, StatusPolling
 from db.postgres.pool import Connection, Pool
 from db.postgres.queries import query
 from tests.records import Submit, Wallet, new_job, submit, wallet
@@ -48,11 +49,12 @@ async def signals(redis_url: str) -> AsyncGenerator[JobNotifications]:
 
 
 @pytest.fixture
-async def job(pool: Pool, wallet: Wallet, submit: Submit) -> FollowedJob:
+async def job(pool: Pool, wallet: Wallet, submit: Submit) -> OwnJob:
     [made] = await submit(new_job(await wallet()))
-    row = await pool.fetchrow(query("followed_jobs"), [made.id])
-    assert row is not None
-    return FollowedJob(**dict(row))
+    async with pool.acquire() as connection:
+        [found] = await own_jobs(connection, [made.id])
+    assert found is not None
+    return found
 
 
 async def next_states(followers: list[Follower]) -> set[str]:
@@ -61,7 +63,7 @@ async def next_states(followers: list[Follower]) -> set[str]:
 
 
 async def test_however_many_follow_a_job_it_is_looked_at_once(
-    app_database: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
+    app_database: Counting, signals: JobNotifications, pool: Pool, job: OwnJob
 ) -> None:
     polling = StatusPolling(app_database, signals)
     with ExitStack() as stack:
@@ -73,7 +75,7 @@ async def test_however_many_follow_a_job_it_is_looked_at_once(
 
 
 async def test_a_follower_of_a_finished_job_receives_its_end_at_once(
-    app_database: Counting, signals: JobNotifications, pool: Pool, job: FollowedJob
+    app_database: Counting, signals: JobNotifications, pool: Pool, job: OwnJob
 ) -> None:
     polling = StatusPolling(app_database, signals)
     with polling.following(job) as first:
@@ -84,7 +86,7 @@ async def test_a_follower_of_a_finished_job_receives_its_end_at_once(
 
 
 async def test_followers_are_notified_when_the_process_ends(
-    app_database: Counting, signals: JobNotifications, job: FollowedJob
+    app_database: Counting, signals: JobNotifications, job: OwnJob
 ) -> None:
     with StatusPolling(app_database, signals).following(job) as follower:
         signals.end_waits()
@@ -92,5 +94,5 @@ async def test_followers_are_notified_when_the_process_ends(
             await follower.wait(30)
 
 
-async def owner_of(pool: Pool, job: FollowedJob) -> object:
+async def owner_of(pool: Pool, job: OwnJob) -> object:
     return await pool.fetchval("SELECT owner FROM cv.job WHERE id = $1", job.id)

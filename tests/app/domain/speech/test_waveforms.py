@@ -58,6 +58,7 @@ def job(store: Store, audio: bytes, content_type: str = "audio/wav") -> OwnJob:
     store.put(f"audio/{identifier}", io.BytesIO(audio))
     return OwnJob(
         id=identifier,
+        owner=uuid.uuid4(),
         kind="speech",
         engine="parrot",
         voice=None,
@@ -74,6 +75,7 @@ def job(store: Store, audio: bytes, content_type: str = "audio/wav") -> OwnJob:
         spent=1,
         refunded=0,
         created_at=datetime.now(UTC),
+        started_at=None,
         finished_at=datetime.now(UTC),
         has_audio=True,
         has_transcript=False,
