@@ -28,7 +28,19 @@ _PAGE = re.compile(rb"Page_[\w.]+\.(\w+)_")  # the framework's name of Page[Row]
 _OF_STATUS = {"429": "Retry-After", "503": "Retry-After", "401": "WWW-Authenticate"}
 
 
-def openapi_config() -> OpenAPIConfig:
+class CompletedJson(JsonRenderPlugin):
+    """Serves the completed document where the framework would serve its own."""
+
+    def __init__(self, document: "Document") -> None:
+        super().__init__()
+        self._document = document
+
+    def render(self, request: Any, openapi_schema: Json) -> bytes:  # noqa: ARG002
+        """The document as JSON."""
+        return self._document.text()
+
+
+def openapi_config(document: "Document") -> OpenAPIConfig:
     """The framework's part of the document."""
     return OpenAPIConfig(
         title="CodeVoice",
@@ -39,7 +51,7 @@ def openapi_config() -> OpenAPIConfig:
         security=[{name: []} for name in _SCHEMES],
         use_handler_docstrings=True,
         openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False, opt={"public": True}),
-        render_plugins=[JsonRenderPlugin()],
+        render_plugins=[CompletedJson(document)],
     )
 
 
