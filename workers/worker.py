@@ -54,7 +54,7 @@ class Worker:
         self._orphans = OrphanedAudio(store, links("orphans"), settings)
         wakeups = broker.broker(places.redis_url)
         engine_name = self._pipeline.capabilities.engine
-        actors.declare(wakeups, self.runner, engine=engine_name, device=settings.device)
+        actors.declare(wakeups, self.runner.claims, engine=engine_name, device=settings.device)
         self._consumer = broker.consumer(wakeups)
 
     def start(self, to_stop: threading.Event) -> None:

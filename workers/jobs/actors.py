@@ -5,7 +5,7 @@ from dramatiq import Middleware
 
 from db.redis import worker_wakeup
 from workers.jobs.broker import BlockingBroker
-from workers.jobs.runner import Runner
+from workers.jobs.claiming import Claimer
 
 
 class EngineOptions(Middleware):
@@ -16,9 +16,9 @@ class EngineOptions(Middleware):
         return {"engine", "device"}
 
 
-def declare(broker: BlockingBroker, runner: Runner, *, engine: str, device: str) -> None:
+def declare(broker: BlockingBroker, claims: Claimer, *, engine: str, device: str) -> None:
     """Put the engine's actor on `broker`. A superfluous message is harmless: it finds no jobs."""
-    broker.can_claim = runner.can_claim
+    broker.can_claim = claims.can_claim
     broker.add_middleware(EngineOptions())
 
     @dramatiq.actor(
@@ -30,4 +30,4 @@ def declare(broker: BlockingBroker, runner: Runner, *, engine: str, device: str)
     )
     def run_batch() -> None:  # pyright: ignore[reportUnusedFunction]
         """Claim a batch for the free slots, and have the engine begin it."""
-        runner.claim_available()
+        claims.claim_available()

@@ -15,11 +15,11 @@ QUEUE = worker_wakeup.queue_name(ENGINE)
 KEYS = f"dramatiq:{QUEUE}", f"dramatiq:{QUEUE}.msgs"
 
 
-class Runner:
+class Claims:
     """Counts its claims. `first` is called within the first one."""
 
     def __init__(self) -> None:
-        self.claims = 0
+        self.count = 0
         self.is_free = True
         self.first = lambda: None
 
@@ -27,21 +27,21 @@ class Runner:
         return self.is_free
 
     def claim_available(self) -> None:
-        self.claims += 1
-        if self.claims == 1:
+        self.count += 1
+        if self.count == 1:
             self.first()
 
 
 @pytest.fixture
-def runner() -> Runner:
-    return Runner()
+def claims() -> Claims:
+    return Claims()
 
 
 @pytest.fixture
-def broker(redis_url: str, runner: Runner) -> Generator[wake.BlockingBroker]:
+def broker(redis_url: str, claims: Claims) -> Generator[wake.BlockingBroker]:
     broker = wake.broker(redis_url)
     broker.client.delete(*KEYS)
-    actors.declare(broker, runner, engine=ENGINE, device="cpu")  # type: ignore[arg-type]
+    actors.declare(broker, claims, engine=ENGINE, device="cpu")  # type: ignore[arg-type]
     yield broker
     broker.close()
 
@@ -60,22 +60,22 @@ def test_the_actor_names_its_engine_and_device(broker: wake.BlockingBroker) -> N
     assert broker.get_actor(worker_wakeup.actor_name(ENGINE)).options == {"engine": ENGINE, "device": "cpu"}
 
 
-def test_a_wake_up_is_one_claim(broker: wake.BlockingBroker, runner: Runner) -> None:
+def test_a_wake_up_is_one_claim(broker: wake.BlockingBroker, claims: Claims) -> None:
     worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
-    assert runner.claims == 1
+    assert claims.count == 1
 
 
-def test_a_wake_up_during_a_claim_causes_another_claim(broker: wake.BlockingBroker, runner: Runner) -> None:
+def test_a_wake_up_during_a_claim_causes_another_claim(broker: wake.BlockingBroker, claims: Claims) -> None:
     # The first claim has not seen the job this wake-up is for.
-    runner.first = lambda: worker_wakeup.send_wakeup(broker, ENGINE)
+    claims.first = lambda: worker_wakeup.send_wakeup(broker, ENGINE)
     worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
-    assert runner.claims == 2
+    assert claims.count == 2
 
 
 def test_a_wake_up_stays_for_another_worker_while_this_one_claims(
-    broker: wake.BlockingBroker, runner: Runner, redis_url: str
+    broker: wake.BlockingBroker, claims: Claims, redis_url: str
 ) -> None:
     """The claim may fill the last slots."""
     taken: list[object] = []
@@ -87,20 +87,20 @@ def test_a_wake_up_stays_for_another_worker_while_this_one_claims(
             taken.append(client.lpop(KEYS[0]))
             client.hdel(KEYS[1], taken[0])  # type: ignore[arg-type]
 
-    runner.first = claim_while_another_message_waits
+    claims.first = claim_while_another_message_waits
     worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
     assert taken[0] is not None
-    assert runner.claims == 1
+    assert claims.count == 1
 
 
 def test_a_wake_up_stays_for_another_worker_while_this_one_has_no_free_slot(
-    broker: wake.BlockingBroker, runner: Runner
+    broker: wake.BlockingBroker, claims: Claims
 ) -> None:
-    runner.is_free = False
+    claims.is_free = False
     worker_wakeup.send_wakeup(broker, ENGINE)
     worker = wake.consumer(broker)
     worker.start()
     time.sleep(0.2)
     worker.stop()
-    assert (runner.claims, worker_wakeup.unread(broker, ENGINE)) == (0, 1)
+    assert (claims.count, worker_wakeup.unread(broker, ENGINE)) == (0, 1)
