@@ -119,13 +119,7 @@ class ResultCommit:
         for end in ends:
             self._log_outcome(end, results[end.id, end.attempt])
         correct(self._queue.link, ends, results, self._rows)
-        try:
-            self._drop_fenced(ends, results)
-            self._pipeline.settled(
-                [end for end in ends if results[end.id, end.attempt] in ("completed", "failed")]
-            )
-        except StoreError as error:
-            log.warning("objects_not_deleted", error=str(error))
+        self._delete_objects(ends, results)
 
     def ended(self, ends: Sequence[Finished]) -> None:
         """Let go of attempts whose results are written, or can never be."""
@@ -145,9 +139,14 @@ class ResultCommit:
             engine=engine, result=result, code=end.code, **row.log_fields(), audio_ms=end.duration_ms
         )
 
-    def _drop_fenced(self, ends: Sequence[Finished], results: Mapping[Attempt, str]) -> None:
+    def _delete_objects(self, ends: Sequence[Finished], results: Mapping[Attempt, str]) -> None:
         """Delete fenced attempts' objects, unless the database names them: then only the reply was lost."""
         keys = [end.object for end in ends if end.object and results[end.id, end.attempt] == "fenced"]
-        if keys:
-            named = self._queue.link.run(jobs_worker.named_objects, keys)
-            self._store.delete(key for key in keys if key not in named)
+        settled = [end for end in ends if results[end.id, end.attempt] in ("completed", "failed")]
+        try:
+            if keys:
+                named = self._queue.link.run(jobs_worker.named_objects, keys)
+                self._store.delete(key for key in keys if key not in named)
+            self._pipeline.settled(settled)
+        except StoreError as error:
+            log.warning("objects_not_deleted", error=str(error))

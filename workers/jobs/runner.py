@@ -50,23 +50,15 @@ class Runner:
         self.store_lost = threading.Event()
         self.device_lost = threading.Event()
         self.rows = HeldJobs()
-        self._slots = SlotAllocator(
-            pipeline,
-            self.rows,
-            linger_ms=settings.linger_ms,
-            turn_s=settings.turn_s,
-            is_paused=lambda: self._closing.is_set() or self.store_lost.is_set(),
-        )
+        self._slots = SlotAllocator(pipeline, self.rows, settings, self._is_paused)
         threads = pipeline.slots + pipeline.extra_slots + 2  # one writes results, one claims
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="row")
-        claims, endings = (
-            JobQueue(pipeline, settings, links(name), worker) for name in ("claims", "endings")
-        )
-        self._endings = endings.link
+        self._endings = links("endings")
+        endings = JobQueue(pipeline, settings, self._endings, worker)
         commit = ResultCommit(pipeline, store, endings, publisher, self.rows, self._slots, self._begin)
         self._results = ResultWriter(commit.end, commit.ended)
-        polls = pipeline.extra_slots > 0
-        self.claims = Claimer(claims, self._slots, self.rows, self._begin, polls=polls)
+        queue = JobQueue(pipeline, settings, links("claims"), worker)
+        self.claims = Claimer(queue, self._slots, self.rows, self._begin, polls=pipeline.extra_slots > 0)
 
     def stop_claiming(self) -> None:
         """Stop claiming. Running attempts may end; if interrupted, they are returned to the queue."""
@@ -90,6 +82,9 @@ class Runner:
         _wait_while(self.rows.held, _WRITE_S)  # by threads that are not waited for
         giving_up.cancel()
         self._endings.close()
+
+    def _is_paused(self) -> bool:
+        return self._closing.is_set() or self.store_lost.is_set()
 
     def _begin(self, rows: Sequence[HeldJob]) -> None:
         """Have the engine begin jobs that were just claimed, each then worked on by a thread of its own."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from workers.jobs.held import HeldJobs
 from workers.pipelines.protocol import SlotLimits
+from workers.settings import WorkerSettings
 
 
 class BatchPlan(Struct, frozen=True):
@@ -52,16 +53,13 @@ class SlotAllocator:
         self,
         engine: SlotLimits,
         rows: HeldJobs,
-        *,
-        linger_ms: int,
-        turn_s: float,
+        settings: WorkerSettings,
         is_paused: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._rows = rows
-        self._linger_ms = linger_ms
-        self._turn_s = turn_s
+        self._settings = settings
         self._is_paused = is_paused
         self._clock = clock
         self.claiming = threading.Lock()
@@ -92,10 +90,10 @@ class SlotAllocator:
         if not rows:
             return BatchPlan(limit=free, fill=engine.mixed_lanes)
         if engine.mixed_lanes:
-            return BatchPlan(limit=free, fill=True, linger_ms=self._linger_ms)
-        if self._clock() - self._turn_began >= self._turn_s:
+            return BatchPlan(limit=free, fill=True, linger_ms=self._settings.linger_ms)
+        if self._clock() - self._turn_began >= self._settings.turn_s:
             return REST
-        return BatchPlan(limit=free, lane=rows[0].job.lane, linger_ms=self._linger_ms)
+        return BatchPlan(limit=free, lane=rows[0].job.lane, linger_ms=self._settings.linger_ms)
 
     def plan_beyond(self) -> Beyond:
         """Once the slots are taken: a job of any length for half of the extra slots, short ones for the rest.

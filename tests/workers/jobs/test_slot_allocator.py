@@ -11,6 +11,7 @@ from msgspec import Struct
 from db.types import Claimed, SpeechParams
 from workers.jobs.held import HeldJob, HeldJobs
 from workers.jobs.slot_allocator import REST, BatchPlan, Beyond, SlotAllocator
+from workers.settings import WorkerSettings
 
 LINGER_MS, TURN_S = 5, 10
 ROW_S_MAX = 4
@@ -39,8 +40,7 @@ class Situation:
         self.slots = SlotAllocator(
             engine,
             self.rows,
-            linger_ms=LINGER_MS,
-            turn_s=TURN_S,
+            WorkerSettings(engine="", linger_ms=LINGER_MS, turn_s=TURN_S),
             is_paused=lambda: self.is_paused,
             clock=lambda: self.now_s,
         )
