@@ -6,7 +6,6 @@ import socket
 import threading
 from functools import partial
 
-import dramatiq
 import structlog
 
 from db.redis import live_audio
@@ -53,7 +52,10 @@ class Worker:
             self.runner.rows, links("keeper"), worker=self._name, lease_s=settings.lease_s
         )
         self._orphans = OrphanedAudio(store, links("orphans"), settings)
-        self._consumer = self._declared(places.redis_url)
+        wakeups = broker.broker(places.redis_url)
+        engine_name = self._pipeline.capabilities.engine
+        actors.declare(wakeups, self.runner.claims, engine=engine_name, device=settings.device)
+        self._consumer = broker.consumer(wakeups)
 
     def start(self, to_stop: threading.Event) -> None:
         """Start all threads; `to_stop` is set when the process is to end."""
@@ -90,9 +92,3 @@ class Worker:
     def close(self) -> None:
         """Stop the engine."""
         self._pipeline.close()
-
-    def _declared(self, redis_url: str) -> dramatiq.Worker:
-        """The consumer of the engine's queue, its actor declared."""
-        blocking = broker.broker(redis_url)
-        actors.declare(blocking, self._pipeline.capabilities.engine, self.runner)
-        return dramatiq.Worker(blocking, worker_threads=1, worker_timeout=200)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer  # pyright: ignore[reportPrivateUsage]
 from dramatiq.errors import ConnectionClosed
@@ -12,22 +13,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 BLOCK_S = 0.4  # also how long an idle worker takes to stop
-SEEN = "seen"  # an argument of the actor
 _FULL_S = 0.05
 
 
-def _ignore() -> None: ...
-
-
 class BlockingBroker(RedisBroker):
-    """Dramatiq's Redis broker with consumers that wait in BLMOVE, and take nothing while there is no room.
-
-    `woken` is called as soon as a message is there, since fetching and dispatching it takes a millisecond,
-    and its only content is that there is work. Its actor is passed `SEEN` and need not claim again.
-    """
+    """Dramatiq's Redis broker with consumers that wait in BLMOVE, and fetch nothing unless `can_claim()`."""
 
     can_claim: Callable[[], bool] = staticmethod(lambda: True)
-    woken: Callable[[], None] = staticmethod(_ignore)
 
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
@@ -36,25 +28,20 @@ class BlockingBroker(RedisBroker):
 
 class _BlockingConsumer(_RedisConsumer):
     def __next__(self) -> Any:
-        if not self.message_cache and self.outstanding_message_count < self.prefetch:
+        if not self.outstanding_message_count:  # else the actor is still claiming
             if not self.broker.can_claim():  # a waiting message may wake another worker
                 time.sleep(_FULL_S)
                 return None
-            if not (seen := self._first()):
+            if not self._is_message_waiting():
                 return None
-            self.broker.woken()
             self.misses = 0
-            message = super().__next__()
-            if message is not None and message.options["redis_message_id"].encode() == seen:
-                message.kwargs[SEEN] = True
-            return message
         return super().__next__()
 
-    def _first(self) -> bytes | None:
-        """The id of the first message. Moving it onto its own place is a blocking peek: nothing is taken."""
+    def _is_message_waiting(self) -> bool:
+        """Block until there is one. Moving it onto its own place is a blocking peek: nothing is taken."""
         key = f"{self.broker.namespace}:{self.queue_name}"
         try:
-            return self.broker.client.blmove(key, key, BLOCK_S, "LEFT", "LEFT")
+            return self.broker.client.blmove(key, key, BLOCK_S, "LEFT", "LEFT") is not None
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise ConnectionClosed(error) from None
 
@@ -65,3 +52,10 @@ def broker(url: str) -> BlockingBroker:
     once = Retry(NoBackoff(), 0)
     client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=once)
     return BlockingBroker(client=client, middleware=[Retries(max_retries=0)], dead_message_ttl=60_000)
+
+
+def consumer(broker: BlockingBroker) -> dramatiq.Worker:
+    """Runs the broker's actor in one thread, a message at a time: a second one may wake another worker."""
+    worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=200)
+    worker.queue_prefetch = 1
+    return worker

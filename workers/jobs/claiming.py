@@ -1,130 +1,162 @@
-"""A runner's claims: which jobs of which accounts a worker takes for its slots, and beyond them."""
+"""Claims jobs for a worker's free slots, and beyond them for accounts without a running job."""
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import psycopg
 import structlog
 
+from db import supervised
 from db.postgres import jobs_worker
-from db.types import Claimed, Shares
-from workers.jobs.batching import BatchPlan, Beyond
+from db.types import Claimed, Finished, Shares
 from workers.jobs.connection import WorkerLink
+from workers.jobs.held import Attempt, HeldJob, HeldJobs
+from workers.jobs.slot_allocator import BatchPlan, Beyond, SlotAllocator
 from workers.pipelines.protocol import Pipeline
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
 _POLL_S = 0.1
-_SKIPPED_MAX = 4  # a check is skipped each time a job has ended, at most so often: slots become free soon
+_SKIPPED_MAX = 4  # polls are skipped while jobs end, at most so many: slots become free soon
 
 
-class Claims:
-    """Claims for one engine. Returns no jobs if Postgres is unreachable: the maintenance thread retries."""
+class JobQueue:
+    """One engine's jobs in Postgres, over one connection. One thread at a time."""
 
     def __init__(self, pipeline: Pipeline, settings: WorkerSettings, link: WorkerLink, worker: str) -> None:
         self._engine = pipeline.capabilities.engine
         self._params = pipeline.params
-        self._lease_s = settings.lease_s
-        self._link = link
+        self._keep_s = pipeline.keep_s
+        self._settings = settings
         self._worker = worker
-        self.shares = Shares(slots=pipeline.slots, percent=settings.account_slots_percent)
+        self._shares = Shares(slots=pipeline.slots, percent=settings.account_slots_percent)
+        self.link = link
 
-    def take(self, wanted: BatchPlan) -> list[Claimed]:
-        """The jobs that `wanted` describes, the fairest first."""
-        jobs = self._claimed(
-            wanted.limit, lane=wanted.lane, mixed=wanted.any_lane, live_only=wanted.live_only
-        )
+    def claim(self, wanted: BatchPlan) -> list[Claimed]:
+        """The jobs that `wanted` describes, the fairest first; none if Postgres is unreachable."""
+        claim = partial(jobs_worker.claim, shares=self._shares)
+        first = partial(claim, lane=wanted.lane, mixed=wanted.any_lane, live_only=wanted.live_only)
+        jobs = self._claimed(first, wanted.limit)
         if wanted.fill and 0 < len(jobs) < wanted.limit:
-            jobs += self._claimed(wanted.limit - len(jobs), lane=None, mixed=True)
+            jobs += self._claimed(partial(claim, lane=None, mixed=True), wanted.limit - len(jobs))
         return jobs
 
-    def take_beyond(self, wanted: Beyond) -> list[Claimed]:
+    def claim_beyond(self, wanted: Beyond) -> list[Claimed]:
         """One job each, for up to `wanted.limit` accounts without a running job."""
-        return self._found(
-            lambda: self._link.run(
-                jobs_worker.claim_beyond,
-                engine=self._engine,
-                params=self._params,
-                limit=wanted.limit,
-                characters_max=wanted.characters_max,
-                worker=self._worker,
-                lease_s=self._lease_s,
-            )
+        claim = partial(jobs_worker.claim_beyond, characters_max=wanted.characters_max)
+        return self._claimed(claim, wanted.limit)
+
+    def finish(
+        self, ends: Sequence[Finished], *, claim_max: int
+    ) -> tuple[Mapping[Attempt, str], list[Claimed]]:
+        """End attempts, and claim up to `claim_max` jobs of any lane, in one commit."""
+        return self.link.run(
+            jobs_worker.finish_and_claim,
+            ends,
+            worker=self._worker,
+            tries_max=self._settings.tries_max,
+            keep_s=self._keep_s,
+            engine=self._engine,
+            params=self._params,
+            limit=claim_max,
+            lease_s=self._settings.lease_s,
+            shares=self._shares,
         )
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._link.close()
-
-    def _claimed(
-        self, limit: int, *, lane: str | None, mixed: bool, live_only: bool = False
-    ) -> list[Claimed]:
-        return self._found(
-            lambda: self._link.run(
-                jobs_worker.claim,
+    def _claimed(self, claim: Callable[..., list[Claimed]], limit: int) -> list[Claimed]:
+        try:
+            return self.link.run(
+                claim,
                 engine=self._engine,
                 params=self._params,
-                lane=lane,
-                mixed=mixed,
-                live_only=live_only,
                 limit=limit,
                 worker=self._worker,
-                lease_s=self._lease_s,
-                shares=self.shares,
+                lease_s=self._settings.lease_s,
             )
-        )
-
-    def _found(self, claim: Callable[[], Sequence[Claimed]]) -> list[Claimed]:
-        try:
-            return list(claim())
         except psycopg.Error as error:
             log.warning("claim_failed", error=type(error).__name__)
             return []
 
 
-class UnservedAccountPoller:
-    """A thread that polls for accounts without a running job while all of a worker's slots are taken.
+class Claimer:
+    """Claims jobs and has them begun, one thread at a time. `begin` is called with `slots.claiming` held.
 
-    While jobs keep ending it skips some checks: a waiting job then has a slot soon, and a busy engine with
-    short jobs is not slowed down. `is_full`: whether a check makes sense now; `ends`: a count of jobs that
-    ended.
+    Finds nothing while Postgres is unreachable: maintenance claims again. If the engine takes turns, a thread
+    polls for accounts without a running job while all slots are taken; a busy engine with short jobs is not
+    slowed down by that.
     """
 
     def __init__(
-        self, is_full: Callable[[], bool], ends: Callable[[], int], check: Callable[[], None]
+        self,
+        queue: JobQueue,
+        slots: SlotAllocator,
+        rows: HeldJobs,
+        begin: Callable[[Sequence[HeldJob]], None],
+        *,
+        polls: bool,
     ) -> None:
-        self._is_full = is_full
-        self._ends = ends
-        self._check = check
-        self._wanted = threading.Event()
+        self._queue = queue
+        self._slots = slots
+        self._rows = rows
+        self._begin = begin
+        self._forgotten = 0
+        self._skipped = 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
-        self._thread.start()
+        self._poller = supervised.thread("lookout", self._poll, self._stopping, every_s=_POLL_S)
+        if polls:
+            self._poller.start()
 
-    def want(self) -> None:
-        """Start polling: all slots are taken. From any thread; returns at once."""
-        self._wanted.set()
+    def can_claim(self) -> bool:
+        """Whether a claim could return jobs now."""
+        return self._slots.plan().limit > 0
 
-    def stop(self) -> None:
-        """Stop polling."""
-        self._stopping.set()
-        self._wanted.set()
-        self._thread.join()
+    def claim_available(self) -> None:
+        """Claim into the free slots until there is no work or no slot. From any thread."""
+        self._slots.is_due = True
+        self.claim_if_due()
 
-    def _run(self) -> None:
-        while self._wanted.wait() and not self._stopping.is_set():
-            self._wanted.clear()
+    def claim_if_due(self) -> None:
+        """As `claim_available`, if jobs may wait. A concurrent call makes the thread that claims do it."""
+        slots = self._slots
+        while slots.is_due and self.can_claim() and slots.claiming.acquire(blocking=False):
             try:
-                self._check_while_full()
-            except Exception:
-                log.exception("lookout_failed")
+                self._claim()
+            finally:
+                slots.claiming.release()
 
-    def _check_while_full(self) -> None:
-        ends, skipped = self._ends(), 0
-        while not self._stopping.wait(_POLL_S) and self._is_full():
-            before, ends = ends, self._ends()
-            if ends != before and skipped < _SKIPPED_MAX:
-                skipped += 1
-                continue
-            skipped = 0
-            self._check()
+    def close(self) -> None:
+        """Stop polling, and close the connection; a claim under way begins its jobs first."""
+        self._stopping.set()
+        if self._poller.is_alive():
+            self._poller.join()
+        with self._slots.claiming:
+            self._queue.link.close()
+
+    def _claim(self) -> None:
+        wanted = self._slots.plan()
+        if wanted.linger_ms:
+            time.sleep(wanted.linger_ms / 1000)
+            wanted = self._slots.plan()
+        if wanted.limit:
+            self._slots.is_due = False
+            if self._begun(self._queue.claim(wanted)) == wanted.limit:
+                self._slots.is_due = True
+
+    def _begun(self, jobs: Sequence[Claimed]) -> int:
+        if jobs:
+            self._begin(self._rows.add(jobs))
+        return len(jobs)
+
+    def _poll(self) -> None:
+        forgotten, self._forgotten = self._forgotten, self._rows.forgotten
+        is_busy = forgotten != self._forgotten and self._skipped < _SKIPPED_MAX
+        self._skipped = self._skipped + 1 if is_busy else 0
+        if is_busy or not self._slots.plan_beyond().limit:
+            return
+        with self._slots.claiming:
+            wanted = self._slots.plan_beyond()
+            if wanted.limit:
+                self._begun(self._queue.claim_beyond(wanted))
+        self.claim_if_due()

@@ -91,7 +91,7 @@ class Maintenance:
 
     def _drain(self) -> None:
         """Find jobs whose wake-up was lost. The step's name is a metric's label."""
-        self._runner.claim_available()
+        self._runner.claims.claim_available()
 
     def _publish(self) -> None:
         self._link.run(jobs_worker.publish, self._pipeline.capabilities, worker=self._worker)

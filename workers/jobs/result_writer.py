@@ -1,26 +1,33 @@
 """Writes the results of attempts: one thread at a time writes all pending results in one commit."""
 
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 import structlog
 
-from db import supervised
+from db.logging import attempt_done
+from db.postgres import jobs_worker
+from db.storage.objects import Objects, StoreError
 from db.types import Finished
+from workers import metrics
+from workers.jobs.claiming import JobQueue
+from workers.jobs.held import Attempt, HeldJob, HeldJobs
+from workers.jobs.measured_costs import correct
+from workers.jobs.slot_allocator import SlotAllocator
+from workers.pipelines.live_publisher import LiveAudioPublisher
+from workers.pipelines.protocol import Pipeline
 
 log = structlog.get_logger()
 _BATCH_MAX = 64
-_STUCK_S = 0.1
 
 
 class ResultWriter:
-    """Takes results from any thread. `end` writes them, in one commit; `ended` is called with those that are
-    done.
+    """Takes results from any thread; the thread that finds no other one writing writes all that are pending.
 
-    A lost connection is retried until `give_up`; a result that cannot be written does not delay the others.
+    `end` writes them, in one commit; `ended` is called with those that are done. A lost connection is retried
+    until `give_up`; a result that cannot be written does not delay the others.
     """
 
     def __init__(
@@ -30,65 +37,28 @@ class ResultWriter:
         self._ended = ended
         self._results: deque[Finished] = deque()
         self._writing = threading.Lock()
-        self._began: float | None = None  # when the current write began
         self._giving_up = threading.Event()
-        self._wake = threading.Event()
-        self._is_last = False
-        self._ending = threading.Event()
-        self._thread = supervised.thread("finisher", self._write_pending, self._ending)
-        self._thread.start()
 
-    def add(self, result: Finished) -> None:
-        """Queue a result; returns at once."""
-        self._results.append(result)
-        self._wake.set()
+    def write(self, result: Finished) -> bool:
+        """Write a result and all other pending ones: True; or leave it to the thread that is writing.
 
-    def write(self, result: Finished) -> None:
-        """Write a result and all other pending ones, or leave it to the thread that is writing: waking
-        another thread for each job would cost a quarter of a millisecond.
+        A thread that does not get the lock need not retry: the holder checks again after releasing it.
         """
         self._results.append(result)
-        self._write_all()
-
-    def has_more(self) -> bool:
-        """Whether results wait to be written."""
-        return bool(self._results)
-
-    def is_stuck(self) -> bool:
-        """Whether the current write takes long, for example because another transaction locks a wallet."""
-        began = self._began
-        return began is not None and time.monotonic() - began > _STUCK_S
-
-    def give_up(self) -> None:
-        """Leave results that Postgres does not accept now to the sweep."""
-        self._giving_up.set()
-
-    def stop(self, timeout_s: float) -> None:
-        """Write the rest, then end; after `timeout_s` leave the rest to the sweep."""
-        self._is_last = True
-        self._wake.set()
-        self._thread.join(timeout_s)
-        self.give_up()
-
-    def _write_pending(self) -> None:
-        self._wake.wait()
-        self._wake.clear()
-        is_last = self._is_last  # read first: results added before it are still written
-        self._write_all()
-        if is_last:
-            self._ending.set()
-
-    def _write_all(self) -> None:
-        """A thread that does not get the lock need not retry: the holder checks again after releasing it."""
+        has_written = False
         while self._results and self._writing.acquire(blocking=False):
+            has_written = True
             try:
-                self._began = time.monotonic()
                 batch = [self._results.popleft() for _ in range(min(_BATCH_MAX, len(self._results)))]
                 if batch:  # else the last holder took them
                     self._write(batch)
             finally:
-                self._began = None
                 self._writing.release()
+        return has_written
+
+    def give_up(self) -> None:
+        """Leave results that Postgres does not accept now to the sweep."""
+        self._giving_up.set()
 
     def _write(self, batch: Sequence[Finished]) -> None:
         try:
@@ -112,3 +82,71 @@ class ResultWriter:
                 self._giving_up.wait(pause_s)
                 pause_s = min(1.0, pause_s * 2)
         return None
+
+
+class ResultCommit:
+    """One commit that ends attempts, posts their prices and claims the next jobs; and what follows it."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        store: Objects,
+        queue: JobQueue,
+        publisher: LiveAudioPublisher,
+        rows: HeldJobs,
+        slots: SlotAllocator,
+        begin: Callable[[Sequence[HeldJob]], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._store = store
+        self._queue = queue
+        self._publisher = publisher
+        self._rows = rows
+        self._slots = slots
+        self._begin = begin
+
+    def end(self, ends: Sequence[Finished]) -> None:
+        """End the attempts; begin the jobs that their commit claimed. Raises psycopg.Error."""
+        with self._slots.reservation() as reserved:
+            results, jobs = self._queue.finish(ends, claim_max=reserved)
+            rows = self._rows.add(jobs)
+        if len(jobs) == reserved:  # more may wait
+            self._slots.is_due = True
+        self._publisher.ended(ends, results, self._rows.live())
+        if rows:
+            with self._slots.claiming:
+                self._begin(rows)
+        for end in ends:
+            self._log_outcome(end, results[end.id, end.attempt])
+        correct(self._queue.link, ends, results, self._rows)
+        self._delete_objects(ends, results)
+
+    def ended(self, ends: Sequence[Finished]) -> None:
+        """Let go of attempts whose results are written, or can never be."""
+        attempts = [(end.id, end.attempt) for end in ends]
+        self._rows.forget(attempts)
+        self._publisher.forget(attempts)
+
+    def _log_outcome(self, end: Finished, result: str) -> None:
+        """Log one event per attempt, once: writing a finish again adds nothing."""
+        row = self._rows.get((end.id, end.attempt))
+        if row is None or row.is_logged:
+            return
+        row.is_logged = True
+        engine = self._pipeline.capabilities.engine
+        metrics.ended(engine, row, end, result)
+        attempt_done(
+            engine=engine, result=result, code=end.code, **row.log_fields(), audio_ms=end.duration_ms
+        )
+
+    def _delete_objects(self, ends: Sequence[Finished], results: Mapping[Attempt, str]) -> None:
+        """Delete fenced attempts' objects, unless the database names them: then only the reply was lost."""
+        keys = [end.object for end in ends if end.object and results[end.id, end.attempt] == "fenced"]
+        settled = [end for end in ends if results[end.id, end.attempt] in ("completed", "failed")]
+        try:
+            if keys:
+                named = self._queue.link.run(jobs_worker.named_objects, keys)
+                self._store.delete(key for key in keys if key not in named)
+            self._pipeline.settled(settled)
+        except StoreError as error:
+            log.warning("objects_not_deleted", error=str(error))

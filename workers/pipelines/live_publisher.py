@@ -68,7 +68,7 @@ class LiveAudioPublisher:
             self._write_all()  # what came after its last pass
         self._client.close()
 
-    def audio(self, live: LiveAttempt, new: bytes, *, until_ms: int) -> None:
+    def audio(self, live: LiveAttempt, new: bytes, until_ms: int) -> None:
         """Add the next bytes of a stream, up to that much sound; ignored if earlier bytes were lost."""
         with self._lock:
             out = self._outs.setdefault(live, _Out(bytearray()))

@@ -7,16 +7,8 @@ from db.types import Capabilities, Claimed, Finished, Outcome, Params
 from workers.jobs.held import HeldJob, Task
 
 
-class Pipeline(Protocol):
-    """Does jobs of one kind with one engine. One thread at a time calls `begin`; one per row, `work`."""
-
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    @property
-    def params(self) -> type[Params]:
-        """The type of its jobs' parameters."""
-        ...
+class SlotLimits(Protocol):
+    """How many jobs an engine does at a time, and which of them together."""
 
     @property
     def slots(self) -> int:
@@ -41,6 +33,18 @@ class Pipeline(Protocol):
     @property
     def batched(self) -> bool:
         """Whether a batch, ideally of one lane, costs less than its jobs one by one."""
+        ...
+
+
+class Pipeline(SlotLimits, Protocol):
+    """Does jobs of one kind with one engine. One thread at a time calls `begin`; one per row, `work`."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def params(self) -> type[Params]:
+        """The type of its jobs' parameters."""
         ...
 
     @property

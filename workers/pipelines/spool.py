@@ -1,6 +1,6 @@
-"""The audio file being made: encoded once, kept in memory while small, its header corrected at the end."""
+"""The audio file being made: encoded once, kept for the store, and published while somebody listens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from hashlib import file_digest
 from io import BufferedRandom, BytesIO
 from tempfile import TemporaryFile
@@ -42,12 +42,28 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Spool:
-    """Encodes PCM as it comes and keeps it; returns the new bytes, for listeners. For one thread."""
+    """Encodes PCM as it comes, into a file and, while `is_live()`, a live stream. For one thread.
 
-    def __init__(self, params: SpeechParams, *, engine_hz: int, limits: Limits) -> None:
+    The file is in memory while it is small; its header is corrected at the end. The stream begins with the
+    file's first byte, whenever its first listener joins; `publish` is given the next bytes, and up to which
+    millisecond of sound they reach.
+    """
+
+    def __init__(
+        self,
+        params: SpeechParams,
+        *,
+        engine_hz: int,
+        limits: Limits,
+        is_live: Callable[[], bool],
+        publish: Callable[[bytes, int], None],
+    ) -> None:
         self._encoder = Encoder(params, engine_hz=engine_hz)
         self._limits = limits
+        self._is_live = is_live
+        self._publish = publish
         self._bytes = 0
+        self._published = 0
         # Not a SpooledTemporaryFile: its digest would take twice as long.
         self._file: BytesIO | BufferedRandom = BytesIO()
 
@@ -56,35 +72,17 @@ class Spool:
         """Whether no sample has come yet."""
         return self._encoder.samples == 0
 
-    @property
-    def audio_ms(self) -> int:
-        """How much sound has come so far."""
-        return round(1000 * self._encoder.samples / self._encoder.rate_hz)
-
-    @property
-    def audio_bytes(self) -> int:
-        """How large the file is so far."""
-        return self._bytes
-
-    def write(self, pcm: bytes) -> bytes:
-        """Append sound; returns the file's new bytes. Raises TooLong; StoreError if the disk is full."""
-        new = self._kept(self._encoder.encode(pcm))
+    def write(self, pcm: bytes) -> None:
+        """Append sound. Raises TooLong; StoreError if the disk is full."""
+        self._keep(self._encoder.encode(pcm))
         if self._encoder.samples > self._limits.audio_s_max * self._encoder.rate_hz:
             raise TooLong
-        return new
-
-    def end(self) -> bytes:
-        """End the sound; returns the file's last bytes. Raises TooLong."""
-        return self._kept(self._encoder.finish())
-
-    def so_far(self) -> Iterator[bytes]:
-        """The whole file so far, in parts; only between calls of `write`."""
-        self._file.seek(0)
-        while part := self._file.read(_PART_BYTES):
-            yield part
+        self._publish_rest()
 
     def finish(self) -> Audio:
-        """The complete file, after `end`, with its final header."""
+        """End the sound: the complete file, with its final header. Raises TooLong; StoreError."""
+        self._keep(self._encoder.finish())
+        self._publish_rest()
         self._file.seek(0)
         self._file.write(self._encoder.header())
         self._file.seek(0)
@@ -93,7 +91,7 @@ class Spool:
         return Audio(
             file=self._file,
             audio_bytes=self._bytes,
-            duration_ms=self.audio_ms,
+            duration_ms=self._audio_ms(),
             content_type=self._encoder.content_type,
             sha256=digest,
         )
@@ -102,7 +100,7 @@ class Spool:
         """Delete the temporary file."""
         self._file.close()
 
-    def _kept(self, new: bytes) -> bytes:
+    def _keep(self, new: bytes) -> None:
         self._bytes += len(new)
         if self._bytes > self._limits.audio_bytes_max:
             raise TooLong
@@ -112,7 +110,17 @@ class Spool:
             self._file.write(new)
         except OSError as error:  # its disk is full
             raise StoreError(f"no room for audio in the making: {error.strerror}") from error
-        return new
+
+    def _publish_rest(self) -> None:
+        if not self._is_live():
+            return
+        self._file.seek(self._published)
+        while part := self._file.read(_PART_BYTES):
+            self._published += len(part)
+            self._publish(part, round(self._audio_ms() * self._published / self._bytes))
+
+    def _audio_ms(self) -> int:
+        return round(1000 * self._encoder.samples / self._encoder.rate_hz)
 
 
 def _on_disk(memory: BytesIO) -> BufferedRandom:

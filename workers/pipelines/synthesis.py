@@ -1,6 +1,7 @@
 """The speech pipeline: text → PCM → encoded once → spool → store, and live to listeners."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -59,14 +60,18 @@ class SynthesisPipeline:
         """Speak the row's text to its end, and store the audio."""
         params = row.job.params
         assert isinstance(params, SpeechParams)
-        spool = Spool(params, engine_hz=self.capabilities.sample_rate_hz, limits=self._limits)
-        listeners = _Listeners(row, spool, self._publisher)
+        spool = Spool(
+            params,
+            engine_hz=self.capabilities.sample_rate_hz,
+            limits=self._limits,
+            is_live=lambda: row.live,
+            publish=partial(self._publisher.audio, LiveAttempt(*row.attempt)),
+        )
         try:
             for pcm in metrics.timed(self.capabilities.engine, row, task):
-                listeners.give(spool.write(pcm))
+                spool.write(pcm)
             if spool.silent:
                 raise Refused("nothing_to_say")
-            listeners.give(spool.end())
             return self._stored(row, spool.finish())
         finally:
             row.cost_s = task.engine_s if isinstance(task, Measured) else None
@@ -95,29 +100,6 @@ class SynthesisPipeline:
     def close(self) -> None:
         """Stop the engine."""
         self._engine.close()
-
-
-class _Listeners:
-    """The listeners of one attempt: each gets it from the first byte, whenever it joins."""
-
-    def __init__(self, row: HeldJob, spool: Spool, publisher: LiveAudioPublisher) -> None:
-        self._row = row
-        self._spool = spool
-        self._publisher = publisher
-        self._live = LiveAttempt(*row.attempt)
-        self._begun = False
-
-    def give(self, new: bytes) -> None:
-        """Publish bytes that the spool has just taken."""
-        if not self._row.live or not new:
-            return
-        parts = (new,) if self._begun else self._spool.so_far()
-        given = self._spool.audio_bytes - len(new) if self._begun else 0
-        for part in parts:
-            given += len(part)
-            until_ms = round(self._spool.audio_ms * given / self._spool.audio_bytes)
-            self._publisher.audio(self._live, part, until_ms=until_ms)
-        self._begun = True
 
 
 class _Unprepared:

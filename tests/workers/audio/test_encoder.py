@@ -35,12 +35,36 @@ def in_chunks(pcm: bytes, samples: int = 1324) -> Iterator[bytes]:
         yield pcm[start : start + 2 * samples]
 
 
+class Listener:
+    """What a live stream has received, and up to which time."""
+
+    def __init__(self) -> None:
+        self.audio = b""
+        self.until_ms = 0
+        self.is_there = True
+
+    def publish(self, new: bytes, until_ms: int) -> None:
+        self.audio += new
+        self.until_ms = until_ms
+
+    def spool(self, wanted: SpeechParams, limits: Limits) -> Spool:
+        return Spool(
+            wanted,
+            engine_hz=ENGINE_HZ,
+            limits=limits,
+            is_live=lambda: self.is_there,
+            publish=self.publish,
+        )
+
+
 def made(wanted: SpeechParams, pcm: bytes, *, limits: Limits = LIMITS) -> tuple[bytes, bytes, Audio]:
     """(what went out live, what is stored, how it ended)"""
-    with closing(Spool(wanted, engine_hz=ENGINE_HZ, limits=limits)) as spool:
-        live = b"".join([*map(spool.write, in_chunks(pcm)), spool.end()])
+    listener = Listener()
+    with closing(listener.spool(wanted, limits)) as spool:
+        for chunk in in_chunks(pcm):
+            spool.write(chunk)
         audio = spool.finish()
-        return live, audio.file.read(), audio
+        return listener.audio, audio.file.read(), audio
 
 
 def decoded(name: str, content: bytes, rate_hz: int) -> np.ndarray:
@@ -138,16 +162,20 @@ def test_a_flac_files_count_and_digest_are_those_of_its_samples() -> None:
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 20, 100])
-def test_written_audio_can_be_read_from_the_start_midway(memory_bytes: int) -> None:
+def test_a_listener_who_joins_midway_gets_the_file_from_its_start(memory_bytes: int) -> None:
     limits = Limits(memory_bytes=memory_bytes, audio_bytes_max=1 << 20, audio_s_max=60)
-    spool = Spool(params("wav"), engine_hz=ENGINE_HZ, limits=limits)
-    first = spool.write(tone(0.5))
-    assert b"".join(spool.so_far()) == first
-    second = spool.write(tone(0.5))
-    assert b"".join(spool.so_far()) == first + second
-    spool.end()
-    assert spool.finish().file.read()[44:] == (first + second)[44:]
-    spool.close()
+    listener = Listener()
+    listener.is_there = False
+    with closing(listener.spool(params("wav"), limits)) as spool:
+        spool.write(tone(0.5))
+        assert listener.audio == b""
+        listener.is_there = True
+        spool.write(tone(0.5))
+        assert listener.audio[44:] == tone(0.5) * 2
+        assert listener.until_ms == 1000
+        spool.write(tone(0.25))
+        assert (listener.audio[44:], listener.until_ms) == (tone(0.5) * 2 + tone(0.25), 1250)
+        assert spool.finish().file.read()[44:] == listener.audio[44:]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""A wake-up is handled once: when it is received, or else by its actor."""
+"""Each wake-up runs the actor, which claims; a worker without a free slot leaves it to another."""
 
-import threading
+import time
 from collections.abc import Generator
 
-import dramatiq
 import pytest
 import redis
 
@@ -16,41 +15,40 @@ QUEUE = worker_wakeup.queue_name(ENGINE)
 KEYS = f"dramatiq:{QUEUE}", f"dramatiq:{QUEUE}.msgs"
 
 
-class Runner:
-    """Counts. `first` is called within the first drain."""
+class Claims:
+    """Counts its claims. `first` is called within the first one."""
 
     def __init__(self) -> None:
-        self.drains = 0
-        self.drained = threading.Event()
+        self.count = 0
+        self.is_free = True
         self.first = lambda: None
 
     def can_claim(self) -> bool:
-        return True
+        return self.is_free
 
     def claim_available(self) -> None:
-        self.drains += 1
-        if self.drains == 1:
+        self.count += 1
+        if self.count == 1:
             self.first()
-        self.drained.set()
 
 
 @pytest.fixture
-def runner() -> Runner:
-    return Runner()
+def claims() -> Claims:
+    return Claims()
 
 
 @pytest.fixture
-def broker(redis_url: str, runner: Runner) -> Generator[wake.BlockingBroker]:
+def broker(redis_url: str, claims: Claims) -> Generator[wake.BlockingBroker]:
     broker = wake.broker(redis_url)
     broker.client.delete(*KEYS)
-    actors.declare(broker, ENGINE, runner)  # type: ignore[arg-type]
+    actors.declare(broker, claims, engine=ENGINE, device="cpu")  # type: ignore[arg-type]
     yield broker
     broker.close()
 
 
 def work(broker: wake.BlockingBroker) -> None:
     """Until every message is acknowledged, then no more."""
-    worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=20)
+    worker = wake.consumer(broker)
     worker.start()
     try:
         broker.join(QUEUE, interval=5, timeout=20_000)
@@ -58,32 +56,51 @@ def work(broker: wake.BlockingBroker) -> None:
         worker.stop()
 
 
-def test_the_actor_does_not_claim_again_for_a_wake_up_already_seen(
-    broker: wake.BlockingBroker, runner: Runner
-) -> None:
+def test_the_actor_names_its_engine_and_device(broker: wake.BlockingBroker) -> None:
+    assert broker.get_actor(worker_wakeup.actor_name(ENGINE)).options == {"engine": ENGINE, "device": "cpu"}
+
+
+def test_a_wake_up_is_one_claim(broker: wake.BlockingBroker, claims: Claims) -> None:
     worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
-    assert runner.drains == 1
+    assert claims.count == 1
 
 
-def test_a_wake_up_during_a_claim_causes_another_claim(broker: wake.BlockingBroker, runner: Runner) -> None:
-    # The first drain has not seen the job this wake-up is for.
-    runner.first = lambda: worker_wakeup.send_wakeup(broker, ENGINE)
+def test_a_wake_up_during_a_claim_causes_another_claim(broker: wake.BlockingBroker, claims: Claims) -> None:
+    # The first claim has not seen the job this wake-up is for.
+    claims.first = lambda: worker_wakeup.send_wakeup(broker, ENGINE)
     worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
-    assert runner.drains == 2
+    assert claims.count == 2
 
 
-def test_a_wake_up_taken_by_another_worker_suppresses_no_later_one(
-    broker: wake.BlockingBroker, runner: Runner, redis_url: str
+def test_a_wake_up_stays_for_another_worker_while_this_one_claims(
+    broker: wake.BlockingBroker, claims: Claims, redis_url: str
 ) -> None:
-    def take_and_send() -> None:
+    """The claim may fill the last slots."""
+    taken: list[object] = []
+
+    def claim_while_another_message_waits() -> None:
         worker_wakeup.send_wakeup(broker, ENGINE)
-        queue, messages = KEYS
+        time.sleep(0.1)  # for the consumer, if it fetched it
         with redis.Redis.from_url(redis_url) as client:
-            client.hdel(messages, client.lpop(queue))  # type: ignore[arg-type]
+            taken.append(client.lpop(KEYS[0]))
+            client.hdel(KEYS[1], taken[0])  # type: ignore[arg-type]
 
-    runner.first = take_and_send
+    claims.first = claim_while_another_message_waits
     worker_wakeup.send_wakeup(broker, ENGINE)
     work(broker)
-    assert runner.drains == 2
+    assert taken[0] is not None
+    assert claims.count == 1
+
+
+def test_a_wake_up_stays_for_another_worker_while_this_one_has_no_free_slot(
+    broker: wake.BlockingBroker, claims: Claims
+) -> None:
+    claims.is_free = False
+    worker_wakeup.send_wakeup(broker, ENGINE)
+    worker = wake.consumer(broker)
+    worker.start()
+    time.sleep(0.2)
+    worker.stop()
+    assert (claims.count, worker_wakeup.unread(broker, ENGINE)) == (0, 1)

@@ -44,7 +44,7 @@ async def test_another_accounts_job_runs_while_one_account_has_all_slots(
 ) -> None:
     owner, other = await wallet(), await wallet()
     waiting = await submit(*(order(owner, "hang") for _ in range(6)))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await begun(local_worker, 4)
     for text in ("say 1", "say 2"):
         [sent] = await submit(order(other, text))
@@ -59,7 +59,7 @@ async def test_long_jobs_of_many_accounts_leave_a_slot_for_a_short_one(
 ) -> None:
     hanging = SpeechParams(text="hang", voice="ryan", language="en-US")
     await submit(*[new_job(await wallet(), params=hanging, characters=2000) for _ in range(7)])
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await begun(local_worker, 5)
     [sent] = await submit(order(await wallet(), "say 1"))
 
@@ -72,7 +72,7 @@ async def test_an_account_has_one_job_beyond_the_slots(
 ) -> None:
     owner, other, third = await wallet(), await wallet(), await wallet()
     await submit(*(order(owner, "hang") for _ in range(4)))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await begun(local_worker, 4)
     await submit(*(order(other, "hang") for _ in range(2)))
     await begun(local_worker, 1)
@@ -88,7 +88,7 @@ async def test_a_refused_job_counts_as_what_it_took(
     owner = await wallet()
     params = SpeechParams(text="refuse", voice="ryan", language="en-US")
     [sent] = await submit(new_job(owner, params=params, cost_us=LONG_S * 1_000_000))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await until(pool, sent.id, "failed")
 
     forward = "SELECT next_at - interval '500 seconds' < clock_timestamp() FROM cv.wallet WHERE owner = $1"
@@ -103,7 +103,7 @@ async def test_a_job_that_took_longer_than_expected_delays_its_accounts_later_jo
     monkeypatch.setattr(ObedientSpeech, "engine_s", LONG_S, raising=False)
     owner = await wallet()
     [sent] = await submit(order(owner, "say 1"))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await until(pool, sent.id, "completed")
 
     behind = "SELECT next_at - interval '500 seconds' > clock_timestamp() FROM cv.wallet WHERE owner = $1"

@@ -31,7 +31,7 @@ async def test_a_job_reclaimed_after_a_lapsed_lease_is_held_by_its_new_attempt(
 ) -> None:
     [sent] = await submit(order(await wallet(), "hang"))
     assert sent.id is not None
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await asyncio.to_thread(local_worker.engine.begun.get, timeout=20)
     assert jobs_worker.renew(
         worker, local_worker.runner.rows.held(), worker=local_worker.name, lease_s=-1
@@ -71,7 +71,7 @@ async def test_a_job_claimed_while_the_worker_begins_to_stop_is_handed_back(
     stopping = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), settings, Stopping)
     owner = await wallet()
     await submit(*(order(owner, "steps 1 5") for _ in range(stopping.engine.slots)))
-    stopping.runner.claim_available()
+    stopping.runner.claims.claim_available()
     [last] = await submit(order(owner, "say 5"))
     stopping.engine.steps.put("go")  # one alone: its end claims
     assert await asyncio.to_thread(stopping_began.wait, 20)
@@ -84,7 +84,7 @@ async def test_a_job_claimed_while_the_worker_begins_to_stop_is_handed_back(
     assert tuple(found) == ("queued", 1, 0)
     assert "say 5" not in stopping.engine.requested
     stopping.close()
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     assert (await until(pool, last.id, "completed")).attempt == 2
     assert await spent(pool, owner) == (stopping.engine.slots + 1, 0)
 
@@ -118,7 +118,7 @@ async def test_audio_of_a_cancelled_job_is_not_kept(
         put(*given)  # type: ignore[arg-type]
 
     local_worker.store.put = slow  # type: ignore[method-assign]
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await asyncio.to_thread(putting.wait, 20)
     async with transaction(pool) as connection:
         await jobs_api.cancel(connection, sent.id, owner=owner, actor="owner")
@@ -194,7 +194,7 @@ async def test_a_full_worker_leaves_the_wake_up_to_an_idle_one(
     local_worker: LocalWorker, wallet: Wallet, submit: Submit
 ) -> None:
     owner = await wallet()
-    assert local_worker.runner.can_claim()
+    assert local_worker.runner.claims.can_claim()
     await submit(*(order(owner, "hang") for _ in range(4)))
-    local_worker.runner.claim_available()
-    assert not local_worker.runner.can_claim()
+    local_worker.runner.claims.claim_available()
+    assert not local_worker.runner.claims.can_claim()

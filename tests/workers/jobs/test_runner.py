@@ -53,7 +53,7 @@ async def test_a_job_becomes_a_wav_file(
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "say 500"))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     done = await until(pool, sent.id, "completed")
     assert (done.duration_ms, done.audio_bytes, done.content_type) == (500, 1044, "audio/wav")
     assert done.object == f"jobs/{sent.id}-1.wav"
@@ -67,7 +67,7 @@ async def test_one_bad_job_fails_alone(
     owner = await wallet()
     orders = ["say 10", "refuse", "nothing", "say 20"]
     sent = await submit(*(order(owner, text) for text in orders))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     ends = [await until(pool, answer.id, "completed", "failed") for answer in sent]
     assert [(end.state, end.code) for end in ends] == [
         ("completed", None),
@@ -106,7 +106,7 @@ async def test_texts_are_broken_up_only_for_engines_that_require_it(
 ) -> None:
     owner = await wallet()
     [sent] = await submit(order(owner, "say 00000000000000000010"))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await until(pool, sent.id, "completed")
     assert local_worker.engine.requested == ["say 00000000000000000010"]
 
@@ -128,7 +128,7 @@ async def test_slots_that_become_free_are_filled_again(
     owner = await wallet()
     hanging = await submit(*(order(owner, "hang") for _ in range(3)))
     await submit(*(order(owner, "say 5") for _ in range(20)))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await asyncio.to_thread(lambda: [local_worker.engine.begun.get(timeout=20) for _ in range(23)])
     assert max(local_worker.engine.batches) <= 4
     local_worker.runner.rows.lose([(answer.id, 1) for answer in hanging if answer.id])
@@ -148,10 +148,10 @@ async def test_somebody_who_listens_does_not_wait_for_others_long_jobs(
     await submit(*(order(owner, "hang") for _ in range(6)))
     local_worker = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), SETTINGS)
     try:
-        local_worker.runner.claim_available()
+        local_worker.runner.claims.claim_available()
         assert local_worker.engine.requested == ["hang"] * 3
         [listened] = await submit(replace(order(await wallet(), "say 20"), live=True))
-        local_worker.runner.claim_available()
+        local_worker.runner.claims.claim_available()
         await until(pool, listened.id, "completed")
         assert local_worker.engine.requested == ["hang"] * 3 + ["say 20"]
     finally:
@@ -175,7 +175,7 @@ async def test_an_engine_that_batches_gets_a_voice_together_then_others(
     local_worker = LocalWorker(
         database[1], redis_url, open_store(folder.as_uri()), WorkerSettings(engine="espeak")
     )
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     for answer in sent:
         await until(pool, answer.id, "completed")
     local_worker.close()
@@ -267,7 +267,7 @@ async def test_a_stopping_worker_hands_back_what_it_cannot_end(
     local_worker: LocalWorker, pool: Pool, wallet: Wallet, submit: Submit
 ) -> None:
     [sent] = await submit(order(await wallet(), "hang"))
-    local_worker.runner.claim_available()
+    local_worker.runner.claims.claim_available()
     await asyncio.to_thread(local_worker.engine.begun.get, timeout=20)
     await asyncio.to_thread(local_worker.runner.stop, 0)
     assert (await until(pool, sent.id, "queued")).attempt == 1

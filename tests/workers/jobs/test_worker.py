@@ -52,7 +52,7 @@ async def test_two_workers_with_one_expired_lease_charge_once(
     settings = WorkerSettings(engine="espeak", sweep_s=0.1, lease_s=0.2)
     stopped = LocalWorker(database[1], redis_url, open_store(folder.as_uri()), settings)
     [sent] = await submit(order(owner, "hang"))
-    stopped.runner.claim_available()
+    stopped.runner.claims.claim_available()
     await asyncio.to_thread(stopped.engine.begun.get, timeout=20)
     local_worker.start()
     await asyncio.to_thread(local_worker.engine.begun.get, timeout=20)
