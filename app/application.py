@@ -61,7 +61,7 @@ def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
         plugins=[ErrorResponses()],
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
-        openapi_config=openapi_config(document),
+        openapi_config=openapi_config(),
         logging_config=None,
     )
     return RequestMiddleware(

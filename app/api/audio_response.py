@@ -134,12 +134,12 @@ class AudioResponder:
 
 
 def accepted_type(request: ApiRequest, content_type: str) -> str:
-    """The audio's content type, or that of plain bytes if the client accepts those by name and no audio.
+    """The audio's content type, or that of plain bytes if the client accepts nothing else.
 
     OpenAI's SDKs accept plain bytes and expect the audio's type all the same, as OpenAI answers.
     """
-    types = request.headers.get("accept", "").lower()
-    wants_bytes = BYTES in types and "audio/" not in types and "x-stainless-lang" not in request.headers
+    types = {kind for kind in (part.strip() for part in request.headers.get("accept", "").split(",")) if kind}
+    wants_bytes = types == {BYTES} and "x-stainless-lang" not in request.headers
     return BYTES if wants_bytes else content_type
 
 

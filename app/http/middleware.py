@@ -16,6 +16,7 @@ from app.http.errors import error_response
 from app.http.rate_limit import STATE
 from db.logging import begin_request, hashed_text, request_done
 
+_AUDIO = (b"audio/", b"application/octet-stream")
 _KEPT_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ONLY_BY_TLS = b"strict-transport-security", b"max-age=31536000"
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -134,7 +135,7 @@ class _Outgoing:
             lower = name.lower()
             if lower == b"x-request-id":
                 has_id = True  # the response may use a job's id instead of the request's
-            elif lower == b"content-type" and value.startswith(b"audio/"):
+            elif lower == b"content-type" and value.startswith(_AUDIO):
                 self._awaits_audio = self._scope.get("method") == "POST"
         if not has_id:
             headers.append(self._request_id)

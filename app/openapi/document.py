@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 from litestar import Router, get
 from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme
 
+from app.domain.errors import NotFound
+from app.http.authentication import Connection
 from app.http.json_response import JsonResponse
 
 Json = dict[str, Any]
@@ -28,19 +31,12 @@ _PAGE = re.compile(rb"Page_[\w.]+\.(\w+)_")  # the framework's name of Page[Row]
 _OF_STATUS = {"429": "Retry-After", "503": "Retry-After", "401": "WWW-Authenticate"}
 
 
-class CompletedJson(JsonRenderPlugin):
-    """Serves the completed document where the framework would serve its own."""
-
-    def __init__(self, document: "Document") -> None:
-        super().__init__()
-        self._document = document
-
-    def render(self, request: Any, openapi_schema: Json) -> bytes:  # noqa: ARG002
-        """The document as JSON."""
-        return self._document.text()
+async def _nobody(_connection: Connection, _handler: BaseRouteHandler) -> None:
+    """The guard of the framework's own routes, which would serve the incomplete document."""
+    raise NotFound("There is nothing at this path.")
 
 
-def openapi_config(document: "Document") -> OpenAPIConfig:
+def openapi_config() -> OpenAPIConfig:
     """The framework's part of the document."""
     return OpenAPIConfig(
         title="CodeVoice",
@@ -50,8 +46,8 @@ def openapi_config(document: "Document") -> OpenAPIConfig:
         components=Components(security_schemes=_SCHEMES),
         security=[{name: []} for name in _SCHEMES],
         use_handler_docstrings=True,
-        openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False, opt={"public": True}),
-        render_plugins=[CompletedJson(document)],
+        openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False, guards=[_nobody]),
+        render_plugins=[JsonRenderPlugin()],
     )
 
 

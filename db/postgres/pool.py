@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
-from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 if TYPE_CHECKING:
@@ -81,13 +80,21 @@ async def transaction(pool: Pool) -> AsyncGenerator[Connection]:
 
 
 def open_engine(url: str, *, statement_timeout_ms: int | None = None, wait_s: float = 5.0) -> AsyncEngine:
-    """The SQLAlchemy engine for cold paths. `wait_s`: for a free connection."""
+    """The SQLAlchemy engine for cold paths. `wait_s`: for a free connection.
+
+    asyncpg reads the URL itself: several hosts, `sslmode` and others mean the same here as in its pool.
+    """
+
+    async def connect(*_args: Any, **_settings: Any) -> Connection:
+        return await asyncpg.connect(url, **_bounds(statement_timeout_ms))
+
     return create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
+        "postgresql+asyncpg://",
+        async_creator=connect,
         pool_size=4,
         max_overflow=4,
         pool_timeout=wait_s,
-        connect_args=_bounds(statement_timeout_ms),
+        hide_parameters=True,  # addresses and digests do not belong in messages
     )
 
 

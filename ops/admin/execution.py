@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import rich_click as click
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.admin import operations
@@ -145,6 +145,8 @@ def failing() -> Generator[None]:
             yield
         except Invalid as error:
             raise click.UsageError(error.message) from None
+        except DBAPIError as error:  # its own text has the statement too
+            raise RecordAway(str(error.orig).partition(">: ")[2] or str(error.orig)) from error
         except DomainError as error:
             click.echo(f"codevoice: {error.message}", err=True)
             raise SystemExit(_status(error)) from None

@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 BLOCK_S = 0.4  # also how long an idle worker takes to stop
 _FULL_S = 0.05
+_CLAIMING_S = 0.002
 
 
 class BlockingBroker(RedisBroker):
@@ -28,14 +29,13 @@ class BlockingBroker(RedisBroker):
 
 class _BlockingConsumer(_RedisConsumer):
     def __next__(self) -> Any:
-        if not self.outstanding_message_count:  # else the actor is still claiming
-            if not self.broker.can_claim():  # a waiting message may wake another worker
-                time.sleep(_FULL_S)
-                return None
-            if not self._is_message_waiting():
-                return None
-            self.misses = 0
-        return super().__next__()
+        if self.outstanding_message_count:  # the actor is still claiming
+            time.sleep(_CLAIMING_S)
+            return None
+        if not self.broker.can_claim():  # a waiting message may wake another worker
+            time.sleep(_FULL_S)
+            return None
+        return super().__next__() if self._is_message_waiting() else None
 
     def _is_message_waiting(self) -> bool:
         """Block until there is one. Moving it onto its own place is a blocking peek: nothing is taken."""

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import structlog
 
@@ -124,11 +125,18 @@ class Runner:
             log.exception("job_failed", **row.log_fields())
         finally:  # whatever happens, the slot is released and the attempt ends
             self.rows.ended(row)
+            self._refill_beside_the_commit()
             has_written = self._results.write(result)
         if has_written:
             self.claims.claim_if_due()
         elif self._slots.is_stuck():  # else the thread that writes claims
             self.claims.claim_available()
+
+    def _refill_beside_the_commit(self) -> None:
+        """For an engine that batches, the commit of results claims nothing: its slots would stay empty."""
+        if self._pipeline.batched and not self._closing.is_set():
+            with suppress(RuntimeError):  # the pool was shut down meanwhile
+                self._pool.submit(self.claims.claim_available)
 
     def _result(self, row: HeldJob, task: Task) -> Finished:
         """Do the row's work and return its result; a failing job affects no other."""

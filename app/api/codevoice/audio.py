@@ -101,7 +101,7 @@ async def speech_stream(
 async def _answer(request: ApiRequest, job: JobStatus, store: Objects) -> Response[Any]:
     size = job.audio_bytes or 0
     etag = f'"{(job.sha256 or b"").hex()}"'
-    headers = {"ETag": etag, "Cache-Control": "private", "Referrer-Policy": "no-referrer"}
+    headers = {"ETag": etag, "Cache-Control": "private", "Referrer-Policy": "no-referrer", "Vary": "Accept"}
     headers[ENGINE] = job.engine
     if matches(request.headers.get("if-none-match"), etag):
         return Response(None, status_code=304, headers=headers)

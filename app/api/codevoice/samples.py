@@ -35,7 +35,7 @@ async def voice_sample(
     found = await samples.sample(voice)
     etag = f'"{found.object.removeprefix("samples/").removesuffix(f".{FORMAT}")}"'
     kept = "no-cache" if found.by_name else "public, max-age=86400"
-    headers = {"ETag": etag, "Cache-Control": kept, ENGINE: found.engine}
+    headers = {"ETag": etag, "Cache-Control": kept, "Vary": "Accept", ENGINE: found.engine}
     if matches(request.headers.get("if-none-match"), etag):
         return Response(b"", status_code=304, headers=headers)
     headers["Content-Length"] = str(found.audio_bytes)

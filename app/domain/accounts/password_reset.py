@@ -1,7 +1,7 @@
 """Password changes, and resets by mail. A reset request does not reveal whether an account exists."""
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -144,8 +144,11 @@ async def add_reset(
     account = await AccountRepository(session=session).get_one_or_none(whose, *may)
     if account is None:
         return None
-    made = ResetToken(digest=digest, account=account.id, expires_at=datetime.now(UTC) + life, by_mail=by_mail)
+    expires_at = func.clock_timestamp() + life  # by the clock that it is compared with
+    made = ResetToken(digest=digest, account=account.id, expires_at=expires_at, by_mail=by_mail)
     session.add(made)
+    await session.flush()
+    await session.refresh(made, ["expires_at"])
     return made
 
 

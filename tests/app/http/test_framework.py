@@ -109,6 +109,8 @@ def test_an_unknown_path_is_refused_in_the_dialect_of_its_prefix(
         ({}, "audio/wav"),
         ({"Accept": "application/octet-stream"}, "application/octet-stream"),
         ({"Accept": "audio/*, application/octet-stream"}, "audio/wav"),
+        ({"Accept": "application/octet-stream, */*"}, "audio/wav"),
+        ({"Accept": "application/octet-stream;q=0"}, "audio/wav"),
         ({"Accept": "application/octet-stream", "X-Stainless-Lang": "js"}, "audio/wav"),
     ],
 )

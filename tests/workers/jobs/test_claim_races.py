@@ -32,10 +32,13 @@ class FakeQueue(WorkerLink):
         self.waiting: list[Claimed] = []
         self.done: list[uuid.UUID] = []
         self.most_at_work = 0
+        self.commits = threading.Event()
+        self.commits.set()
         self._alone = threading.Lock()
 
     def run(self, function: Any, *args: Any, **named: Any) -> Any:
         if function is jobs_worker.finish_and_claim:
+            assert self.commits.wait(_PATIENCE_S)
             self.done += [end.id for end in args[0]]
             return {(end.id, end.attempt): "completed" for end in args[0]}, self._take(named["limit"])
         wanted = function.keywords
@@ -59,13 +62,15 @@ class FakeQueue(WorkerLink):
         """Queue jobs, and wake the worker after each."""
         assert self.worker is not None
         for number in range(jobs):
-            params = SpeechParams(text="say 1", voice="ryan", language="en-US")
-            job = uuid.uuid4()
-            with self._alone:
-                self.waiting.append(
-                    Claimed(id=job, attempt=1, owner=job, lane="ab"[number % 2], params=params)
-                )
+            self.add(number)
             self.worker.runner.claims.claim_available()
+
+    def add(self, number: int) -> None:
+        """Queue a job without waking the worker."""
+        params = SpeechParams(text="say 1", voice="ryan", language="en-US")
+        job = uuid.uuid4()
+        with self._alone:
+            self.waiting.append(Claimed(id=job, attempt=1, owner=job, lane="ab"[number % 2], params=params))
 
 
 @pytest.fixture(params=["plain", "batched", "batched one lane at a time"])
@@ -97,3 +102,20 @@ def test_every_job_is_claimed_without_maintenance_and_no_slot_is_taken_twice(fak
                 time.sleep(0.001)
             assert len(fake_queue.done) == len(set(fake_queue.done)) == burst * _JOBS_EACH * _THREADS
     assert fake_queue.most_at_work <= ObedientEngine.slots
+
+
+@pytest.mark.parametrize("fake_queue", ["batched"], indirect=True)
+def test_an_engine_that_batches_gets_jobs_while_results_are_committed(fake_queue: FakeQueue) -> None:
+    fake_queue.commits.clear()
+    for number in range(4 * ObedientEngine.slots):
+        fake_queue.add(number)
+    assert fake_queue.worker is not None
+    fake_queue.worker.runner.claims.claim_available()
+
+    deadline = time.monotonic() + _PATIENCE_S
+    while fake_queue.waiting and time.monotonic() < deadline:
+        time.sleep(0.001)
+    left, ended = len(fake_queue.waiting), len(fake_queue.done)
+    fake_queue.commits.set()
+
+    assert (left, ended) == (0, 0)
