@@ -21,7 +21,7 @@ def form_guard(sessions: Sessions) -> Guard:
 
     async def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
         """Raise StaleForm or BadRequest unless a page of ours sent the form."""
-        if connection.scope.get("method") == "POST":
+        if connection.scope.get("method") != "GET":
             sent = _fields(await cast("ApiRequest", connection).body())
             sessions.check(connection.scope["headers"], next(iter(sent.get("form_token", [])), ""))
 
