@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
@@ -16,10 +17,12 @@ from app.api.codevoice.speech import SpeechStatuses
 from app.api.routers import routers
 from app.components import Components
 from app.dashboard.flash import Flashes
+from app.dashboard.forms import form_guard
 from app.dashboard.pages.documentation import Facts
+from app.dashboard.pages.playground import Playground
 from app.dashboard.pages.reference import Reference
 from app.dashboard.rendering import Pages
-from app.dashboard.routes import DashboardParts, page_routes
+from app.dashboard.routes import pages_router
 from app.dashboard.static_files import Statics
 from app.domain.billing.statement import Statement
 from app.domain.billing.usage_report import UsageReport
@@ -43,21 +46,21 @@ def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     """Build the ASGI application. Raises StoreError if the object store's URL is not valid."""
     parts = Components(settings, db)
     document = Document(lambda: app.openapi_schema.to_schema())
-    dashboard = _dashboard(parts, document, settings)
+    services = _services(parts, document, settings)
     guard = access_guard(parts.authenticator, parts.rate_limit)
     compressed = DefineMiddleware(CompressionMiddleware, config=CompressionConfig("gzip"))
     routes = [
         *routers(guard, upload_bytes_max=settings.uploads.upload_bytes_max),
         Router("/", route_handlers=[openapi_document], middleware=[compressed]),
-        Router("/", route_handlers=page_routes(dashboard), guards=[guard]),
+        pages_router([guard, form_guard(parts.sessions)]),
     ]
     app = Litestar(
         route_handlers=[Router("/", route_handlers=routes)],
         middleware=[authentication(parts.authenticator, parts.rate_limit)],
-        dependencies=_dependencies(parts, document, settings),
+        dependencies={name: Provide(_given(service)) for name, service in services.items()},
         request_class=ApiRequest,
         response_class=JsonResponse,
-        exception_handlers={Exception: dashboard.pages.answer_error},
+        exception_handlers={Exception: services["pages"].answer_error},
         plugins=[ErrorResponses()],
         lifespan=[_running(parts)],
         request_max_body_size=settings.body_bytes_max,
@@ -72,17 +75,35 @@ def create_app(settings: AppSettings, db: DbSettings) -> RequestMiddleware:
     )
 
 
-def _dependencies(parts: Components, document: Document, settings: AppSettings) -> dict[str, Provide]:
-    """What handlers take by name: the components, and what the API builds of them."""
-    values = vars(parts) | {
+def _services(parts: Components, document: Document, settings: AppSettings) -> dict[str, Any]:
+    """What handlers take by name: the components, and what the API and the pages build of them."""
+    statics = Statics()
+    flashes = Flashes(bytes.fromhex(settings.jwt_secret), is_secure=settings.is_secure)
+    pages = Pages(parts.sessions, flashes, parts.accounts, statics, low_credits=settings.low_credits)
+    facts = Facts(
+        public_url=settings.public_url,
+        speech=settings.speech,
+        rates=settings.rate_limits,
+        submission=settings.submission,
+    )
+    return vars(parts) | {
         "audio_access": AudioAccess(parts.audio_urls, parts.authenticator, parts.store),
         "context": parts.admin_context,
         "document": document,
+        "facts": facts,
+        "history": History(parts.database),
+        "model_states": ModelStates(settings.models_state),
+        "pages": pages,
+        "playground": Playground(pages, parts.catalogs, parts.prices, parts.keys, facts),
+        "reference": Reference(document.text),
         "responder": AudioResponder(parts.synchronous, parts.store),
         "speech_statuses": SpeechStatuses(parts.speech, parts.audio_urls),
+        "statement": Statement(parts.database),
+        "statics": statics,
         "upload_limits": settings.uploads,
+        "usage_report": UsageReport(parts.database),
+        "waveforms": WaveformCache(parts.store),
     }
-    return {name: Provide(_given(value)) for name, value in values.items()}
 
 
 def _given(value: object) -> Callable[[], Awaitable[object]]:
@@ -96,40 +117,6 @@ def _cors(listed: str) -> Cors | None:
     """The rules for scripts of these origins; None if there are none."""
     origins = [origin.strip() for origin in listed.split(",") if origin.strip()]
     return Cors(origins, exposed=EXPOSED) if origins else None
-
-
-def _dashboard(parts: Components, document: Document, settings: AppSettings) -> DashboardParts:
-    statics = Statics()
-    flashes = Flashes(bytes.fromhex(settings.jwt_secret), is_secure=settings.is_secure)
-    return DashboardParts(
-        pages=Pages(parts.sessions, flashes, parts.accounts, statics, low_credits=settings.low_credits),
-        statics=statics,
-        accounts=parts.accounts,
-        resets=parts.resets,
-        verification=parts.verification,
-        rate_limit=parts.rate_limit,
-        keys=parts.keys,
-        speech=parts.speech,
-        catalogs=parts.catalogs,
-        models=ModelStates(settings.models_state),
-        prices=parts.prices,
-        reports=parts.usage_summaries,
-        history=History(parts.database),
-        transcripts=parts.transcripts,
-        addresses=parts.audio_urls,
-        waveforms=WaveformCache(parts.store),
-        ledger=Statement(parts.database),
-        usage=UsageReport(parts.database),
-        context=parts.admin_context,
-        reference=Reference(document.text),
-        facts=Facts(
-            public_url=settings.public_url,
-            speech=settings.speech,
-            rates=settings.rate_limits,
-            submission=settings.submission,
-            uploads=settings.uploads,
-        ),
-    )
 
 
 def _running(parts: Components) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

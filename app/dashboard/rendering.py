@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,10 +13,13 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response, get
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
+from litestar.routes import BaseRoute, HTTPRoute
 from msgspec import Struct
 
 from app.dashboard.flash import Flash, Flashes, ShownKey
+from app.dashboard.forms import F, read_form
 from app.dashboard.static_files import Statics
 from app.domain.accounts.service import Accounts, User
 from app.domain.billing.credits import in_words, spendable
@@ -26,6 +30,7 @@ from app.http.errors import answer_error, domain_error_of
 from app.http.sessions import Sessions
 from db.types import MICRO, Balance
 
+Page = Response[str] | Response[None]
 ANYBODY = {"page": "anybody"}
 PERSON = {"page": "person"}
 ADMIN = {"page": "admin", "scope": "admin"}
@@ -166,25 +171,55 @@ class Pages:
         return Response(html, status_code=status, headers=headers, media_type=MediaType.HTML)
 
 
+class PageRequest:
+    """A request for a page: what handlers of pages read, and how they answer. See the methods of Pages."""
+
+    def __init__(self, request: ApiRequest, pages: Pages) -> None:
+        self.request = request
+        self.sessions = pages.sessions
+        self.show = partial(pages.show, request)
+        self.ask = partial(pages.ask, request)
+        self.go = partial(pages.go, request)
+
+    async def form(self, kind: type[F]) -> F:
+        """The fields of the form that was sent. Raises BadRequest, and Invalid naming the field."""
+        return await read_form(self.request, kind)
+
+    @property
+    def action(self) -> str:
+        """The last part of the route's path, where one handler has several."""
+        return self.request.scope["path_template"].rpartition("/")[2]
+
+
+async def page_request(request: ApiRequest, pages: NamedDependency[Pages]) -> PageRequest:
+    """The dependency `page` of the handlers of pages."""
+    return PageRequest(request, pages)
+
+
 def redirect(path: str, *, cookie: str | None = None, flash: Cookie | None = None) -> Response[None]:
     """Redirect to another page (303), with its cookies."""
     headers = {"Location": path, "Cache-Control": "no-store"} | ({"Set-Cookie": cookie} if cookie else {})
     return Response(None, status_code=303, headers=headers, cookies=[flash] if flash else [])
 
 
-def redirects_to_pages(routes: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+def redirects_to_pages(routes: Sequence[BaseRoute]) -> list[HTTPRouteHandler]:
     """For each path that only accepts forms, a GET route that redirects to the page of the form: a browser
     requests it if its user presses Enter in the address bar. `opt["back"]` names the page.
     """
-    gets = {path for route in routes if "GET" in route.http_methods for path in route.paths}
-    return [_way_back(path, route.opt) for route in routes for path in route.paths if path not in gets]
+    forms = [route for route in routes if isinstance(route, HTTPRoute) and "GET" not in route.methods]
+    return [
+        _way_back(route.path, form)
+        for route in forms
+        for form in route.route_handlers
+        if "POST" in form.http_methods
+    ]
 
 
-def _way_back(path: str, opt: dict[str, Any]) -> HTTPRouteHandler:
+def _way_back(path: str, form: HTTPRouteHandler) -> HTTPRouteHandler:
+    opt = {name: value for layer in form.ownership_layers for name, value in (layer.opt or {}).items()}
     page: str = opt["back"]
-    kept = {name: opt[name] for name in ("page", "scope", "back") if name in opt}
 
-    @get(path, opt=kept, include_in_schema=False, name=f"back:{path}")
+    @get(path, opt={name: opt[name] for name in ("page", "scope", "back") if name in opt})
     async def back(request: ApiRequest) -> Response[None]:
         return redirect(_filled(page, request))
 

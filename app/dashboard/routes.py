@@ -1,92 +1,55 @@
 """Every route of the dashboard."""
 
-from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
+from litestar import Router
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
 
-from app.api.admin.context import AdminContext
-from app.dashboard.form_token import session_route
-from app.dashboard.pages.admin import AdminPages, admin_page_routes
-from app.dashboard.pages.admin_invites import invite_page_routes
-from app.dashboard.pages.documentation import Facts, guide_routes
-from app.dashboard.pages.history import HistoryPages, history_routes
-from app.dashboard.pages.keys_and_credits import CreditsPage, credits_routes
-from app.dashboard.pages.log_in import entry_routes
-from app.dashboard.pages.overview import overview_route
-from app.dashboard.pages.passwords import password_page_routes, verification_page_routes
-from app.dashboard.pages.playground import Playground, playground_routes
-from app.dashboard.pages.reference import Reference
-from app.dashboard.pages.transcription import transcribe_route
-from app.dashboard.pages.usage import usage_routes
-from app.dashboard.pages.voices import voices_route
-from app.dashboard.rendering import Pages, redirects_to_pages
-from app.dashboard.static_files import Statics, static_route
-from app.domain.accounts.api_keys import ApiKeys
-from app.domain.accounts.email_verification import EmailVerification
-from app.domain.accounts.password_reset import PasswordReset
-from app.domain.accounts.service import Accounts
-from app.domain.billing.price_book import PriceBook
-from app.domain.billing.statement import Statement
-from app.domain.billing.usage_report import UsageReport
-from app.domain.billing.usage_summary import UsageSummaries
-from app.domain.jobs.history import History
-from app.domain.speech.audio_urls import AudioUrls
-from app.domain.speech.service import SpeechService
-from app.domain.speech.waveform_cache import WaveformCache
-from app.domain.transcription.stored_transcripts import StoredTranscripts
-from app.domain.voices.catalog import Catalogs
-from app.domain.voices.model_downloads import ModelStates
-from app.http.rate_limit import RateLimitGuard
+from app.dashboard.form_token import session_token
+from app.dashboard.pages import (
+    admin,
+    admin_invites,
+    documentation,
+    history,
+    keys_and_credits,
+    log_in,
+    overview,
+    passwords,
+    playground,
+    transcription,
+    usage,
+    voices,
+)
+from app.dashboard.rendering import page_request, redirects_to_pages
+from app.dashboard.static_files import static
+from app.http.authentication import Guard
 
 
-class DashboardParts(Struct, frozen=True, kw_only=True):
-    """The components that the dashboard needs."""
-
-    pages: Pages
-    statics: Statics
-    accounts: Accounts
-    resets: PasswordReset
-    verification: EmailVerification
-    rate_limit: RateLimitGuard
-    keys: ApiKeys
-    speech: SpeechService
-    catalogs: Catalogs
-    models: ModelStates
-    prices: PriceBook
-    reports: UsageSummaries
-    history: History
-    transcripts: StoredTranscripts
-    addresses: AudioUrls
-    waveforms: WaveformCache
-    ledger: Statement
-    usage: UsageReport
-    context: AdminContext
-    reference: Reference
-    facts: Facts
+def pages_router(guards: list[Guard]) -> Router:
+    """Every route of the dashboard, and the GET redirects of its forms. `guards`: who may call a route."""
+    router = Router(
+        "/",
+        route_handlers=_PAGES,
+        guards=guards,
+        dependencies={"page": Provide(page_request)},
+        include_in_schema=False,
+    )
+    for redirect in redirects_to_pages(router.routes):
+        router.register(redirect)
+    return router
 
 
-def page_routes(parts: DashboardParts) -> list[HTTPRouteHandler]:
-    """Every route of the dashboard, and the GET redirects of its forms."""
-    pages = parts.pages
-    playground = Playground(pages, parts.catalogs, parts.prices, parts.speech, parts.keys, parts.facts)
-    routes = [
-        static_route(parts.statics),
-        overview_route(pages, parts.reports, parts.catalogs),
-        session_route(pages),
-        *entry_routes(pages, parts.accounts, parts.rate_limit),
-        *password_page_routes(pages, parts.resets, parts.rate_limit),
-        *verification_page_routes(pages, parts.verification, parts.rate_limit),
-        *playground_routes(playground),
-        voices_route(pages, parts.catalogs, parts.models),
-        transcribe_route(pages, parts.catalogs, parts.prices, parts.facts),
-        *credits_routes(CreditsPage(pages, parts.keys, parts.ledger)),
-        *usage_routes(pages, parts.usage),
-        *guide_routes(pages, parts.keys, parts.reference, parts.facts),
-        *admin_page_routes(AdminPages(pages, parts.context)),
-        *invite_page_routes(AdminPages(pages, parts.context)),
-        *history_routes(
-            HistoryPages(
-                pages, parts.history, parts.speech, parts.addresses, parts.waveforms, parts.transcripts
-            )
-        ),
-    ]
-    return [*routes, *redirects_to_pages(routes)]
+_PAGES: list[ControllerRouterHandler] = [
+    *(static, session_token, overview.overview, documentation.guide_page, documentation.reference_page),
+    *(log_in.sign_up_page, log_in.sign_up, log_in.log_in_page, log_in.log_in),
+    *(log_in.log_out, log_in.log_out_everywhere),
+    *(passwords.verify_page, passwords.verify, passwords.resend_verification),
+    *(passwords.reset_page, passwords.reset, passwords.confirm_page, passwords.confirm),
+    *(passwords.password_page, passwords.change_password),
+    *(playground.playground_page, playground.speak, voices.voices_page, transcription.transcribe_page),
+    *(history.HistoryPages, usage.usage_page, usage.usage_sheet),
+    *(keys_and_credits.credits_page, keys_and_credits.ledger_sheet, keys_and_credits.create_key),
+    *(keys_and_credits.ask_about_key, keys_and_credits.rotate_key, keys_and_credits.revoke_key),
+    *(admin.users_page, admin.user_page, admin.ask_about_user, admin.act_on_user, admin.make_link),
+    *(admin.jobs_page, admin.act_on_job, admin.workers_page, admin.acts_page),
+    *(admin_invites.invites_page, admin_invites.create_invite, admin_invites.revoke_invite),
+]

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
@@ -55,15 +55,13 @@ class Statics:
         return Response(content, headers=headers, media_type=found.content_type)
 
 
-def static_route(statics: Statics) -> HTTPRouteHandler:
-    """GET /static/{version}/{name}."""
-
-    @get("/static/{version:str}/{name:str}", opt={"public": True}, include_in_schema=False)
-    async def static(request: ApiRequest, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
-        takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
-        return statics.answer(version, name, takes_gzip=takes_gzip)
-
-    return static
+@get("/static/{version:str}/{name:str}", opt={"public": True})
+async def static(
+    request: ApiRequest, version: FromPath[str], name: FromPath[str], statics: NamedDependency[Statics]
+) -> Response[bytes]:
+    """A file, compressed if the client accepts that."""
+    takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+    return statics.answer(version, name, takes_gzip=takes_gzip)
 
 
 def _read(path: Path) -> _File:

@@ -4,21 +4,19 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 from litestar import get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from app.dashboard.forms import read_form
-from app.dashboard.pages.admin import AdminPages
-from app.dashboard.pages.log_in import Page
-from app.dashboard.rendering import ADMIN
+from app.api.admin.context import AdminContext
+from app.dashboard.pages.admin import Context
+from app.dashboard.rendering import ADMIN, Page, PageRequest
 from app.domain.admin import invites
 from app.domain.admin import plans as terms
 from app.domain.admin.invites import FREE_PLAN, NewInvitation
 from app.domain.admin.operations import AdminOperation, operation_by
 from app.domain.errors import DomainError
 from app.domain.identity.principals import Principal
-from app.http.api_request import ApiRequest
 
 _PAGE = 25
 _PATH = "/admin/invites"
@@ -44,60 +42,51 @@ class InviteForm(Struct, frozen=True, kw_only=True):
         return NewInvitation(plan=self.plan, uses=self.uses, expires_at=end)
 
 
-def invite_page_routes(admin: AdminPages) -> list[HTTPRouteHandler]:
-    """GET /admin/invites, and the routes of its two forms."""
-
-    @get(_PATH, opt=ADMIN, include_in_schema=False)
-    async def invites_page(request: ApiRequest) -> Page:
-        return await _show(admin, request)
-
-    return [invites_page, _create_route(admin), _revoke_route(admin)]
+@get(_PATH, opt=ADMIN)
+async def invites_page(
+    page: NamedDependency[PageRequest], context: Context, cursor: FromQuery[str] = ""
+) -> Page:
+    """The invitations, and the form of a new one."""
+    return await _show(page, context, cursor)
 
 
-def _create_route(admin: AdminPages) -> HTTPRouteHandler:
-    @post(_PATH, opt=ADMIN | {"limit": "post"}, include_in_schema=False, name="page:invite")
-    async def create_invite(request: ApiRequest) -> Page:
-        try:
-            form = await read_form(request, InviteForm, admin.pages.sessions)
-            wanted = form.act(request.scope["user"])
-            async with admin.context.session() as session:
-                made = await invites.create(
-                    session, wanted, admin.context.keys, form.wanted(), public_url=admin.context.public_url
-                )
-        except DomainError as refused:
-            if refused.status == 403:
-                raise
-            return await _show(admin, request, refused)
-        shown = made.url or made.invitation
-        text = f"Invitation made. It is shown this once: {shown}" if shown else "That was done already."
-        return admin.pages.go(request, _PATH, text)
-
-    return create_invite
+@post(_PATH, opt=ADMIN | {"limit": "post"})
+async def create_invite(page: NamedDependency[PageRequest], context: Context) -> Page:
+    """Create an invitation."""
+    try:
+        form = await page.form(InviteForm)
+        wanted, url = form.act(page.request.user), context.public_url
+        async with context.session() as session:
+            made = await invites.create(session, wanted, context.keys, form.wanted(), public_url=url)
+    except DomainError as refused:
+        if refused.status == 403:
+            raise
+        return await _show(page, context, notice=refused)
+    shown = made.url or made.invitation
+    text = f"Invitation made. It is shown this once: {shown}" if shown else "That was done already."
+    return page.go(_PATH, text)
 
 
-def _revoke_route(admin: AdminPages) -> HTTPRouteHandler:
-    @post(f"{_PATH}/{{invite:str}}/revoke", opt=_POST, include_in_schema=False, name="page:invite:revoke")
-    async def revoke_invite(request: ApiRequest, invite: FromPath[str]) -> Page:
-        form = await read_form(request, InviteForm, admin.pages.sessions)
-        try:
-            wanted = form.act(request.scope["user"])
-            async with admin.context.session() as session:
-                await invites.revoke(session, wanted, invite)
-        except DomainError as refused:
-            if refused.status == 404:
-                raise
-            return await _show(admin, request, refused)
-        return admin.pages.go(request, _PATH, "The invitation is revoked.")
-
-    return revoke_invite
+@post(f"{_PATH}/{{invite:str}}/revoke", opt=_POST)
+async def revoke_invite(invite: FromPath[str], page: NamedDependency[PageRequest], context: Context) -> Page:
+    """Revoke an invitation."""
+    form = await page.form(InviteForm)
+    try:
+        wanted = form.act(page.request.user)
+        async with context.session() as session:
+            await invites.revoke(session, wanted, invite)
+    except DomainError as refused:
+        if refused.status == 404:
+            raise
+        return await _show(page, context, notice=refused)
+    return page.go(_PATH, "The invitation is revoked.")
 
 
-async def _show(admin: AdminPages, request: ApiRequest, notice: DomainError | None = None) -> Page:
-    cursor = request.query_params.get("cursor") or None
-    async with admin.context.moment() as session:
-        found = await invites.list_invites(session, limit=_PAGE, cursor=cursor)
+async def _show(
+    page: PageRequest, context: AdminContext, cursor: str = "", notice: DomainError | None = None
+) -> Page:
+    async with context.moment() as session:
+        found = await invites.list_invites(session, limit=_PAGE, cursor=cursor or None)
         plans = await terms.list_plans(session)
     key = secrets.token_hex(16)
-    return await admin.pages.show(
-        request, "admin_invites.html", notice=notice, found=found, plans=plans, key=key
-    )
+    return await page.show("admin_invites.html", notice=notice, found=found, plans=plans, key=key)

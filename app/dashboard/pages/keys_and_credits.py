@@ -3,17 +3,15 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from app.dashboard.csv_tables import csv_response
 from app.dashboard.flash import ShownKey
-from app.dashboard.forms import read_form
-from app.dashboard.pages.log_in import NoForm, Page
-from app.dashboard.rendering import PERSON, Pages, Question
-from app.domain.accounts.api_keys import ApiKeys, Key, NewKey
+from app.dashboard.rendering import PERSON, Page, PageRequest, Question
+from app.domain.accounts.api_keys import ApiKeys, NewKey
 from app.domain.billing.credits import credits
 from app.domain.billing.statement import Statement
 from app.domain.errors import DomainError, NotFound
@@ -41,108 +39,92 @@ class RotateForm(Struct, frozen=True, kw_only=True):
     grace_s: int = 0
 
 
-class CreditsPage(Struct, frozen=True):
-    """The components that the page needs."""
-
-    pages: Pages
-    keys: ApiKeys
-    ledger: Statement
-
-    async def show(self, request: ApiRequest, notice: DomainError | None = None) -> Response[str]:
-        who: Principal = request.scope["user"]
-        cursor = request.query_params.get("cursor") or None
-        return await self.pages.show(
-            request,
-            "credits.html",
-            notice=notice,
-            keys=await self.keys.all_of(who),
-            personal=await self.keys.personal(who),
-            reveal=self.keys.reveal,
-            scopes=[scope for scope in SCOPES if scope != ADMIN or who.admin],
-            now=datetime.now(UTC),
-            movements=await self.ledger.page(who, limit=_PAGE, cursor=cursor),
-            cursor=cursor,
-        )
-
-    def go(self, request: ApiRequest, made: Key) -> Response[None]:
-        """Redirect to the page, which shows the new key once."""
-        shown = ShownKey(name=made.name, text=made.text or "", personal=made.personal)
-        return self.pages.go(request, "/credits", key=shown)
+@get("/credits", opt=PERSON)
+async def credits_page(
+    page: NamedDependency[PageRequest],
+    keys: NamedDependency[ApiKeys],
+    statement: NamedDependency[Statement],
+    cursor: FromQuery[str] = "",
+) -> Page:
+    """The account's keys and its ledger."""
+    return await _show(page, keys, statement, None, cursor)
 
 
-def credits_routes(page: CreditsPage) -> list[HTTPRouteHandler]:
-    """GET /credits, its CSV file, and the routes that change keys."""
-
-    @get("/credits", opt=PERSON, include_in_schema=False)
-    async def credits_page(request: ApiRequest) -> Response[str]:
-        return await page.show(request)
-
-    @get("/credits.csv", opt=PERSON, include_in_schema=False)
-    async def ledger_sheet(request: ApiRequest) -> LiveResponse:
-        return csv_response("codevoice-ledger.csv", _HEAD, _cells(page.ledger, request.scope["user"]))
-
-    questions = [_question_route(page, name) for name in _QUESTIONS]
-    return [
-        credits_page,
-        ledger_sheet,
-        _create_route(page),
-        _rotate_route(page),
-        _revoke_route(page),
-        *questions,
-    ]
+@get("/credits.csv", opt=PERSON)
+async def ledger_sheet(request: ApiRequest, statement: NamedDependency[Statement]) -> LiveResponse:
+    """The whole ledger as a CSV file."""
+    return csv_response("codevoice-ledger.csv", _HEAD, _cells(statement, request.user))
 
 
-def _create_route(page: CreditsPage) -> HTTPRouteHandler:
-    @post("/credits/keys", opt=_POST, include_in_schema=False)
-    async def create_key(request: ApiRequest) -> Page:
-        form = await read_form(request, KeyForm, page.pages.sessions)
-        end = datetime.now(UTC) + timedelta(days=min(form.days, 100_000)) if form.days else None
-        try:
-            wanted = NewKey(name=form.name, scopes=form.scopes, expires_at=end)
-            made = await page.keys.create(request.scope["user"], wanted)
-        except DomainError as refused:
-            return await page.show(request, refused)
-        return page.go(request, made)
-
-    return create_key
-
-
-def _question_route(page: CreditsPage, name: str) -> HTTPRouteHandler:
-    @get(f"/credits/keys/{{key_id:str}}/{name}", opt=PERSON, include_in_schema=False, name=f"page:key:{name}")
-    async def ask(request: ApiRequest, key_id: FromPath[str]) -> Response[str]:
-        key = await page.keys.one(request.scope["user"], key_id, reveal=False)
-        title, text = _QUESTIONS[name]
-        question = Question(
-            title=f"{title} “{key.name}”?", text=text, button=name.capitalize(), back="/credits"
-        )
-        return await page.pages.ask(request, question)
-
-    return ask
+@post("/credits/keys", opt=_POST)
+async def create_key(
+    page: NamedDependency[PageRequest], keys: NamedDependency[ApiKeys], statement: NamedDependency[Statement]
+) -> Page:
+    """Create a key."""
+    form = await page.form(KeyForm)
+    end = datetime.now(UTC) + timedelta(days=min(form.days, 100_000)) if form.days else None
+    try:
+        wanted = NewKey(name=form.name, scopes=form.scopes, expires_at=end)
+        made = await keys.create(page.request.user, wanted)
+    except DomainError as refused:
+        return await _show(page, keys, statement, refused)
+    return page.go("/credits", key=ShownKey(name=made.name, text=made.text or "", personal=made.personal))
 
 
-def _rotate_route(page: CreditsPage) -> HTTPRouteHandler:
-    @post("/credits/keys/{key_id:str}/rotate", opt=_POST, include_in_schema=False)
-    async def rotate_key(request: ApiRequest, key_id: FromPath[str]) -> Page:
-        form = await read_form(request, RotateForm, page.pages.sessions)
-        try:
-            made = await page.keys.rotate(request.scope["user"], key_id, grace_s=form.grace_s)
-        except NotFound:
-            raise
-        except DomainError as refused:
-            return await page.show(request, refused)
-        return page.go(request, made)
-
-    return rotate_key
+@get([f"/credits/keys/{{key_id:str}}/{name}" for name in _QUESTIONS], opt=PERSON)
+async def ask_about_key(
+    key_id: FromPath[str], page: NamedDependency[PageRequest], keys: NamedDependency[ApiKeys]
+) -> Page:
+    """The question before a key is rotated or revoked."""
+    name = page.action
+    key = await keys.one(page.request.user, key_id, reveal=False)
+    title, text = _QUESTIONS[name]
+    title = f"{title} “{key.name}”?"
+    return await page.ask(Question(title=title, text=text, button=name.capitalize(), back="/credits"))
 
 
-def _revoke_route(page: CreditsPage) -> HTTPRouteHandler:
-    @post("/credits/keys/{key_id:str}/revoke", opt=_POST, include_in_schema=False)
-    async def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> Response[None]:
-        await read_form(request, NoForm, page.pages.sessions)
-        await page.keys.revoke(request.scope["user"], key_id)
-        return page.pages.go(request, "/credits", "The key is revoked: it has stopped working.")
+@post("/credits/keys/{key_id:str}/rotate", opt=_POST)
+async def rotate_key(
+    key_id: FromPath[str],
+    page: NamedDependency[PageRequest],
+    keys: NamedDependency[ApiKeys],
+    statement: NamedDependency[Statement],
+) -> Page:
+    """Replace a key by a new one."""
+    form = await page.form(RotateForm)
+    try:
+        made = await keys.rotate(page.request.user, key_id, grace_s=form.grace_s)
+    except NotFound:
+        raise
+    except DomainError as refused:
+        return await _show(page, keys, statement, refused)
+    return page.go("/credits", key=ShownKey(name=made.name, text=made.text or "", personal=made.personal))
 
-    return revoke_key
+
+@post("/credits/keys/{key_id:str}/revoke", opt=_POST)
+async def revoke_key(
+    key_id: FromPath[str], page: NamedDependency[PageRequest], keys: NamedDependency[ApiKeys]
+) -> Page:
+    """Revoke a key."""
+    await keys.revoke(page.request.user, key_id)
+    return page.go("/credits", "The key is revoked: it has stopped working.")
+
+
+async def _show(
+    page: PageRequest, keys: ApiKeys, statement: Statement, notice: DomainError | None, cursor: str = ""
+) -> Page:
+    who = page.request.user
+    return await page.show(
+        "credits.html",
+        notice=notice,
+        keys=await keys.all_of(who),
+        personal=await keys.personal(who),
+        reveal=keys.reveal,
+        scopes=[scope for scope in SCOPES if scope != ADMIN or who.admin],
+        now=datetime.now(UTC),
+        movements=await statement.page(who, limit=_PAGE, cursor=cursor or None),
+        cursor=cursor,
+    )
 
 
 async def _cells(ledger: Statement, who: Principal) -> AsyncIterator[tuple[object, ...]]:

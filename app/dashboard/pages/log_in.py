@@ -2,20 +2,16 @@
 
 from urllib.parse import urlsplit
 
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import get, post
+from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from app.dashboard.forms import read_form
-from app.dashboard.rendering import ANYBODY, PERSON, Pages, redirect
+from app.dashboard.rendering import ANYBODY, PERSON, Page, PageRequest, redirect
 from app.domain.accounts.service import Accounts
 from app.domain.errors import DomainError
-from app.http.api_request import ApiRequest
 from app.http.rate_limit import RateLimitGuard
 
-Page = Response[str] | Response[None]
-_LOGIN = ANYBODY | {"limit": "login"}
 _WELCOME = "Your account is ready. Press Speak to hear your first sentence."
 _LOGGED_OUT = "You are logged out."
 _LOGGED_OUT_EVERYWHERE = (
@@ -36,84 +32,62 @@ class LoginForm(Struct, frozen=True, kw_only=True):
     next: str = "/"
 
 
-class NoForm(Struct, frozen=True):
-    """A form with a button and no fields."""
+@get("/signup", opt=ANYBODY)
+async def sign_up_page(
+    page: NamedDependency[PageRequest], accounts: NamedDependency[Accounts], invite: FromQuery[str] = ""
+) -> Page:
+    """The form to sign up."""
+    return await page.show("signup.html", form=SignUpForm(invite=invite), registration=accounts.registration)
 
 
-def entry_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
-    """The routes to sign up, log in, log out, and log out everywhere."""
-    return [
-        *_sign_up_routes(pages, accounts),
-        *_log_in_routes(pages, accounts, rate_limit),
-        _log_out_route(pages, accounts),
-        _log_out_everywhere_route(pages, accounts),
-    ]
+@post("/signup", opt=ANYBODY | {"limit": "register"})
+async def sign_up(page: NamedDependency[PageRequest], accounts: NamedDependency[Accounts]) -> Page:
+    """Create an account, and log in."""
+    form = await page.form(SignUpForm)
+    try:
+        found = await accounts.register(form.email, form.password, form.name, form.invite)
+    except DomainError as refused:
+        return await page.show("signup.html", notice=refused, form=form, registration=accounts.registration)
+    cookie = page.sessions.begin(found)
+    return page.go("/playground", _WELCOME, account=found.user.id, cookie=cookie)
 
 
-def _sign_up_routes(pages: Pages, accounts: Accounts) -> list[HTTPRouteHandler]:
-    async def show(request: ApiRequest, form: SignUpForm, notice: DomainError | None = None) -> Page:
-        return await pages.show(
-            request, "signup.html", notice=notice, form=form, registration=accounts.registration
-        )
-
-    @get("/signup", opt=ANYBODY, include_in_schema=False)
-    async def sign_up_page(request: ApiRequest, invite: FromQuery[str | None] = None) -> Page:
-        return await show(request, SignUpForm(invite=invite))
-
-    @post("/signup", opt=ANYBODY | {"limit": "register"}, include_in_schema=False)
-    async def sign_up(request: ApiRequest) -> Page:
-        form = await read_form(request, SignUpForm, pages.sessions)
-        try:
-            found = await accounts.register(form.email, form.password, form.name, form.invite)
-        except DomainError as refused:
-            return await show(request, form, refused)
-        cookie = pages.sessions.begin(found)
-        return pages.go(request, "/playground", _WELCOME, account=found.user.id, cookie=cookie)
-
-    return [sign_up_page, sign_up]
+@get("/login", opt=ANYBODY)
+async def log_in_page(page: NamedDependency[PageRequest], next: FromQuery[str] = "/") -> Page:
+    """The form to log in."""
+    return await page.show("login.html", form=LoginForm(next=next))
 
 
-def _log_in_routes(pages: Pages, accounts: Accounts, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
-    async def show(request: ApiRequest, form: LoginForm, notice: DomainError | None = None) -> Page:
-        return await pages.show(request, "login.html", notice=notice, form=form)
-
-    @get("/login", opt=ANYBODY, include_in_schema=False)
-    async def log_in_page(request: ApiRequest) -> Page:
-        return await show(request, LoginForm(next=request.query_params.get("next", "/")))
-
-    @post("/login", opt=_LOGIN, include_in_schema=False)
-    async def log_in(request: ApiRequest) -> Page:
-        form = await read_form(request, LoginForm, pages.sessions)
-        try:
-            async with rate_limit.count_wrong_attempt(request.scope, form.email):
-                found = await accounts.login(form.email, form.password)
-        except DomainError as refused:
-            return await show(request, form, refused)
-        return redirect(_own_path(form.next), cookie=pages.sessions.begin(found))
-
-    return [log_in_page, log_in]
+@post("/login", opt=ANYBODY | {"limit": "login"})
+async def log_in(
+    page: NamedDependency[PageRequest],
+    accounts: NamedDependency[Accounts],
+    rate_limit: NamedDependency[RateLimitGuard],
+) -> Page:
+    """Log in, and go back to the page that needed it."""
+    form = await page.form(LoginForm)
+    try:
+        async with rate_limit.count_wrong_attempt(page.request.scope, form.email):
+            found = await accounts.login(form.email, form.password)
+    except DomainError as refused:
+        return await page.show("login.html", notice=refused, form=form)
+    return redirect(_own_path(form.next), cookie=page.sessions.begin(found))
 
 
-def _log_out_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
-    @post("/logout", opt=PERSON | {"limit": "post", "back": "/"}, include_in_schema=False)
-    async def log_out(request: ApiRequest) -> Page:
-        await read_form(request, NoForm, pages.sessions)
-        await accounts.logout(request.scope["user"])
-        request.scope["user"] = None
-        return pages.go(request, "/login", _LOGGED_OUT, cookie=pages.sessions.end())
-
-    return log_out
+@post("/logout", opt=PERSON | {"limit": "post", "back": "/"})
+async def log_out(page: NamedDependency[PageRequest], accounts: NamedDependency[Accounts]) -> Page:
+    """Log out in this browser."""
+    await accounts.logout(page.request.user)
+    page.request.scope["user"] = None
+    return page.go("/login", _LOGGED_OUT, cookie=page.sessions.end())
 
 
-def _log_out_everywhere_route(pages: Pages, accounts: Accounts) -> HTTPRouteHandler:
-    @post("/logout/everywhere", opt=PERSON | {"limit": "post", "back": "/password"}, include_in_schema=False)
-    async def log_out_everywhere(request: ApiRequest) -> Page:
-        await read_form(request, NoForm, pages.sessions)
-        await accounts.logout_everywhere(request.scope["user"])
-        request.scope["user"] = None
-        return pages.go(request, "/login", _LOGGED_OUT_EVERYWHERE, cookie=pages.sessions.end())
-
-    return log_out_everywhere
+@post("/logout/everywhere", opt=PERSON | {"limit": "post", "back": "/password"})
+async def log_out_everywhere(page: NamedDependency[PageRequest], accounts: NamedDependency[Accounts]) -> Page:
+    """Log out in every browser and every program."""
+    await accounts.logout_everywhere(page.request.user)
+    page.request.scope["user"] = None
+    return page.go("/login", _LOGGED_OUT_EVERYWHERE, cookie=page.sessions.end())
 
 
 def _own_path(wanted: str) -> str:

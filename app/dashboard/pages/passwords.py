@@ -1,17 +1,14 @@
 """The pages to reset a forgotten password, change a password, and verify an e-mail address."""
 
 from litestar import get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from app.dashboard.forms import read_form
-from app.dashboard.pages.log_in import NoForm, Page
-from app.dashboard.rendering import ANYBODY, PERSON, Pages
+from app.dashboard.rendering import ANYBODY, PERSON, Page, PageRequest
 from app.domain.accounts.email_verification import EmailVerification
 from app.domain.accounts.password_reset import PasswordReset
 from app.domain.errors import DomainError
-from app.http.api_request import ApiRequest
 from app.http.rate_limit import RateLimitGuard
 
 _LOGIN = ANYBODY | {"limit": "login"}
@@ -42,114 +39,103 @@ class VerifyForm(Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
-def password_page_routes(
-    pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
-) -> list[HTTPRouteHandler]:
-    """The routes to request a reset, choose a new password, and change a password."""
-    return [
-        *_reset_routes(pages, resets, rate_limit),
-        *_confirm_routes(pages, resets, rate_limit),
-        *_password_routes(pages, resets, rate_limit),
-    ]
+@get("/verify", opt=ANYBODY)
+async def verify_page(page: NamedDependency[PageRequest], token: FromQuery[str] = "") -> Page:
+    """A button that verifies the e-mail address. The link alone does not: mail programs follow links."""
+    return await page.show("verify.html", form=VerifyForm(token=token))
 
 
-def verification_page_routes(
-    pages: Pages, verification: EmailVerification, rate_limit: RateLimitGuard
-) -> list[HTTPRouteHandler]:
-    """The routes of e-mail verification. Only the page's button verifies: mail programs follow links."""
-
-    @get("/verify", opt=ANYBODY, include_in_schema=False)
-    async def verify_page(request: ApiRequest, token: FromQuery[str] = "") -> Page:
-        return await pages.show(request, "verify.html", form=VerifyForm(token=token))
-
-    @post("/verify", opt=_LOGIN, include_in_schema=False)
-    async def verify(request: ApiRequest) -> Page:
-        form = await read_form(request, VerifyForm, pages.sessions)
-        try:
-            async with rate_limit.count_wrong_attempt(request.scope):
-                await verification.confirm(form.token)
-        except DomainError as refused:
-            return await pages.show(request, "verify.html", notice=refused, form=form)
-        return pages.go(request, "/" if request.scope["user"] else "/login", _VERIFIED)
-
-    return [verify_page, verify, _resend_route(pages, verification, rate_limit)]
+@post("/verify", opt=_LOGIN)
+async def verify(
+    page: NamedDependency[PageRequest],
+    verification: NamedDependency[EmailVerification],
+    rate_limit: NamedDependency[RateLimitGuard],
+) -> Page:
+    """Verify the e-mail address."""
+    form = await page.form(VerifyForm)
+    try:
+        async with rate_limit.count_wrong_attempt(page.request.scope):
+            await verification.confirm(form.token)
+    except DomainError as refused:
+        return await page.show("verify.html", notice=refused, form=form)
+    return page.go("/" if page.request.scope["user"] else "/login", _VERIFIED)
 
 
-def _resend_route(
-    pages: Pages, verification: EmailVerification, rate_limit: RateLimitGuard
-) -> HTTPRouteHandler:
-    opt = PERSON | {"limit": "reset", "back": "/"}
-
-    @post("/verify/resend", opt=opt, include_in_schema=False)
-    async def resend(request: ApiRequest) -> Page:
-        await read_form(request, NoForm, pages.sessions)
-        who = request.scope["user"]
-        await rate_limit.mail(request.scope, str(who.account))
-        await verification.send_again(who)
-        return pages.go(request, "/", _VERIFICATION_SENT)
-
-    return resend
+@post("/verify/resend", opt=PERSON | {"limit": "reset", "back": "/"})
+async def resend_verification(
+    page: NamedDependency[PageRequest],
+    verification: NamedDependency[EmailVerification],
+    rate_limit: NamedDependency[RateLimitGuard],
+) -> Page:
+    """Send the mail with the link again."""
+    await rate_limit.mail(page.request.scope, str(page.request.user.account))
+    await verification.send_again(page.request.user)
+    return page.go("/", _VERIFICATION_SENT)
 
 
-def _reset_routes(pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard) -> list[HTTPRouteHandler]:
-    async def show(request: ApiRequest, form: ResetForm, notice: DomainError | None = None) -> Page:
-        return await pages.show(request, "reset.html", notice=notice, form=form, can_send=resets.can_send)
-
-    @get("/reset", opt=ANYBODY, include_in_schema=False)
-    async def reset_page(request: ApiRequest) -> Page:
-        return await show(request, ResetForm())
-
-    @post("/reset", opt=ANYBODY | {"limit": "reset"}, include_in_schema=False)
-    async def reset(request: ApiRequest) -> Page:
-        form = await read_form(request, ResetForm, pages.sessions)
-        try:
-            await rate_limit.mail(request.scope, form.email)
-            await resets.ask(form.email)
-        except DomainError as refused:
-            return await show(request, form, refused)
-        return pages.go(request, "/reset/confirm", _MAIL_SENT)
-
-    return [reset_page, reset]
+@get("/reset", opt=ANYBODY)
+async def reset_page(page: NamedDependency[PageRequest], resets: NamedDependency[PasswordReset]) -> Page:
+    """The form to request a new password."""
+    return await page.show("reset.html", form=ResetForm(), can_send=resets.can_send)
 
 
-def _confirm_routes(
-    pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
-) -> list[HTTPRouteHandler]:
-    @get("/reset/confirm", opt=ANYBODY, include_in_schema=False)
-    async def confirm_page(request: ApiRequest, token: FromQuery[str] = "") -> Page:
-        return await pages.show(request, "confirm.html", form=ConfirmForm(token=token))
-
-    @post("/reset/confirm", opt=_LOGIN, include_in_schema=False)
-    async def confirm(request: ApiRequest) -> Page:
-        form = await read_form(request, ConfirmForm, pages.sessions)
-        try:
-            async with rate_limit.count_wrong_attempt(request.scope):
-                found = await resets.confirm(form.token, form.password, keep_keys=form.keep_keys)
-        except DomainError as refused:
-            return await pages.show(request, "confirm.html", notice=refused, form=form)
-        cookie = pages.sessions.begin(found)
-        text = _RESET if found.api_key is None else f"{_RESET} {_KEYS_REVOKED}"
-        return pages.go(request, "/", text, account=found.user.id, cookie=cookie)
-
-    return [confirm_page, confirm]
+@post("/reset", opt=ANYBODY | {"limit": "reset"})
+async def reset(
+    page: NamedDependency[PageRequest],
+    resets: NamedDependency[PasswordReset],
+    rate_limit: NamedDependency[RateLimitGuard],
+) -> Page:
+    """Mail a link that sets a new password."""
+    form = await page.form(ResetForm)
+    try:
+        await rate_limit.mail(page.request.scope, form.email)
+        await resets.ask(form.email)
+    except DomainError as refused:
+        return await page.show("reset.html", notice=refused, form=form, can_send=resets.can_send)
+    return page.go("/reset/confirm", _MAIL_SENT)
 
 
-def _password_routes(
-    pages: Pages, resets: PasswordReset, rate_limit: RateLimitGuard
-) -> list[HTTPRouteHandler]:
-    @get("/password", opt=PERSON, include_in_schema=False)
-    async def password_page(request: ApiRequest) -> Page:
-        return await pages.show(request, "password.html")
+@get("/reset/confirm", opt=ANYBODY)
+async def confirm_page(page: NamedDependency[PageRequest], token: FromQuery[str] = "") -> Page:
+    """The form for the new password; the mailed link has the token."""
+    return await page.show("confirm.html", form=ConfirmForm(token=token))
 
-    @post("/password", opt=PERSON | {"limit": "login"}, include_in_schema=False)
-    async def change_password(request: ApiRequest) -> Page:
-        form = await read_form(request, PasswordForm, pages.sessions)
-        who = request.scope["user"]
-        try:
-            async with rate_limit.count_wrong_attempt(request.scope, str(who.account)):
-                found = await resets.change(who, form.current_password, form.new_password)
-        except DomainError as refused:
-            return await pages.show(request, "password.html", notice=refused)
-        return pages.go(request, "/password", _CHANGED, cookie=pages.sessions.begin(found))
 
-    return [password_page, change_password]
+@post("/reset/confirm", opt=_LOGIN)
+async def confirm(
+    page: NamedDependency[PageRequest],
+    resets: NamedDependency[PasswordReset],
+    rate_limit: NamedDependency[RateLimitGuard],
+) -> Page:
+    """Set the new password, and log in."""
+    form = await page.form(ConfirmForm)
+    try:
+        async with rate_limit.count_wrong_attempt(page.request.scope):
+            found = await resets.confirm(form.token, form.password, keep_keys=form.keep_keys)
+    except DomainError as refused:
+        return await page.show("confirm.html", notice=refused, form=form)
+    cookie = page.sessions.begin(found)
+    text = _RESET if found.api_key is None else f"{_RESET} {_KEYS_REVOKED}"
+    return page.go("/", text, account=found.user.id, cookie=cookie)
+
+
+@get("/password", opt=PERSON)
+async def password_page(page: NamedDependency[PageRequest]) -> Page:
+    """The form to change the password."""
+    return await page.show("password.html")
+
+
+@post("/password", opt=PERSON | {"limit": "login"})
+async def change_password(
+    page: NamedDependency[PageRequest],
+    resets: NamedDependency[PasswordReset],
+    rate_limit: NamedDependency[RateLimitGuard],
+) -> Page:
+    """Change the password; every other log-in ends."""
+    form = await page.form(PasswordForm)
+    try:
+        async with rate_limit.count_wrong_attempt(page.request.scope, str(page.request.user.account)):
+            found = await resets.change(page.request.user, form.current_password, form.new_password)
+    except DomainError as refused:
+        return await page.show("password.html", notice=refused)
+    return page.go("/password", _CHANGED, cookie=page.sessions.begin(found))

@@ -2,18 +2,18 @@
 
 from itertools import groupby
 
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
 from msgspec import Struct
 
 from app.dashboard import code_snippets
-from app.dashboard.forms import read_form
 from app.dashboard.pages.documentation import Facts
-from app.dashboard.rendering import PERSON, Pages, redirect
+from app.dashboard.pages.voices import current_catalog
+from app.dashboard.rendering import PERSON, Page, PageRequest, Pages, redirect
 from app.domain.accounts.api_keys import ApiKeys
 from app.domain.billing.price_book import PriceBook, price_in_words
-from app.domain.errors import DomainError, Unavailable
-from app.domain.identity.principals import Principal
+from app.domain.errors import DomainError
 from app.domain.speech.service import SpeechService
 from app.domain.speech.validation import SpeechRequest
 from app.domain.voices.catalog import Catalog, Catalogs, Offer
@@ -58,35 +58,30 @@ class EngineFacts(Struct, frozen=True, kw_only=True):
 
 
 class Playground(Struct, frozen=True):
-    """The components that the page needs."""
+    """Shows the page: the voices with their limits and prices, and the request as code."""
 
     pages: Pages
     catalogs: Catalogs
     prices: PriceBook
-    speech: SpeechService
     keys: ApiKeys
     facts: Facts
 
-    async def show(
-        self, request: ApiRequest, form: SpeakForm, notice: DomainError | None = None
-    ) -> Response[str]:
-        catalog = await _catalog(self.catalogs)
+    async def show(self, request: ApiRequest, form: SpeakForm, notice: DomainError | None = None) -> Page:
+        """The page with this form."""
+        catalog = await current_catalog(self.catalogs)
         choices = _choices(catalog)
         chosen = _chosen(choices, form.voice, request.headers.get("accept-language", ""))
-        body = _body(form, chosen)
         url = code_snippets.address(self.facts.public_url, str(request.base_url))
-        personal = await self.keys.personal(request.scope["user"])
+        personal = await self.keys.personal(request.user)
         return await self.pages.show(
             request,
             "playground.html",
             notice=notice,
             form=form,
-            languages=[
-                (name, list(found)) for name, found in groupby(choices, lambda choice: choice.language)
-            ],
+            languages=[(name, list(each)) for name, each in groupby(choices, lambda choice: choice.language)],
             chosen=chosen,
             engines=await self._engines(catalog),
-            snippets=code_snippets.speech(url=url, key=personal, body=body),
+            snippets=code_snippets.speech(url=url, key=personal, body=_body(form, chosen)),
         )
 
     async def _engines(self, catalog: Catalog) -> dict[str, EngineFacts]:
@@ -103,36 +98,31 @@ class Playground(Struct, frozen=True):
         }
 
 
-def playground_routes(playground: Playground) -> list[HTTPRouteHandler]:
-    """GET and POST /playground; the latter is for browsers without scripts."""
-
-    @get("/playground", opt=PERSON, include_in_schema=False)
-    async def playground_page(request: ApiRequest) -> Response[str]:
-        form = SpeakForm(text=_FIRST, voice=request.query_params.get("voice", ""))
-        return await playground.show(request, form)
-
-    @post("/playground", opt=PERSON | {"limit": "post"}, include_in_schema=False)
-    async def speak(request: ApiRequest) -> Response[str] | Response[None]:
-        form = await read_form(request, SpeakForm, playground.pages.sessions)
-        who: Principal = request.scope["user"]
-        language, _, voice = form.voice.partition(" ")
-        wanted = SpeechRequest(
-            text=form.text, voice=voice, language=language, format=form.format, speed=form.speed
-        )
-        try:
-            ticket = await playground.speech.submit(who, wanted, form.key, route=_ROUTE)
-        except DomainError as refused:
-            return await playground.show(request, form, refused)
-        return redirect(f"/history/{ticket.job_id}")
-
-    return [playground_page, speak]
+@get("/playground", opt=PERSON)
+async def playground_page(
+    request: ApiRequest, playground: NamedDependency[Playground], voice: FromQuery[str] = ""
+) -> Page:
+    """The form, with a first sentence."""
+    return await playground.show(request, SpeakForm(text=_FIRST, voice=voice))
 
 
-async def _catalog(catalogs: Catalogs) -> Catalog:
+@post("/playground", opt=PERSON | {"limit": "post"})
+async def speak(
+    page: NamedDependency[PageRequest],
+    playground: NamedDependency[Playground],
+    speech: NamedDependency[SpeechService],
+) -> Page:
+    """Queue the text to be spoken, for browsers without scripts."""
+    form = await page.form(SpeakForm)
+    language, _, voice = form.voice.partition(" ")
+    wanted = SpeechRequest(
+        text=form.text, voice=voice, language=language, format=form.format, speed=form.speed
+    )
     try:
-        return await catalogs.current()
-    except Unavailable:
-        return Catalog((), {})
+        ticket = await speech.submit(page.request.user, wanted, form.key, route=_ROUTE)
+    except DomainError as refused:
+        return await playground.show(page.request, form, refused)
+    return redirect(f"/history/{ticket.job_id}")
 
 
 def _choices(catalog: Catalog) -> list[Choice]:

@@ -1,12 +1,12 @@
 """The usage page: requests and credits by day, key and kind of job; also as a CSV file."""
 
-from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
+from litestar import get
+from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from app.dashboard.charts import chart
 from app.dashboard.csv_tables import csv_response, each
-from app.dashboard.rendering import PERSON, Pages
+from app.dashboard.rendering import PERSON, Page, PageRequest
 from app.domain.billing.credits import credits
 from app.domain.billing.usage_report import NO_KEY, UsageReport, by_day, sums
 from app.domain.billing.usage_summary import KeyUse
@@ -17,30 +17,31 @@ _HEAD = ("day", "kind", "key", "key_prefix", "requests", "succeeded", "failed", 
 _PERIODS = (7, 30, 90)
 
 
-def usage_routes(pages: Pages, usage: UsageReport) -> list[HTTPRouteHandler]:
-    """GET /usage and /usage.csv."""
+@get("/usage", opt=PERSON)
+async def usage_page(
+    page: NamedDependency[PageRequest], usage_report: NamedDependency[UsageReport], days: FromQuery[int] = 30
+) -> Page:
+    """The last days as a chart and as tables."""
+    rows = await usage_report.last(page.request.user, days)
+    daily = by_day(rows, days)
+    return await page.show(
+        "usage.html",
+        days=days,
+        periods=_PERIODS,
+        chart=chart(daily),
+        daily=[day for day in reversed(daily) if day.requests],
+        by_kind=sums(rows, lambda row: row.kind.replace("_", " ")),
+        by_key=sums(rows, _key),
+    )
 
-    @get("/usage", opt=PERSON, include_in_schema=False)
-    async def usage_page(request: ApiRequest, days: FromQuery[int] = 30) -> Response[str]:
-        rows = await usage.last(request.scope["user"], days)
-        daily = by_day(rows, days)
-        return await pages.show(
-            request,
-            "usage.html",
-            days=days,
-            periods=_PERIODS,
-            chart=chart(daily),
-            daily=[day for day in reversed(daily) if day.requests],
-            by_kind=sums(rows, lambda row: row.kind.replace("_", " ")),
-            by_key=sums(rows, _key),
-        )
 
-    @get("/usage.csv", opt=PERSON, include_in_schema=False)
-    async def usage_sheet(request: ApiRequest, days: FromQuery[int] = 30) -> LiveResponse:
-        rows = await usage.last(request.scope["user"], days)
-        return csv_response("codevoice-usage.csv", _HEAD, each([_cells(row) for row in rows]))
-
-    return [usage_page, usage_sheet]
+@get("/usage.csv", opt=PERSON)
+async def usage_sheet(
+    request: ApiRequest, usage_report: NamedDependency[UsageReport], days: FromQuery[int] = 30
+) -> LiveResponse:
+    """The last days as a CSV file."""
+    rows = await usage_report.last(request.user, days)
+    return csv_response("codevoice-usage.csv", _HEAD, each([_cells(row) for row in rows]))
 
 
 def _key(row: KeyUse) -> str:

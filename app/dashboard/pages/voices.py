@@ -1,40 +1,45 @@
 """The voices page: every voice, with filters, samples and a link to the playground."""
 
-from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
 
-from app.dashboard.rendering import PERSON, Pages
+from app.dashboard.rendering import PERSON, Page, PageRequest
 from app.domain.errors import Unavailable
 from app.domain.voices.catalog import Catalog, Catalogs
 from app.domain.voices.listing import VoiceFilter, list_voices
 from app.domain.voices.model_downloads import ModelStates
-from app.http.api_request import ApiRequest
 
 
-def voices_route(pages: Pages, catalogs: Catalogs, models: ModelStates) -> HTTPRouteHandler:
-    """GET /voices."""
+@get("/voices", opt=PERSON)
+async def voices_page(
+    page: NamedDependency[PageRequest],
+    catalogs: NamedDependency[Catalogs],
+    model_states: NamedDependency[ModelStates],
+    language: FromQuery[str] = "",
+    gender: FromQuery[str] = "",
+    quality: FromQuery[str] = "",
+) -> Page:
+    """The voices that match the filters; an empty filter is none."""
+    catalog = await current_catalog(catalogs)
+    wanted = VoiceFilter(language=language or None, gender=gender or None, quality=quality or None)
+    return await page.show(
+        "voices.html",
+        offers=list_voices(catalog, wanted).offers,
+        missing=await model_states.current(),
+        languages=_languages(catalog),
+        language=language,
+        gender=gender,
+        quality=quality,
+    )
 
-    @get("/voices", opt=PERSON, include_in_schema=False)
-    async def voices_page(request: ApiRequest) -> Response[str]:
-        query = request.query_params
-        language, gender, quality = (query.get(name) or None for name in ("language", "gender", "quality"))
-        try:
-            catalog = await catalogs.current()
-        except Unavailable:
-            catalog = Catalog((), {})
-        found = list_voices(catalog, VoiceFilter(language=language, gender=gender, quality=quality))
-        return await pages.show(
-            request,
-            "voices.html",
-            offers=found.offers,
-            missing=await models.current(),
-            languages=_languages(catalog),
-            language=language,
-            gender=gender,
-            quality=quality,
-        )
 
-    return voices_page
+async def current_catalog(catalogs: Catalogs) -> Catalog:
+    """The catalog; empty if the database is unreachable, so that the page works."""
+    try:
+        return await catalogs.current()
+    except Unavailable:
+        return Catalog((), {})
 
 
 def _languages(catalog: Catalog) -> list[tuple[str, str]]:
