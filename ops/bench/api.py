@@ -1,7 +1,7 @@
 """What the request path leaves of Postgres's own speed, and the same for its peers: one run, in turns.
 
 One API process with all its middleware, durable commits, 64 connections, a thousand accounts. `post_vs_…` are
-jobs a second of POST /v1/tts ÷ those of: `pgbench` calling release 0.1.0's function (`frozen.sql`), one job a
+jobs a second of POST /v1/tts ÷ those of: `pgbench` calling release 0.1.0's function (`frozen.py`), one job a
 transaction with 64 clients, or 32 jobs a transaction with 2 (`_batch`); `peer`: FastAPI, Pydantic,
 SQLAlchemy's ORM; `fastapi_same`: FastAPI on the same function. Each is the median of the rounds' own ratios,
 with its minimum and maximum. `cpu_us_…`: CPU per request of application, database and load generator. Fails

@@ -4,7 +4,7 @@ In a throwaway Postgres (fsync and synchronous_commit on), by pgbench, all with 
 alternating rounds. The hold is the call the API makes for one job, the post the call a worker makes for one;
 the claim between them, which workers share among up to 16 jobs, is done the same way and not timed. `share_N`
 is 2 x pairs / UPDATEs with N clients, a pair lasting as long as one hold and one post; `vs_frozen_N` is pairs
-/ pairs by release 0.1.0's functions (`frozen.sql`); `hot_share_8` is all clients on one wallet, against
+/ pairs by release 0.1.0's functions (`frozen.py`); `hot_share_8` is all clients on one wallet, against
 spread wallets. Medians of the rounds; the ledger is audited afterwards.
 """
 
@@ -22,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from db.postgres.migrate import upgrade
 from ops.bench import BenchError, Figures
 from ops.bench.harness.environment import defects
+from ops.bench.harness.frozen import frozen_functions
 from ops.stack import embedded
 
 _ROUNDS = 5
@@ -31,7 +32,6 @@ _HOT_PAIRS = 6_400
 _WALLETS = 5_000
 _CLIENTS = (8, 32)
 
-_SETUPS = ("frozen.sql", "ledger.sql")
 _UPDATE = """\\set id random(1, 5000)
 UPDATE public.plain SET n = n + 1 WHERE id = :id;
 """
@@ -70,8 +70,8 @@ def _prepare(url: str) -> str:
     app_url = url.replace("//codevoice:", "//bench_app:", 1)
     upgrade(url, app_url)
     with psycopg.connect(url, autocommit=True) as connection:
-        for name in _SETUPS:
-            connection.execute(Path(__file__).with_name(name).read_bytes())
+        connection.execute(frozen_functions().encode())
+        connection.execute(Path(__file__).with_name("ledger.sql").read_bytes())
         connection.execute("VACUUM ANALYZE")
     return app_url
 

@@ -26,6 +26,7 @@ from db.postgres.jobs_worker import worker_connection
 from db.postgres.migrate import upgrade
 from db.types import SpeechParams
 from ops.bench import BenchError
+from ops.bench.harness.frozen import frozen_functions
 from ops.bench.harness.load import Load, Loaded
 from ops.bench.harness.paced_engine import VOICE, PacedEngine
 from ops.processes.program import die_with_us
@@ -159,8 +160,8 @@ def _accounts(owner_url: str, pepper: str) -> Sequence[str]:
     ring = KeyRing(pepper=bytes.fromhex(pepper), encryption_key=bytes(32))
     made = [(owner_of(n + 1), ring.make(uuid4())) for n in range(ACCOUNTS)]
     with psycopg.connect(owner_url, autocommit=True) as connection:
-        for script in ("frozen.sql", "api.sql"):
-            connection.execute((Path(__file__).parents[1] / script).read_bytes())
+        connection.execute(frozen_functions().encode())
+        connection.execute((Path(__file__).parents[1] / "api.sql").read_bytes())
         with connection.transaction(), connection.cursor() as cursor:
             for statement, rows in _rows(made).items():
                 cursor.executemany(statement.encode(), rows)
