@@ -48,11 +48,7 @@ def say(api: ApiClient, text: str, *, voice: str, file: Path, report: Callable[[
     no file.
     """
     form = file.suffix.lstrip(".").lower()
-    body = {
-        "text": text,
-        "voice": voice,
-        "format": form if form in FORMATS else "wav",
-    }
+    body = {"text": text, "voice": voice, "format": form if form in FORMATS else "wav"}
     job = str(ask(api, "/v1/tts", body)["job_id"])
     report(f"{body['voice']} speaks: job {job}")
     _wait(api, job, report)

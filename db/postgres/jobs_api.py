@@ -13,11 +13,7 @@ from db.types import Charged, JobStatus, NewCharge, NewJob, Progress, Submitted,
 
 
 async def submit(
-    connection: Connection,
-    jobs: Sequence[NewJob],
-    *,
-    wait_s_max: int,
-    open_max: int,
+    connection: Connection, jobs: Sequence[NewJob], *, wait_s_max: int, open_max: int
 ) -> list[Submitted]:
     """Hold the price of each job and queue it, in one statement; return a result for each, in order.
 

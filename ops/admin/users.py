@@ -32,16 +32,8 @@ def list_(paging: Paging, user_type: str | None) -> None:
         )
     )
     columns = (
-        "account",
-        "email",
-        "name",
-        "user_type",
-        "plan",
-        "total_remaining",
-        "admin",
-        "suspended",
-        "closed",
-    )
+        "account", "email", "name", "user_type", "plan", "total_remaining", "admin", "suspended", "closed",
+    )  # fmt: skip
     output.page(found, *columns, in_json=paging.as_json)
 
 

@@ -33,11 +33,7 @@ _BATCH = 16
 _CLAIMS = 20  # per turn
 _JOB_BYTES = 3_000  # with its transfers, indexes and write-ahead log
 _FILLERS = 2
-_GETS = {
-    "dashboard": "/api/user/dashboard",
-    "jobs": "/v1/jobs?limit=50",
-    "usage": "/api/v1/usage?days=30",
-}
+_GETS = {"dashboard": "/api/user/dashboard", "jobs": "/v1/jobs?limit=50", "usage": "/api/v1/usage?days=30"}
 _SIZES = """SELECT (SELECT count(*) FROM cv.job), (SELECT count(*) FROM cv.transfer),
   pg_database_size(current_database())"""
 

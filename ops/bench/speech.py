@@ -56,10 +56,7 @@ def _embedded(stack: Stack) -> Figures:
         before, rounds = _cpu_ms(stack), list[tuple[float, float]]()
         for _ in range(_ROUNDS):
             rounds.append(
-                (
-                    _bare_rate(engine, _VOICE, _QUICK_JOBS),
-                    platform_rate(stack, _VOICE, _QUICK_JOBS),
-                )
+                (_bare_rate(engine, _VOICE, _QUICK_JOBS), platform_rate(stack, _VOICE, _QUICK_JOBS))
             )
         after = _cpu_ms(stack)
     finally:

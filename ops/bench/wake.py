@@ -41,10 +41,7 @@ def wake(stack: Stack) -> Figures:
 def _waits_ms(stack: Stack) -> list[tuple[float, float]]:
     """(until claimed, until answered) of each job."""
     waits: list[tuple[float, float]] = []
-    with (
-        psycopg.connect(stack.database_url, autocommit=True) as connection,
-        Poster(stack) as poster,
-    ):
+    with psycopg.connect(stack.database_url, autocommit=True) as connection, Poster(stack) as poster:
         for _ in range(_JOBS):
             sent_at = time.time()
             job = poster.post("Wake up.", "espeak-ryan")

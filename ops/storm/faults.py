@@ -17,24 +17,11 @@ from ops.storm.stack.processes import Processes
 from ops.storm.stack.stack import APIS, LEASE_S, WORKERS, StormStack
 
 WEIGHTS = {  # how often each, among all
-    "kill_api": 18,
-    "kill_worker": 22,
-    "kill_redis": 16,
-    "kill_postgres": 5,
-    "kill_backend": 2,
-    "flush_redis": 2,
-    "flush_redis_file": 1,
-    "freeze_worker": 5,
-    "freeze_api": 2,
-    "freeze_postgres": 2,
-    "freeze_redis": 2,
-    "store_away": 2,
-    "store_full": 2,
-    "store_read_only": 2,
-    "ledger_clock_step": 2,
-    "duplicate_nudges": 4,
-    "month_end": 1,
-}
+    "kill_api": 18, "kill_worker": 22, "kill_redis": 16, "kill_postgres": 5, "kill_backend": 2,
+    "flush_redis": 2, "flush_redis_file": 1, "freeze_worker": 5, "freeze_api": 2, "freeze_postgres": 2,
+    "freeze_redis": 2, "store_away": 2, "store_full": 2, "store_read_only": 2, "ledger_clock_step": 2,
+    "duplicate_nudges": 4, "month_end": 1,
+}  # fmt: skip
 _PAUSE_S = (0.05, 0.5)
 _ACKS_BETWEEN = 70  # maximum number of acknowledgements between faults: permanent outage proves little …
 _LULL_S_MAX = 4.0  # … and a stack that does not recover must be hit again

@@ -13,16 +13,7 @@ from typing import assert_never
 from workers.models import packages
 from workers.models.catalogue import File, Model, ModelError, Npm, Source, Url, Wheels, find
 from workers.models.download import Downloader, FetchError, Progress
-from workers.models.store import (
-    Report,
-    faults,
-    is_right,
-    locked,
-    make_folder,
-    publish,
-    scratch,
-    sha256_of,
-)
+from workers.models.store import Report, faults, is_right, locked, make_folder, publish, scratch, sha256_of
 
 _ARCHIVES = (".whl", ".tgz")
 _ROOM_FACTOR = 2.2  # archives and their members lie beside the files made from them

@@ -34,7 +34,7 @@ _DOT_IS_POINT = {
     "hi",
     "th",
     "he",
-}  # and a comma separates thousands; elsewhere the reverse
+}  # a comma separates thousands; elsewhere the reverse
 _SPACE_PARTS = {"fr", "pl", "ru", "cs", "hu", "uk", "sk", "bg", "sv", "no", "fi"}  # thousands, too
 _UNSPACED = {"zh", "ja", "ko", "th"}  # a number may touch its neighbours
 _DIGITS_MAX = 15  # beyond, a number is read digit by digit, as one with a leading 0 is

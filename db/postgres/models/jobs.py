@@ -110,10 +110,7 @@ class Idempotency(Base):
     """A client's Idempotency-Key and the job it created."""
 
     __tablename__ = "idempotency"
-    __table_args__: ClassVar[Any] = (
-        Index("idempotency_at", "at"),
-        {"schema": SCHEMA},
-    )
+    __table_args__: ClassVar[Any] = (Index("idempotency_at", "at"), {"schema": SCHEMA})
 
     owner: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -155,10 +152,7 @@ class LostWorker(Base):
     """A worker whose leases expired."""
 
     __tablename__ = "lost_worker"
-    __table_args__: ClassVar[Any] = (
-        Index("lost_worker_at", "at"),
-        {"schema": SCHEMA},
-    )
+    __table_args__: ClassVar[Any] = (Index("lost_worker_at", "at"), {"schema": SCHEMA})
 
     worker: Mapped[str] = mapped_column(Text, primary_key=True)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("cv.now()"))
@@ -189,10 +183,7 @@ class ExpectedStore(Base):
     """Bytes set aside for a result that is not stored yet."""
 
     __tablename__ = "expected_store"
-    __table_args__: ClassVar[Any] = (
-        Index("expected_store_owner", "owner"),
-        {"schema": SCHEMA},
-    )
+    __table_args__: ClassVar[Any] = (Index("expected_store_owner", "owner"), {"schema": SCHEMA})
 
     job: Mapped[UUID] = mapped_column(primary_key=True)
     owner: Mapped[UUID] = mapped_column()
