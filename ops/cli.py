@@ -127,7 +127,7 @@ def codevoice() -> None:
 
 
 for _name, _help in _GROUPS.items():
-    codevoice.add_command(LazyGroup(_name, help=_help))
+    codevoice.add_command(LazyGroup(name=_name, help=_help))
 
 
 def _engines(default: str, shown: str) -> Callable[[Command], Command]:
