@@ -87,12 +87,6 @@ class _Fetch:
             if not (self._new / file.path).exists() and is_right(place / file.path, file):
                 shutil.copyfile(place / file.path, self._target(file))
 
-    def _drop_if_empty(self) -> None:
-        """Keep the scratch folder for the next fetch only if it has content."""
-        shutil.rmtree(self._unpacked, ignore_errors=True)
-        if not any(names for _, _, names in os.walk(self._new)):
-            shutil.rmtree(self._new, ignore_errors=True)
-
     def _find_missing(self) -> None:
         self._missing = [file for file in self._missing if not is_right(self._new / file.path, file)]
 
