@@ -33,21 +33,9 @@ async def submit(
 
 def _fields(job: NewJob) -> Sequence[object]:
     return (
-        job.id,
-        job.owner,
-        job.kind,
-        job.engine,
-        job.lane,
-        _params(job),
-        job.hold,
-        job.characters,
-        job.cost_us,
-        job.key,
-        job.fingerprint,
-        job.live,
-        job.api_key,
-        job.tariff,
-    )
+        job.id, job.owner, job.kind, job.engine, job.lane, _params(job), job.hold, job.characters,
+        job.cost_us, job.key, job.fingerprint, job.live, job.api_key, job.tariff,
+    )  # fmt: skip
 
 
 def _params(job: NewJob) -> str:
