@@ -14,9 +14,13 @@ class Format(Struct, frozen=True, kw_only=True):
     name: str
     codec: Codec
     content_type: str
-    extension: str
     rates_hz: tuple[int, ...]
     bitrates_kbps: tuple[int, int, int] | None = None
+
+    @property
+    def extension(self) -> str:
+        """The extension of its files."""
+        return self.name
 
     def rate_hz(self, requested_hz: int, engine_hz: int) -> int:
         """The file's sample rate: the requested one; if 0, the engine's, or the next the codec supports."""
@@ -34,19 +38,13 @@ _AAC_RATES_HZ = _RATES_HZ[1:]
 
 _FORMATS = (
     Format(
-        name="mp3",
-        codec="mp3",
-        content_type="audio/mpeg",
-        extension="mp3",
-        rates_hz=_RATES_HZ,
-        bitrates_kbps=(8, 320, 64),
+        name="mp3", codec="mp3", content_type="audio/mpeg", rates_hz=_RATES_HZ, bitrates_kbps=(8, 320, 64)
     ),
-    Format(name="wav", codec="pcm", content_type="audio/wav", extension="wav", rates_hz=_RATES_HZ),
+    Format(name="wav", codec="pcm", content_type="audio/wav", rates_hz=_RATES_HZ),
     Format(
         name="ogg",
         codec="opus",
         content_type="audio/ogg",
-        extension="ogg",
         rates_hz=_OPUS_RATES_HZ,
         bitrates_kbps=(6, 256, 32),
     ),
@@ -54,19 +52,13 @@ _FORMATS = (
         name="opus",
         codec="opus",
         content_type="audio/ogg",
-        extension="opus",
         rates_hz=_OPUS_RATES_HZ,
         bitrates_kbps=(6, 256, 32),
     ),
-    Format(name="flac", codec="flac", content_type="audio/flac", extension="flac", rates_hz=_RATES_HZ),
+    Format(name="flac", codec="flac", content_type="audio/flac", rates_hz=_RATES_HZ),
     Format(
-        name="aac",
-        codec="aac",
-        content_type="audio/aac",
-        extension="aac",
-        rates_hz=_AAC_RATES_HZ,
-        bitrates_kbps=(8, 256, 64),
+        name="aac", codec="aac", content_type="audio/aac", rates_hz=_AAC_RATES_HZ, bitrates_kbps=(8, 256, 64)
     ),
-    Format(name="pcm", codec="pcm", content_type="audio/pcm", extension="pcm", rates_hz=_RATES_HZ),
+    Format(name="pcm", codec="pcm", content_type="audio/pcm", rates_hz=_RATES_HZ),
 )
 FORMATS: Mapping[str, Format] = {each.name: each for each in _FORMATS}

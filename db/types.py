@@ -33,11 +33,12 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     engine: str
     kind: Literal["speech", "transcription"]
-    voices: tuple[Voice, ...]
     sample_rate_hz: int
-    formats: tuple[str, ...]
-    characters_max: int
-    cost_us_per_character: int  # expected engine time, for fair shares between accounts
+    # Of a speech engine:
+    voices: tuple[Voice, ...] = ()
+    formats: tuple[str, ...] = ()
+    characters_max: int = 0
+    cost_us_per_character: int = 0  # expected engine time, for fair shares between accounts
     speed_min: float = 1.0  # a range of one value: the engine cannot change it
     speed_max: float = 1.0
     pitch_min: float = 0.0

@@ -40,12 +40,8 @@ from ops.stack.prepare import APP_ROLE
 from ops.stack.running import settings_for_cli
 
 _DUMP, _HEADS, _SECRETS, _OBJECTS, _WHOLE = (
-    "database.dump",
-    "heads.jsonl",
-    "secrets",
-    "objects",
-    "backup.json",
-)
+    "database.dump", "heads.jsonl", "secrets", "objects", "backup.json",
+)  # fmt: skip
 T = TypeVar("T")
 _CONNECT_S = 10
 _WHICH_STORE = "CODEVOICE_OBJECTS is not set: set it, or leave the audio out by --no-audio"

@@ -71,6 +71,7 @@ def _word_error_rate(weights: Path, recogniser: str, voice: str | None) -> float
     import torch
 
     from db.settings import read
+    from ops.bench.voices.words import word_error_rate, word_errors
     from workers.engines.registry import TRANSCRIBERS
     from workers.engines.xtts.engine import XttsEngine
     from workers.settings import WorkerSettings
@@ -83,8 +84,7 @@ def _word_error_rate(weights: Path, recogniser: str, voice: str | None) -> float
     finally:
         transcriber.close()
         engine.close()
-    wrong = sum(_edits(_words(said), _words(written)) for said, written in pairs)
-    return wrong / sum(len(_words(said)) for said, _ in pairs)
+    return word_error_rate([word_errors([_words(said)], _words(written)) for said, written in pairs])
 
 
 def _spoken(engine: "XttsEngine", text: str, voice: str | None) -> bytes:
@@ -114,13 +114,3 @@ def _transcribed(transcriber: "Transcriber", pcm: bytes) -> str:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
-
-
-def _edits(wanted: list[str], got: list[str]) -> int:
-    """Words changed, left out or added."""
-    row = list(range(len(got) + 1))
-    for n, word in enumerate(wanted, 1):
-        before, row[0] = row[0], n
-        for k, other in enumerate(got, 1):
-            before, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, before + (word != other))
-    return row[-1]

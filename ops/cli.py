@@ -73,6 +73,21 @@ _ELSEWHERE = {
 }
 
 
+_GROUPS = {
+    "credits": "Grant, refund, expire and list credits.",
+    "users": "Manage people's accounts.",
+    "accounts": "Programs' accounts, limits, closing.",
+    "keys": "Manage API keys.",
+    "prices": "The price book.",
+    "plans": "Plans and their credits per month.",
+    "invites": "Invitations, for sign-up by invitation only.",
+    "jobs": "Inspect, retry and cancel jobs.",
+    "ledger": "Audit and export the ledger.",
+    "models": "Fetch and verify models.",
+    "check": "Tests of this machine and of your own weights.",
+}
+
+
 class LazyGroup(click.RichGroup):
     """A group that loads some commands only when invoked; until then it has a line of help for each."""
 
@@ -111,54 +126,8 @@ def codevoice() -> None:
     """CodeVoice: self-hosted speech."""
 
 
-@codevoice.group("credits", cls=LazyGroup)
-def credits_group() -> None:
-    """Grant, refund, expire and list credits."""
-
-
-@codevoice.group("users", cls=LazyGroup)
-def users_group() -> None:
-    """Manage people's accounts."""
-
-
-@codevoice.group("accounts", cls=LazyGroup)
-def accounts_group() -> None:
-    """Programs' accounts, limits, closing."""
-
-
-@codevoice.group("keys", cls=LazyGroup)
-def keys_group() -> None:
-    """Manage API keys."""
-
-
-@codevoice.group("prices", cls=LazyGroup)
-def prices_group() -> None:
-    """The price book."""
-
-
-@codevoice.group("plans", cls=LazyGroup)
-def plans_group() -> None:
-    """Plans and their credits per month."""
-
-
-@codevoice.group("invites", cls=LazyGroup)
-def invites_group() -> None:
-    """Invitations, for sign-up by invitation only."""
-
-
-@codevoice.group("jobs", cls=LazyGroup)
-def jobs_group() -> None:
-    """Inspect, retry and cancel jobs."""
-
-
-@codevoice.group("ledger", cls=LazyGroup)
-def ledger_group() -> None:
-    """Audit and export the ledger."""
-
-
-@codevoice.group("models", cls=LazyGroup)
-def models_group() -> None:
-    """Fetch and verify models."""
+for _name, _help in _GROUPS.items():
+    codevoice.add_command(LazyGroup(name=_name, help=_help))
 
 
 def _engines(default: str, shown: str) -> Callable[[Command], Command]:
@@ -177,11 +146,6 @@ _DEVICES = click.option(
     default="",
     help="For engines that use a GPU: cuda:0,cuda:1 or cpu; by default every GPU there is, else the CPU.",
 )
-
-
-@codevoice.group("check", cls=LazyGroup)
-def check_group() -> None:
-    """Tests of this machine and of your own weights."""
 
 
 @codevoice.command()

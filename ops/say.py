@@ -48,11 +48,7 @@ def say(api: ApiClient, text: str, *, voice: str, file: Path, report: Callable[[
     no file.
     """
     form = file.suffix.lstrip(".").lower()
-    body = {
-        "text": text,
-        "voice": voice,
-        "format": form if form in FORMATS else "wav",
-    }
+    body = {"text": text, "voice": voice, "format": form if form in FORMATS else "wav"}
     job = str(ask(api, "/v1/tts", body)["job_id"])
     report(f"{body['voice']} speaks: job {job}")
     _wait(api, job, report)
@@ -100,13 +96,13 @@ def _open(api: ApiClient, path: str, body: Mapping[str, str] | None = None) -> B
     try:
         return cast(BinaryIO, urllib.request.urlopen(request, timeout=_ANSWER_S))  # noqa: S310 # nosec B310
     except urllib.error.HTTPError as error:
-        raise SayError(f"{error.code}: {_reason(error.read())}") from None
+        raise SayError(f"{error.code}: {reason(error.read())}") from None
     except (OSError, http.client.HTTPException) as error:
         raise SayError(f"{api.url} does not answer: {getattr(error, 'reason', error)}") from None
 
 
-def _reason(body: bytes) -> str:
-    """The message of an error in our own format, else the body's beginning."""
+def reason(body: bytes) -> str:
+    """The message of an error response in our own format, else the beginning of `body`."""
     try:
         return str(json.loads(body)["detail"]["message"])
     except (ValueError, KeyError, TypeError):

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ops.say import ApiClient
+from ops.say import ApiClient, reason
 
 _ANSWER_S = 900.0  # longer than the API's own timeout
 _PIECE_BYTES = 1 << 18
@@ -40,7 +40,7 @@ def transcribe(
         with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:  # noqa: S310 # nosec B310
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        raise TranscribeError(f"{error.code}: {_reason(error.read())}") from None
+        raise TranscribeError(f"{error.code}: {reason(error.read())}") from None
     except (OSError, HTTPException) as error:
         raise TranscribeError(f"{api.url} does not answer: {getattr(error, 'reason', error)}") from None
 
@@ -65,11 +65,3 @@ def _body(
                 report(f"sent {10 * tenth} %")
     yield tail
     report("transcribing")
-
-
-def _reason(body: bytes) -> str:
-    """The message of an error, else the body's beginning."""
-    try:
-        return str(json.loads(body)["detail"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode(errors="replace")

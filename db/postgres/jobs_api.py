@@ -13,11 +13,7 @@ from db.types import Charged, JobStatus, NewCharge, NewJob, Progress, Submitted,
 
 
 async def submit(
-    connection: Connection,
-    jobs: Sequence[NewJob],
-    *,
-    wait_s_max: int,
-    open_max: int,
+    connection: Connection, jobs: Sequence[NewJob], *, wait_s_max: int, open_max: int
 ) -> list[Submitted]:
     """Hold the price of each job and queue it, in one statement; return a result for each, in order.
 
@@ -37,21 +33,9 @@ async def submit(
 
 def _fields(job: NewJob) -> Sequence[object]:
     return (
-        job.id,
-        job.owner,
-        job.kind,
-        job.engine,
-        job.lane,
-        _params(job),
-        job.hold,
-        job.characters,
-        job.cost_us,
-        job.key,
-        job.fingerprint,
-        job.live,
-        job.api_key,
-        job.tariff,
-    )
+        job.id, job.owner, job.kind, job.engine, job.lane, _params(job), job.hold, job.characters,
+        job.cost_us, job.key, job.fingerprint, job.live, job.api_key, job.tariff,
+    )  # fmt: skip
 
 
 def _params(job: NewJob) -> str:

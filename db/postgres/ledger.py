@@ -95,14 +95,7 @@ async def refund(connection: Connection, job: UUID, *, actor: str, reason: str) 
 
 
 async def set_terms(
-    connection: Connection,
-    owner: UUID,
-    *,
-    ref: UUID,
-    tier: int,
-    monthly: int | None,
-    actor: str,
-    reason: str,
+    connection: Connection, owner: UUID, *, ref: UUID, tier: int, monthly: int | None, actor: str, reason: str
 ) -> str:
     """Change plan and monthly credits (None: the plan's). Higher terms apply now, with the difference as free
     credits; lower ones from next month.

@@ -38,7 +38,4 @@ def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
     if environ.get("DATABASE_URL", stack.database_url) != stack.database_url:
         return {}
     kept = secrets_of(home_of(environ))
-    return {
-        "CODEVOICE_KEY_PEPPER": kept.key_pepper,
-        "CODEVOICE_KEY_ENCRYPTION_KEY": kept.key_encryption_key,
-    }
+    return {"CODEVOICE_KEY_PEPPER": kept.key_pepper, "CODEVOICE_KEY_ENCRYPTION_KEY": kept.key_encryption_key}

@@ -40,10 +40,7 @@ def erase(context: CommandContext, account: str) -> None:
         places = _places(place)
         done = write(lambda session: erasure.erase(session, places, wanted, str(found.account), _report))
         places.volatile.close()
-    if context.as_json:
-        output.as_json(done)
-    else:
-        output.facts(done)
+    output.one(done, in_json=context.as_json)
 
 
 def _report(line: str) -> None:
@@ -53,9 +50,7 @@ def _report(line: str) -> None:
 @click.command("export")
 @click.argument("account")
 @click.option(
-    "-o",
-    "--output",
-    "file",
+    *("-o", "--output", "file"),
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     help="A ZIP file.",
@@ -70,10 +65,7 @@ def export_(account: str, file: Path, as_json: bool) -> None:
         with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as opened:
             found = query(lambda session: export.export(session, store, account, opened))
         part.replace(file)
-    if as_json:
-        output.as_json(found)
-    else:
-        output.facts(found)
+    output.one(found, in_json=as_json)
 
 
 def _whole(found: DbSettings) -> DbSettings:

@@ -36,16 +36,8 @@ def list_(paging: Paging) -> None:
     """List invitations, the newest first; their codes are not stored."""
     found = query(lambda session: invites.list_invites(session, limit=paging.limit, cursor=paging.cursor))
     columns = (
-        "id",
-        "created_at",
-        "created_by",
-        "plan",
-        "uses",
-        "uses_left",
-        "expires_at",
-        "revoked_at",
-        "usable",
-    )
+        "id", "created_at", "created_by", "plan", "uses", "uses_left", "expires_at", "revoked_at", "usable",
+    )  # fmt: skip
     output.page(found, *columns, in_json=paging.as_json)
 
 

@@ -53,11 +53,7 @@ def retry(context: CommandContext, job: str) -> None:
     answer = do(
         context,
         lambda session, act: jobs.retry_job(
-            session,
-            act,
-            job,
-            queue_wait_s=limits.queue_wait_s,
-            jobs_waiting_max=limits.jobs_waiting_max,
+            session, act, job, queue_wait_s=limits.queue_wait_s, jobs_waiting_max=limits.jobs_waiting_max
         ),
         lambda answer: f"{answer.code}: job {answer.new_job}, for which {answer.held} credits are held anew",
     )

@@ -44,6 +44,14 @@ def table(rows: Sequence[Any], *columns: str) -> None:
     Console().print(shown)
 
 
+def one(answer: Struct, *, in_json: bool) -> None:
+    """One object, as JSON or as facts."""
+    if in_json:
+        as_json(answer)
+    else:
+        facts(answer)
+
+
 def facts(answer: Struct) -> None:
     """One object: a line for each field that is not empty."""
     for name, value in msgspec.structs.asdict(answer).items():

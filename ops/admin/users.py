@@ -32,16 +32,8 @@ def list_(paging: Paging, user_type: str | None) -> None:
         )
     )
     columns = (
-        "account",
-        "email",
-        "name",
-        "user_type",
-        "plan",
-        "total_remaining",
-        "admin",
-        "suspended",
-        "closed",
-    )
+        "account", "email", "name", "user_type", "plan", "total_remaining", "admin", "suspended", "closed",
+    )  # fmt: skip
     output.page(found, *columns, in_json=paging.as_json)
 
 
@@ -51,10 +43,7 @@ def list_(paging: Paging, user_type: str | None) -> None:
 def show(account: str, as_json: bool) -> None:
     """Show ACCOUNT (e-mail or id): its rights and credits."""
     found = query(lambda session: users.show_user(session, account))
-    if as_json:
-        output.as_json(found)
-    else:
-        output.facts(found)
+    output.one(found, in_json=as_json)
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """What the request path leaves of Postgres's own speed, and the same for its peers: one run, in turns.
 
 One API process with all its middleware, durable commits, 64 connections, a thousand accounts. `post_vs_…` are
-jobs a second of POST /v1/tts ÷ those of: `pgbench` calling release 0.1.0's function (`frozen.sql`), one job a
+jobs a second of POST /v1/tts ÷ those of: `pgbench` calling release 0.1.0's function (`frozen.py`), one job a
 transaction with 64 clients, or 32 jobs a transaction with 2 (`_batch`); `peer`: FastAPI, Pydantic,
 SQLAlchemy's ORM; `fastapi_same`: FastAPI on the same function. Each is the median of the rounds' own ratios,
 with its minimum and maximum. `cpu_us_…`: CPU per request of application, database and load generator. Fails
@@ -13,15 +13,13 @@ import json
 import os
 import re
 import statistics
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 
 import asyncpg
 from msgspec import Struct
-from psycopg.conninfo import conninfo_to_dict
 
-from ops.bench import BenchError, Figures
+from ops.bench import BenchError, Figures, spread
 from ops.bench.harness.cpu import family_s
 from ops.bench.harness.environment import (
     ACCOUNTS,
@@ -29,12 +27,12 @@ from ops.bench.harness.environment import (
     TEXT,
     Environment,
     ask,
-    defects,
+    audited,
     environment,
     get,
     post,
 )
-from ops.stack import embedded
+from ops.bench.harness.pgbench import pgbench
 
 CONNECTIONS = 64
 _ONE_CALL = """\\set id random(1, %d)
@@ -47,7 +45,6 @@ _POLLED = 64
 _BATCH = 32
 _BATCH_CLIENTS = 2
 _PGBENCH_S_MIN = 3  # its 64 connections take one second to open on a busy machine
-_PLACE = ("host", "port", "user", "password")
 _RATIOS = {  # figure: dividend, divisor
     "post_vs_pgbench": ("post", "pgbench"),
     "post_vs_pgbench_batch": ("post", "pgbench_batch"),
@@ -78,10 +75,7 @@ def api(*, rounds: int = 15, seconds: float = 1.3) -> Figures:
         sides = _sides(place, seconds)
         for side in sides.values():
             side()  # warms caches, plans and connections
-        figures = _figures(_rounds(sides, rounds))
-        figures["defects"] = defects(place.app_url)
-    if figures["defects"]:
-        raise BenchError(f"the audit found {figures['defects']:g} defects after the run")
+        figures = _figures(_rounds(sides, rounds)) | audited(place.app_url)
     return figures | {"rounds": rounds, "load_average": os.getloadavg()[0], "errors": 0}
 
 
@@ -119,10 +113,10 @@ def _figures(turns: Mapping[str, Sequence[Turn]]) -> Figures:
     figures: Figures = {}
     for figure, (dividend, divisor) in _RATIOS.items():
         pairs = zip(turns[dividend], turns[divisor], strict=True)
-        figures |= _spread(figure, [one.rate / other.rate for one, other in pairs])
+        figures |= spread(figure, [one.rate / other.rate for one, other in pairs])
     pairs = zip(turns["post"], turns["bare"], strict=True)
-    figures |= _spread("middleware_cpu_ratio", [one.cpu_app / other.cpu_app for one, other in pairs])
-    figures |= _spread("p99_vs_p50", [turn.p99_ms / turn.p50_ms for turn in turns["post"]])
+    figures |= spread("middleware_cpu_ratio", [one.cpu_app / other.cpu_app for one, other in pairs])
+    figures |= spread("p99_vs_p50", [turn.p99_ms / turn.p50_ms for turn in turns["post"]])
     for name, side in turns.items():
         for field_name in Turn.__struct_fields__:
             if value := statistics.median(getattr(turn, field_name) for turn in side):
@@ -136,10 +130,6 @@ _SHOWN = {
     "cpu_database": "cpu_us_database",
     "cpu_generator": "cpu_us_generator",
 }
-
-
-def _spread(figure: str, values: Sequence[float]) -> Figures:
-    return {figure: statistics.median(values), f"{figure}_min": min(values), f"{figure}_max": max(values)}
 
 
 def _http_turn(place: Environment, name: str, requests: Sequence[str], seconds: float) -> Turn:
@@ -158,35 +148,15 @@ def _http_turn(place: Environment, name: str, requests: Sequence[str], seconds: 
 
 def _pgbench_turn(place: Environment, script: str, clients: int, jobs: int, seconds: float) -> Turn:
     """`jobs` per transaction."""
-    at, path = conninfo_to_dict(place.owner_url), place.folder / "script"
+    path = place.folder / "script"
     path.write_text(script)
     before = family_s(place.pids["postgres"])
-    options = [
-        "-n",
-        "-M",
-        "prepared",
-        "-c",
-        str(clients),
-        "-j",
-        "2",
-        "-T",
-        str(max(_PGBENCH_S_MIN, round(seconds))),
-    ]
-    done = subprocess.run(
-        [str(embedded.postgres_binary("pgbench")), *options, "-f", str(path), str(at["dbname"])],
-        env={"PATH": os.defpath}
-        | {f"PG{k.upper()}": str(at[k]) for k in ("host", "port", "user", "password")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    rate = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
-    count = re.search(r"transactions actually processed: (\d+)", done.stdout)
-    failed = re.search(r"number of failed transactions: (\d+)", done.stdout)
-    if done.returncode or not rate or not count or (failed and int(failed[1])):
-        raise BenchError(f"pgbench: {done.stderr.strip()[-300:] or done.stdout[-300:]}")
-    cpu = 1e6 * (family_s(place.pids["postgres"]) - before) / (int(count[1]) * jobs)
-    return Turn(rate=float(rate[1]) * jobs, cpu_database=cpu)
+    run_s = max(_PGBENCH_S_MIN, round(seconds))
+    done = pgbench(place.owner_url, path, clients, "-T", str(run_s))
+    (rate,) = re.findall(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
+    (count,) = re.findall(r"transactions actually processed: (\d+)", done.stdout)
+    cpu = 1e6 * (family_s(place.pids["postgres"]) - before) / (int(count) * jobs)
+    return Turn(rate=float(rate) * jobs, cpu_database=cpu)
 
 
 def _one_call() -> str:

@@ -20,7 +20,7 @@ CREATE FUNCTION public.owner_of(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
 $$ SELECT md5('w' || n)::uuid $$;
 
 -- How many of `p_jobs` jobs, of random ones of `p_wallets` wallets, were queued,
--- by the frozen functions (frozen.sql).
+-- by the frozen functions (harness/frozen.py).
 CREATE FUNCTION public.submit_many(p_jobs int, p_wallets int, p_params text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE ids uuid[]; owners uuid[];
 BEGIN

@@ -74,9 +74,7 @@ async def _counts(stack: Stack) -> tuple[int, int, int]:
     try:
         return (
             await connection.fetchval("SELECT count(*) FROM cv.job"),
-            await connection.fetchval(
-                "SELECT count(DISTINCT ref) FROM cv.transfer WHERE slot BETWEEN 10 AND 12"
-            ),
+            await connection.fetchval(_HOLDS),
             len(await ledger.audit(connection)),
         )
     finally:

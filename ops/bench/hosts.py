@@ -68,14 +68,8 @@ class Crew:
 
     def __init__(self, site: Site, at: Host, environ: Mapping[str, str]) -> None:
         self.log = site.folder / f"{at.cable}-{secrets.token_hex(3)}.log"
-        argv = [
-            Path(sys.executable).with_name("codevoice"),
-            "worker",
-            "--engines",
-            _ENGINE,
-            "--devices",
-            "cpu",
-        ]
+        program = Path(sys.executable).with_name("codevoice")
+        argv = [program, "worker", "--engines", _ENGINE, "--devices", "cpu"]
         self.process = at.start(argv, {**site.environ(at), **environ}, self.log)
 
     def name(self) -> str:

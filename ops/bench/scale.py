@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from ops.bench import BenchError, Figures
-from ops.bench.harness.environment import Environment, ask, defects, environment, post
+from ops.bench import BenchError, Figures, spread
+from ops.bench.harness.environment import Environment, ask, audited, environment, post
 from ops.processes.listener import Listener, listening
 from ops.processes.signals import Signals
 from ops.processes.supervisor import Crashed, Supervisor
@@ -37,9 +37,7 @@ def scale(processes: Sequence[int], *, rounds: int = 15, seconds: float = 1.3) -
         for number in range(rounds):
             for count in processes if number % 2 == 0 else reversed(processes):
                 rates[count].append(rate(count, seconds))
-        found = defects(place.app_url)
-    if found:
-        raise BenchError(f"the audit found {found} defects after the run")
+        audited(place.app_url)
     return _figures(rates) | {"rounds": rounds, "load_average": os.getloadavg()[0], "errors": 0}
 
 
@@ -48,8 +46,7 @@ def _figures(rates: dict[int, list[float]]) -> Figures:
     figures: Figures = {f"post_per_s_{count}": statistics.median(seen) for count, seen in rates.items()}
     for count in others:
         ratios = [more / one for more, one in zip(rates[count], rates[first], strict=True)]
-        name = f"post_{count}_vs_{first}"
-        figures |= {name: statistics.median(ratios), f"{name}_min": min(ratios), f"{name}_max": max(ratios)}
+        figures |= spread(f"post_{count}_vs_{first}", ratios)
     return figures
 
 

@@ -9,7 +9,6 @@ espeak runs; children of the engine that have spoken and ended are not counted.
 
 import statistics
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -55,12 +54,8 @@ def _embedded(stack: Stack) -> Figures:
         platform_rate(stack, _VOICE, _QUICK_JOBS)  # warms caches and plans
         before, rounds = _cpu_ms(stack), list[tuple[float, float]]()
         for _ in range(_ROUNDS):
-            rounds.append(
-                (
-                    _bare_rate(engine, _VOICE, _QUICK_JOBS),
-                    platform_rate(stack, _VOICE, _QUICK_JOBS),
-                )
-            )
+            bare = _bare_rate(engine, _VOICE, _QUICK_JOBS)
+            rounds.append((bare, platform_rate(stack, _VOICE, _QUICK_JOBS)))
         after = _cpu_ms(stack)
     finally:
         engine.close()
@@ -145,14 +140,5 @@ def finished_at(connection: psycopg.Connection, job: str, *, within_s: float = 1
 
 
 def _cpu_ms(stack: Stack) -> dict[str, float]:
-    """CPU milliseconds so far of each part's process and its children."""
-    parts: dict[str, Callable[[str], bool]] = {
-        "api": lambda name: name == "api",
-        "worker": lambda name: name == "worker",  # the first engine's
-        "postgres": lambda name: name == "postgres",
-        "valkey": lambda name: name == "valkey",
-    }
-    return {
-        part: 1000 * sum(family_s(pid) for name, pid in stack.pids.items() if belongs(name))
-        for part, belongs in parts.items()
-    }
+    """CPU milliseconds so far of each part's process and its children; `worker` is the first engine's."""
+    return {part: 1000 * family_s(stack.pids[part]) for part in ("api", "worker", "postgres", "valkey")}

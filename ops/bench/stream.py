@@ -31,7 +31,9 @@ _LONG = "So on and on it goes. " * 45  # five seconds
 _PATH = "/api/v1/tts/generate/stream"
 
 
-class _Probe(Struct, frozen=True):
+class Probe(Struct, frozen=True):
+    """One stream, and when its request was sent and its first audio received, by the monotonic clock."""
+
     text: str
     sent_at: float
     received_at: float
@@ -63,25 +65,26 @@ def _times(trace: Path) -> Iterator[tuple[str, float]]:
         yield text, float(at)
 
 
-def _extra_ms(probes: list[_Probe], said_at: dict[str, float]) -> float:
+def _extra_ms(probes: list[Probe], said_at: dict[str, float]) -> float:
     return statistics.median(1000 * (probe.received_at - said_at[probe.text]) for probe in probes)
 
 
-def _probes(stack: Stack, name: str, form: str) -> list[_Probe]:
-    return [_probe(stack, f"{name} {n}", form) for n in range(_PROBES)]
+def _probes(stack: Stack, name: str, form: str) -> list[Probe]:
+    return [probe(stack, f"{name} {n}", form) for n in range(_PROBES)]
 
 
-def _probe(stack: Stack, text: str, form: str) -> _Probe:
+def probe(stack: Stack, text: str, form: str, *, voice: str = VOICE) -> Probe:
+    """Receive a stream to its end. Raises BenchError."""
     with _connected(stack) as api:
         sent_at = time.monotonic()
-        api.sendall(_request(stack, text, form))
+        api.sendall(_request(stack, text, form, voice))
         answer = b""
         while not _has_audio(answer):
             answer += _more(api)
         received_at = time.monotonic()
         while not answer.endswith(b"0\r\n\r\n"):
             answer = answer[-8:] + _more(api)
-    return _Probe(text, sent_at, received_at)
+    return Probe(text, sent_at, received_at)
 
 
 def _has_audio(answer: bytes) -> bool:
@@ -100,7 +103,7 @@ def _others(stack: Stack) -> Generator[None]:
     def listen() -> None:
         while not stopping.is_set():
             with _connected(stack) as api:
-                api.sendall(_request(stack, _LONG, "wav"))
+                api.sendall(_request(stack, _LONG, "wav", VOICE))
                 end = b""
                 while not end.endswith(b"0\r\n\r\n") and not stopping.is_set():
                     end = end[-8:] + _more(api)
@@ -122,8 +125,8 @@ def _connected(stack: Stack) -> socket.socket:
     return socket.create_connection((place.hostname, place.port), timeout=30)
 
 
-def _request(stack: Stack, text: str, form: str) -> bytes:
-    body = json.dumps({"text": text, "voice": VOICE, "format": form}).encode()
+def _request(stack: Stack, text: str, form: str, voice: str) -> bytes:
+    body = json.dumps({"text": text, "voice": voice, "format": form}).encode()
     head = (
         f"POST {_PATH} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {stack.api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -8,7 +8,6 @@ completed; `first_byte`: of a stream by the embedded engine. One JSON object on 
 """
 
 import json
-import socket
 import statistics
 import sys
 import time
@@ -18,12 +17,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from ops.bench import Figures, fund
-from ops.bench.harness.environment import ask
+from ops.bench import Figures, fund, spread
+from ops.bench.harness.environment import TEXT, ask, get, post
 from ops.bench.harness.own_stack import own_stack
-from ops.bench.harness.paced_engine import VOICE
 from ops.bench.harness.posting import Poster, ready
 from ops.bench.speech import finished_at, platform_rate
+from ops.bench.stream import probe
 from ops.stack.running import Stack
 
 _ROUNDS = 11
@@ -34,7 +33,7 @@ _SECONDS = 1.2
 _JOBS = 120
 _LONE_JOBS = 8
 _APART_S = 0.06
-_TEXT = "The quick brown fox jumps over the lazy dog."
+_VOICE = "en-us-male"
 _NO_WORK = {"CODEVOICE_JOBS_WAITING_MAX": "1000000000", "CODEVOICE_STATUS_POLLS_PER_S": "1000000"}
 Measure = Callable[[Stack], float]
 
@@ -49,7 +48,7 @@ def versions(other: Path) -> Figures:
     ):
         for stack in (ours, base):
             fund(stack, credits=_CREDITS)
-            ready(stack, "en-us-male")
+            ready(stack, _VOICE)
         for name, measure in _MEASURES.items():
             figures |= _compared(name, measure, ours, base)
             print(name, {k: round(v, 3) for k, v in figures.items() if k.startswith(name)}, file=sys.stderr)
@@ -73,22 +72,12 @@ def _compared(name: str, measure: Measure, ours: Stack, base: Stack) -> Figures:
     if name in _TIMES:
         mine, others = (statistics.median(values) for values in zip(*pairs, strict=True))
         return {f"{name}_ms": mine, f"{name}_base_ms": others, f"{name}_more_ms": mine - others}
-    ratios = [mine / others for mine, others in pairs]
-    return {
-        f"{name}_ratio": statistics.median(ratios),
-        f"{name}_ratio_min": min(ratios),
-        f"{name}_ratio_max": max(ratios),
-    }
+    return spread(f"{name}_ratio", [mine / others for mine, others in pairs])
 
 
 def _posts(stack: Stack) -> float:
     """Submit to an engine that takes its time, so that none is spoken meanwhile; then cancel the jobs."""
-    body = json.dumps({"text": _TEXT, "voice": VOICE})
-    head = (
-        f"POST /v1/tts HTTP/1.1\r\nHost: bench\r\nX-API-Key: {stack.api_key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    rate = _rate(stack, [head + body])
+    rate = _rate(stack, [post(stack.api_key)])
     _forget_queued(stack)
     return rate
 
@@ -103,7 +92,7 @@ def _forget_queued(stack: Stack) -> None:
 def _polls(stack: Stack) -> float:
     with psycopg.connect(stack.database_url) as connection:
         jobs = connection.execute("SELECT id FROM cv.job ORDER BY created_at LIMIT 64").fetchall()
-    return _rate(stack, [f"GET /tts/status/{job} HTTP/1.1\r\nHost: bench\r\n\r\n" for (job,) in jobs])
+    return _rate(stack, [get(f"/tts/status/{job}") for (job,) in jobs])
 
 
 def _rate(stack: Stack, requests: Sequence[str]) -> float:
@@ -114,7 +103,7 @@ def _rate(stack: Stack, requests: Sequence[str]) -> float:
 
 
 def _jobs(stack: Stack) -> float:
-    return platform_rate(stack, "en-us-male", _JOBS)
+    return platform_rate(stack, _VOICE, _JOBS)
 
 
 def _lone_job(stack: Stack) -> float:
@@ -122,7 +111,7 @@ def _lone_job(stack: Stack) -> float:
     with Poster(stack) as poster, psycopg.connect(stack.database_url, autocommit=True) as connection:
         for _ in range(_LONE_JOBS):
             sent_at = time.time()
-            job = poster.post(_TEXT, "en-us-male")
+            job = poster.post(TEXT, _VOICE)
             time.sleep(_APART_S)
             times.append(1000 * (finished_at(connection, job) - sent_at))
     return statistics.median(times)
@@ -131,20 +120,8 @@ def _lone_job(stack: Stack) -> float:
 def _first_byte(stack: Stack) -> float:
     times = list[float]()
     for _ in range(_LONE_JOBS):
-        place = urlsplit(stack.url)
-        body = json.dumps({"text": _TEXT, "voice": "en-us-male", "format": "wav"})
-        with socket.create_connection((place.hostname, place.port), timeout=30) as api:
-            sent_at = time.monotonic()
-            api.sendall(
-                f"POST /api/v1/tts/generate/stream HTTP/1.1\r\nHost: bench\r\nX-API-Key: {stack.api_key}\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-            )
-            answer = b""
-            while b"RIFF" not in answer:
-                answer += api.recv(65_536)
-            times.append(1000 * (time.monotonic() - sent_at))
-            while not answer.endswith(b"0\r\n\r\n"):
-                answer = answer[-8:] + api.recv(65_536)
+        stream = probe(stack, TEXT, "wav", voice=_VOICE)
+        times.append(1000 * (stream.received_at - stream.sent_at))
         time.sleep(_APART_S)
     return statistics.median(times)
 

@@ -2,17 +2,17 @@
 
 `claim_ms_*`: from the moment a POST's bytes are sent over an open loopback connection until the job's
 `started_at`, by this machine's clock. `answer_ms_p50`: until its response arrives. `idle_cpu_percent_*`: of
-one core, over the idle seconds measured first.
+one core, over the idle seconds measured first, children of the process included.
 """
 
 import statistics
 import time
 from datetime import datetime
-from pathlib import Path
 
 import psycopg
 
 from ops.bench import BenchError, Figures, fund
+from ops.bench.harness.cpu import family_s
 from ops.bench.harness.posting import Poster
 from ops.stack.running import Stack
 
@@ -25,11 +25,11 @@ def wake(stack: Stack) -> Figures:
     """Send jobs one by one to an idle stack; milliseconds until each is claimed."""
     fund(stack, credits=_JOBS)
     figures: Figures = {}
-    before = {name: _cpu_s(pid) for name, pid in stack.pids.items()}
+    before = {name: family_s(pid) for name, pid in stack.pids.items()}
     time.sleep(_IDLE_S)
     for name in ("worker", "valkey"):
         if name in before:
-            figures[f"idle_cpu_percent_{name}"] = 100 * (_cpu_s(stack.pids[name]) - before[name]) / _IDLE_S
+            figures[f"idle_cpu_percent_{name}"] = 100 * (family_s(stack.pids[name]) - before[name]) / _IDLE_S
     claims, answers = zip(*_waits_ms(stack), strict=True)
     figures["claim_ms_p50"] = statistics.median(claims)
     figures["claim_ms_p95"] = sorted(claims)[int(0.95 * (_JOBS - 1))]
@@ -41,10 +41,7 @@ def wake(stack: Stack) -> Figures:
 def _waits_ms(stack: Stack) -> list[tuple[float, float]]:
     """(until claimed, until answered) of each job."""
     waits: list[tuple[float, float]] = []
-    with (
-        psycopg.connect(stack.database_url, autocommit=True) as connection,
-        Poster(stack) as poster,
-    ):
+    with psycopg.connect(stack.database_url, autocommit=True) as connection, Poster(stack) as poster:
         for _ in range(_JOBS):
             sent_at = time.time()
             job = poster.post("Wake up.", "espeak-ryan")
@@ -64,9 +61,3 @@ def _started_at(connection: psycopg.Connection, job: str) -> datetime:
             return row[0]
         time.sleep(0.005)
     raise BenchError("a job was not claimed within 10 s: is a worker running?")
-
-
-def _cpu_s(pid: int) -> float:
-    """CPU seconds of a process's threads so far."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9

@@ -85,17 +85,8 @@ def _price(site: Site, credits: str) -> None:
     addresses = {"DATABASE_URL": site.stack.database_url, "REDIS_URL": site.stack.redis_url}
     codevoice = Path(sys.executable).with_name("codevoice")
     command = (
-        "prices",
-        "set",
-        "speech",
-        "request",
-        credits,
-        "--engine",
-        "espeak",
-        "--reason",
-        "drill",
-        "--yes",
-    )
+        "prices", "set", "speech", "request", credits, "--engine", "espeak", "--reason", "drill", "--yes",
+    )  # fmt: skip
     subprocess.run([codevoice, *command], env={**os.environ, **addresses}, check=True, capture_output=True)
 
 

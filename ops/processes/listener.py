@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -58,25 +58,25 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def lacks(url: str) -> list[str] | None:
     """What the API at `url` reports as missing; None if it does not answer within a second."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_S)
+    status, body = _ask(url, "/health/ready")
     try:
-        connection.request("GET", "/health/ready")
-        answer = connection.getresponse()
-        return list(json.loads(answer.read()).get("missing") or []) if answer.status in (200, 503) else None
-    except (OSError, http.client.HTTPException, ValueError):
+        return list(json.loads(body).get("missing") or []) if status in (200, 503) else None
+    except ValueError:
         return None
-    finally:
-        connection.close()
 
 
 def get(url: str, path: str) -> bytes | None:
     """The body of a 200 response; None for any other, or for none within a second."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_S)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.read() if answer.status == 200 else None
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+    status, body = _ask(url, path)
+    return body if status == 200 else None
+
+
+def _ask(url: str, path: str) -> tuple[int, bytes]:
+    """Status and body; status 0: no answer within a second."""
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_S)) as connection:
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""

@@ -7,7 +7,8 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 
-from db.types import Capabilities, Voice
+from db.types import Capabilities
+from ops.bench.harness.paced_engine import tone_voice
 from workers.engines.protocol import Interrupted, Refused, Synthesis, Utterance
 
 NAME = "ops.storm.engine:quick"
@@ -31,17 +32,7 @@ class Quick:
     capabilities = Capabilities(
         engine=ENGINE,
         kind="speech",
-        voices=(
-            Voice(
-                id=VOICE,
-                name=VOICE,
-                gender="neutral",
-                languages=("en-US",),
-                language_names=("English",),
-                description="for storms",
-                quality="low",
-            ),
-        ),
+        voices=(tone_voice(VOICE, "for storms"),),
         sample_rate_hz=_RATE_HZ,
         formats=("wav",),
         characters_max=1000,

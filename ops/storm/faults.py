@@ -17,24 +17,11 @@ from ops.storm.stack.processes import Processes
 from ops.storm.stack.stack import APIS, LEASE_S, WORKERS, StormStack
 
 WEIGHTS = {  # how often each, among all
-    "kill_api": 18,
-    "kill_worker": 22,
-    "kill_redis": 16,
-    "kill_postgres": 5,
-    "kill_backend": 2,
-    "flush_redis": 2,
-    "flush_redis_file": 1,
-    "freeze_worker": 5,
-    "freeze_api": 2,
-    "freeze_postgres": 2,
-    "freeze_redis": 2,
-    "store_away": 2,
-    "store_full": 2,
-    "store_read_only": 2,
-    "ledger_clock_step": 2,
-    "duplicate_nudges": 4,
-    "month_end": 1,
-}
+    "kill_api": 18, "kill_worker": 22, "kill_redis": 16, "kill_postgres": 5, "kill_backend": 2,
+    "flush_redis": 2, "flush_redis_file": 1, "freeze_worker": 5, "freeze_api": 2, "freeze_postgres": 2,
+    "freeze_redis": 2, "store_away": 2, "store_full": 2, "store_read_only": 2, "ledger_clock_step": 2,
+    "duplicate_nudges": 4, "month_end": 1,
+}  # fmt: skip
 _PAUSE_S = (0.05, 0.5)
 _ACKS_BETWEEN = 70  # maximum number of acknowledgements between faults: permanent outage proves little …
 _LULL_S_MAX = 4.0  # … and a stack that does not recover must be hit again
@@ -68,7 +55,26 @@ class Faults:
         self.left_out = left_out()
         self._names = [name for name in only or WEIGHTS if name not in self.left_out]
         self._tried: Counter[str] = Counter()
-        self._acts: dict[str, Callable[[], bool]] = {name: getattr(self, f"_{name}") for name in WEIGHTS}
+        self._acts: dict[str, Callable[[], bool]] = {
+            "kill_api": lambda: self._kill(*APIS),
+            "kill_worker": lambda: self._kill(*WORKERS),
+            "kill_redis": lambda: self._kill("valkey"),
+            "kill_postgres": lambda: self._kill("postgres"),
+            "kill_backend": self._kill_backend,
+            "flush_redis": self._flush_redis,
+            "flush_redis_file": self._flush_redis_file,
+            # Past its lease: it resumes as a zombie, with attempts that others hold by then.
+            "freeze_worker": lambda: self._freeze(WORKERS, (1.2 * LEASE_S, 2.2 * LEASE_S)),
+            "freeze_api": lambda: self._freeze(APIS, (0.5, 2.0)),
+            "freeze_postgres": lambda: self._freeze(("postgres",), _SILENCE_S),
+            "freeze_redis": lambda: self._freeze(("valkey",), _SILENCE_S),
+            "store_away": lambda: self._break_store(stack.take_store_away),
+            "store_full": lambda: self._break_store(stack.fill_store),
+            "store_read_only": lambda: self._break_store(stack.protect_store),
+            "ledger_clock_step": self._ledger_clock_step,
+            "duplicate_nudges": self._duplicate_nudges,
+            "month_end": self._month_end,
+        }
 
     def tend(self, acks: int) -> None:
         """Repair what is due, and cause a fault if one is due, by time and by acknowledgements since the
@@ -99,18 +105,6 @@ class Faults:
             self.counts[name] += 1
             self._history.add("fault", name)
 
-    def _kill_api(self) -> bool:
-        return self._kill(*APIS)
-
-    def _kill_worker(self) -> bool:
-        return self._kill(*WORKERS)
-
-    def _kill_redis(self) -> bool:
-        return self._kill("valkey")
-
-    def _kill_postgres(self) -> bool:
-        return self._kill("postgres")
-
     def _kill(self, *names: str) -> bool:
         """Kill one that is up: a death during its start would prove little."""
         up = [name for name in names if self._processes.is_up(name)]
@@ -137,33 +131,11 @@ class Faults:
         self._processes.kill("valkey", clean=self._stack.forget_redis)
         return True
 
-    def _freeze_worker(self) -> bool:
-        """Freeze it past its lease: it resumes as a zombie, with attempts that others hold by then."""
-        return self._freeze(WORKERS, LEASE_S * random.uniform(1.2, 2.2))
-
-    def _freeze_api(self) -> bool:
-        return self._freeze(APIS, random.uniform(0.5, 2.0))
-
-    def _freeze_postgres(self) -> bool:
-        return self._freeze(("postgres",), random.uniform(*_SILENCE_S))
-
-    def _freeze_redis(self) -> bool:
-        return self._freeze(("valkey",), random.uniform(*_SILENCE_S))
-
-    def _freeze(self, names: tuple[str, ...], seconds: float) -> bool:
+    def _freeze(self, names: tuple[str, ...], seconds: tuple[float, float]) -> bool:
         up = [name for name in names if self._processes.is_up(name)]
         if up:
-            self._processes.freeze(random.choice(up), seconds)
+            self._processes.freeze(random.choice(up), random.uniform(*seconds))
         return bool(up)
-
-    def _store_away(self) -> bool:
-        return self._break_store(self._stack.take_store_away)
-
-    def _store_full(self) -> bool:
-        return self._break_store(self._stack.fill_store)
-
-    def _store_read_only(self) -> bool:
-        return self._break_store(self._stack.protect_store)
 
     def _break_store(self, act: Callable[[], bool]) -> bool:
         if self._store_back_at or not act():

@@ -185,14 +185,8 @@ class Book:
         if self._sum["held"]:
             self.violations.append(Violation("credit is still held", owner))
         told = (
-            wallet.free,
-            wallet.paid,
-            wallet.held,
-            wallet.spent,
-            wallet.expired,
-            -wallet.issued,
-            wallet.seq,
-        )
+            wallet.free, wallet.paid, wallet.held, wallet.spent, wallet.expired, -wallet.issued, wallet.seq,
+        )  # fmt: skip
         sums = tuple(self._sum[name] for name in ("free", "paid", "held", "spent", "expired", "issued"))
         if told != (*sums, self.states[-1].seq):
             self.violations.append(Violation("the wallet is not what its entries come to", owner))

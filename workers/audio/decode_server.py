@@ -33,14 +33,9 @@ _PACKETS_MAX = 10_000_000
 _BOXES_MAX, _MOOV_BYTES_MAX, _REFERENCES_MAX = 1000, 64 << 20, 100
 # libav's names of the container formats; libav never guesses the format.
 _DEMUXERS = {
-    "wav": "wav",
-    "mp3": "mp3",
-    "mp4": "mov",
-    "ogg": "ogg",
-    "flac": "flac",
-    "webm": "matroska",
+    "wav": "wav", "mp3": "mp3", "mp4": "mov", "ogg": "ogg", "flac": "flac", "webm": "matroska",
     "aac": "aac",
-}
+}  # fmt: skip
 _OPTIONS = {"format_whitelist": "wav,mp3,mov,ogg,flac,matroska,aac", "protocol_whitelist": "pipe"}
 _SHORT_S = 0.5  # a file that ends this much earlier than its header says is truncated
 

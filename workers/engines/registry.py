@@ -12,6 +12,14 @@ CPU_ONLY = frozenset({"espeak", "hibari", "pocketsphinx"})  # engines that a GPU
 LOADED_LATER = frozenset({"kokoro"})  # engines that load their model at first use: not warmed up
 
 
+_LOADERS = {
+    "espeak": "workers.engines.espeak.engine:EspeakEngine",
+    "hibari": "workers.engines.hibari.engine:from_environment",
+    "kokoro": "workers.engines.kokoro.engine:from_environment",
+    "xtts": "workers.engines.xtts.engine:from_environment",
+}
+
+
 def speaks(name: str) -> bool:
     """Whether this is the name of a speech engine."""
     return name in _LOADERS or ":" in name
@@ -23,44 +31,10 @@ def load(name: str) -> Engine:
 
     Raises SettingsError if no such engine exists or something it needs is missing.
     """
-    module, _, function = name.partition(":")
-    if function:
-        return getattr(import_module(module), function)()
-    if name not in _LOADERS:
+    if not speaks(name):
         raise SettingsError(f"CODEVOICE_ENGINE: no engine {name}; there are {', '.join(sorted(_LOADERS))}")
-    return _LOADERS[name]()
-
-
-def _espeak() -> Engine:
-    from workers.engines.espeak.engine import EspeakEngine
-
-    return EspeakEngine()
-
-
-def _hibari() -> Engine:
-    from workers.engines.hibari.engine import from_environment
-
-    return from_environment()
-
-
-def _kokoro() -> Engine:
-    from workers.engines.kokoro.engine import from_environment
-
-    return from_environment()
-
-
-def _xtts() -> Engine:
-    from workers.engines.xtts.engine import from_environment
-
-    return from_environment()
-
-
-_LOADERS: dict[str, Callable[[], Engine]] = {
-    "espeak": _espeak,
-    "hibari": _hibari,
-    "kokoro": _kokoro,
-    "xtts": _xtts,
-}
+    module, _, function = _LOADERS.get(name, name).partition(":")
+    return getattr(import_module(module), function)()
 
 
 def _pocketsphinx(_settings: WorkerSettings) -> Transcriber:

@@ -13,16 +13,7 @@ from typing import assert_never
 from workers.models import packages
 from workers.models.catalogue import File, Model, ModelError, Npm, Source, Url, Wheels, find
 from workers.models.download import Downloader, FetchError, Progress
-from workers.models.store import (
-    Report,
-    faults,
-    is_right,
-    locked,
-    make_folder,
-    publish,
-    scratch,
-    sha256_of,
-)
+from workers.models.store import Report, faults, is_right, locked, make_folder, publish, scratch, sha256_of
 
 _ARCHIVES = (".whl", ".tgz")
 _ROOM_FACTOR = 2.2  # archives and their members lie beside the files made from them
@@ -95,12 +86,6 @@ class _Fetch:
         for file in self._model.files:
             if not (self._new / file.path).exists() and is_right(place / file.path, file):
                 shutil.copyfile(place / file.path, self._target(file))
-
-    def _drop_if_empty(self) -> None:
-        """Keep the scratch folder for the next fetch only if it has content."""
-        shutil.rmtree(self._unpacked, ignore_errors=True)
-        if not any(names for _, _, names in os.walk(self._new)):
-            shutil.rmtree(self._new, ignore_errors=True)
 
     def _find_missing(self) -> None:
         self._missing = [file for file in self._missing if not is_right(self._new / file.path, file)]

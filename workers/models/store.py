@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import structlog
+
 from db.settings import data_folder
 from workers.models.catalogue import File, Model, find
 from workers.models.catalogue import ModelError as ModelError
@@ -44,6 +46,15 @@ def verified(name: str, folder: Path) -> Path:
     if wrong := faults(model, place):
         raise ModelError(f"the model {name} is damaged ({wrong[0]}): codevoice models add {name}")
     return place
+
+
+def is_usable(name: str, folder: Path) -> bool:
+    """Whether an optional model is installed and intact; a damaged one's voices are left out, and logged."""
+    try:
+        return installed(name, folder) and bool(verified(name, folder))
+    except ModelError as error:
+        structlog.get_logger().warning("voices_left_out", reason=str(error))
+        return False
 
 
 def faults(model: Model, place: Path) -> list[str]:

@@ -23,6 +23,17 @@ log = structlog.get_logger()
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 
 
+def received(stream: socket.socket, count: int) -> bytes:
+    """`count` bytes from a child; fewer at the end of the stream."""
+    found = b""
+    while len(found) < count:  # one pass, unless a wait timed out in the middle
+        part = stream.recv(count - len(found), socket.MSG_WAITALL)
+        if not part:
+            break
+        found += part
+    return found
+
+
 def log_missing() -> None:
     """Log in one event what this machine lacks for a full confinement; children run without it."""
     if lacking := missing():

@@ -30,24 +30,12 @@ _SEIZE = 0x4206  # unlike ptrace's ATTACH it does not stop the target if it succ
 _FILES_MAX = 1024
 # Numbers of system calls without a function in the C library, where architectures differ: x86_64, others.
 _NUMBERS = {
-    "bpf": (321, 280),
-    "keyctl": (250, 219),
-    "userfaultfd": (323, 282),
-    "perf_event_open": (298, 241),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "ppoll": (271, 73),
-    "tgkill": (234, 131),
-    "tkill": (200, 130),
-    "add_key": (248, 217),
-    "io_uring_setup": (425, 425),
-    "clone3": (435, 435),
-    "pidfd_send_signal": (424, 424),
-    "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440),
-    "fsopen": (430, 430),
-    "open_tree": (428, 428),
-}
+    "bpf": (321, 280), "keyctl": (250, 219), "userfaultfd": (323, 282), "perf_event_open": (298, 241),
+    "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "ppoll": (271, 73),
+    "tgkill": (234, 131), "tkill": (200, 130), "add_key": (248, 217), "io_uring_setup": (425, 425),
+    "clone3": (435, 435), "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438),
+    "process_madvise": (440, 440), "fsopen": (430, 430), "open_tree": (428, 428),
+}  # fmt: skip
 
 
 def main(confinement: Confinement, arguments: list[str]) -> None:

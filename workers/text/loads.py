@@ -52,8 +52,7 @@ class Loads(dict[str, Load]):
         size = len(character.encode())
         most, seconds = self._most_and_seconds(character)
         load = Load(
-            max(1 / most, size / _WORD_BYTES_MAX),
-            max(seconds / _CLAUSE_S_MAX, size / _CLAUSE_BYTES_MAX),
+            max(1 / most, size / _WORD_BYTES_MAX), max(seconds / _CLAUSE_S_MAX, size / _CLAUSE_BYTES_MAX)
         )
         self[character] = load
         return load

@@ -26,15 +26,8 @@ _WORDS = {  # the words for a decimal point and a minus; in other languages both
     "tr": ("virgül", "eksi"),
     "zh": ("点", "负"),
 }
-_DOT_IS_POINT = {
-    "en",
-    "zh",
-    "ja",
-    "ko",
-    "hi",
-    "th",
-    "he",
-}  # and a comma separates thousands; elsewhere the reverse
+# Languages in which a comma separates thousands; elsewhere the reverse.
+_DOT_IS_POINT = {"en", "zh", "ja", "ko", "hi", "th", "he"}
 _SPACE_PARTS = {"fr", "pl", "ru", "cs", "hu", "uk", "sk", "bg", "sv", "no", "fi"}  # thousands, too
 _UNSPACED = {"zh", "ja", "ko", "th"}  # a number may touch its neighbours
 _DIGITS_MAX = 15  # beyond, a number is read digit by digit, as one with a leading 0 is

@@ -24,10 +24,7 @@ def used(kind: UserType, bucket: str | None, remaining: int) -> str:
     names = (
         {"free": "Monthly API credit", "paid": "Extra credit"}
         if kind == "api_only"
-        else {
-            "free": "Free credit",
-            "paid": "Paid credit",
-        }
+        else {"free": "Free credit", "paid": "Paid credit"}
     )
     name = names.get(bucket or "")
     return f"{name} used. {in_words(remaining)} remaining." if name else "No credit used."

@@ -15,13 +15,7 @@ from app.domain.billing.credits import used
 from app.domain.billing.price_book import PriceBook, Quote
 from app.domain.coalescing import Coalescer
 from app.domain.database import Database
-from app.domain.errors import (
-    Invalid,
-    NotFound,
-    TooLate,
-    TooManyRefunds,
-    Unavailable,
-)
+from app.domain.errors import Invalid, NotFound, TooLate, TooManyRefunds, Unavailable
 from app.domain.identity.principals import Principal
 from app.domain.jobs.notifications import JobNotifications
 from app.domain.jobs.submission import JobSubmitter

@@ -15,14 +15,7 @@ from msgspec import Struct
 
 from app.domain.billing.settlement import settled_in_words
 from app.domain.database import Database
-from app.domain.errors import (
-    DomainError,
-    InFlight,
-    NotFound,
-    SpeechFailed,
-    TooLate,
-    Unavailable,
-)
+from app.domain.errors import DomainError, InFlight, NotFound, SpeechFailed, TooLate, Unavailable
 from app.domain.identity.principals import Principal
 from app.domain.jobs.job_call import JobCall, retried
 from app.domain.jobs.notifications import JobNotifications

@@ -6,14 +6,7 @@ from unicodedata import category
 
 from msgspec import UNSET, Meta, Struct
 
-from app.domain.errors import (
-    Invalid,
-    MissingText,
-    TextTooLong,
-    UnknownFormat,
-    UnknownLanguage,
-    UnknownVoice,
-)
+from app.domain.errors import Invalid, MissingText, TextTooLong, UnknownFormat, UnknownLanguage, UnknownVoice
 from app.domain.voices.catalog import Catalog, Offer
 from app.domain.voices.stock_voices import STOCK
 from db.formats import FORMATS, Format

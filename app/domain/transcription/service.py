@@ -16,11 +16,7 @@ from app.domain.billing.credits import spendable
 from app.domain.billing.price_book import PriceBook
 from app.domain.coalescing import Coalescer
 from app.domain.database import Database
-from app.domain.errors import (
-    InFlight,
-    Invalid,
-    Unavailable,
-)
+from app.domain.errors import InFlight, Invalid, Unavailable
 from app.domain.identity.principals import Principal
 from app.domain.jobs.job_call import JobCall
 from app.domain.jobs.notifications import JobNotifications

@@ -11,14 +11,10 @@ from db.settings import SettingsError, variable
 
 Kind = Literal["speech", "transcription"]
 _MODELS: Mapping[str, Kind] = {
-    "tts-1": "speech",
-    "tts-1-hd": "speech",
-    "gpt-4o-mini-tts": "speech",
-    "whisper-1": "transcription",
-    "gpt-transcribe": "transcription",
-    "gpt-4o-transcribe": "transcription",
+    "tts-1": "speech", "tts-1-hd": "speech", "gpt-4o-mini-tts": "speech", "whisper-1": "transcription",
+    "gpt-transcribe": "transcription", "gpt-4o-transcribe": "transcription",
     "gpt-4o-mini-transcribe": "transcription",
-}
+}  # fmt: skip
 _ELEVENLABS = "eleven_"  # how its models' names begin
 
 

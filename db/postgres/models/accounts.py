@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -53,13 +52,10 @@ class Account(Base):
     admin: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
     suspended: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
     token_epoch: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
-    created_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("clock_timestamp()")
-    )
-    changed: Mapped[int] = mapped_column(
-        Xid8, server_default=text("'0'::xid8"), deferred=True
-    )  # by a trigger
-    verified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    # Written by a trigger:
+    changed: Mapped[int] = mapped_column(Xid8, server_default=text("'0'::xid8"), deferred=True)
+    verified_at: Mapped[datetime | None] = mapped_column()
     verification_due: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
 
 
@@ -80,16 +76,13 @@ class ApiKey(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=text("'{}'::text[]"))
-    created_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("clock_timestamp()")
-    )
-    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    last_used_at: Mapped[datetime | None] = mapped_column()
+    expires_at: Mapped[datetime | None] = mapped_column()
+    revoked_at: Mapped[datetime | None] = mapped_column()
     personal: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
-    changed: Mapped[int] = mapped_column(
-        Xid8, server_default=text("'0'::xid8"), deferred=True
-    )  # by a trigger
+    # Written by a trigger:
+    changed: Mapped[int] = mapped_column(Xid8, server_default=text("'0'::xid8"), deferred=True)
 
 
 class Invite(Base):
@@ -99,15 +92,13 @@ class Invite(Base):
 
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     created_by: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("clock_timestamp()")
-    )
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     tier: Mapped[int] = mapped_column(SmallInteger, ForeignKey(f"{SCHEMA}.plan.tier"))
     uses_left: Mapped[int] = mapped_column(Integer)
-    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime | None] = mapped_column()
     id: Mapped[UUID] = mapped_column(unique=True, server_default=text("gen_random_uuid()"))
     uses: Mapped[int | None] = mapped_column(Integer)
-    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    revoked_at: Mapped[datetime | None] = mapped_column()
 
 
 class PasswordReset(Base):
@@ -122,7 +113,7 @@ class PasswordReset(Base):
 
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     account: Mapped[UUID] = mapped_column(ForeignKey(f"{SCHEMA}.account.id"))
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column()
     by_mail: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
 
 
@@ -133,4 +124,4 @@ class EndedSession(Base):
 
     account: Mapped[UUID] = mapped_column(ForeignKey(f"{SCHEMA}.account.id"), primary_key=True)
     session: Mapped[UUID] = mapped_column(primary_key=True)
-    until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    until: Mapped[datetime] = mapped_column()

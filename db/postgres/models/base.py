@@ -1,9 +1,10 @@
 """The base of the models, and the column types of the schema `cv`."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from advanced_alchemy.base import AdvancedDeclarativeBase, BasicAttributes, create_registry
-from sqlalchemy import BigInteger, Integer, Text
+from sqlalchemy import BigInteger, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import DOMAIN, ENUM
 from sqlalchemy.sql.operators import OperatorClass
 from sqlalchemy.types import UserDefinedType
@@ -16,7 +17,7 @@ class Base(BasicAttributes, AdvancedDeclarativeBase):
 
     __abstract__ = True
     __table_args__: ClassVar[Any] = {"schema": SCHEMA}
-    registry = create_registry()
+    registry = create_registry({datetime: DateTime(timezone=True)})
 
 
 Base.metadata.naming_convention = {  # Postgres's own

@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -80,24 +79,20 @@ class Job(Base):
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     tries: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     worker: Mapped[str | None] = mapped_column(Text)
-    lease: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    not_before: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("'-infinity'::timestamp with time zone")
-    )
-    fair_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    deadline: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    created_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("clock_timestamp()")
-    )
-    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    lease: Mapped[datetime | None] = mapped_column()
+    not_before: Mapped[datetime] = mapped_column(server_default=text("'-infinity'::timestamp with time zone"))
+    fair_at: Mapped[datetime] = mapped_column()
+    deadline: Mapped[datetime] = mapped_column()
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    started_at: Mapped[datetime | None] = mapped_column()
+    finished_at: Mapped[datetime | None] = mapped_column()
     code: Mapped[str | None] = mapped_column(Text)
     object: Mapped[str | None] = mapped_column(Text)
     content_type: Mapped[str | None] = mapped_column(Text)
     audio_bytes: Mapped[int | None] = mapped_column(BigInteger)
     duration_ms: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
-    audio_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    audio_until: Mapped[datetime | None] = mapped_column()
     api_key: Mapped[UUID | None] = mapped_column()
     live: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     heard: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
@@ -110,16 +105,13 @@ class Idempotency(Base):
     """A client's Idempotency-Key and the job it created."""
 
     __tablename__ = "idempotency"
-    __table_args__: ClassVar[Any] = (
-        Index("idempotency_at", "at"),
-        {"schema": SCHEMA},
-    )
+    __table_args__: ClassVar[Any] = (Index("idempotency_at", "at"), {"schema": SCHEMA})
 
     owner: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     job: Mapped[UUID] = mapped_column(ForeignKey(f"{SCHEMA}.job.id"))
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("clock_timestamp()"))
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 
 
 class Engine(Base):
@@ -130,9 +122,7 @@ class Engine(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     worker: Mapped[str] = mapped_column(Text, primary_key=True)
     capabilities: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    seen_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("clock_timestamp()")
-    )
+    seen_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 
 
 class BrokenStream(Base):
@@ -147,7 +137,7 @@ class BrokenStream(Base):
 
     job: Mapped[UUID] = mapped_column(primary_key=True)
     owner: Mapped[UUID] = mapped_column()
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("cv.now()"))
+    at: Mapped[datetime] = mapped_column(server_default=text("cv.now()"))
     planned: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
@@ -155,13 +145,10 @@ class LostWorker(Base):
     """A worker whose leases expired."""
 
     __tablename__ = "lost_worker"
-    __table_args__: ClassVar[Any] = (
-        Index("lost_worker_at", "at"),
-        {"schema": SCHEMA},
-    )
+    __table_args__: ClassVar[Any] = (Index("lost_worker_at", "at"), {"schema": SCHEMA})
 
     worker: Mapped[str] = mapped_column(Text, primary_key=True)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("cv.now()"))
+    at: Mapped[datetime] = mapped_column(server_default=text("cv.now()"))
 
 
 class Correction(Base):
@@ -172,8 +159,8 @@ class Correction(Base):
     owner: Mapped[UUID] = mapped_column(primary_key=True)
     engine: Mapped[str] = mapped_column(Text, primary_key=True)
     later: Mapped[timedelta] = mapped_column(Interval)
-    since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    done_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    since: Mapped[datetime | None] = mapped_column()
+    done_at: Mapped[datetime] = mapped_column()
 
 
 class Stored(Base):
@@ -189,12 +176,9 @@ class ExpectedStore(Base):
     """Bytes set aside for a result that is not stored yet."""
 
     __tablename__ = "expected_store"
-    __table_args__: ClassVar[Any] = (
-        Index("expected_store_owner", "owner"),
-        {"schema": SCHEMA},
-    )
+    __table_args__: ClassVar[Any] = (Index("expected_store_owner", "owner"), {"schema": SCHEMA})
 
     job: Mapped[UUID] = mapped_column(primary_key=True)
     owner: Mapped[UUID] = mapped_column()
     bytes: Mapped[int] = mapped_column(BigInteger)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("clock_timestamp()"))
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))

@@ -8,7 +8,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Date,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -50,9 +49,7 @@ class Wallet(Base):
     spent: Mapped[int] = mapped_column(MICRO, server_default=text("0"))
     expired: Mapped[int] = mapped_column(MICRO, server_default=text("0"))
     open_jobs: Mapped[int] = mapped_column(COUNT, server_default=text("0"))
-    next_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("'-infinity'::timestamp with time zone")
-    )
+    next_at: Mapped[datetime] = mapped_column(server_default=text("'-infinity'::timestamp with time zone"))
 
 
 class Transfer(Base):
@@ -75,7 +72,7 @@ class Transfer(Base):
     period: Mapped[date] = mapped_column(Date)
     actor: Mapped[str] = mapped_column(SAID)
     reason: Mapped[str] = mapped_column(SAID)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    at: Mapped[datetime] = mapped_column()
     hash: Mapped[bytes] = mapped_column(LargeBinary)
 
 
@@ -93,7 +90,7 @@ class Checkpoint(Base):
     held: Mapped[int] = mapped_column(BigInteger)
     spent: Mapped[int] = mapped_column(BigInteger)
     expired: Mapped[int] = mapped_column(BigInteger)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("clock_timestamp()"))
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 
 
 class Price(Base):
@@ -106,8 +103,8 @@ class Price(Base):
     engine: Mapped[str] = mapped_column(Text)
     unit: Mapped[str] = mapped_column(Text)
     amount: Mapped[int] = mapped_column(MICRO)
-    valid_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("clock_timestamp()"))
+    valid_from: Mapped[datetime] = mapped_column()
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     ref: Mapped[UUID] = mapped_column(unique=True)
     actor: Mapped[str] = mapped_column(SAID)
     reason: Mapped[str] = mapped_column(SAID)
@@ -124,7 +121,7 @@ class AdminAct(Base):
     )
 
     ref: Mapped[UUID] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("clock_timestamp()"))
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     actor: Mapped[str] = mapped_column(SAID)
     act: Mapped[str] = mapped_column(Text)
     owner: Mapped[UUID | None] = mapped_column()

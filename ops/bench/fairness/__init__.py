@@ -13,13 +13,12 @@ throughput_ratio_ENGINE     how long jobs of one account alone took ÷ how long 
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from math import inf
 
 import psycopg
 import rich_click as click
 from msgspec import Struct
 
-from ops.bench import BenchError, Figures, fund
+from ops.bench import BenchError, Figures, fund, percentile
 from ops.bench.fairness.crowd import Crowd
 from ops.bench.harness.own_stack import own_stack
 from ops.bench.harness.posting import Poster, engines_ready
@@ -125,7 +124,7 @@ def _beside_long_jobs(stack: Stack, case: Case, crowd: Crowd) -> Iterator[tuple[
             with crowd.queued(texts, accounts=accounts, speed=speed, at_work=_AT_WORK * case.slots):
                 sounds_s = [_first_sound_s(stack, case) for _ in range(case.shorts)]
                 files_s = [_file_s(stack, case) for _ in range(case.shorts)]
-            figures = _p95(sounds_s), _p95(files_s)
+            figures = percentile(sounds_s, 95), percentile(files_s, 95)
             click.echo(f"{case.engine}, {accounts} accounts, speed {speed}: %.3f %.3f" % figures, err=True)
             yield figures
 
@@ -152,8 +151,3 @@ def _file_s(stack: Stack, case: Case) -> float:
     with Poster(stack) as poster, psycopg.connect(stack.database_url, autocommit=True) as connection:
         sent_at = time.time()
         return finished_at(connection, poster.post(_SHORT, case.called), within_s=_FILE_S_MAX) - sent_at
-
-
-def _p95(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    return ordered[-(-len(ordered) * 95 // 100) - 1] if ordered else inf

@@ -52,11 +52,8 @@ class Crowd(Struct, frozen=True, kw_only=True):
         deadline = time.monotonic() + _DONE_S_MAX
         with psycopg.connect(self.stack.database_url, autocommit=True) as connection:
             while True:
-                completed, failed, seconds = connection.execute(_DONE, (list(made),)).fetchone() or (
-                    0,
-                    0,
-                    0.0,
-                )
+                row = connection.execute(_DONE, (list(made),)).fetchone()
+                completed, failed, seconds = row or (0, 0, 0.0)
                 if completed == len(made):
                     return seconds
                 if failed or time.monotonic() > deadline:

@@ -23,6 +23,19 @@ _CHUNK = b"\x10\x00\xf0\xff" * (_RATE_HZ // 20)  # 0.1 s, made twice as fast as 
 VOICE = "paced"
 
 
+def tone_voice(name: str, description: str) -> Voice:
+    """The voice of an engine that is no real one."""
+    return Voice(
+        id=name,
+        name=name,
+        gender="neutral",
+        languages=("en-US",),
+        language_names=("English",),
+        description=description,
+        quality="low",
+    )
+
+
 def engine() -> "PacedEngine":
     """For CODEVOICE_ENGINE=ops.bench.harness.paced_engine:engine."""
     return PacedEngine()
@@ -37,17 +50,7 @@ class PacedEngine:
     capabilities = Capabilities(
         engine="paced",
         kind="speech",
-        voices=(
-            Voice(
-                id=VOICE,
-                name=VOICE,
-                gender="neutral",
-                languages=("en-US",),
-                language_names=("English",),
-                description="A tone, for benchmarks.",
-                quality="low",
-            ),
-        ),
+        voices=(tone_voice(VOICE, "A tone, for benchmarks."),),
         sample_rate_hz=_RATE_HZ,
         formats=tuple(FORMATS),
         characters_max=5000,

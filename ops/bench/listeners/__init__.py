@@ -36,7 +36,7 @@ import psycopg
 import rich_click as click
 import soxr
 
-from ops.bench import BenchError, Figures, fund
+from ops.bench import BenchError, Figures, fund, percentile
 from ops.bench.harness.cpu import family_s
 from ops.bench.harness.own_stack import own_stack
 from ops.bench.harness.posting import Poster, engines_ready, ready
@@ -147,9 +147,9 @@ def figures_of(received: Received) -> Figures:
         "streams": len(received.streams),
         "refused": len(received.streams) - len(good),
         "broken": len(good) - len(whole),
-        "first_byte_ms_p50": _percentile(waits_ms, 50),
-        "first_byte_ms_p95": _percentile(waits_ms, 95),
-        "first_byte_ms_max": _percentile(waits_ms, 100),
+        "first_byte_ms_p50": percentile(waits_ms, 50),
+        "first_byte_ms_p95": percentile(waits_ms, 95),
+        "first_byte_ms_max": percentile(waits_ms, 100),
         **_gaps(playbacks),
         "seconds": received.seconds,
         "audio_s": sum(each.audio_s for each in playbacks),
@@ -163,11 +163,6 @@ def _gaps(playbacks: Sequence[Playback]) -> Figures:
         "gaps_ms_max": 1000 * max((each.gaps_s for each in playbacks), default=inf),
         "with_gap": sum(each.worst_gap_s > _GAP_S_MAX for each in playbacks),
     }
-
-
-def _percentile(values: Sequence[float], percent: int) -> float:
-    ordered = sorted(values)
-    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else inf
 
 
 def _beside(stack: Stack) -> Figures:

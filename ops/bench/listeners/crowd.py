@@ -118,10 +118,7 @@ async def _gather(crowd: Crowd) -> Received:
     began, cpu = time.monotonic(), time.process_time()
     streams = await asyncio.gather(*(_listen(crowd, wish, began) for wish in crowd.wishes))
     return Received(
-        began_at=began,
-        seconds=time.monotonic() - began,
-        cpu_s=time.process_time() - cpu,
-        streams=streams,
+        began_at=began, seconds=time.monotonic() - began, cpu_s=time.process_time() - cpu, streams=streams
     )
 
 

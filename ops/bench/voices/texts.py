@@ -32,10 +32,7 @@ TEXTS = (
         "In nineteen sixty nine, about six hundred million people watched the landing on the moon.",
     ),
     _plain("Why did nobody answer the telephone yesterday afternoon?"),
-    Text(
-        "Please call 555 0142 before Friday.",
-        "Please call five five five oh one four two before Friday.",
-    ),
+    Text("Please call 555 0142 before Friday.", "Please call five five five oh one four two before Friday."),
     _plain(
         "Although the bridge had been closed since the storm, the villagers kept crossing the river in small"
         " wooden boats, carrying bread, letters, and sometimes a goat to the market on the other side."

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ops.bench.harness.own_stack import UNLIMITED
 from ops.processes.listener import Listener
 from ops.processes.program import Program
 from ops.stack import embedded, workers
@@ -23,14 +24,7 @@ _READY_S = 60.0
 _JOBS_WAITING_MAX = 300  # per account: keeps the clients from running ahead of the workers
 _KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 # No limit keeps the load away; leases and waits are short, so that many expire.
-_SETTINGS = {
-    "CODEVOICE_POSTS_PER_MINUTE": "10000000",
-    "CODEVOICE_POSTS_BURST": "1000000",
-    "CODEVOICE_ACCOUNT_POSTS_PER_MINUTE": "10000000",
-    "CODEVOICE_ACCOUNT_POSTS_BURST": "1000000",
-    "CODEVOICE_FREE_STORED_BYTES_MAX": "1000000000000",
-    "CODEVOICE_STORE_FREE_BYTES_MIN": "0",
-    "CODEVOICE_STORE_FREE_PERCENT_MIN": "0",
+_SETTINGS = UNLIMITED | {
     "CODEVOICE_STATUS_POLLS_PER_S": "1000000",
     "CODEVOICE_JOBS_WAITING_MAX": str(_JOBS_WAITING_MAX),
     "CODEVOICE_QUEUE_WAIT_S": "30",

@@ -21,7 +21,7 @@ from db.types import Capabilities
 from workers.engines.espeak.espeak_voices import Catalogue, Listed, catalogue
 from workers.engines.fair_turns import FairTurns, Turn
 from workers.engines.protocol import Interrupted, Refused, Synthesis, Utterance
-from workers.process.launcher import ForkServer, limit_waits
+from workers.process.launcher import ForkServer, limit_waits, received
 
 SAMPLE_RATE_HZ = 22_050
 START_S_MAX = 10.0
@@ -54,19 +54,17 @@ class EspeakEngine:
     complete.
     """
 
+    mixed_lanes = True  # each utterance has a process of its own
+    batched = False
+
     def __init__(self, *, stall_s_max: float = STALL_S_MAX, audio_bytes_max: int = AUDIO_BYTES_MAX) -> None:
         self._stall_s_max = stall_s_max
         self._audio_bytes_max = audio_bytes_max
         self._server = Server(stall_s_max)
         self._turns = FairTurns(self.slots)
         self._catalogue = catalogue(self._server.listed)
-        self._capabilities = _capabilities(self._catalogue)
+        self.capabilities = _capabilities(self._catalogue)
         self._closed = False
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The voices of the installed library."""
-        return self._capabilities
 
     @property
     def slots(self) -> int:
@@ -77,16 +75,6 @@ class EspeakEngine:
     def extra_slots(self) -> int:
         """Utterances beyond the slots, which take turns with them."""
         return max(8, self.slots)
-
-    @property
-    def mixed_lanes(self) -> bool:
-        """True: each utterance has a process of its own."""
-        return True
-
-    @property
-    def batched(self) -> bool:
-        """False, for the same reason."""
-        return False
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         """See `Engine.begin`."""
@@ -296,9 +284,9 @@ class _EspeakSpeech:
 
     def _frame(self) -> bytes:
         try:
-            head = self._received(_LENGTH.size)
+            head = received(self._stream, _LENGTH.size)
             length = int.from_bytes(head, "little")
-            pcm = self._received(length) if 0 < length <= FRAME_BYTES_MAX else b""
+            pcm = received(self._stream, length) if 0 < length <= FRAME_BYTES_MAX else b""
         except OSError as error:  # timed out, or reset: nobody read the request
             if self._has_begun and not self._over and not self._server.is_lost():
                 raise _Died from error
@@ -311,16 +299,6 @@ class _EspeakSpeech:
             raise _Died
         self._has_begun = True
         return pcm
-
-    def _received(self, count: int) -> bytes:
-        """`count` bytes; fewer at the end of the stream."""
-        received = b""
-        while len(received) < count:  # one pass, unless a wait timed out in the middle
-            part = self._stream.recv(count - len(received), socket.MSG_WAITALL)
-            if not part:
-                break
-            received += part
-        return received
 
 
 class _Failed:

@@ -8,6 +8,7 @@ import msgspec
 
 from workers.engines.espeak.engine import Server
 from workers.engines.protocol import Interrupted, Refused
+from workers.process.launcher import received
 
 STALL_S_MAX = 10.0
 _DEATHS_MAX = 2
@@ -92,10 +93,7 @@ def _answer(stream: socket.socket, count: int) -> list[str]:
 
 
 def _received(stream: socket.socket, count: int) -> bytes:
-    received = b""
-    while len(received) < count:
-        part = stream.recv(count - len(received), socket.MSG_WAITALL)
-        if not part:
-            raise EOFError
-        received += part
-    return received
+    found = received(stream, count)
+    if len(found) < count:
+        raise EOFError
+    return found

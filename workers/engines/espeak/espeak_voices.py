@@ -21,14 +21,9 @@ _DROPPED = {
     *("gmw/en-Shaw", "ira/fa-Latn", "sit/cmn-Latn-pinyin", "sit/yue-Latn-jyutping", "zle/ru-cl"),
 }
 _TAGS = {  # where espeak's own tag is not BCP-47, or omits the country it means
-    "gmw/en-US-nyc": "en-US-x-nyc",
-    "roa/ca-ba": "ca-x-balear",
-    "roa/ca-nw": "ca-x-nw",
-    "roa/ca-va": "ca-valencia",
-    "roa/es": "es-ES",
-    "roa/pt": "pt-PT",
-    "sit/cmn": "zh-CN",
-}
+    "gmw/en-US-nyc": "en-US-x-nyc", "roa/ca-ba": "ca-x-balear", "roa/ca-nw": "ca-x-nw",
+    "roa/ca-va": "ca-valencia", "roa/es": "es-ES", "roa/pt": "pt-PT", "sit/cmn": "zh-CN",
+}  # fmt: skip
 _NAMES = {  # where espeak names the language only in the parenthesis
     "ga": "Irish",
     "gd": "Scottish Gaelic",

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-import structlog
 from msgspec import Struct
 
 from db.formats import FORMATS
@@ -20,7 +19,7 @@ from workers.engines.neural.engine import NeuralEngine
 from workers.engines.neural.model import Piece
 from workers.engines.neural.text import in_pieces, unwrapped
 from workers.engines.protocol import Refused, Utterance
-from workers.models.store import ModelError, installed, models_folder, verified
+from workers.models.store import ModelError, is_usable, models_folder, verified
 from workers.text.english import is_english_script, readable_english
 
 SAMPLE_RATE_HZ = 24_000
@@ -70,7 +69,7 @@ class Hibari:
 
     def __init__(self, models: Path) -> None:
         self._models = models
-        self._has_others = _has_others(models)
+        self._has_others = is_usable(_OTHERS, models)  # without them one voice remains
         known = [voice for voice in _KNOWN if self._has_others or not voice.file]
         self._names = {voice.id: voice.model for voice in known}
         self.children = self.files_at_once = len(os.sched_getaffinity(0))
@@ -114,15 +113,6 @@ class Hibari:
     def _folders(self) -> Mapping[str, str]:
         names = {"hibari": "hibari"} | ({"voices": _OTHERS} if self._has_others else {})
         return {use: str(verified(name, self._models)) for use, name in names.items()}
-
-
-def _has_others(models: Path) -> bool:
-    """Whether hibari's further voices are installed and intact; without them one voice remains."""
-    try:
-        return installed(_OTHERS, models) and bool(verified(_OTHERS, models))
-    except ModelError as error:
-        structlog.get_logger().warning("voices_left_out", reason=str(error))
-        return False
 
 
 def _voice(known: _Known) -> Voice:

@@ -27,7 +27,7 @@ from workers.engines.neural.engine import NeuralEngine
 from workers.engines.neural.model import Piece
 from workers.engines.neural.text import unwrapped
 from workers.engines.protocol import Refused, Utterance
-from workers.models.store import ModelError, installed, models_folder, verified
+from workers.models.store import ModelError, is_usable, models_folder, verified
 from workers.process.devices import CPU
 from workers.text.characters import readable
 from workers.text.english import readable_english
@@ -80,7 +80,7 @@ class Kokoro:
     def __init__(self, models: Path, *, idle_s: float, cuda: str | None = None) -> None:
         self.idle_s = idle_s
         self._models = models
-        self._there = frozenset(name for name in _MODELS if _usable(name, models))
+        self._there = frozenset(name for name in _MODELS if is_usable(name, models))
         self._cuda = cuda
         self._phonemizer = Phonemizer()
         cores = len(os.sched_getaffinity(0))
@@ -157,15 +157,6 @@ class Kokoro:
             log.error("kokoro_model_unusable", error=str(error))
             raise
         return folders if self._cuda is None else {**folders, "cuda": self._cuda}
-
-
-def _usable(name: str, models: Path) -> bool:
-    """Whether an optional model is installed and intact; without it some languages are left out."""
-    try:
-        return installed(name, models) and bool(verified(name, models))
-    except ModelError as error:
-        log.warning("voices_left_out", reason=str(error))
-        return False
 
 
 def _readable(text: str, language: Language) -> str:

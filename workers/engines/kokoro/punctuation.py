@@ -6,26 +6,10 @@ from msgspec import Struct
 
 _CLAUSE_END = re.compile(r"(\.{2,}|[,;:.!?…—–।])[,;:.!?…—–।]*[\"»”’')\]]*(?=\s|$)")
 _MARKS = {"–": "—", "।": "."}
-_TITLES = frozenset(
-    (
-        "av",
-        "dott",
-        "dr",
-        "dra",
-        "m",
-        "mlle",
-        "mme",
-        "mr",
-        "mrs",
-        "prof",
-        "sig",
-        "sr",
-        "sra",
-        "srta",
-        "st",
-        "ste",
-    )
-)
+_TITLES = frozenset((
+    "av", "dott", "dr", "dra", "m", "mlle", "mme", "mr", "mrs", "prof", "sig", "sr", "sra", "srta",
+    "st", "ste",
+))  # fmt: skip
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 
 

@@ -17,7 +17,7 @@ from workers.engines.neural.model import Hello, Piece
 from workers.engines.neural.queue import Queue, Work
 from workers.engines.protocol import DeviceLost, Interrupted, Refused
 from workers.models.store import ModelError
-from workers.process.launcher import ForkServer, limit_waits
+from workers.process.launcher import ForkServer, limit_waits, received
 from workers.process.profiles import PROFILES
 
 log = structlog.get_logger()
@@ -193,13 +193,10 @@ class Child:
         return self._received(length)
 
     def _received(self, count: int) -> bytes:
-        received = b""
-        while len(received) < count:  # one pass, unless a wait was interrupted
-            part = self._stream.recv(count - len(received), socket.MSG_WAITALL)
-            if not part:
-                raise ChildDied
-            received += part
-        return received
+        found = received(self._stream, count)
+        if len(found) < count:
+            raise ChildDied
+        return found
 
 
 class Speaker:

@@ -69,6 +69,9 @@ def live_max(family: Family, hello: Hello) -> int:
 class NeuralEngine:
     """Speaks utterances piece by piece. The death of a child or server affects no other utterance."""
 
+    mixed_lanes = True  # a child speaks any voice of the family
+    batched = False
+
     def __init__(self, family: Family, *, release: Callable[[], None] = lambda: None) -> None:
         """A family that unloads when idle is loaded at its first piece, others now. `release`: called when
         the family is unloaded, to free what else it holds.
@@ -80,20 +83,15 @@ class NeuralEngine:
         self._family = family
         self._release = release
         self._servers = Servers(family.program)
-        self._capabilities = family.capabilities
+        self.capabilities = family.capabilities
         if family.idle_s is None:
             hello = self._servers.start()
-            self._capabilities = replace(family.capabilities, live_max=live_max(family, hello))
+            self.capabilities = replace(family.capabilities, live_max=live_max(family, hello))
         self._queue = Queue(family.capabilities.sample_rate_hz, files_at_once=family.files_at_once)
         self._speakers = [
             Speaker(self._queue, self._servers, idle_s=family.idle_s, idle=self._unload)
             for _ in range(family.children)
         ]
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The family's capabilities."""
-        return self._capabilities
 
     @property
     def slots(self) -> int:
@@ -104,16 +102,6 @@ class NeuralEngine:
     def extra_slots(self) -> int:
         """Jobs beyond the slots, which take turns with them."""
         return self._family.slots
-
-    @property
-    def mixed_lanes(self) -> bool:
-        """True: a child speaks any voice of the family."""
-        return True
-
-    @property
-    def batched(self) -> bool:
-        """False: pieces are spoken one by one."""
-        return False
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         """See `Engine.begin`."""

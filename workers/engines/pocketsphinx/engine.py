@@ -92,11 +92,7 @@ class PocketsphinxTranscriber:
         self.capabilities = Capabilities(
             engine="pocketsphinx",
             kind="transcription",
-            voices=(),
             sample_rate_hz=16_000,
-            formats=(),
-            characters_max=0,
-            cost_us_per_character=0,
             description=_DESCRIPTION,
             languages=(LANGUAGE,),
             language_names=("English (United States)",),

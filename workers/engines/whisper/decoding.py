@@ -15,8 +15,6 @@ from db.storage.transcripts import Segment, Word
 from workers.engines.transcriber import TranscriptionOptions
 from workers.engines.whisper.voice_activity import RATE_HZ, Samples
 
-WINDOW_S_MAX = 30.0  # what Whisper was trained on, and the most it takes
-FRAMES_A_S = 100
 _FRAMES_MAX = 3000
 # A window need not be padded to 30 s: half of that is a quarter of the work. With less silence after it, or a
 # shorter window, Whisper repeats the last sentence again and again, the more so after a prompt.

@@ -198,11 +198,7 @@ def _capabilities(model: Any) -> Capabilities:
     return Capabilities(
         engine="whisper",
         kind="transcription",
-        voices=(),
         sample_rate_hz=RATE_HZ,
-        formats=(),
-        characters_max=0,
-        cost_us_per_character=0,
         description=_DESCRIPTION.format(languages=languages_text),
         languages=tuple(languages),
         language_names=tuple(NAMES.get(code, code) for code in languages),

@@ -54,6 +54,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> "XttsEngine":
 class XttsEngine:
     """Speaks many utterances, of any voices, in one batch."""
 
+    mixed_lanes = True  # each row has its own voice
+    batched = True  # rows of one step share its cost
+
     def __init__(
         self, weights: Path, *, device: str = "cpu", rows: int = 0, sampling: Sampling | None = None
     ) -> None:
@@ -83,16 +86,6 @@ class XttsEngine:
         )
         decoder = Decoder(gpt, rows_max=self.slots, how=sampling or Sampling())
         self._loop = Loop(decoder, vocoder, speakers, report=_log)
-
-    @property
-    def mixed_lanes(self) -> bool:
-        """True: voices are decoded side by side."""
-        return True  # each row has its own voice
-
-    @property
-    def batched(self) -> bool:
-        """True: rows of one step share its cost."""
-        return True
 
     def begin(self, batch: Sequence[Utterance]) -> Sequence[Synthesis]:
         """See `Engine.begin`."""
