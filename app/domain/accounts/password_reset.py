@@ -144,7 +144,7 @@ async def add_reset(
     account = await AccountRepository(session=session).get_one_or_none(whose, *may)
     if account is None:
         return None
-    expires_at = func.clock_timestamp() + life  # by the clock that it is compared with
+    expires_at = func.clock_timestamp() + life  # the database's time, which it is compared with
     made = ResetToken(digest=digest, account=account.id, expires_at=expires_at, by_mail=by_mail)
     session.add(made)
     await session.flush()
