@@ -26,8 +26,8 @@ class RegisteredRoute(Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=1)
 def every_route() -> list[RegisteredRoute]:
-    """All routes but the framework's own OPTIONS and OpenAPI ones."""
-    return [
+    """All routes but the framework's own OPTIONS and OpenAPI ones, in the same order in every process."""
+    found = [
         RegisteredRoute(
             method=method,
             path=route.path,
@@ -41,6 +41,7 @@ def every_route() -> list[RegisteredRoute]:
         for method, (handler, _) in sorted(route.route_handler_map.items())
         if method != "OPTIONS"
     ]
+    return sorted(found, key=lambda route: (route.path, route.method))
 
 
 def application() -> Litestar:
