@@ -77,7 +77,7 @@ class OptionalBody(Operation):
 
 
 def _media_type(kind: str) -> OpenAPIMediaType:
-    is_binary = kind in AUDIO
-    return OpenAPIMediaType(
-        schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY if is_binary else None)
-    )
+    if kind == EVENTS:
+        return OpenAPIMediaType()  # a schema would be that of each event's data
+    binary = OpenAPIFormat.BINARY if kind in AUDIO else None
+    return OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=binary))
