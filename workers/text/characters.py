@@ -67,6 +67,8 @@ def _is_read(sign: str, language: str) -> bool:
         return sign.isalnum()
     if unicodedata.category(sign) == "Lm":  # an apostrophe may be one
         return False
+    if unicodedata.category(sign)[0] == "M" and not is_native(sign, language):  # silent on others' letters
+        return False
     script = script_of(sign)
     return script != "" and (script != "Latn" or scripts_of(language) == LATIN_ONLY)
 

@@ -188,6 +188,12 @@ def test_a_hyphen_behind_a_symbol_is_apart_from_a_letter_of_another_script(
     assert prepare_text("see |-ﷂ", language) == ("see | -ﷂ" if is_apart else "see |-ﷂ")
 
 
+def test_a_hyphen_behind_a_mark_of_another_script_is_apart() -> None:
+    """It ended espeak's Vietnamese voice: the mark on a ligature is not spoken."""
+    assert prepare_text("ﬁি-t", "vi") == "ﬁি -t"
+    assert prepare_text("কি-t", "bn") == "কি-t"
+
+
 @pytest.mark.parametrize("shape", shapes.SHAPES)
 def test_the_steps_grow_with_the_text_and_no_faster(shape: str) -> None:
     for script in ("latin", "thai", "gothic"):
