@@ -67,9 +67,9 @@ def _is_read(sign: str, language: str) -> bool:
         return sign.isalnum()
     if unicodedata.category(sign) == "Lm":  # an apostrophe may be one
         return False
-    if unicodedata.category(sign)[0] == "M" and not is_native(sign, language):  # silent on others' letters
-        return False
     script = script_of(sign)
+    if unicodedata.category(sign)[0] == "M":  # silent on letters of others, as on ligatures
+        return script not in ("", "Latn") and is_native(sign, language)
     return script != "" and (script != "Latn" or scripts_of(language) == LATIN_ONLY)
 
 

@@ -188,9 +188,11 @@ def test_a_hyphen_behind_a_symbol_is_apart_from_a_letter_of_another_script(
     assert prepare_text("see |-ﷂ", language) == ("see | -ﷂ" if is_apart else "see |-ﷂ")
 
 
-def test_a_hyphen_behind_a_mark_of_another_script_is_apart() -> None:
+def test_a_hyphen_behind_a_mark_that_may_be_silent_is_apart() -> None:
     """It ended espeak's Vietnamese voice: the mark on a ligature is not spoken."""
     assert prepare_text("ﬁি-t", "vi") == "ﬁি -t"
+    assert prepare_text("ﬁ\u0301-t", "vi") == "ﬁ\u0301 -t"
+    assert prepare_text("a\u0301-t", "vi") in ("á-t", "a\u0301 -t")
     assert prepare_text("কি-t", "bn") == "কি-t"
 
 
